@@ -1,0 +1,415 @@
+"""The first command on a new machine: what environment is declared, how it is found or built, what make does when."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+import slopeshift
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCK = (ROOT / "requirements.lock").read_text()
+DEV = PYPROJECT["project"]["optional-dependencies"]["dev"]
+DIRECT = {Requirement(line).name: Requirement(line).specifier for line in PYPROJECT["project"]["dependencies"] + DEV}
+LOCKED = {name: Version(version) for name, version in re.findall(r"^([a-z0-9-]+)==([^ ]+)", LOCK, flags=re.M)}
+
+
+# ---- pyproject.toml, environment.yml and requirements.lock agree ----
+
+
+def conda_packages() -> dict[str, SpecifierSet]:
+    lines = re.findall(r"^  - ([a-z0-9-]+)([<>=!].*)?$", (ROOT / "environment.yml").read_text(), flags=re.M)
+    packages = {name: SpecifierSet(bounds) for name, bounds in lines}
+    return {name: bounds for name, bounds in packages.items() if name not in {"conda-forge", "nodefaults", "pip"}}
+
+
+def test_conda_environment_has_the_same_packages_and_bounds():
+    python = SpecifierSet(PYPROJECT["project"]["requires-python"])
+    assert conda_packages() == {"python": python} | DIRECT
+
+
+@pytest.mark.parametrize("name", sorted(DIRECT))
+def test_locked_version_is_within_bounds(name):
+    assert LOCKED[name] in DIRECT[name]
+
+
+def test_what_builds_the_package_is_locked():
+    assert set(PYPROJECT["build-system"]["requires"]) <= set(DEV)
+
+
+def test_version_is_the_one_the_package_names():
+    assert slopeshift.__version__ == PYPROJECT["project"]["version"]
+
+
+def test_lock_holds_pins_and_hashes_and_names_no_host_or_path():
+    pin = r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; [^\\]+)? \\\n"
+    hashes = r"    --hash=sha256:[0-9a-f]{64}( \\\n    --hash=sha256:[0-9a-f]{64})*\n"
+    origin = r"    # via( [a-z0-9-]+( \(pyproject\.toml\))?\n|\n(    #   [a-z0-9-]+( \(pyproject\.toml\))?\n)+)"
+    assert re.fullmatch(f"({pin}{hashes}{origin})+", LOCK)
+
+
+# ---- scripts/find-python, scripts/find-uv ----
+
+
+def program(path: Path, text: str = "exit 0") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A checkout on a machine whose PATH holds the standard tools and no Python."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "scripts"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    for tool in "sh make ls sort dirname test rm mkdir touch cat cmp grep sed awk basename".split():
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool))
+    return tmp_path
+
+
+def run(machine: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command there with nothing else in the environment: no settings of an outer make, no conda, no pyenv."""
+    environment = {"PATH": str(machine / "bin"), "HOME": str(machine / "home")} | variables
+    return subprocess.run(command, cwd=machine, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_python_is_found_on_path_newest_supported_first(machine):
+    program(machine / "bin/python3.12")
+    newer = program(machine / "bin/python3.13")
+    assert run(machine, "scripts/find-python").stdout.strip() == str(newer)
+
+
+def test_python_in_the_active_conda_environment_comes_first(machine):
+    program(machine / "bin/python3.13")
+    conda = program(machine / "conda/bin/python")
+    assert run(machine, "scripts/find-python", CONDA_PREFIX=str(machine / "conda")).stdout.strip() == str(conda)
+
+
+def test_pyenv_shim_that_does_not_run_is_passed_over_for_the_newest_pyenv_version(machine):
+    program(machine / "bin/python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
+    program(machine / "bin/python3", "exit 1")
+    for version in ("3.9.18", "3.13.2", "3.13.10", "3.12.1"):
+        program(machine / f"home/.pyenv/versions/{version}/bin/python")
+    newest = machine / "home/.pyenv/versions/3.13.10/bin/python"
+    assert run(machine, "scripts/find-python").stdout.strip() == str(newest)
+
+
+def test_pyenv_root_is_followed(machine):
+    python = program(machine / "elsewhere/versions/3.12.1/bin/python")
+    assert run(machine, "scripts/find-python", PYENV_ROOT=str(machine / "elsewhere")).stdout.strip() == str(python)
+
+
+def test_python_variable_overrides_the_search(machine):
+    program(machine / "bin/python3.13")
+    chosen = program(machine / "mine/python")
+    assert run(machine, "scripts/find-python", PYTHON=str(chosen)).stdout.strip() == str(chosen)
+
+
+def test_python_variable_that_is_too_old_is_refused(machine):
+    program(machine / "bin/python3.13")
+    old = program(machine / "mine/python", "exit 1")
+    done = run(machine, "scripts/find-python", PYTHON=str(old))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"PYTHON={old} is not a Python from 3.12 to 3.14" in done.stderr
+
+
+def test_uv_is_asked_for_a_python_where_the_machine_has_none(machine):
+    program(machine / "bin/python3", "exit 1")
+    uv = program(machine / "bin/uv", 'case "$2" in find) echo /from/uv/python ;; esac')
+    assert run(machine, "scripts/find-python", str(uv)).stdout.strip() == "/from/uv/python"
+
+
+def test_what_to_install_is_said_where_no_python_can_be_had(machine):
+    done = run(machine, "scripts/find-python", str(program(machine / "bin/uv", "exit 1")))
+    assert done.returncode == 1
+    assert "Install one from python.org, conda-forge, pyenv" in done.stderr
+
+
+def test_uv_on_path_is_used(machine):
+    uv = program(machine / "bin/uv")
+    assert run(machine, "scripts/find-uv").stdout.strip() == str(uv)
+    assert not (machine / ".uv").exists()
+
+
+PYTHON_WITH_VENV = """
+case "$1 $2" in
+"-m venv") mkdir -p .uv/bin && echo '{pip}' > .uv/bin/python && chmod +x .uv/bin/python ;;
+esac
+"""
+
+
+def test_uv_is_installed_beside_the_environment_where_path_has_none(machine):
+    (machine / "bin/chmod").symlink_to(shutil.which("chmod"))
+    pip = '#!/bin/sh\necho "#!/bin/sh" > .uv/bin/uv; chmod +x .uv/bin/uv'
+    program(machine / "bin/python3.13", PYTHON_WITH_VENV.format(pip=pip))
+    assert run(machine, "scripts/find-uv").stdout.strip() == ".uv/bin/uv"
+    (machine / "bin/python3.13").unlink()
+    assert run(machine, "scripts/find-uv").stdout.strip() == ".uv/bin/uv", "and is found again"
+
+
+def test_uv_that_cannot_be_installed_leaves_nothing_behind(machine):
+    (machine / "bin/chmod").symlink_to(shutil.which("chmod"))
+    program(machine / "bin/python3.13", PYTHON_WITH_VENV.format(pip="#!/bin/sh\nexit 1"))
+    done = run(machine, "scripts/find-uv")
+    assert done.returncode == 1
+    assert "uv could not be installed" in done.stderr
+    assert not (machine / ".uv").exists()
+
+
+# ---- make env ----
+
+UV = """
+echo "$@" >> uv.log
+case "$1 $2" in
+"venv "*) mkdir -p .venv/bin && echo '#!/bin/sh' > .venv/bin/python && chmod +x .venv/bin/python ;;
+"pip sync") test ! -e offline ;;
+esac
+"""
+
+
+@pytest.fixture
+def with_uv(machine):
+    (machine / "bin/chmod").symlink_to(shutil.which("chmod"))
+    program(machine / "bin/uv", UV)
+    program(machine / "bin/python3.13")
+    return machine
+
+
+def builds(machine: Path) -> int:
+    log = machine / "uv.log"
+    return log.read_text().count("pip sync") if log.exists() else 0
+
+
+def later(*paths: Path) -> None:
+    """Make files newer than everything written so far, whatever the resolution of the file system's clock."""
+    soon = time.time() + 2
+    for path in paths:
+        path.touch()
+        os.utime(path, (soon, soon))
+
+
+def test_environment_is_built_once_from_the_hashed_lock(with_uv):
+    assert run(with_uv, "make", "-j2", "env").returncode == 0
+    assert run(with_uv, "make", "env").returncode == 0
+    assert builds(with_uv) == 1
+    assert "--require-hashes requirements.lock" in (with_uv / "uv.log").read_text()
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])
+def test_environment_is_stale_when_its_declaration_is_newer(with_uv, name):
+    run(with_uv, "make", "env")
+    later(with_uv / name)
+    run(with_uv, "make", "env")
+    assert builds(with_uv) == 2
+
+
+def test_environment_is_stale_when_the_checkout_has_moved(with_uv, tmp_path_factory):
+    run(with_uv, "make", "env")
+    moved = tmp_path_factory.mktemp("moved") / "here"
+    with_uv.rename(moved)
+    assert run(moved, "make", "env").returncode == 0
+    assert builds(moved) == 2
+
+
+def test_environment_is_stale_when_its_interpreter_is_gone(with_uv):
+    run(with_uv, "make", "env")
+    (with_uv / ".venv/bin/python").unlink()
+    run(with_uv, "make", "env")
+    assert builds(with_uv) == 2
+
+
+def test_environment_is_stale_when_another_python_is_asked_for(with_uv):
+    run(with_uv, "make", "env")
+    other = program(with_uv / "other/python")
+    run(with_uv, "make", "env", f"PYTHON={other}")
+    assert f"venv --quiet --clear --python {other}" in (with_uv / "uv.log").read_text()
+
+
+def test_failed_build_counts_for_nothing(with_uv):
+    (with_uv / "offline").touch()
+    assert run(with_uv, "make", "env").returncode != 0
+    (with_uv / "offline").unlink()
+    assert run(with_uv, "make", "env").returncode == 0
+    assert builds(with_uv) == 2
+
+
+def test_conda_environment_that_has_slopeshift_is_used_as_it_is(with_uv):
+    program(with_uv / "conda/bin/slopeshift", 'echo "conda: $@" PYTHONPATH=$PYTHONPATH')
+    done = run(with_uv, "make", "check", "TRIAL=data/tiny", CONDA_PREFIX=str(with_uv / "conda"))
+    assert done.stdout.strip() == "conda: check data/tiny PYTHONPATH=src"
+    assert builds(with_uv) == 0
+
+
+def test_conda_environment_without_slopeshift_is_left_alone(with_uv):
+    python = program(with_uv / "conda/bin/python")
+    run(with_uv, "make", "env", CONDA_PREFIX=str(with_uv / "conda"))
+    assert f"venv --quiet --clear --python {python} .venv" in (with_uv / "uv.log").read_text()
+
+
+# ---- make fit, make report ----
+
+SLOPESHIFT = """
+echo "$@" >> calls.log
+case "$1" in
+fit) model=$(basename "$4" .py); mkdir -p fits/tiny; echo . > fits/tiny/$model.json; test ! -e fails-$model || exit 3 ;;
+report) mkdir -p "$8"; echo . > "$8/index.html"; ls | grep -q '^fails-' && exit 3 || exit 0 ;;
+esac
+"""
+
+
+@pytest.fixture
+def trial(machine):
+    """A checkout with two models, one trial, and a slopeshift that only writes down how it was called."""
+    program(machine / "slopeshift", SLOPESHIFT)
+    for name in ("models/line", "models/curve", "src/slopeshift/trial", "src/slopeshift/fit", "src/slopeshift/report"):
+        path = machine / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (machine / "data/tiny").mkdir(parents=True)
+    for name in ("trial.toml", "visits.csv", "events.csv"):
+        (machine / "data/tiny" / name).touch()
+    return machine
+
+
+def make(machine: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """Run make with the environment taken as ready; return what it did and the calls of slopeshift, sorted."""
+    log = machine / "calls.log"
+    log.unlink(missing_ok=True)
+    done = run(machine, "make", "READY=", "SLOPESHIFT=./slopeshift", "TRIAL=data/tiny", *arguments)
+    return done, sorted(log.read_text().splitlines()) if log.exists() else []
+
+
+def fit_call(model: str, *options: str) -> str:
+    return " ".join(["fit data/tiny --model", f"models/{model}.py --fits fits", *options])
+
+
+REPORT_CALL = "report data/tiny --fits fits --models models --out reports/tiny"
+
+
+def test_bare_make_lists_every_command(machine):
+    listed = run(machine, "make").stdout
+    phony = re.search(r"^\.PHONY: (.*)$", (machine / "Makefile").read_text(), flags=re.M)
+    commands = set(phony.group(1).split()) - {"passed", "settings", "FORCE"}
+    assert set(re.findall(r"^  make ([a-z-]+)  +\S", listed, flags=re.M)) == commands
+
+
+@pytest.mark.parametrize("jobs", ["-j1", "-j2"])
+def test_every_model_is_fitted_once_and_then_nothing_is_done(trial, jobs):
+    assert make(trial, jobs, "fit")[1] == [fit_call("curve"), fit_call("line")]
+    again, calls = make(trial, jobs, "fit")
+    assert (again.returncode, calls) == (0, [])
+    assert again.stdout.strip() == "fits/tiny: every fit is up to date."
+
+
+def test_settings_are_passed_and_a_changed_setting_refits(trial):
+    make(trial, "fit")
+    options = ("--seed 3", "--draws 10", "--tune 20", "--chains 2")
+    given = ("SEED=3", "DRAWS=10", "TUNE=20", "CHAINS=2")
+    assert make(trial, "fit", *given)[1] == [fit_call("curve", *options), fit_call("line", *options)]
+    assert make(trial, "fit", *given)[1] == []
+    assert make(trial, "fit")[1] == [fit_call("curve"), fit_call("line")]
+
+
+@pytest.mark.parametrize(
+    ("edited", "refitted"),
+    [
+        ("models/line.py", ["line"]),
+        ("models/new.py", ["new"]),
+        ("data/tiny/visits.csv", ["curve", "line"]),
+        ("data/tiny/trial.toml", ["curve", "line"]),
+        ("data/tiny/patients.csv", ["curve", "line"]),
+        ("src/slopeshift/fit.py", ["curve", "line"]),
+        ("src/slopeshift/report/__init__.py", []),
+        ("src/slopeshift/effects.py", []),
+        ("src/slopeshift/trial/door.py", ["curve", "line"]),
+    ],
+)
+def test_an_edit_refits_what_depends_on_it(trial, edited, refitted):
+    make(trial, "fit")
+    (trial / edited).parent.mkdir(parents=True, exist_ok=True)
+    later(trial / edited)
+    assert make(trial, "fit")[1] == [fit_call(model) for model in refitted]
+
+
+def test_a_deleted_table_refits(trial):
+    make(trial, "fit")
+    (trial / "data/tiny/events.csv").unlink()
+    assert make(trial, "fit")[1] == [fit_call("curve"), fit_call("line")]
+
+
+def test_deleted_fits_are_fitted_again(trial):
+    make(trial, "fit")
+    (trial / "fits/tiny/line.json").unlink()
+    assert make(trial, "fit")[1] == [fit_call("line")]
+
+
+def test_a_failed_gate_fails_the_command_but_not_the_other_model(trial):
+    (trial / "fails-curve").touch()
+    done, calls = make(trial, "fit")
+    assert done.returncode != 0
+    assert calls == [fit_call("curve"), fit_call("line")]
+    done, calls = make(trial, "fit")
+    assert done.returncode != 0
+    assert calls == [fit_call("curve")], "it is tried again, and the model that passed is not"
+
+
+def test_report_fits_first_and_then_nothing_is_done(trial):
+    assert make(trial, "report")[1] == [fit_call("curve"), fit_call("line"), REPORT_CALL]
+    again, calls = make(trial, "report")
+    assert (again.returncode, calls) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "edited",
+    ["src/slopeshift/effects.py", "src/slopeshift/report/wording.py", "src/slopeshift/report/templates/page.html"],
+)
+def test_an_edited_report_is_written_again_without_fitting(trial, edited):
+    make(trial, "report")
+    (trial / edited).parent.mkdir(parents=True, exist_ok=True)
+    later(trial / edited)
+    assert make(trial, "report")[1] == [REPORT_CALL]
+
+
+def test_a_deleted_model_leaves_the_report(trial):
+    make(trial, "report")
+    (trial / "models/curve.py").unlink()
+    assert make(trial, "report")[1] == [REPORT_CALL]
+
+
+def test_a_failed_gate_is_reported_and_fails_the_command(trial):
+    (trial / "fails-curve").touch()
+    done, calls = make(trial, "report")
+    assert done.returncode != 0
+    assert calls == [fit_call("curve"), fit_call("line"), REPORT_CALL]
+    assert (trial / "reports/tiny/index.html").exists()
+
+
+def test_fit_and_report_together_fit_once(trial):
+    assert make(trial, "-j2", "fit", "report")[1] == [fit_call("curve"), fit_call("line"), REPORT_CALL]
+
+
+def test_fit_and_report_together_report_a_failed_gate_too(trial):
+    (trial / "fails-curve").touch()
+    done, calls = make(trial, "fit", "report")
+    assert done.returncode != 0
+    assert calls == [fit_call("curve"), fit_call("line"), REPORT_CALL]
+
+
+def test_trials_are_kept_apart(trial):
+    make(trial, "fit")
+    shutil.copytree(trial / "data/tiny", trial / "data/other")
+    calls = make(trial, "fit", "TRIAL=data/other/")[1]
+    assert [call.split()[1] for call in calls] == ["data/other/", "data/other/"]
+    assert make(trial, "fit")[1] == []
