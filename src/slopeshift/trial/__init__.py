@@ -1,0 +1,178 @@
+"""A trial: its patients, visits, injections and events, checked once at the door and frozen afterwards.
+
+`read_trial` takes a folder of CSV tables, `trial_from_tables` takes data frames. Both go through the same door, which
+reports everything that is wrong at once and changes nothing silently. `data/README.md` describes the tables for users.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from slopeshift.trial.columns import DAYS_PER_MONTH, ITEMS, Outcome, Problem, Records
+from slopeshift.trial.door import Delivery, from_folder, from_frames, inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+__all__ = ["DAYS_PER_MONTH", "Outcome", "Trial", "TrialError", "read_trial", "trial_from_tables"]
+
+# The columns every table of a trial has, in this order, and first in it; events are sorted by all of theirs.
+_ALWAYS = {
+    "patients": ["patient"],
+    "visits": ["patient", "month"],
+    "injections": ["patient", "injection", "month"],
+    "events": ["patient", "month", "term", "serious"],
+}
+_LISTED = 100
+_WIDEST = {"file": 32, "row": 8, "column": 24, "found": 60, "remedy": 160}
+
+
+class TrialError(ValueError):
+    """Everything that is wrong with a trial: `problems` holds file, row (header: 1), column, found, remedy."""
+
+    def __init__(self, name: str, problems: pd.DataFrame) -> None:
+        super().__init__(name, problems)
+        self.name = name
+        self.problems = problems
+
+    def __str__(self) -> str:
+        """Return a summary line, then the problems as an aligned table."""
+        count = len(self.problems)
+        size = f"{_counted(count, 'problem')} in {_counted(self.problems['file'].nunique(), 'file')}"
+        rows = self.problems[:_LISTED].astype(object).fillna("").values.tolist()
+        unlisted = [f"... and {count - _LISTED} more"] if count > _LISTED else []
+        lines = [*_aligned([list(self.problems.columns), *rows]), *unlisted]
+        return "\n".join([f"trial {self.name!r}: {size}; nothing was taken in", "", *lines])
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A trial that passed the door. What it hands out are copies: changing them leaves the trial as it is.
+
+    Every month is counted from the patient's first injection; for a patient without one, from month 0 of the tables,
+    or, where they give dates, from the first visit. `synthetic` tells generated data from real data; `source` says
+    where they are from.
+    """
+
+    name: str
+    title: str
+    synthetic: bool
+    source: str
+    _outcomes: tuple[Outcome, ...] = field(repr=False)
+    _files: tuple[tuple[str, str], ...] = field(repr=False)
+    _tables: Mapping[str, pd.DataFrame] = field(repr=False)
+
+    @property
+    def patients(self) -> pd.DataFrame:
+        """One row a patient, P2 before P10: `patient`, and as given age, sex, onset, end, covariates (text)."""
+        return self._tables["patients"].copy(deep=False)
+
+    @property
+    def visits(self) -> pd.DataFrame:
+        """One row a visit, by patient and month: `patient`, `month`, a column for each outcome recorded (NaN: none)."""
+        return self._tables["visits"].copy(deep=False)
+
+    @property
+    def injections(self) -> pd.DataFrame:
+        """One row an injection: `patient`, `injection` (1..K), `month`, and as given dose, route, planned_month."""
+        return self._tables["injections"].copy(deep=False)
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """One row an event: `patient`, `month`, `term`, `serious`, and as given grade, related; may be empty."""
+        return self._tables["events"].copy(deep=False)
+
+    @property
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """The outcomes with at least one value, by name: the built-in ones first."""
+        return {outcome.name: outcome for outcome in self._outcomes}
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """SHA-256 of the bytes of each file read; empty for a trial made in memory."""
+        return dict(self._files)
+
+
+def read_trial(directory: Path) -> Trial:
+    """Read a trial from a folder of patients.csv, visits.csv, injections.csv, trial.toml and optionally events.csv.
+
+    Raises TrialError with everything that is wrong in any of the files.
+    """
+    return _admitted(from_folder(directory))
+
+
+def trial_from_tables(name: str, tables: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]) -> Trial:
+    """Make a trial of frames (patients, visits, injections, optional events) and of what trial.toml would say.
+
+    Raises TrialError with everything that is wrong; rows are counted from 2, as in a file.
+    """
+    return _admitted(from_frames(name, tables, settings))
+
+
+def _admitted(delivery: Delivery) -> Trial:
+    records, outcomes, problems = inspect(delivery)
+    settings = delivery.settings
+    if problems or settings is None:
+        raise TrialError(delivery.name, _as_frame(problems))
+    visits = _with_totals(records.tables["visits"])
+    recorded = tuple(outcome for outcome in outcomes.values() if visits[outcome.name].notna().any())
+    tables = dict(records.tables) | {"visits": visits}
+    given = {name: list(table.columns) for name, table in delivery.tables.items()}
+    given["visits"] = [outcome.name for outcome in recorded]
+    return Trial(
+        name=delivery.name,
+        title=settings["title"].strip(),
+        synthetic=settings["synthetic"],
+        source=settings["source"].strip(),
+        _outcomes=recorded,
+        _files=tuple(delivery.files.items()),
+        _tables={name: _finished(records, name, table, given.get(name, [])) for name, table in tables.items()},
+    )
+
+
+def _with_totals(visits: pd.DataFrame) -> pd.DataFrame:
+    sums = visits[list(ITEMS)].sum(axis=1, skipna=False)
+    return visits.assign(alsfrsr=visits["alsfrsr"].fillna(sums))
+
+
+def _finished(records: Records, name: str, table: pd.DataFrame, given: Iterable[str]) -> pd.DataFrame:
+    """Count the times of a table from the first injection; keep the columns given; put columns and rows in order."""
+    clock = records.clock
+    times = {time: f"{time.removesuffix(clock)}month" for time in records.times if time in table}
+    moved = table.assign(**{time: records.months(table, time) for time in times}).rename(columns=times)
+    others = {times.get(column, column) for column in given}
+    columns = [*_ALWAYS[name], *(column for column in moved if column in others and column not in _ALWAYS[name])]
+    rank = {patient: place for place, patient in enumerate(sorted(records.tables["patients"]["patient"], key=_natural))}
+    ordered = moved[columns].sort_values(
+        columns, key=lambda cells: cells.map(rank) if cells.name == "patient" else cells, ignore_index=True
+    )
+    return ordered.astype({"injection": "int64"} if "injection" in columns else {})
+
+
+def _natural(patient: str) -> tuple[list[str | int], str]:
+    parts = re.split(r"([0-9]+)", patient)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], patient
+
+
+def _as_frame(problems: list[Problem]) -> pd.DataFrame:
+    return pd.DataFrame(problems, columns=list(Problem._fields)).astype({"row": "Int64"})
+
+
+def _aligned(rows: list[list[Any]]) -> list[str]:
+    cells = [[_clipped(str(cell), width) for cell, width in zip(row, _WIDEST.values(), strict=True)] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def _clipped(text: str, width: int) -> str:
+    printable = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return printable if len(printable) <= width else printable[: width - 1] + "…"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
