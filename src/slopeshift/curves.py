@@ -1,0 +1,235 @@
+"""Population and patient coefficients: who the patients are drawn from, and how they differ.
+
+    theta_i   = (level_i, slope_i, change_i1, ..., change_iK)
+    change_ik = change + change_k + response_i + cycle_ik
+    (level_i, slope_i, response_i) ~ Normal((level, slope, 0), diag(sd) R diag(sd)),     R ~ LKJ(eta)
+    cycle_ik  ~ Normal(0, sd_cycle)
+
+The change is counted from lead-in, not from the previous cycle: increments that accumulate would give the total change
+an absurd prior.
+The correlation of lead-in slope and response separates regression to the mean from effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from slopeshift.marginal import Terms
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
+
+    from slopeshift.basis import Visits
+    from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How patients differ: tensors of the current PyMC model.
+
+    `level`, `slope`, `response` and `cycle` are standard deviations, which may carry a sign (see `signed_scale`);
+    response and cycle are None without injections. `factor` is the Cholesky factor of R, a row per trait.
+    `slope_differs` says that the slopes' standard deviation is known not to be zero.
+    """
+
+    level: TensorVariable
+    slope: TensorVariable
+    response: TensorVariable | None
+    cycle: TensorVariable | None
+    factor: list[list[TensorVariable]]
+    slope_differs: bool
+
+
+@dataclass(frozen=True)
+class PiecewiseLine:
+    """A line per patient whose slope may change at each injection: visits, population priors and spread.
+
+    The population priors are in outcome units (`level`) and outcome units per month (the others). `change` is common
+    to all injections, `change_by_injection` is the deviation of each.
+    """
+
+    visits: Visits
+    level: Normal
+    slope: Normal
+    change: Normal
+    change_by_injection: Normal
+    spread: Spread
+
+
+def piecewise_line(
+    visits: Visits,
+    *,
+    level: Normal,
+    slope: Normal,
+    change: Normal,
+    change_by_injection: Normal,
+    sd_level: HalfNormal | Gamma,
+    sd_slope: HalfNormal | Gamma,
+    sd_response: HalfNormal | Gamma,
+    sd_cycle: HalfNormal | Gamma,
+    correlation: LKJ,
+) -> PiecewiseLine:
+    """Add the spread between patients to the current PyMC model and return the curve that families build on.
+
+    The arguments are the prior table of the model, in the order of the equations above; units as in PiecewiseLine.
+    Adds `sd_level`, `sd_slope`, `correlation` (pair) and, in a trial with injections, `sd_response` and `sd_cycle`.
+    Without injections the change terms and their priors play no part.
+    """
+    traits = {"level": sd_level.variable("sd_level"), "slope": scale("sd_slope", sd_slope)}
+    cycle = None
+    if visits.injections:
+        traits["response"] = scale("sd_response", sd_response)
+        cycle = scale("sd_cycle", sd_cycle)
+    factor = correlation_factor(correlation, len(traits))
+    _report_correlation(factor, traits)
+    differs = not sd_slope.may_be_zero
+    spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, differs)
+    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread)
+
+
+def scale(name: str, prior: HalfNormal | Gamma) -> TensorVariable:
+    """Sample a standard deviation: with a sign where it may be zero, on the log scale where it may not."""
+    return signed_scale(name, prior.sd) if prior.may_be_zero else prior.variable(name)
+
+
+def signed_scale(name: str, sd: float) -> TensorVariable:
+    """Sample a half-normal standard deviation as |x| with x ~ Normal(0, sd), and return x.
+
+    The density depends on x through its square, so it is smooth through zero: neither a boundary nor the tail of a log
+    scale, where small trials live. The model gets `name_signed` (x) and `name` (|x|).
+    """
+    signed = pm.Normal(f"{name}_signed", mu=0.0, sigma=sd)
+    pm.Deterministic(name, pt.abs(signed))
+    return signed
+
+
+def correlation_factor(prior: LKJ, size: int) -> list[list[TensorVariable]]:
+    """Draw the Cholesky factor of a correlation matrix, row by row, from its partial correlations.
+
+    Canonical partial correlation j of any row is 2 Beta(a, a) - 1 with a = eta + (size - 2 - j) / 2 (Lewandowski,
+    Kurowicka and Joe 2009, section 2.4); row i of the factor is the products of these with the lengths that earlier
+    columns left over. Returns `size` rows; row i has i + 1 entries. Adds one variable per pair.
+    """
+    rows: list[list[TensorVariable]] = [[pt.constant(1.0)]]
+    for i in range(1, size):
+        row, left = [], pt.constant(1.0)
+        for j in range(i):
+            shape = prior.eta + (size - 2 - j) / 2
+            partial = 2.0 * pm.Beta(f"partial_correlation_{j}{i}", shape, shape) - 1.0
+            row.append(partial * left)
+            left = left * pt.sqrt(1.0 - partial**2)
+        rows.append([*row, left])
+    return rows
+
+
+def _report_correlation(factor: list[list[TensorVariable]], traits: dict[str, TensorVariable]) -> None:
+    """Add `correlation` over pairs of traits, with the signs of signed standard deviations put back."""
+    sign = [pt.sign(value) for value in traits.values()]
+    pairs = list(combinations(range(len(traits)), 2))
+    values = [sum(factor[i][m] * factor[j][m] for m in range(i + 1)) * sign[i] * sign[j] for i, j in pairs]
+    names = list(traits)
+    pm.modelcontext(None).add_coord("pair", [f"{names[i]}, {names[j]}" for i, j in pairs])
+    pm.Deterministic("correlation", pt.stack(values), dims="pair")
+
+
+def population_terms(curve: PiecewiseLine) -> Terms:
+    """Lay the population priors out as independent terms: level, slope, change, and the deviation of each injection."""
+    injections = curve.visits.injections
+    common = (("level", curve.level), ("slope", curve.slope), *((("change", curve.change),) if injections else ()))
+    terms = (*common, *((f"change {k}", curve.change_by_injection) for k in injections))
+    design = np.zeros((len(curve.visits.coefficients), len(terms)))
+    design[:2, :2] = np.eye(2)
+    design[2:, 2:] = np.column_stack([np.ones(len(injections)), np.eye(len(injections))])[:, : len(terms) - 2]
+    return Terms(
+        names=tuple(name for name, _ in terms),
+        sources=("level", "slope", *(("response",) if injections else ()), *(f"cycle {k}" for k in injections)),
+        mean=np.array([float(prior.mean) for _, prior in terms]),
+        sd=np.array([float(prior.sd) for _, prior in terms]),
+        design=design,
+    )
+
+
+def loading(curve: PiecewiseLine) -> TensorVariable:
+    """Write Lambda of theta_i = B mu + Lambda z_i, z_i ~ Normal(0, I): (coefficient, source).
+
+    The sources are level, slope, response and the cycles. Every entry is one of a few scalars, so the matrix is these
+    scalars times constant patterns.
+    """
+    spread, last = curve.spread, len(curve.visits.injections)
+    rows = {"level": slice(0, 1), "slope": slice(1, 2), "response": slice(2, 2 + last)}
+    scales = {"level": spread.level, "slope": spread.slope, "response": spread.response}
+    entries, patterns = [], []
+    for trait, row in enumerate(("level", "slope", *(("response",) if last else ()))):
+        for source, weight in enumerate(spread.factor[trait]):
+            pattern = np.zeros((2 + last, (3 if last else 2) + last))
+            pattern[rows[row], source] = 1.0
+            entries.append(scales[row] * weight)
+            patterns.append(pattern)
+    if spread.cycle is not None:
+        entries.append(spread.cycle)
+        patterns.append(np.eye(2 + last, 3 + last, k=1) * (np.arange(2 + last) >= 2)[:, None])
+    return pt.tensordot(pt.stack(entries), np.stack(patterns), axes=1)
+
+
+def coefficients(curve: PiecewiseLine) -> TensorVariable:
+    """Write the patients' coefficients out as sampled variables: (patient, coefficient).
+
+    What a patient's visits determine well is sampled around its population mean, what they determine poorly as a
+    standard normal that is then scaled, each where its posterior has no funnel: levels the first way, slopes the first
+    way where they are known to differ, responses and cycle deviations the second way.
+    Adds `population` (coefficient) and `coefficients` (patient, coefficient).
+    """
+    spread = curve.spread
+    level = pm.Normal("level", curve.level.mean, curve.level.sd)
+    slope = pm.Normal("slope", curve.slope.mean, curve.slope.sd)
+    patient_level = pm.Normal("patient_level", level, spread.level, dims="patient")
+    z_level = (patient_level - level) / spread.level
+    patient_slope, z_slope = _patient_slopes(slope, spread, z_level)
+
+    population, patient = [pt.stack([level, slope])], [patient_level[:, None], patient_slope[:, None]]
+    if spread.response is not None and spread.cycle is not None:
+        change = _population_change(curve)
+        population.append(change)
+        patient.append(change + _deviations(spread.response, spread.cycle, spread.factor[2], z_level, z_slope))
+    pm.Deterministic("population", pt.concatenate(population), dims="coefficient")
+    return pm.Deterministic("coefficients", pt.concatenate(patient, axis=1), dims=("patient", "coefficient"))
+
+
+def _patient_slopes(
+    slope: TensorVariable, spread: Spread, z_level: TensorVariable
+) -> tuple[TensorVariable, TensorVariable]:
+    """Sample lead-in slopes given the levels: the slopes, and what of them the levels do not explain, standardised."""
+    on_level, left = spread.factor[1]
+    expected = slope + spread.slope * on_level * z_level
+    if spread.slope_differs:
+        patient_slope = pm.Normal("patient_slope", expected, spread.slope * left, dims="patient")
+        return patient_slope, (patient_slope - expected) / (spread.slope * left)
+    z = pm.Normal("slope_z", dims="patient")
+    return expected + spread.slope * left * z, z
+
+
+def _population_change(curve: PiecewiseLine) -> TensorVariable:
+    """Sample the population change of each cycle: (injection,)."""
+    common = pm.Normal("change", curve.change.mean, curve.change.sd)
+    z = pm.Normal("change_by_injection_z", dims="injection")
+    return common + curve.change_by_injection.mean + curve.change_by_injection.sd * z
+
+
+def _deviations(
+    response_scale: TensorVariable,
+    cycle_scale: TensorVariable,
+    factor: list[TensorVariable],
+    z_level: TensorVariable,
+    z_slope: TensorVariable,
+) -> TensorVariable:
+    """Sample what a patient's changes add to the population's: (patient, injection)."""
+    on_level, on_slope, left = factor
+    z = pm.Normal("response_z", dims="patient")
+    response = response_scale * (on_level * z_level + on_slope * z_slope + left * z)
+    return response[:, None] + cycle_scale * pm.Normal("cycle_z", dims=("patient", "injection"))

@@ -1,0 +1,272 @@
+"""The exact engine: everything linear and Gaussian integrated out before sampling, and drawn back after it.
+
+With a normal residual, the coefficients of population and patients have a joint normal distribution given the data and
+a few standard deviations and correlations. NUTS then moves among these alone, in about ten dimensions whatever the
+number of patients, and visits enter through sufficient statistics, formed once. `kernel` has the algebra.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import xarray as xr
+from pytensor import shared
+from pytensor.gradient import disconnected_type
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
+
+from slopeshift import kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from pytensor.tensor import TensorVariable
+
+    from slopeshift.basis import Visits
+
+    Floats = NDArray[np.float64]
+
+
+class Statistics(NamedTuple):
+    """What the visits say, by outcome and patient: grams (o, n, p, p), moments (o, n, p), squares and counts (o, n)."""
+
+    grams: Floats
+    moments: Floats
+    squares: Floats
+    counts: Floats
+
+
+def statistics(visits: Sequence[Visits], mean: Sequence[Floats]) -> Statistics:
+    """Form the sufficient statistics of one or more outcomes of the same patients.
+
+    `mean` holds the prior mean of the coefficients (p,) by outcome; it is subtracted from the values.
+    """
+    return Statistics(*(np.stack(parts) for parts in zip(*map(_statistics, visits, mean), strict=True)))
+
+
+def _statistics(visits: Visits, mean: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    n, p = len(visits.patients), visits.basis.shape[1]
+    residual = visits.value - visits.basis @ mean
+    grams, moments, squares, counts = np.zeros((n, p, p)), np.zeros((n, p)), np.zeros(n), np.zeros(n)
+    np.add.at(grams, visits.patient_index, visits.basis[:, :, None] * visits.basis[:, None, :])
+    np.add.at(moments, visits.patient_index, visits.basis * residual[:, None])
+    np.add.at(squares, visits.patient_index, residual**2)
+    np.add.at(counts, visits.patient_index, 1.0)
+    return grams, moments, squares, counts
+
+
+class MarginalNormal(Op):  # type: ignore[misc]
+    """log p(y | loading, variance) with everything else integrated out, and its two gradients, in one evaluation.
+
+    Inputs: loading (p, q), variance (o,), then grams, moments, squares, counts, design, precision as in `kernel`.
+    """
+
+    __props__ = ()
+
+    def make_node(self, *inputs: TensorVariable) -> Apply:
+        """Make the node: outputs log density (scalar), its gradients by loading (p, q) and by variance (o,)."""
+        inputs = tuple(map(pt.as_tensor_variable, inputs))
+        return Apply(self, inputs, [pt.dscalar(), pt.dmatrix(), pt.dvector()])
+
+    def infer_shape(self, node: Apply, shapes: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+        """Say that each gradient has the shape of what it is taken by."""
+        return [(), shapes[0], shapes[1]]
+
+    def perform(self, node: Apply, inputs: Sequence[Floats], outputs: list[list[object]]) -> None:
+        """Evaluate outside compiled graphs."""
+        for storage, value in zip(outputs, kernel.density(*map(np.ascontiguousarray, inputs)), strict=True):
+            storage[0] = np.asarray(value)
+
+    def pullback(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], cotangents: Sequence[TensorVariable]
+    ) -> list[TensorVariable]:
+        """Scale the gradients that were computed with the density; the data have none."""
+        cotangent = cotangents[0]
+        return [cotangent * outputs[1], cotangent * outputs[2], *(disconnected_type() for _ in inputs[2:])]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Connect the density with loading and variance, and nothing else."""
+        return [[i < 2, False, False] for i in range(len(node.inputs))]
+
+
+marginal_normal = MarginalNormal()
+
+
+@register_funcify_default_op_cache_key(MarginalNormal)  # type: ignore[untyped-decorator]
+def _compiled(op: MarginalNormal, node: Apply, **_: object) -> tuple[object, int]:
+    """Hand PyTensor the compiled density, and a number that changes with its text, for the cache on disk."""
+    density = kernel.density
+    version = int.from_bytes(sha256(Path(kernel.__file__).read_bytes()).digest()[:4])
+
+    @numba_njit
+    def marginal_normal(loading, variance, grams, moments, squares, counts, design, precision):  # type: ignore[no-untyped-def]
+        value, d_loading, d_variance = density(loading, variance, grams, moments, squares, counts, design, precision)
+        return np.asarray(value), d_loading, d_variance
+
+    return marginal_normal, version
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The population as independent normal terms, coefficients = design @ terms, and what patients differ by.
+
+    `names`, prior `mean` and `sd` by term (m,); `design` (coefficient, m); `sources` names the columns of a loading.
+    """
+
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    mean: Floats
+    sd: Floats
+    design: Floats
+
+
+def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable) -> None:
+    """Observe the values of an outcome, everything but loading and sigma integrated out, in the current PyMC model.
+
+    Adds `loading` (coefficient, source), the terms as data, and the observed variable (visit,), which has a density,
+    for sampling, and a generative graph, for prediction. `with_posterior_coefficients` draws back what was integrated
+    out. The prior means enter the sums that are formed here: build a new model rather than set `term_mean` anew.
+    """
+    model = pm.modelcontext(None)
+    model.add_coords({"term": terms.names, "source": terms.sources})
+    loading = pm.Deterministic("loading", loading, dims=("coefficient", "source"))
+    mean = pm.Data("term_mean", terms.mean, dims="term")
+    sd = pm.Data("term_sd", terms.sd, dims="term")
+    design = pm.Data("term_design", terms.design, dims=("coefficient", "term"))
+    parts = [shared(part) for part in statistics([visits], [terms.design @ terms.mean])]
+
+    def log_density(value: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
+        if not np.array_equal(getattr(value, "data", np.nan), visits.value):
+            raise NotImplementedError(
+                f"the density of {visits.outcome.name} is known at the recorded values only; build the model of a "
+                "trial with the other values"
+            )
+        loading, sigma, _, design, _, sd = parameters
+        return marginal_normal(loading, pt.stack([sigma**2]), *parts, design, 1.0 / sd**2)[0]
+
+    def generate(*parameters: TensorVariable) -> TensorVariable:
+        loading, sigma, basis, design, mean, sd, _ = parameters
+        z = pm.Normal.dist(size=(len(visits.patients), len(terms.sources)))
+        theta = design @ pm.Normal.dist(mean, sd) + z @ loading.T
+        return pm.Normal.dist((basis * theta[visits.patient_index]).sum(axis=1), sigma)
+
+    pm.CustomDist(
+        visits.outcome.name,
+        *(loading, sigma, visits.basis, design, mean, sd),
+        dist=generate,
+        logp=log_density,
+        signature="(p,q),(),(v,p),(p,m),(m),(m)->(v)",
+        observed=visits.value,
+        dims="visit",
+    )
+
+
+def with_prior_coefficients(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> xr.Dataset:
+    """Draw the coefficients of population and patients from their prior, for every draw of `loading`.
+
+    `terms` has `term_mean`, `term_sd` and `term_design`. Adds `population` and `coefficients`.
+    """
+    loading = _flat(draws["loading"])
+    drawn = _from_prior(_terms(terms), loading, len(visits.patients), np.random.default_rng(seed))
+    return _with_coefficients(draws, visits, *drawn)
+
+
+def with_posterior_coefficients(
+    draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int
+) -> tuple[xr.Dataset, xr.DataArray]:
+    """Draw back, exactly, what was integrated out: the coefficients given the data and each draw of what was sampled.
+
+    `draws` has `loading` (chain, draw, coefficient, source) and `sigma` (chain, draw); `terms` as for the prior.
+    Returns them with `population` (coefficient) and `coefficients` (patient, coefficient) added, and the log density
+    of all of a patient's values given the population, its own coefficients integrated out: (chain, draw, patient).
+    """
+    known = _terms(terms)
+    loading, variance = _flat(draws["loading"]), _flat(draws["sigma"])[:, None] ** 2
+    parts = statistics([visits], [known.design @ known.mean])
+    drawn = np.empty((len(loading), len(known.mean)))
+    theta = np.empty((len(loading), len(visits.patients), len(visits.coefficients)))
+    by_patient = kernel.draw_back(
+        loading,
+        variance,
+        *parts[:3],
+        known.design,
+        known.sd**-2.0,
+        np.random.default_rng(seed),
+        drawn,
+        theta,
+    )
+    by_patient -= 0.5 * parts.counts[0] * (kernel.LOG_2PI + np.log(variance))
+    theta += known.design @ known.mean
+    filled = _with_coefficients(draws, visits, (known.mean + drawn) @ known.design.T, theta)
+    coords = {name: filled[name] for name in ("chain", "draw", "patient")}
+    shape = tuple(len(labels) for labels in coords.values())
+    return filled, xr.DataArray(by_patient.reshape(shape), coords, list(coords), name=visits.outcome.name)
+
+
+def predicted(draws: xr.Dataset, visits: Visits, seed: int) -> xr.DataArray:
+    """Draw a new value at every visit of every patient: (chain, draw, visit)."""
+    mean, sigma = _visit_means(draws, visits), _flat(draws["sigma"])
+    noise = np.random.default_rng(seed).standard_normal(mean.shape)
+    return _by_visit(draws, visits, mean + sigma[:, None] * noise)
+
+
+def log_likelihood(draws: xr.Dataset, visits: Visits) -> xr.DataArray:
+    """Evaluate the log density of every value given its patient's coefficients: (chain, draw, visit)."""
+    sigma = _flat(draws["sigma"])[:, None]
+    z = (visits.value - _visit_means(draws, visits)) / sigma
+    return _by_visit(draws, visits, -0.5 * (z**2 + kernel.LOG_2PI) - np.log(sigma))
+
+
+def _from_prior(terms: Terms, loading: Floats, patients: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Draw population (d, p) and patient (d, n, p) coefficients from their prior given loading (d, p, q)."""
+    drawn = terms.mean + terms.sd * rng.standard_normal((len(loading), len(terms.mean)))
+    population = drawn @ terms.design.T
+    z = rng.standard_normal((len(loading), patients, loading.shape[2]))
+    return population, population[:, None, :] + z @ loading.transpose(0, 2, 1)
+
+
+def _terms(data: xr.Dataset) -> Terms:
+    names, sources = (tuple(map(str, data.indexes[dim])) if dim in data.indexes else () for dim in ("term", "source"))
+    mean, sd, design = (data[f"term_{part}"].to_numpy() for part in ("mean", "sd", "design"))
+    return Terms(names, sources, mean, sd, design)
+
+
+def _with_coefficients(draws: xr.Dataset, visits: Visits, population: Floats, theta: Floats) -> xr.Dataset:
+    shape = (draws.sizes["chain"], draws.sizes["draw"])
+    dims = ("chain", "draw")
+    return draws.assign_coords(patient=list(visits.patients)).assign(
+        population=((*dims, "coefficient"), population.reshape(*shape, -1)),
+        coefficients=((*dims, "patient", "coefficient"), theta.reshape(*shape, *theta.shape[1:])),
+    )
+
+
+def _visit_means(draws: xr.Dataset, visits: Visits) -> Floats:
+    return _mean(visits, _flat(draws["coefficients"]))
+
+
+def _mean(visits: Visits, theta: Floats) -> Floats:
+    """Expected value at every visit, from coefficients (..., patient, coefficient): (..., visit)."""
+    mean = np.zeros((*theta.shape[:-2], len(visits.value)))
+    for a in range(visits.basis.shape[1]):
+        mean += visits.basis[:, a] * theta[..., visits.patient_index, a]
+    return mean
+
+
+def _flat(values: xr.DataArray) -> Floats:
+    """Put chains after each other: (chain, draw, ...) becomes (d, ...)."""
+    array = values.transpose("chain", "draw", ...).to_numpy()
+    return np.ascontiguousarray(array.reshape(-1, *array.shape[2:]))
+
+
+def _by_visit(draws: xr.Dataset, visits: Visits, values: Floats) -> xr.DataArray:
+    shape = (draws.sizes["chain"], draws.sizes["draw"], -1)
+    coords = {"chain": draws["chain"], "draw": draws["draw"], "visit": range(len(visits.value))}
+    return xr.DataArray(values.reshape(shape), coords, ("chain", "draw", "visit"), name=visits.outcome.name)

@@ -1,0 +1,67 @@
+"""Model files: loaded by path, held to their contract.
+
+A model file is a Python program with a docstring whose first line is `Name: sentence.`, a string `OUTCOME` that names
+the outcome it is for, and a function `build(trial)` that returns a `pymc.Model`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pymc as pm
+
+    from slopeshift.trial import Trial
+
+
+class ModelError(ValueError):
+    """A model file does not keep the contract; the text lists every point in which it does not."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A loaded model file: its name (the file's stem), text, outcome, and `build`, from a trial to a pymc.Model."""
+
+    name: str
+    title: str
+    description: str
+    source: str
+    sha256: str
+    outcome: str
+    build: Callable[[Trial], pm.Model]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a model file, without running it."""
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def load_model(path: Path) -> ModelFile:
+    """Run a model file and return what it defines.
+
+    Raises ModelError, with every breach of the contract at once, FileNotFoundError, or what running the file raises.
+    """
+    content = path.read_bytes()
+    source = content.decode("utf-8")
+    module = ModuleType(f"slopeshift_model_{path.stem}")
+    module.__file__ = str(path)
+    # Run the text that is hashed, rather than importing the file, which could take stale bytecode instead.
+    exec(compile(source, path, "exec"), module.__dict__)
+    description = (module.__doc__ or "").strip()
+    title, colon, _ = description.partition("\n")[0].partition(":")
+    breaches = []
+    if not colon:
+        breaches.append("its docstring must begin with a line `Name: sentence.`")
+    if not isinstance(getattr(module, "OUTCOME", None), str):
+        breaches.append('it must name its outcome: OUTCOME = "alsfrsr"')
+    if not callable(getattr(module, "build", None)):
+        breaches.append("it must define build(trial), returning a pymc.Model")
+    if breaches:
+        raise ModelError(f"{path}: " + "; ".join(breaches))
+    return ModelFile(path.stem, title, description, source, sha256(content).hexdigest(), module.OUTCOME, module.build)

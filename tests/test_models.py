@@ -1,0 +1,172 @@
+"""The contract of a model file, held against every file of models/: a new model is tested the moment it exists."""
+
+import re
+from time import perf_counter
+
+import numpy as np
+import pymc as pm
+import pytest
+from trials import ROOT, line_trial
+
+from slopeshift.basis import visits_of
+from slopeshift.fit import prior_draws
+from slopeshift.model import ModelError, load_model
+from slopeshift.simulate import default_trial
+from slopeshift.trial import trial_from_tables
+
+MODELS = sorted((ROOT / "models").glob("*.py"))
+DIMS = {"patient", "injection", "visit", "coefficient", "pair", "term", "source"}
+SETTINGS = {"title": "Synthetic", "synthetic": True, "source": "simulate"}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return default_trial().tables
+
+
+@pytest.fixture(scope="module")
+def trial(tables):
+    return trial_from_tables("synthetic", tables, SETTINGS)
+
+
+@pytest.fixture(params=MODELS, ids=lambda path: path.stem, scope="module")
+def file(request):
+    return load_model(request.param)
+
+
+@pytest.fixture(scope="module")
+def model(file, trial):
+    return file.build(trial)
+
+
+@pytest.fixture(scope="module")
+def prior(file, model, trial):
+    return prior_draws(model, visits_of(trial, file.outcome), 1000, seed=1)
+
+
+def test_there_are_models():
+    assert {"alsfrsr", "fvc"} <= {path.stem for path in MODELS}
+
+
+def test_one_screen(file):
+    code = re.sub(r'"""[\s\S]*?"""', "", file.source, count=1)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 60
+
+
+def test_builds_in_under_a_second(file, trial):
+    file.build(trial)
+    began = perf_counter()
+    file.build(trial)
+    assert perf_counter() - began < 1
+
+
+def test_every_array_has_named_dims(model):
+    for variable in [*model.basic_RVs, *model.deterministics]:
+        dims = model.named_vars_to_dims.get(variable.name, ())
+        assert len(dims) == variable.ndim, variable.name
+        assert set(dims) <= DIMS, variable.name
+
+
+def test_gives_the_posterior_names_that_results_are_read_from(model, prior):
+    expected = {"population": ("coefficient",), "coefficients": ("patient", "coefficient"), "correlation": ("pair",)}
+    for name, dims in expected.items():
+        assert prior["prior"][name].dims[2:] == dims
+    for name in ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma"):
+        assert prior["prior"][name].dims == ("chain", "draw")
+        assert float(prior["prior"][name].min()) >= 0
+
+
+def test_reported_spread_is_that_of_the_loading_whatever_the_signs(prior):
+    """Standard deviations and correlations, read off Lambda Lambda' of every draw of the prior."""
+    draws = prior["prior"].to_dataset().isel(chain=0)
+    loading = draws["loading"].transpose("draw", "coefficient", "source")
+    traits = loading.sel(source=["level", "slope", "response"], coefficient=["level", "slope", "change 1"]).to_numpy()
+    covariance = traits @ traits.transpose(0, 2, 1)
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    for i, name in enumerate(("sd_level", "sd_slope", "sd_response")):
+        np.testing.assert_allclose(draws[name], sd[:, i])
+    for (i, j), pair in {(0, 1): "level, slope", (0, 2): "level, response", (1, 2): "slope, response"}.items():
+        expected = covariance[:, i, j] / (sd[:, i] * sd[:, j])
+        np.testing.assert_allclose(draws["correlation"].sel(pair=pair), expected, atol=1e-9)
+
+
+def test_log_density_and_gradient_are_finite(model):
+    rng = np.random.default_rng(1)
+    logp, gradient = model.compile_logp(), model.compile_dlogp()
+    start = model.initial_point()
+    for scale in (0.0, 0.3):
+        point = {name: value + scale * rng.normal(size=np.shape(value)) for name, value in start.items()}
+        assert np.isfinite(logp(point))
+        assert np.isfinite(gradient(point)).all()
+
+
+def test_row_order_does_not_matter(file, tables, trial, model):
+    shuffled = {name: table.sample(frac=1, random_state=3) for name, table in tables.items()}
+    again = file.build(trial_from_tables("synthetic", shuffled, SETTINGS))
+    point = model.initial_point()
+    rng = np.random.default_rng(2)
+    point = {name: value + 0.2 * rng.normal(size=np.shape(value)) for name, value in point.items()}
+    assert again.compile_logp()(point) == pytest.approx(model.compile_logp()(point), rel=1e-12)
+
+
+@pytest.mark.parametrize("injections", [0, 1, 4])
+def test_builds_for_any_number_of_injections(injections):
+    file = load_model(ROOT / "models" / "alsfrsr.py")
+    model = file.build(line_trial(injections=injections))
+    assert np.isfinite(model.compile_logp()(model.initial_point()))
+    assert model.dim_lengths["coefficient"].eval() == 2 + injections
+
+
+def test_pymc_itself_can_predict_from_the_prior(model, file, trial):
+    with model:
+        values = pm.sample_prior_predictive(20, random_seed=1)["prior_predictive"][file.outcome]
+    assert values.sizes == {"chain": 1, "draw": 20, "visit": len(visits_of(trial, file.outcome).value)}
+    assert np.isfinite(values).all()
+
+
+def test_prior_mean_before_the_first_injection_is_the_lead_in_line(prior, trial, file):
+    """The prior predictive of a visit is centred on level + slope * month, whatever the priors of the changes."""
+    visits = visits_of(trial, file.outcome)
+    centre = prior["prior"]["population"].mean(("chain", "draw")).to_numpy()
+    expected = visits.basis @ centre
+    predicted = prior["prior_predictive"][file.outcome].mean(("chain", "draw")).to_numpy()
+    spread = prior["prior_predictive"][file.outcome].std(("chain", "draw")).to_numpy()
+    assert (abs(predicted - expected) < 5 * spread / np.sqrt(1000)).all()
+
+
+CLINICAL = {
+    # Scores may leave the scale a little, because the latent normal is not bounded; expected: 2.5 % of
+    # latent scores above 48 at the first injection, 12 % of lead-in slopes rising.
+    "alsfrsr": {"range": (0, 48), "outside": 0.12, "rising": (0.08, 0.17), "slowing": (0.20, 0.29)},
+    "fvc": {"range": (0, 150), "outside": 0.08, "rising": (0.05, 0.30), "slowing": (0.15, 0.35)},
+}
+
+
+def test_prior_predictive_is_clinically_possible(prior, file):
+    limits = CLINICAL[file.outcome]
+    scores = prior["prior_predictive"][file.outcome].to_numpy()
+    low, high = limits["range"]
+    assert ((scores < low) | (scores > high)).mean() < limits["outside"]
+    coefficients = prior["prior"]["coefficients"]
+    slope = coefficients.sel(coefficient="slope")
+    change = coefficients.sel(coefficient="change 1")
+    assert limits["rising"][0] < float((slope > 0).mean()) < limits["rising"][1]
+    slowing = float(((slope < 0) & (change >= -0.25 * slope)).mean())
+    assert limits["slowing"][0] < slowing < limits["slowing"][1]
+
+
+def test_a_file_that_breaks_the_contract_is_told_all_of_it(tmp_path):
+    path = tmp_path / "odd.py"
+    path.write_text("x = 1\n")
+    with pytest.raises(ModelError, match=r"docstring must begin.*name its outcome.*must define build"):
+        load_model(path)
+
+
+def test_the_text_that_runs_is_the_text_that_is_hashed(tmp_path):
+    path = tmp_path / "m.py"
+    text = '"""M: a model."""\nOUTCOME = "{}"\ndef build(trial): ...\n'
+    outcomes = []
+    for outcome in ("aaa", "bbb"):
+        path.write_text(text.format(outcome))
+        outcomes.append(load_model(path).outcome)
+    assert outcomes == ["aaa", "bbb"]

@@ -1,0 +1,30 @@
+"""Where things are, and small trials for the tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+
+
+def line_trial(patients=6, injections=2, seed=0, **settings):
+    """A trial of straight lines: monthly visits from -3, injections at months 0, 4, 8, ...; one patient untreated."""
+    from slopeshift.trial import trial_from_tables
+
+    rng = np.random.default_rng(seed)
+    names = [f"P{i}" for i in range(1, patients + 1)]
+    treated = names[:-1] if injections and patients > 1 else names
+    last = 4.0 * max(injections, 1)
+    visits = [(name, m) for name in names for m in np.arange(-3.0, (last if name in treated else 0.0) + 1)]
+    table = pd.DataFrame(visits, columns=["patient", "month"])
+    level, slope = (dict(zip(names, rng.normal(*of, patients), strict=True)) for of in ((35, 5), (-1, 0.7)))
+    mean = table["patient"].map(level) + table["patient"].map(slope) * table["month"]
+    table["alsfrsr"] = (mean + rng.normal(0, 2, len(table))).round().clip(0, 48)
+    given = [(name, k + 1, 4.0 * k) for name in treated for k in range(injections)]
+    tables = {
+        "patients": pd.DataFrame({"patient": names}),
+        "visits": table,
+        "injections": pd.DataFrame(given, columns=["patient", "injection", "month"]),
+    }
+    return trial_from_tables("lines", tables, {"title": "Lines", "synthetic": True, "source": "test", **settings})
