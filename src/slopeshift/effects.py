@@ -1,0 +1,264 @@
+"""Posterior draws turned into the quantities that are reported.
+
+Draws are held tidily: one DataArray (chain, draw, row), whose row coordinates say which quantity, injection or patient
+a row is. Every quantity is a function of single draws, so no ratio or average is ever taken of estimates.
+
+Slopes and changes are in outcome units per month. A change is counted from the lead-in slope; > 0 is slower decline.
+A cycle is *informed*, for a patient, where a value was recorded after its injection and not after the next one.
+Changes of cycles that are not informed are predictions, and are left out of everything here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Row = tuple[Mapping[str, object], NDArray[np.float64]]
+
+SLOWING_PERCENT = 25.0
+"""Slowing of the decline that counts; Petrou et al. 2021, doi 10.52586/4980, counted "more than 25 %"."""
+
+CLAIM = 0.8
+"""Probability above which a patient is called slowed, where expected false claims are counted."""
+
+NEAR_ZERO_SHARE = 0.25
+NEAR_ZERO_PROBABILITY = 0.05
+"""A percentage means nothing where the lead-in slope may, with more than this probability, be flatter than this share
+of the population's: for ALSFRS-R, which falls by about 1 point a month, flatter than -0.25."""
+
+OVERALL = "overall"
+INTERVAL = (0.025, 0.975)
+SAMPLES = ("chain", "draw")
+BLOCK = 1000
+"""Rows that are summarised at a time, which bounds the memory that a large cohort takes."""
+
+
+def slows(change: xr.DataArray, slope: xr.DataArray, percent: float = SLOWING_PERCENT) -> xr.DataArray:
+    """Say, draw by draw, whether a falling lead-in slope is followed by a decline slower by `percent` or more.
+
+    A draw in which the lead-in slope does not fall has no decline to slow, and counts as no.
+    """
+    return (slope < 0) & (change >= -slope * percent / 100)
+
+
+def informed(design: xr.Dataset) -> xr.DataArray:
+    """Say which patients inform which cycle: bool (patient, injection). `design` is the `constant_data` of a fit."""
+    return design["visits_in_cycle"] > 0
+
+
+def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray:
+    """Derive the population quantities: (chain, draw, row), with row coordinates quantity, injection and unit.
+
+    `draws` holds `population` (coefficient), `correlation` (pair) and the standard deviations. Injections after which
+    no patient has a value are left out. `overall` is the mean over all informed cycles of all patients.
+    Percentages and ratios are given only where the population declines in the lead-in in 99.9 % of draws.
+    """
+    slope = draws["population"].sel(coefficient="slope")
+    rate = f"{unit}/month"
+    rows = [
+        _row(draws["population"].sel(coefficient="level"), quantity="level", injection="", unit=unit),
+        _row(slope, quantity="lead_in_slope", injection="", unit=rate),
+    ]
+    changes = _population_changes(draws, design)
+    for injection, change in changes.items():
+        rows += _slope_rows(change, slope, injection, rate)
+    rows += _increment_rows(changes, rate)
+    rows += _spread_rows(draws, unit)
+    return _tidy(rows, ("quantity", "injection", "unit"))
+
+
+def patients(draws: xr.Dataset, design: xr.Dataset) -> xr.Dataset:
+    """Take out the change of every informed cycle of every patient, and each patient's mean over them as `overall`.
+
+    Returns `change` and, beside it, the same patient's lead-in `slope`, both (chain, draw, row), with row coordinates
+    patient, injection and n_visits (values in the cycle). A cycle that a patient did not reach has no row.
+    """
+    labels = cycles(design)
+    place = pd.Index(design["patient"].to_numpy()).get_indexer(labels["patient"])
+    coefficient = draws.indexes["coefficient"]
+    drawn = draws["coefficients"].transpose(*SAMPLES, "patient", "coefficient").to_numpy()
+    values = np.empty((*drawn.shape[:2], len(labels)))
+    for row, (patient, of) in enumerate(zip(place, labels["cycles"], strict=True)):
+        columns = coefficient.get_indexer([f"change {k}" for k in of])
+        values[..., row] = drawn[..., patient, columns].mean(axis=-1)
+    coords = {name: ("row", labels[name].to_numpy()) for name in ("patient", "injection", "n_visits")}
+    slopes = drawn[..., place, coefficient.get_loc("slope")]
+    return xr.Dataset({"change": ((*SAMPLES, "row"), values), "slope": ((*SAMPLES, "row"), slopes)}, coords=coords)
+
+
+def cycles(design: xr.Dataset) -> pd.DataFrame:
+    """List what is reported of patients, a row per informed cycle and one `overall` for each patient who has any.
+
+    Columns: patient, injection ("1".."K" or "overall"), cycles (the injection numbers it is the mean of), n_visits.
+    """
+    counts = design["visits_in_cycle"].transpose("patient", "injection").to_pandas()
+    rows = []
+    for patient, visits in counts.iterrows():
+        reached = visits[visits > 0]
+        rows += [(patient, str(k), (k,), n) for k, n in reached.items()]
+        if len(reached):
+            rows.append((patient, OVERALL, tuple(reached.index), int(reached.sum())))
+    return pd.DataFrame(rows, columns=["patient", "injection", "cycles", "n_visits"])
+
+
+def responders(patient_draws: xr.Dataset, percents: Sequence[float] = (SLOWING_PERCENT, 50.0)) -> pd.DataFrame:
+    """Count, draw by draw, the patients whose decline slowed by at least each of `percents`.
+
+    Takes what `patients` returns. Returns a row per injection and threshold (percent slowing): n_patients; the
+    posterior expected number with its 95 % interval; n_called, the patients with a probability above CLAIM, and
+    expected_false_claims, the sum over them of one minus it.
+    """
+    rows = []
+    for injection, group in patient_draws.groupby("injection") if patient_draws.sizes["row"] else ():
+        for percent in percents:
+            slowed = slows(group["change"], group["slope"], percent)
+            number, probability = slowed.sum("row"), slowed.mean(SAMPLES)
+            called = probability > CLAIM
+            lower, upper = number.quantile(INTERVAL, method="inverted_cdf").to_numpy()
+            false = float((1 - probability).where(called, 0.0).sum())
+            rows.append(
+                (injection, group.sizes["row"], percent, float(number.mean()), lower, upper, false, int(called.sum()))
+            )
+    columns = ["injection", "n_patients", "threshold", "expected", "lower", "upper", "expected_false_claims"]
+    return pd.DataFrame(rows, columns=[*columns, "n_called"]).astype({"lower": int, "upper": int})
+
+
+def flags(patient_draws: xr.Dataset, draws: xr.Dataset, design: xr.Dataset) -> list[str]:
+    """Say of every row of `patients` what a reader must know before its numbers: empty, or codes joined by "; ".
+
+    `percent undefined`: the lead-in slope may be near zero (see NEAR_ZERO_SHARE). `short lead-in`: fewer than two
+    values up to the first injection, so the lead-in slope is mostly borrowed from the population.
+    """
+    usual = draws["population"].sel(coefficient="slope")
+    flat = (patient_draws["slope"] > NEAR_ZERO_SHARE * usual).mean(SAMPLES) > NEAR_ZERO_PROBABILITY
+    lead_in = design["visits_in_lead_in"].to_series()
+    short = lead_in.loc[patient_draws["patient"].to_numpy()] < 2
+    texts = {"percent undefined": flat.to_numpy(), "short lead-in": short.to_numpy()}
+    return ["; ".join(text for text, hit in texts.items() if hit[row]) for row in range(patient_draws.sizes["row"])]
+
+
+def change_curve(population_draws: xr.DataArray, points: int = 101) -> pd.DataFrame:
+    """Trace Pr(change > x) for the population change of every injection: columns injection, x, probability.
+
+    `x` (units/month) runs over the central 99.8 % of all the changes' draws, zero included.
+    """
+    change = population_draws.sel(row=population_draws["quantity"] == "change")
+    if not change.sizes["row"]:
+        return pd.DataFrame(columns=["injection", "x", "probability"])
+    low, high = change.quantile((0.001, 0.999)).to_numpy()
+    x = np.linspace(min(low, 0.0), max(high, 0.0), points)
+    above = (change > xr.DataArray(x, dims="x")).mean(SAMPLES).transpose("row", "x").to_numpy()
+    injections = change["injection"].to_numpy()
+    return pd.DataFrame(
+        {"injection": np.repeat(injections, points), "x": np.tile(x, len(injections)), "probability": above.ravel()}
+    )
+
+
+def summarise(values: xr.DataArray) -> pd.DataFrame:
+    """Summarise draws (chain, draw, row), a row each: the row coordinates, then what every reported quantity carries.
+
+    Adds mean, sd, lower and upper (95 % equal-tailed), prob_positive, rhat (rank-normalised), ess_bulk, ess_tail and
+    mcse (of the mean), as defined by Vehtari et al. 2021, doi 10.1214/20-BA1221, and computed by ArviZ; and the median,
+    which is what to read of a ratio, whose mean a few draws with a divisor near zero can carry anywhere.
+    """
+    labels = pd.DataFrame({name: values[name].to_numpy() for name in values.coords if values[name].dims == ("row",)})
+    x = values.transpose(*SAMPLES, "row").to_numpy().astype(float)
+    lower, upper = np.quantile(x, INTERVAL, axis=(0, 1))
+    return labels.assign(
+        mean=x.mean(axis=(0, 1)),
+        sd=x.std(axis=(0, 1), ddof=1),
+        lower=lower,
+        upper=upper,
+        prob_positive=(x > 0).mean(axis=(0, 1)),
+        **_convergence(x),
+        median=np.median(x, axis=(0, 1)),
+    )
+
+
+def _convergence(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """R-hat, effective sample sizes and Monte Carlo error of (chain, draw, row) draws: (row,) each."""
+    blocks = [_convergence_of(draws[..., i : i + BLOCK]) for i in range(0, draws.shape[-1], BLOCK)]
+    names = ("rhat", "ess_bulk", "ess_tail", "mcse")
+    return {name: np.concatenate([np.empty(0), *(block[name] for block in blocks)]) for name in names}
+
+
+def _convergence_of(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    import arviz as az
+
+    data = xr.Dataset({"x": ((*SAMPLES, "row"), draws)})
+    # Draws that never move divide by a variance of zero; the NaN that follows fails the gate.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "rhat": az.rhat(data)["x"].to_numpy(),
+            "ess_bulk": az.ess(data, method="bulk")["x"].to_numpy(),
+            "ess_tail": az.ess(data, method="tail")["x"].to_numpy(),
+            "mcse": az.mcse(data, method="mean")["x"].to_numpy(),
+        }
+
+
+def _row(values: xr.DataArray, **labels: object) -> Row:
+    return labels, values.transpose(*SAMPLES).to_numpy().astype(float)
+
+
+def _tidy(rows: Sequence[Row], names: Sequence[str]) -> xr.DataArray:
+    coords = {name: ("row", np.array([str(labels[name]) for labels, _ in rows], dtype=object)) for name in names}
+    return xr.DataArray(np.stack([values for _, values in rows], axis=-1), dims=(*SAMPLES, "row"), coords=coords)
+
+
+def _changes(coefficients: xr.DataArray, design: xr.Dataset) -> xr.DataArray:
+    """Take the changes out of the coefficients and give them their injection dim."""
+    injections = design["injection"].to_numpy()
+    chosen = coefficients.sel(coefficient=[f"change {k}" for k in injections])
+    return chosen.rename(coefficient="injection").assign_coords(injection=injections)
+
+
+def _population_changes(draws: xr.Dataset, design: xr.Dataset) -> dict[str, xr.DataArray]:
+    number = informed(design).sum("patient").to_series()
+    number = number[number > 0]
+    if number.empty:
+        return {}
+    change = _changes(draws["population"], design).sel(injection=number.index.to_list())
+    by_injection = {str(k): change.sel(injection=k) for k in number.index}
+    return by_injection | {OVERALL: change.weighted(number.to_xarray()).mean("injection")}
+
+
+def _slope_rows(change: xr.DataArray, slope: xr.DataArray, injection: str, rate: str) -> list[Row]:
+    rows = [
+        _row(change, quantity="change", injection=injection, unit=rate),
+        _row(slope + change, quantity="segment_slope", injection=injection, unit=rate),
+        _row(slows(change, slope), quantity="prob_slowing_25", injection=injection, unit="probability"),
+    ]
+    if (slope < 0).mean() > 0.999:
+        rows += [
+            _row(-100 * change / slope, quantity="percent_slowing", injection=injection, unit="%"),
+            _row((slope + change) / slope, quantity="rate_ratio", injection=injection, unit="ratio"),
+        ]
+    return rows
+
+
+def _increment_rows(changes: Mapping[str, xr.DataArray], rate: str) -> list[Row]:
+    """Change of the slope from one cycle to the next, where both are informed."""
+    rows = []
+    for k in [int(injection) for injection in changes if injection != OVERALL]:
+        if k == 1 or str(k - 1) in changes:
+            before = changes[str(k - 1)] if k > 1 else 0.0
+            rows.append(_row(changes[str(k)] - before, quantity="increment", injection=str(k), unit=rate))
+    return rows
+
+
+def _spread_rows(draws: xr.Dataset, unit: str) -> list[Row]:
+    rate = f"{unit}/month"
+    units = {"sd_level": unit, "sd_slope": rate, "sd_response": rate, "sd_cycle": rate, "sigma": unit}
+    rows = [_row(draws[name], quantity=name, injection="", unit=u) for name, u in units.items() if name in draws]
+    for pair in draws["pair"].to_numpy():
+        name = "correlation_" + str(pair).replace(", ", "_")
+        rows.append(_row(draws["correlation"].sel(pair=pair), quantity=name, injection="", unit="correlation"))
+    return rows

@@ -1,0 +1,62 @@
+"""The diagnostics gate: whether a fit's draws may be turned into results at all.
+
+Limits after Vehtari et al. 2021 (doi 10.1214/20-BA1221) for R-hat and effective sample size, and Betancourt 2016
+(arXiv 1604.00695) for the energy fraction. They hold for every quantity that is reported, not for the parameters that
+happened to be sampled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+RHAT_MAX = 1.01
+ESS_MIN = 400.0
+DIVERGING_MAX = 0.001
+BFMI_MIN = 0.3
+
+
+def diagnose(sample_stats: xr.Dataset, population: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:
+    """Hold a fit against the limits, a row per quantity and diagnostic: quantity, diagnostic, value, limit, ok.
+
+    `sample_stats` has `diverging` and `energy` (chain, draw); the tables come from `effects.summarise`. Rows whose
+    draws are 0 or 1 are functions of rows that are checked, and are left out. A value that cannot be computed fails.
+    """
+    continuous = population[~population["quantity"].str.startswith("prob_")]
+    named = [
+        (continuous, [_name(q, k) for q, k in zip(continuous["quantity"], continuous["injection"], strict=True)]),
+        (
+            patients,
+            [_name(f"change of {p}", k) for p, k in zip(patients["patient"], patients["injection"], strict=True)],
+        ),
+    ]
+    rows = _sampler_rows(sample_stats)
+    for table, names in named:
+        for name, rhat, bulk, tail in zip(names, table["rhat"], table["ess_bulk"], table["ess_tail"], strict=True):
+            rows.append((name, "rhat", rhat, RHAT_MAX, rhat <= RHAT_MAX))
+            rows.append((name, "ess_bulk", bulk, ESS_MIN, bulk >= ESS_MIN))
+            rows.append((name, "ess_tail", tail, ESS_MIN, tail >= ESS_MIN))
+    return pd.DataFrame(rows, columns=["quantity", "diagnostic", "value", "limit", "ok"])
+
+
+def failures(diagnostics: pd.DataFrame) -> list[str]:
+    """Say in words what failed, worst first within each diagnostic: empty where the gate is passed."""
+    bad = diagnostics[~diagnostics["ok"]]
+    return [f"{r.diagnostic} of {r.quantity} is {r.value:.6g} (limit {r.limit:g})" for r in bad.itertuples()]
+
+
+def _name(quantity: str, injection: str) -> str:
+    return f"{quantity} [{injection}]" if injection else quantity
+
+
+def _sampler_rows(sample_stats: xr.Dataset) -> list[tuple[str, str, float, float, bool]]:
+    import arviz as az
+
+    diverging = float(sample_stats["diverging"].mean())
+    bfmi = az.bfmi(sample_stats["energy"].to_dataset())["energy"].to_numpy()
+    rows = [("all draws", "share_diverging", diverging, DIVERGING_MAX, diverging <= DIVERGING_MAX)]
+    return rows + [(f"chain {i}", "bfmi", float(v), BFMI_MIN, bool(v >= BFMI_MIN)) for i, v in enumerate(bfmi)]

@@ -1,0 +1,100 @@
+"""One fit turned into the tables that are published.
+
+A fit that failed its gate yields its diagnostics and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from slopeshift import effects, gate
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from slopeshift.fit import Fit
+
+POPULATION = (
+    "model outcome quantity injection unit mean sd lower upper prob_positive rhat ess_bulk ess_tail mcse median"
+)
+PATIENTS = (
+    "model outcome patient injection n_visits mean sd lower upper prob_positive prob_slowing_25 "
+    "prior_prob_slowing_25 contraction flag"
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of one fit. All but `diagnostics` are empty where the gate was failed.
+
+    `population`: a row per quantity and injection. `patients`: a row per patient and informed cycle. `responders`: a
+    row per injection and threshold. `change_curve`: Pr(change > x). `diagnostics`: a row per quantity and diagnostic.
+    """
+
+    population: pd.DataFrame
+    patients: pd.DataFrame
+    responders: pd.DataFrame
+    change_curve: pd.DataFrame
+    diagnostics: pd.DataFrame
+    failures: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate let this fit through."""
+        return not self.failures
+
+
+def results_of(fit: Fit) -> Results:
+    """Derive every table of a fit and hold it to the gate."""
+    draws, prior = fit.tree["posterior"].to_dataset(), fit.tree["prior"].to_dataset()
+    design = fit.tree["constant_data"].to_dataset()
+    population_draws = effects.population(draws, design, fit.record["unit"])
+    population = _without_spread_of_indicators(effects.summarise(population_draws))
+    patient_draws = effects.patients(draws, design)
+    patients = effects.summarise(patient_draws["change"])
+    diagnostics = gate.diagnose(fit.tree["sample_stats"].to_dataset(), population, patients)
+    failures = gate.failures(diagnostics)
+    show = slice(None) if not failures else slice(0)
+    who = {"model": fit.record["model"], "outcome": fit.record["outcome"]}
+    patients = _beside_prior(patients, patient_draws, effects.patients(prior, design)).assign(
+        flag=effects.flags(patient_draws, draws, design)
+    )
+    return Results(
+        population=population.assign(**who)[POPULATION.split()][show],
+        patients=patients.assign(**who)[PATIENTS.split()][show],
+        responders=_named(effects.responders(patient_draws), who)[show],
+        change_curve=_named(effects.change_curve(population_draws), who)[show],
+        diagnostics=_named(diagnostics, who),
+        failures=failures,
+    )
+
+
+def _without_spread_of_indicators(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave only the mean, with its error, of quantities whose draws are 0 or 1: the others would mislead."""
+    indicator = table["quantity"].str.startswith("prob_")
+    spread = ["sd", "lower", "upper", "prob_positive", "median"]
+    return table.assign(**{name: table[name].mask(indicator) for name in spread})
+
+
+def _named(table: pd.DataFrame, who: dict[str, str]) -> pd.DataFrame:
+    return table.assign(**who)[[*who, *table.columns]]
+
+
+def _beside_prior(table: pd.DataFrame, posterior: xr.Dataset, prior: xr.Dataset) -> pd.DataFrame:
+    """Add what only the comparison with the prior shows: the base rate of slowing, and how far the data narrowed."""
+    (after, narrowed), (before, wide) = (_slowing_and_variance(draws) for draws in (posterior, prior))
+    return table.assign(prob_slowing_25=after, prior_prob_slowing_25=before, contraction=1 - narrowed / wide)
+
+
+def _slowing_and_variance(draws: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Take Pr(slowing) and the variance of the change of every row, a block of rows at a time to spare memory."""
+    starts = range(0, draws.sizes["row"], effects.BLOCK)
+    blocks = [draws.isel(row=slice(start, start + effects.BLOCK)) for start in starts]
+    slowing = [effects.slows(block["change"], block["slope"]).mean(effects.SAMPLES) for block in blocks]
+    variance = [block["change"].var(effects.SAMPLES) for block in blocks]
+    return np.concatenate([np.empty(0), *slowing]), np.concatenate([np.empty(0), *variance])
