@@ -1,0 +1,115 @@
+"""What became of the patients of a trial: who was injected, seen and lost, as tables of the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slopeshift.basis import visits_of
+from slopeshift.report.wording import Table, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from slopeshift.basis import Visits
+    from slopeshift.trial import Trial
+
+CONTROL_PATIENTS, CONTROL_MONTHS = 5, 3.0
+"""A trial has a control group where so many patients without injection were followed for so many months."""
+
+
+def injections_given(trial: Trial) -> pd.Series[int]:
+    """Count the injections of every patient of a trial, in the trial's order of patients."""
+    given = trial.injections.groupby("patient")["injection"].max()
+    return given.reindex(trial.patients["patient"], fill_value=0).astype(int)
+
+
+def controls(trial: Trial) -> int:
+    """Count the patients without injection whose visits span CONTROL_MONTHS."""
+    given = injections_given(trial)
+    months = trial.visits.groupby("patient")["month"].agg(np.ptp)
+    return int((months[months.index.isin(given.index[given == 0])] >= CONTROL_MONTHS).sum())
+
+
+def has_control_group(trial: Trial) -> bool:
+    """Say whether there is anyone to compare the injected patients with."""
+    return controls(trial) >= CONTROL_PATIENTS
+
+
+def stages(trial: Trial) -> Table:
+    """Tell how many patients came how far, and how many values each stage holds."""
+    given = injections_given(trial).to_numpy()
+    rows: list[tuple[str, NDArray[np.bool_], list[int] | slice]] = [("Enrolled", given >= 0, slice(None))]
+    if (given == 0).any():
+        rows.append(("No injection", given == 0, [0]))
+    if (given > 0).any():
+        rows.append(("Lead-in", given > 0, [0]))
+    rows += [(f"Cycle {k}", given >= k, [k]) for k in range(1, given.max(initial=0) + 1)]
+    outcomes = [visits_of(trial, name) for name in trial.outcomes]
+    columns = ["Stage", "Patients"]
+    for visits in outcomes:
+        label = visits.outcome.label
+        columns += [f"Patients with {label}", f"{label} values", "Median per patient"]
+    cells = [
+        [name, str(who.sum()), *(cell for visits in outcomes for cell in _values(visits, who, stage))]
+        for name, who, stage in rows
+    ]
+    return Table(
+        "Patients and recorded values by stage (cycle k: after injection k)",
+        "l" + "r" * (len(columns) - 1),
+        columns,
+        cells,
+    )
+
+
+def stops(trial: Trial) -> Table | None:
+    """Tell why follow-up ended, by the number of injections received; None where the trial does not say."""
+    if "end_reason" not in trial.patients:
+        return None
+    given = injections_given(trial).to_numpy()
+    reason = trial.patients["end_reason"].fillna("not recorded").astype(str)
+    reasons = sorted(reason.unique())
+    rows = [
+        [f"{k} received", str((given == k).sum()), *(str(((given == k) & (reason == r)).sum()) for r in reasons)]
+        for k in np.unique(given)
+    ]
+    return Table(
+        "Why follow-up ended, by injections received",
+        "l" + "r" * (len(reasons) + 1),
+        ["Injections", "Patients", *reasons],
+        rows,
+    )
+
+
+def deaths(trial: Trial) -> int:
+    """Count the deaths recorded as the end of follow-up."""
+    return int((trial.patients["end_reason"] == "death").sum()) if "end_reason" in trial.patients else 0
+
+
+def adverse_events(trial: Trial) -> Table | None:
+    """Count events by term and seriousness, the most frequent first; None where none is recorded."""
+    if trial.events.empty:
+        return None
+    rows = []
+    for term, events in trial.events.groupby("term"):
+        serious = events[events["serious"].astype(bool)]
+        figures = (len(events), events["patient"].nunique(), len(serious), serious["patient"].nunique())
+        rows.append((str(term), figures))
+    rows.sort(key=lambda row: (-row[1][0], row[0]))
+    columns = ["Term", "Events", "Patients", "Serious events", "Patients with a serious event"]
+    return Table("Events by term", "lrrrr", columns, [[term, *map(str, figures)] for term, figures in rows])
+
+
+def short_lead_in(visits: Visits) -> list[str]:
+    """Name the injected patients with fewer than two values up to the first injection."""
+    injected = ~np.isnan(visits.injection_month).all(axis=1)
+    return [p for p, n, was in zip(visits.patients, visits.visits_in_lead_in, injected, strict=True) if was and n < 2]
+
+
+def _values(visits: Visits, who: NDArray[np.bool_], stage: list[int] | slice) -> list[str]:
+    """Write how many of the patients `who` have values in a stage, how many values, and the median per patient."""
+    by_stage = np.column_stack([visits.visits_in_lead_in, visits.visits_in_cycle])
+    n = by_stage[who][:, stage].sum(axis=1)
+    return [str((n > 0).sum()), str(n.sum()), number(float(np.median(n)), 1) if len(n) else "–"]

@@ -1,0 +1,68 @@
+"""What weakens the results, told from the trial and the fit rather than from a fixed list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slopeshift.effects import OVERALL
+from slopeshift.report import flow
+from slopeshift.report.analysis import NEAR_END_SHARE, end_of_scale_share
+from slopeshift.report.wording import counted, listed, share
+
+if TYPE_CHECKING:
+    from slopeshift.report.analysis import Analysis
+    from slopeshift.trial import Trial
+
+
+def of_trial(trial: Trial) -> list[str]:
+    """List what weakens every result of a trial."""
+    found = []
+    if not trial.injections.empty:
+        found.append(_control(trial))
+        found.append(
+            "Whoever received a later injection had stayed in the trial: one model of all patients compares the "
+            "cycles, but the reasons for stopping are not modelled."
+        )
+    found.append(_dropout(trial))
+    found.append("Decline is taken to be a straight line between injections; natural courses can bend by themselves.")
+    return found
+
+
+def of_fit(analysis: Analysis) -> list[str]:
+    """List what weakens the results of one fit that passed its gate."""
+    table, visits = analysis.results.patients, analysis.visits
+    found = []
+    cycles = table[table["injection"] != OVERALL].groupby("injection")["patient"].nunique()
+    if len(cycles):
+        found.append(
+            f"Few patients: {listed([f'{n} in cycle {k}' for k, n in cycles.items()])} have values after the injection."
+        )
+    if short := flow.short_lead_in(visits):
+        found.append(
+            f"Fewer than two values before treatment in {counted(len(short), 'injected patient')}: {listed(short)}."
+        )
+    if undefined := len({row.patient for row in table.itertuples() if "percent undefined" in row.flag}):
+        found.append(
+            f"{counted(undefined, 'patient')} with a slope before treatment that may be near zero: a percentage of it "
+            "means little."
+        )
+    near = end_of_scale_share(analysis)
+    found.append(
+        f"{share(near)} of values lie within two residual SDs of an end of the scale, which the normal residual ignores"
+        + ("; prefer a bounded model." if near > NEAR_END_SHARE else ".")
+    )
+    return found
+
+
+def _dropout(trial: Trial) -> str:
+    known = f"Deaths recorded: {flow.deaths(trial)}" if "end_reason" in trial.patients else "Deaths are not recorded"
+    return f"Death and dropout: values are taken to be missing at random; there is no survival model. {known}."
+
+
+def _control(trial: Trial) -> str:
+    n = flow.controls(trial)
+    if flow.has_control_group(trial):
+        return f"{counted(n, 'patient')} without injection were followed; whether they compare, the tables cannot tell."
+    return (
+        "Single arm: no control group. A change of slope after an injection is an association, not proof of an effect."
+    )

@@ -1,0 +1,185 @@
+"""How the report puts numbers, probabilities and findings into words.
+
+Numbers are rounded to what they can carry: two decimals for slopes, none for percentages. Findings follow one fixed
+verbal scale (VERBAL_SCALE), applied to the probability as it is printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slopeshift.effects import CLAIM, OVERALL, SLOWING_PERCENT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from slopeshift.results import Results
+
+VERBAL_SCALE = ((0.99, "almost certainly"), (0.95, "very probably"), (0.80, "probably"))
+"""Least probability for each word; below the last it is unclear."""
+
+_NOT_A_NUMBER = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as printed. `align` has a letter per column: l for text, r for numbers.
+
+    A row may be short: its last cell then fills it.
+    """
+
+    caption: str
+    align: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def number(value: float, decimals: int = 2, sign: bool = False) -> str:
+    """Write a number with a true minus sign, and a plus sign where `sign` is asked for."""
+    if value != value:
+        return _NOT_A_NUMBER
+    rounded = round(value, decimals) + 0.0
+    return f"{rounded:{'+' if sign and rounded else ''}.{decimals}f}".replace("-", "−")
+
+
+def probability(value: float) -> str:
+    """Write a probability with two decimals, and never as 0 or 1."""
+    if value != value:
+        return _NOT_A_NUMBER
+    if value > 0.99:
+        return "> 0.99"
+    return "< 0.01" if value < 0.01 else f"{value:.2f}"
+
+
+def count(value: float) -> str:
+    """Write an expected number of patients: whole from ten on, else with one decimal."""
+    return number(value, 0 if value >= 9.95 else 1)
+
+
+def share(value: float) -> str:
+    """Write a share as a percentage, and never a small one as none."""
+    return "< 1 %" if 0 < value < 0.005 else f"{100 * value:.0f} %"
+
+
+def in_unit(value: float, unit: str, sign: bool = False) -> str:
+    """Write a value with the decimals that its unit can carry, without the unit."""
+    if unit == "probability":
+        return probability(value)
+    return number(value, 0 if unit == "%" else 2, sign)
+
+
+def between(lower: float, upper: float, unit: str, sign: bool = False) -> str:
+    """Write an interval."""
+    return f"{in_unit(lower, unit, sign)} to {in_unit(upper, unit, sign)}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Write items as a list in a sentence."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a number with its noun, the plural ending in s."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def certainty(prob_positive: float, declining: bool = True) -> str:
+    """Put Pr(change > 0) into words by VERBAL_SCALE, in either direction.
+
+    `declining` says whether there was a decline before, of which to say that it became slower.
+    """
+    up, down, neither = (
+        ("slower decline", "faster decline", "decline") if declining else ("higher slope", "lower slope", "slope")
+    )
+    printed = round(max(prob_positive, 1 - prob_positive), 2)
+    for least, words in VERBAL_SCALE:
+        if printed >= least:
+            return f"{words} {up if prob_positive >= 0.5 else down}"
+    return f"unclear whether the {neither} changed"
+
+
+def point(row: Any) -> float:
+    """Take the number to print of a summarised quantity: its mean, or the median of a percentage or ratio."""
+    return float(row.median if row.unit in ("%", "ratio") else row.mean)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What happened after one injection: the verdict in words, and the numbers it rests on."""
+
+    after: str
+    verdict: str
+    numbers: str
+
+
+def baseline(results: Results) -> str:
+    """Say how the outcome changed a month before the first injection."""
+    slope = _row(results.population, "lead_in_slope", "")
+    when = "Before the first injection" if _injections(results) else "Over the whole follow-up"
+    value, interval = (
+        number(slope["mean"], sign=True),
+        between(slope["lower"], slope["upper"], slope["unit"], sign=True),
+    )
+    return f"{when} the slope of an average patient was {value} {slope['unit']} (95 % interval {interval})."
+
+
+def findings(results: Results) -> list[Finding]:
+    """Say for the mean over all injections, then for each, how the slope changed."""
+    return [
+        _finding(results.population, injection)
+        for injection in sorted(_injections(results), key=lambda k: k != OVERALL)
+    ]
+
+
+def slowed_patients(results: Results, prior_expected: float) -> str:
+    """Say how many patients slowed, how many can be named, and how many of these names would be wrong."""
+    table = results.responders
+    overall = table[(table["injection"] == OVERALL) & (table["threshold"] == SLOWING_PERCENT)]
+    if overall.empty:
+        return ""
+    row = overall.iloc[0]
+    return (
+        f"Of {counted(row['n_patients'], 'patient')} with values after an injection, {count(row['expected'])} "
+        f"(95 % interval {row['lower']} to {row['upper']}) are expected to have slowed by {SLOWING_PERCENT:.0f} % or "
+        f"more on average over their cycles; the model expected {count(prior_expected)} before it saw the data. "
+        + _named(row)
+    )
+
+
+def _named(row: pd.Series[Any]) -> str:
+    if not row["n_called"]:
+        return f"No patient has a probability above {CLAIM:g} of having slowed so much."
+    have = "patient has" if row["n_called"] == 1 else "patients have"
+    return (
+        f"{row['n_called']} {have} a probability above {CLAIM:g} of having slowed so much; of these claims "
+        f"{number(row['expected_false_claims'], 1)} are expected to be false."
+    )
+
+
+def _finding(population: pd.DataFrame, injection: str) -> Finding:
+    change = _row(population, "change", injection)
+    declining = bool((population["quantity"] == "percent_slowing").any())
+    interval = between(change["lower"], change["upper"], change["unit"], sign=True)
+    numbers = f"{number(change['mean'], sign=True)} {change['unit']} (95 % interval {interval})"
+    if declining:
+        slowing = _row(population, "percent_slowing", injection)
+        numbers += f", slowing {number(slowing['median'], 0)} % ({between(slowing['lower'], slowing['upper'], '%')} %)"
+    return Finding(
+        after="All injections together" if injection == OVERALL else f"After injection {injection}",
+        verdict=certainty(change["prob_positive"], declining),
+        numbers=f"{numbers}; probability of slower decline {probability(change['prob_positive'])}",
+    )
+
+
+def _injections(results: Results) -> list[str]:
+    return [str(k) for k in results.population.loc[results.population["quantity"] == "change", "injection"]]
+
+
+def _row(population: pd.DataFrame, quantity: str, injection: str) -> pd.Series[Any]:
+    row: pd.Series[Any] = population[
+        (population["quantity"] == quantity) & (population["injection"] == injection)
+    ].iloc[0]
+    return row

@@ -1,0 +1,136 @@
+"""The command line: what it says, what it returns, and what it refuses."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+from trials import ROOT
+from typer.testing import CliRunner
+
+from slopeshift import fit as fitting
+from slopeshift.cli import app
+from slopeshift.fit import Fit, Settings
+from slopeshift.model import file_sha256
+from slopeshift.trial import read_trial
+
+SYNTHETIC = ROOT / "data" / "synthetic-msc-als"
+MODEL = ROOT / "models" / "alsfrsr.py"
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def trial(tmp_path):
+    return shutil.copytree(SYNTHETIC, tmp_path / "data" / "mine")
+
+
+def stored(folder, trial, *, passed=True, **inputs):
+    """Put a fit in place whose record says that it was made from this trial, without sampling anything."""
+    made_from = fitting.inputs(read_trial(trial).files, file_sha256(MODEL), Settings()) | inputs
+    gate = {"passed": passed, "failures": [] if passed else [f"rhat of change [{k}] is 1.5" for k in range(30)]}
+    record = {"model": "alsfrsr", "outcome": "alsfrsr", "status": "sampled", "inputs": made_from, "gate": gate}
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"x": ("draw", np.zeros(3))})})
+    fitting.save(Fit(tree, record), folder / trial.name)
+
+
+def test_check_counts_what_it_read():
+    done = run("check", SYNTHETIC)
+    assert done.exit_code == 0
+    assert "20 patients" in done.stdout
+    assert done.stdout.strip().endswith("Nothing wrong.")
+
+
+def test_check_lists_everything_wrong_and_fails(trial):
+    visits = (trial / "visits.csv").read_text().splitlines()
+    visits[1] = "P01,-3.00,49,x"
+    (trial / "visits.csv").write_text("\n".join(visits))
+    done = run("check", trial)
+    assert done.exit_code == 1
+    assert "2 problems" in done.stderr
+    for text in ("visits.csv", "alsfrsr", "'49'", "fvc", "'x'"):
+        assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_is_told_apart_from_bad_input(trial):
+    assert run("fit").exit_code == 2
+    assert run("fit", trial, "--draws", "0").exit_code == 2
+    assert run("fit", trial / "nowhere", "--models", ROOT / "models").exit_code == 1
+    assert run("fit", trial, "--models", trial).exit_code == 1
+
+
+def test_a_fit_that_is_up_to_date_is_left_alone(trial, tmp_path):
+    stored(tmp_path, trial)
+    done = run("fit", trial, "--model", MODEL, "--fits", tmp_path)
+    assert (done.exit_code, done.stdout) == (0, "alsfrsr: up to date\n")
+
+
+def test_a_failed_gate_fails_again_without_sampling_and_is_not_repeated_at_length(trial, tmp_path):
+    stored(tmp_path, trial, passed=False)
+    done = run("fit", trial, "--model", MODEL, "--fits", tmp_path)
+    assert done.exit_code == 3
+    assert done.stderr.count("GATE FAILED") == 11
+    assert "and 20 more, listed in the report" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [["--seed", "2"], ["--draws", "100"], ["--tune", "100"], ["--chains", "2"], ["--force"]],
+    ids=lambda change: change[0],
+)
+def test_other_settings_make_a_fit_out_of_date(trial, tmp_path, monkeypatch, change):
+    stored(tmp_path, trial)
+
+    def sampled(*_, **__):
+        raise fitting.FitError("sampling")
+
+    monkeypatch.setattr(fitting, "sample", sampled)
+    done = run("fit", trial, "--model", MODEL, "--fits", tmp_path, *change)
+    assert (done.exit_code, done.stderr.strip()) == (1, "sampling")
+
+
+def test_a_trial_without_the_outcome_skips_the_model_and_says_so(trial, tmp_path):
+    lines = [line.rsplit(",", 1)[0] for line in (trial / "visits.csv").read_text().splitlines()]
+    (trial / "visits.csv").write_text("\n".join(lines))
+    done = run("fit", trial, "--model", ROOT / "models" / "fvc.py", "--fits", tmp_path)
+    assert (done.exit_code, done.stdout) == (0, "fvc: skipped, the trial records no fvc\n")
+    assert json.loads((tmp_path / "mine" / "fvc.json").read_text())["status"] == "skipped"
+
+
+@pytest.mark.parametrize("what", ["data", "model", "engine"])
+def test_the_report_refuses_a_fit_of_other_inputs(trial, tmp_path, what):
+    models = tmp_path / "models"
+    models.mkdir()
+    shutil.copy(MODEL, models)
+    stored(tmp_path, trial, **{what: "other"})
+    done = run("report", trial, "--models", models, "--fits", tmp_path, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert f"this fit was made from another {what} than at hand" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_report_says_which_fit_is_missing(trial, tmp_path):
+    done = run("report", trial, "--models", ROOT / "models", "--fits", tmp_path, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "alsfrsr.nc: no such fit; make it with `slopeshift fit`" in done.stderr
+
+
+def test_interrupting_is_answered_in_words(trial, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "sample", interrupted)
+    done = run("fit", trial, "--model", MODEL, "--fits", tmp_path)
+    assert done.exit_code == 130
+    assert "interrupted; the fits made before are kept" in done.stderr
+    assert not list(tmp_path.glob("mine/*"))
+
+
+def test_simulate_writes_the_committed_trial(tmp_path):
+    assert run("simulate", tmp_path / "again").exit_code == 0
+    for path in SYNTHETIC.iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
