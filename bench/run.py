@@ -1,0 +1,300 @@
+"""Time the exact engine beside its alternatives, in one run on one machine, and write the tables of README.md.
+
+Run by `make bench`. Ratios of one run are what to read: the machine is whatever it is today.
+"""
+
+from __future__ import annotations
+
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import arviz as az
+import bambi as bmb
+import numpy as np
+import nutpie
+import pandas as pd
+import pymc as pm
+import statsmodels.formula.api as smf
+import xarray as xr
+
+from slopeshift import fit, kernel, marginal
+from slopeshift.basis import visits_of
+from slopeshift.model import load_model
+from slopeshift.results import results_of
+from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_TRUTH, default_trial, simulate
+from slopeshift.trial import trial_from_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from slopeshift.basis import Visits
+    from slopeshift.trial import Trial
+
+ROOT = Path(__file__).parents[1]
+README = Path(__file__).with_name("README.md")
+MODEL = ROOT / "models" / "alsfrsr.py"
+DRAWS, TUNE, CHAINS, SEED = 1000, 1000, 4, 1
+SIZES = (19, 100, 1000, 10_000)
+SETTINGS = {"title": "bench", "synthetic": True, "source": "simulated"}
+SPREADS = ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma")
+
+
+def trial_of(patients: int) -> Trial:
+    """Simulate a trial of the default design with this number of patients."""
+    share = tuple(round(patients * n / 20) for n in DEFAULT_DESIGN.patients_per_cycle)
+    design = replace(DEFAULT_DESIGN, enrolled=patients, patients_per_cycle=share)
+    return trial_from_tables("bench", simulate(design, DEFAULT_TRUTH, SEED).tables, SETTINGS)
+
+
+def seconds(run: Callable[[], object]) -> tuple[float, object]:
+    """Time one call."""
+    began = time.perf_counter()
+    result = run()
+    return time.perf_counter() - began, result
+
+
+def smallest_ess(draws: xr.Dataset) -> float:
+    """Take the smallest bulk or tail effective sample size of any value."""
+    return min(
+        float(values.min()) for method in ("bulk", "tail") for values in az.ess(draws, method=method).data_vars.values()
+    )
+
+
+def row(name: str, times: tuple[float, float], means: xr.Dataset, spreads: xr.Dataset, diverging: float) -> dict:
+    """Summarise one contender: seconds to compile and to sample, and what the sampling was worth."""
+    of_means, of_spreads = smallest_ess(means), smallest_ess(spreads)
+    return {
+        "engine": name,
+        "compile, s": times[0],
+        "sample, s": times[1],
+        "smallest ESS: means": of_means,
+        "SDs": of_spreads,
+        "ESS/s: means": of_means / times[1],
+        "SDs ": of_spreads / times[1],
+        "divergences": int(diverging),
+    }
+
+
+def with_nutpie(name: str, path: Path, trial: Trial, target_accept: float) -> dict:
+    """Sample one of our models with nutpie, and draw back what was integrated out; the latter counts as sampling."""
+    visits = visits_of(trial, "alsfrsr")
+    model = load_model(path).build(trial)
+    compiling, compiled = seconds(lambda: nutpie.compile_pymc_model(model))
+    settings = {"draws": DRAWS, "tune": TUNE, "chains": CHAINS, "seed": SEED, "progress_bar": False}
+    sampling, tree = seconds(lambda: nutpie.sample(compiled, **settings, target_accept=target_accept))
+    draws = tree["posterior"].to_dataset()
+    if "loading" in draws:
+        terms = xr.Dataset(
+            {n: (model.named_vars_to_dims[n], model[n].get_value()) for n in ("term_mean", "term_sd", "term_design")}
+        )
+        first, back, draws = _drawn_back(draws, visits, terms)
+        compiling, sampling = compiling + first - back, sampling + back
+    diverging = float(tree["sample_stats"]["diverging"].sum())
+    return row(name, (compiling, sampling), draws[["population"]], draws[list(SPREADS)], diverging)
+
+
+def _drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset) -> tuple[float, float, xr.Dataset]:
+    """Draw back twice: what the first time takes longer is compiling."""
+    times = [seconds(lambda: marginal.with_posterior_coefficients(draws, visits, terms, SEED)) for _ in range(2)]
+    return times[0][0], times[1][0], times[1][1][0]
+
+
+def with_pymc(path: Path, trial: Trial) -> dict:
+    """Sample the written-out model with PyMC's own NUTS at its defaults; compiling cannot be told apart."""
+    with load_model(path).build(trial):
+        took, tree = seconds(
+            lambda: pm.sample(DRAWS, tune=TUNE, chains=CHAINS, random_seed=SEED, nuts_sampler="pymc", progressbar=False)
+        )
+    sampling = float(tree["posterior"].attrs.get("sampling_time", took))
+    draws, diverging = tree["posterior"].to_dataset(), float(tree["sample_stats"]["diverging"].sum())
+    times = (took - sampling, sampling)
+    return row("written out, PyMC's NUTS", times, draws[["population"]], draws[list(SPREADS)], diverging)
+
+
+def long_table(trial: Trial) -> pd.DataFrame:
+    """Lay the ALSFRS-R out as others want it: patient, score, month, b1..bK and since, the months since injection 1."""
+    visits = visits_of(trial, "alsfrsr")
+    hinges = visits.basis[:, 2:]
+    table = pd.DataFrame(hinges, columns=[f"b{k}" for k in visits.injections])
+    patient = np.array(visits.patients)[visits.patient_index]
+    return table.assign(score=visits.value, month=visits.month, since=hinges.sum(axis=1), patient=patient)
+
+
+def formula(table: pd.DataFrame) -> str:
+    """Write the fixed part of the nearest formula."""
+    return "score ~ month + " + " + ".join(column for column in table if column.startswith("b"))
+
+
+def with_bambi(trial: Trial) -> dict:
+    """Sample Bambi's nearest model at its defaults: no correlations, no cycle deviations, its own priors."""
+    table = long_table(trial)
+    model = bmb.Model(f"{formula(table)} + (1 + month + since | patient)", table)
+    model.build()
+    took, tree = seconds(lambda: model.fit(draws=DRAWS, tune=TUNE, chains=CHAINS, random_seed=SEED, progressbar=False))
+    sampling = float(tree["posterior"].attrs.get("sampling_time", took))
+    draws, diverging = tree["posterior"].to_dataset(), float(tree["sample_stats"]["diverging"].sum())
+    scalars = [name for name in draws if draws[name].ndim == 2]
+    means, spreads = ([name for name in scalars if str(name).endswith("sigma") == kind] for kind in (False, True))
+    return row("Bambi, nearest formula", (took - sampling, sampling), draws[means], draws[spreads], diverging)
+
+
+def with_brms(trial: Trial, folder: Path) -> dict | str:
+    """Sample brms's nearest model at a setting without divergences; where that cannot be, say why."""
+    rscript = shutil.which("Rscript")
+    if rscript is None:
+        return "R was not found on this machine, so brms is left out."
+    long_table(trial).to_csv(folder / "table.csv", index=False)
+    numbers = [str(number) for number in (CHAINS, TUNE, DRAWS, SEED)]
+    script = Path(__file__).with_name("nearest.R")
+    command = [rscript, str(script), str(folder / "table.csv"), str(folder / "draws.csv"), *numbers]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        why = next((line for line in lines if "rror" in line), lines[-1])
+        return f"R was found, but brms did not run and is left out: {why}"
+    compiling, sampling, diverging, *name = done.stdout.splitlines()[-1].split()
+    table = pd.read_csv(folder / "draws.csv").set_index([".chain", ".iteration"])
+    draws = table.drop(columns=".draw").to_xarray().rename({".chain": "chain", ".iteration": "draw"})
+    means, spreads = ([n for n in draws if str(n).startswith("b_") == kind] for kind in (True, False))
+    label = f"{' '.join(name)} / Stan, adapt_delta 0.99"
+    return row(label, (float(compiling), float(sampling)), draws[means], draws[spreads], float(diverging))
+
+
+def with_mixedlm(trial: Trial) -> float:
+    """Time statsmodels' point estimate of the nearest model."""
+    table = long_table(trial)
+    model = smf.mixedlm(formula(table), table, groups="patient", re_formula="~month + since")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return seconds(lambda: model.fit())[0]
+
+
+def cost_of_a_gradient(patients: int, visits: int = 14) -> float:
+    """Time one evaluation of density and gradient, in seconds."""
+    rng = np.random.default_rng(SEED)
+    design = np.concatenate([np.ones((patients, visits, 1)), rng.normal(size=(patients, visits, 4))], axis=2)
+    values = rng.normal(size=(patients, visits))
+    statistics = (
+        np.einsum("iva,ivb->iab", design, design)[None],
+        np.einsum("iva,iv->ia", design, values)[None],
+        (values**2).sum(axis=1)[None],
+        np.full((1, patients), float(visits)),
+    )
+    terms = np.hstack([np.eye(5), np.array([[0], [0], [1], [1], [1]], dtype=float)])
+    arguments = (rng.normal(size=(5, 6)), np.ones(1), *statistics, terms, np.ones(6))
+    kernel.density(*arguments)
+    number = max(20_000 // patients, 5)
+    return min(seconds(lambda: [kernel.density(*arguments) for _ in range(number)])[0] for _ in range(5)) / number
+
+
+def whole_fit(patients: int) -> dict:
+    """Fit a trial of this size up to the gate's verdict."""
+    trial = trial_of(patients)
+    settings = fit.Settings(draws=600 if patients > 1000 else 1000, tune=1000)
+    took, found = seconds(lambda: fit.sample(load_model(MODEL), trial, settings, progress=False))
+    judging, results = seconds(lambda: results_of(found))
+    worst = results.diagnostics.set_index("diagnostic")["value"]
+    return {
+        "patients": patients,
+        "draws a chain": settings.draws,
+        "visits": len(visits_of(trial, "alsfrsr").value),
+        "compile, s": found.record["seconds"]["compile"],
+        "sample, s": found.record["seconds"]["sample"],
+        "whole fit, s": took,
+        "tables and gate, s": judging,
+        "smallest ESS": float(min(worst["ess_bulk"].min(), worst["ess_tail"].min())),
+        "share diverging": float(worst["share_diverging"]),
+        "gate": "passed" if results.passed else "FAILED",
+        "peak memory, GiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Write a table in Markdown, numbers to three digits."""
+
+    def text(cell: object) -> str:
+        if not isinstance(cell, float):
+            return str(cell)
+        return f"{cell:.3g}" if abs(cell) < 1000 else f"{cell:,.0f}"
+
+    lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|" + " --- |" * len(table.columns)]
+    return "\n".join([*lines, *("| " + " | ".join(map(text, r)) + " |" for r in table.itertuples(index=False))])
+
+
+def main() -> None:
+    """Run everything and write the README."""
+    trial = trial_from_tables("bench", default_trial().tables, SETTINGS)
+    with tempfile.TemporaryDirectory() as folder:
+        written_out = Path(folder) / "written_out.py"
+        source = MODEL.read_text(encoding="utf-8")
+        written_out.write_text(source.replace("import normal\n", "import normal_written_out as normal\n"))
+        rows = []
+        for run in (
+            lambda: with_nutpie("exact engine, nutpie", MODEL, trial, 0.9),
+            lambda: with_nutpie("written out, nutpie", written_out, trial, 0.95),
+            lambda: with_pymc(written_out, trial),
+            lambda: with_bambi(trial),
+            lambda: with_brms(trial, Path(folder)),
+        ):
+            rows.append(run())
+            print(rows[-1], flush=True)
+    left_out = "\n".join(found for found in rows if isinstance(found, str))
+    rows = [found for found in rows if not isinstance(found, str)]
+    table = pd.DataFrame(rows)
+    for kind, column in (("means", "ESS/s: means"), ("SDs", "SDs ")):
+        table[f"ratio: {kind}"] = table[column].iloc[0] / table[column]
+    point = with_mixedlm(trial)
+    costs = {n: cost_of_a_gradient(n) for n in SIZES}
+    exponent = float(np.polyfit(np.log(list(costs)), np.log(list(costs.values())), 1)[0])
+    more_visits = cost_of_a_gradient(1000, visits=56) / costs[1000]
+    cost = pd.DataFrame({"patients": list(costs), "microseconds a patient": [1e6 * c / n for n, c in costs.items()]})
+    sizes = []
+    # A process each, so that memory is that of one size.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        for found in pool.map(whole_fit, SIZES):
+            sizes.append(found)
+            print(found, flush=True)
+    README.write_text(
+        f"""# Benchmarks
+
+Written by `make bench` on {platform.processor() or platform.machine()}, Python {platform.python_version()}, PyMC {pm.__version__}, nutpie {nutpie.__version__}, Bambi {bmb.__version__}.
+Read the ratios: all rows of a table are of one run on one machine.
+
+## The 20 patients of `data/synthetic-msc-als`, ALSFRS-R, {CHAINS} chains of {TUNE} + {DRAWS} draws
+
+{markdown(table)}
+
+ESS is the smallest effective sample size, bulk or tail, over the population means (level, slope, changes) and over the standard deviations; ESS/s divides it by the seconds of sampling, drawing back included; ratio is that of the first row to this one.
+Bambi's model has no correlations, no cycle deviations and its own priors, so it is an easier one.
+statsmodels' MixedLM gives a point estimate of a similar model, without uncertainty of the variances, in {point:.2g} s.
+{left_out}
+## Cost of one density and gradient
+
+{markdown(cost)}
+
+The cost grows with the number of patients to the power {exponent:.2f}; four times the visits per patient change it by a factor of {more_visits:.2f}.
+
+## Whole fits, from tables to the gate's verdict
+
+{markdown(pd.DataFrame(sizes))}
+
+A process for each size, with warm caches. Memory is the peak of the whole process.
+""",
+        encoding="utf-8",
+    )
+    print(f"wrote {README}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
