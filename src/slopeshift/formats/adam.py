@@ -1,0 +1,2 @@
+MAPPED=False
+TITLE=""
