@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from slopeshift.formats.source import Source
     from slopeshift.trial.columns import Problem
 
-__all__ = ["FORMATS", "Imported", "Notation", "Request", "Unconfirmed", "import_trial"]
+__all__ = ["FORMATS", "Imported", "Notation", "Request", "UnconfirmedError", "import_trial"]
 
 FORMATS: Mapping[str, ModuleType] = {"proact": proact, "sdtm": sdtm, "adam": adam, "redcap": redcap, "table": table}
 
 
-class Unconfirmed(Exception):
+class UnconfirmedError(Exception):
     """The mapping was guessed and waits for the user's word: `text` is the mapping file to confirm."""
 
     def __init__(self, text: str) -> None:
@@ -65,8 +65,8 @@ class _Taken(NamedTuple):
 def import_trial(request: Request) -> Imported:
     """Import a source as the folder of a trial; the same request gives the same bytes.
 
-    Raises TrialError with everything that is wrong, having written nothing; Unconfirmed where a mapping is needed and
-    none was given or accepted; KeyError for an unknown format.
+    Raises TrialError with everything that is wrong, having written nothing; UnconfirmedError where a mapping is needed
+    and none was given or accepted; KeyError for an unknown format.
     """
     form = FORMATS[request.format]
     name = request.destination.name
@@ -79,7 +79,7 @@ def import_trial(request: Request) -> Imported:
     if form.MAPPED and request.document is None:
         document = form.guessed(taken.sources)
         if not request.accept:
-            raise Unconfirmed(guess.as_yaml(document, taken.sources[0]))
+            raise UnconfirmedError(guess.as_yaml(document, taken.sources[0]))
     file = request.document.name if request.document else "the guessed mapping"
     reading = form.native(taken.sources, Choices(request.notation, document, file))
     if key and not reading.problems:

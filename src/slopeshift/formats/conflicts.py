@@ -30,9 +30,7 @@ def once_a_time(records: pd.DataFrame, value: str, label: str) -> tuple[pd.DataF
     return records[~differ & ~again], fates
 
 
-def not_after(
-    records: pd.DataFrame, ends: pd.Series[float], what: str
-) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+def not_after(records: pd.DataFrame, ends: pd.Series[float], what: str) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
     """Keep the records that are not after their patient's end (day numbers, by patient; none: kept)."""
     late = records["time"] > records["patient"].map(ends).astype("float64")
     return records[~late], [marked(records[late], LEFT_OUT, f"after the patient's {what}")]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from slopeshift.formats.source import Source
 
-# Letters and digits alone, in small letters. ALSFRS without the R is another scale, and litres are not per cent: neither
-# is here.
+# Letters and digits alone, in small letters. ALSFRS without the R is another scale, and litres are not per cent:
+# neither is here.
 _PATIENT = "patient patientid subject subjectid subjid usubjid id participant participantid recordid record studyid"
 _PATIENTS = {
     "age": "age ageyears ageatbaseline ageatentry",
@@ -70,8 +70,14 @@ def guess(source: Source, instruments: Iterable[str] = (), patient: str | None =
     wide = _wide(source, plain)
     if wide.get("visits"):
         found["visits"] = {}
-    document = {"patient": patient or _first(plain, _PATIENT) or ""} | {name: part for name, part in found.items() if part}
-    for name, pattern in (("visits", r"visit|alsfrs|assess"), ("injections", r"inj|infus"), ("events", r"adverse|^ae|event")):
+    document: dict[str, Any] = {"patient": patient or _first(plain, _PATIENT) or ""} | {
+        name: part for name, part in found.items() if part
+    }
+    for name, pattern in (
+        ("visits", r"visit|alsfrs|assess"),
+        ("injections", r"inj|infus"),
+        ("events", r"adverse|^ae|event"),
+    ):
         named = [instrument for instrument in instruments if re.search(pattern, instrument.casefold())]
         if named and name in document:
             document[name] = {"instrument": named[0]} | document[name]
@@ -82,8 +88,10 @@ def as_yaml(document: dict[str, Any], source: Source) -> str:
     """Write a mapping document as YAML, with the columns it does not name in a comment at its top."""
     import yaml
 
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=200)
-    rest = [column for column in source.table.columns if not re.search(rf"[:{{ ]{re.escape(column)}['\"]?[\n,}}]", text)]
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=200)
+    rest = [
+        column for column in source.table.columns if not re.search(rf"[:{{ ]{re.escape(column)}['\"]?[\n,}}]", text)
+    ]
     lines = [
         f"# Which column of {source.file} holds what. Correct it, then give it with --mapping.",
         f"# Not named, and left out: {', '.join(rest) or 'none'}",

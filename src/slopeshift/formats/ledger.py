@@ -41,7 +41,9 @@ def balanced(sources: Iterable[Source], fates: Iterable[pd.DataFrame], unread: d
     every_mark = pd.concat([pd.DataFrame(columns=COLUMNS), *fates], ignore_index=True).drop_duplicates()
     again = every_mark.duplicated(["file", "row"], keep=False)
     joined = [_joined(rows, key) for key, rows in every_mark[again].groupby(["file", "row"], sort=False)]
-    lines = pd.concat([every_mark[~again], pd.DataFrame(joined, columns=COLUMNS), *map(_empty, every)], ignore_index=True)
+    lines = pd.concat(
+        [every_mark[~again], pd.DataFrame(joined, columns=COLUMNS), *map(_empty, every)], ignore_index=True
+    )
     lines = lines.astype({"row": "int64"}).sort_values(["file", "row"], kind="stable", ignore_index=True)
     for source in every:
         found = lines.loc[lines["file"] == source.file, "row"].tolist()

@@ -67,17 +67,23 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     """Read a YAML file whose every value is a text; a key given twice is a problem."""
     import yaml
 
-    class Loader(yaml.BaseLoader):
+    class Loader(yaml.BaseLoader):  # type: ignore[misc]
         pass
 
     def once(loader: Any, node: Any) -> dict[str, Any]:
         keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
         for place, key in enumerate(keys):
             if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, "a key that is not a text", node.value[place][0].start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key that is not a text", node.value[place][0].start_mark
+                )
             if key in keys[:place]:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} twice", node.value[place][0].start_mark)
-        return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} twice", node.value[place][0].start_mark
+                )
+        return {
+            key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)
+        }
 
     Loader.add_constructor("tag:yaml.org,2002:map", once)
     remedy = "write `key: value`, one a line, indented by spaces"
@@ -105,7 +111,12 @@ def understood(
     sections = {name: dict(document.get(name, {})) for name in SECTIONS}
     instruments = {name: section.pop("instrument") for name, section in sections.items() if "instrument" in section}
     mapping = ColumnMap(
-        document["patient"], sections, instruments, wide, document.get("codes", {}), _outcomes(document.get("outcomes", {}))
+        document["patient"],
+        sections,
+        instruments,
+        wide,
+        document.get("codes", {}),
+        _outcomes(document.get("outcomes", {})),
     )
     problems = [*_key_problems(file, mapping), *_column_problems(file, mapping, header)]
     return (None if problems else mapping), problems
@@ -132,7 +143,9 @@ def _shape_problems(file: str, document: Mapping[str, Any], repeating: bool) -> 
     for part in ("codes", "outcomes"):
         given = document.get(part, {})
         if not isinstance(given, dict) or not all(_is_texts(value) for value in given.values()):
-            yield Problem(file, None, part, "not a section for each name", f"under `{part}:` write `NAME:`, then `key: value`")
+            yield Problem(
+                file, None, part, "not a section for each name", f"under `{part}:` write `NAME:`, then `key: value`"
+            )
 
 
 def _is_texts(value: Any) -> bool:
@@ -146,7 +159,7 @@ def _is_lists(wide: Any) -> bool:
 
 
 def _outcomes(given: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
-    """Give texts of the mapping the types that trial.toml has; what cannot be one stays text, for the door to refuse."""
+    """Give texts of the mapping the types that trial.toml has; what cannot stays text, for the door to refuse."""
     return {name: {key: _typed(key, value) for key, value in outcome.items()} for name, outcome in given.items()}
 
 
@@ -174,7 +187,9 @@ def _key_problems(file: str, mapping: ColumnMap) -> Iterator[Problem]:
         needed = ("time",) if name == "visits" and columns else needed
         for key in set(needed) - given:
             what = "date, month or day" if key == "time" else key
-            yield Problem(file, None, name, f"no {what}", f"name the column with it: `{key.replace('time', 'date')}: COLUMN`")
+            yield Problem(
+                file, None, name, f"no {what}", f"name the column with it: `{key.replace('time', 'date')}: COLUMN`"
+            )
     clocks = {"date" if clock == "date" else "month": place for place, clock in mapping.times()}
     if len(clocks) > 1:
         found = f"dates ({clocks['date']}) beside months or days ({clocks['month']})"
@@ -190,7 +205,9 @@ def _wide_problems(file: str, mapping: ColumnMap) -> Iterator[Problem]:
         for entry in entries:
             place = f"wide.{name}"
             whens = [key for key in entry if key in WIDE_TIMES]
-            if name == "visits" and (entry.get("outcome") not in outcomes or len(whens) != 1 or "column" not in entry or len(entry) != 3):
+            if name == "visits" and (
+                entry.get("outcome") not in outcomes or len(whens) != 1 or "column" not in entry or len(entry) != 3
+            ):
                 remedy = "write {column: ..., outcome: alsfrsr or fvc, and one of month: or day: or date_column: ...}"
                 yield Problem(file, None, place, str(dict(entry)), remedy)
             elif name == "visits" and whens != ["date_column"] and not _is_number(entry[whens[0]]):
@@ -215,4 +232,6 @@ def _column_problems(file: str, mapping: ColumnMap, header: list[str]) -> Iterat
             wanted |= {f"wide.{name}: {entry[key]}": entry[key] for key in ("column", "date_column") if key in entry}
     for place, column in wanted.items():
         if column not in header:
-            yield Problem(file, None, place, f"no column {column!r} in the source", f"choose one of: {', '.join(header)}")
+            yield Problem(
+                file, None, place, f"no column {column!r} in the source", f"choose one of: {', '.join(header)}"
+            )

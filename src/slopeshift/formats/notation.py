@@ -92,7 +92,7 @@ def _calendar(year: str | int, month: str | int, day: str | int) -> tuple[str, s
 
 
 def points(cells: pd.Series[str], notation: Notation) -> tuple[pd.Series[str], pd.Series[str]]:
-    """Write decimals with a point, a whole column at a time; the second series says what is wrong with a cell, or ''."""
+    """Write decimals with a point, a column at a time; the second series says what is wrong with a cell, or ''."""
     wrong = pd.Series("", index=cells.index, dtype="str")
     with_comma = by_distinct(cells, lambda cell: _COMMA.fullmatch(cell) is not None).astype(bool)
     with_point = by_distinct(cells, lambda cell: _POINT.fullmatch(cell) is not None).astype(bool)

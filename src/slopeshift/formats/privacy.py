@@ -34,7 +34,8 @@ _WORDS = frozenset(
     surname forename firstname lastname fullname familyname givenname middlename patientname subjectname initials
     dob birthdate birthday birth brthdtc brthdt dateofbirth address addr street postcode postal zip zipcode phone
     telephone tel mobile fax email mail ssn mrn nhs passport insurance iban
-    vorname nachname geburtsdatum adresse strasse plz telefon prenom naissance apellido nombre nacimiento cognome nascita
+    vorname nachname geburtsdatum adresse strasse plz telefon prenom naissance apellido nombre nacimiento
+    cognome nascita
     """.split()
 )
 _PERSON = frozenset("first last full family given middle maiden patient subject participant contact carer".split())

@@ -106,11 +106,12 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     if problems:
         return Reading({}, problems=problems)
     ends, in_ends = _said(parts, "deathdata", "time", "day of death")
-    scores = {name: parts[name].records for name in ("alsfrs", "fvc") if name in parts}
     everyone = sorted({p for part in parts.values() for p in part.seen}, key=lambda name: (len(name), name))
-    kept = {}
+    kept: dict[str, pd.DataFrame] = {}
     for name, label in (("alsfrs", "ALSFRS-R"), ("fvc", "FVC")):
-        kept[name], late = not_after(scores.get(name, _NO_RECORDS), ends.astype("float64"), "death")
+        kept[name], late = not_after(
+            parts[name].records if name in parts else _NO_RECORDS, ends.astype("float64"), "death"
+        )
         kept[name], again = once_a_time(kept[name], "value", label)
         fates += [*late, *again, marked(kept[name], USED, "visit")]
     visits = _visits(kept["alsfrs"], kept["fvc"])
@@ -172,7 +173,9 @@ class _Table(NamedTuple):
             return pd.Series(np.nan, index=table.index)
         cells, wrong = notation.points(table[column], self.choices.notation)
         read = numbers(cells)
-        wrong = wrong.mask(filled(cells) & read.isna() & (wrong == ""), "write a number, or an empty cell where missing")
+        wrong = wrong.mask(
+            filled(cells) & read.isna() & (wrong == ""), "write a number, or an empty cell where missing"
+        )
         self.problems.extend(cell_problems(self.source.file, column, table[column], wrong))
         return read
 
@@ -205,7 +208,9 @@ def _alsfrs(table: _Table, records: pd.DataFrame) -> _Part:
     sums = others.drop(columns="5").sum(axis=1) + fifth
     other_sums = sums - fifth + with_tube.where(two, fifth)
     agrees = total.isna() | ~whole | (total == sums) | (total == other_sums)
-    impossible = others.assign(a=without, b=with_tube).lt(0).any(axis=1) | others.assign(a=without, b=with_tube).gt(4).any(axis=1)
+    impossible = others.assign(a=without, b=with_tube).lt(0).any(axis=1) | others.assign(a=without, b=with_tube).gt(
+        4
+    ).any(axis=1)
     reasons = pd.Series("", index=others.index, dtype="str")
     for wrong, reason in (
         (total.isna() & ~whole & others[["10", "11", "12"]].isna().any(axis=1), OLD_SCALE),
@@ -268,7 +273,8 @@ def _said(parts: Mapping[str, _Part], name: str, value: str, label: str) -> tupl
         return pd.Series(dtype="float64"), []
     told, fates = agreed(parts[name].records, value, label)
     return told, [*fates, marked(parts[name].records, USED, "patient")] if not fates else [
-        *fates, marked(parts[name].records[parts[name].records["patient"].isin(told.index)], USED, "patient")
+        *fates,
+        marked(parts[name].records[parts[name].records["patient"].isin(told.index)], USED, "patient"),
     ]
 
 
@@ -286,7 +292,12 @@ def _visits(alsfrs: pd.DataFrame, fvc: pd.DataFrame) -> pd.DataFrame:
             "fvc": both["value_fvc"].map(lambda value: f"{value:g}", na_action="ignore"),
         }
     )
-    return visits.astype("object").fillna("").astype("str").set_index(pd.MultiIndex.from_arrays(where, names=["file", "row"]))
+    return (
+        visits.astype("object")
+        .fillna("")
+        .astype("str")
+        .set_index(pd.MultiIndex.from_arrays(where, names=["file", "row"]))
+    )
 
 
 def _patients(
@@ -310,5 +321,7 @@ def _patients(
         fates.append(marked(records[~used & ~late], LEFT_OUT, "nothing in it that a trial's tables hold"))
     patients["end_month"] = months_of_days(patients["patient"].map(ends).astype("float64"))
     patients["end_reason"] = patients["end_month"].map(lambda end: "death" if end else "")
-    rows = pd.MultiIndex.from_arrays([["(all tables)"] * len(patients), range(2, len(patients) + 2)], names=["file", "row"])
+    rows = pd.MultiIndex.from_arrays(
+        [["(all tables)"] * len(patients), range(2, len(patients) + 2)], names=["file", "row"]
+    )
     return patients.set_axis(rows), fates

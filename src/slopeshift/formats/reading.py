@@ -108,9 +108,7 @@ def cell_problems(
 ) -> list[Problem]:
     """Make a problem of every cell that has a fault, the fault being its remedy."""
     at_fault = wrong[wrong != ""]
-    return [
-        Problem(file, int(row), column, repr(cells[row]), remedy) for row, remedy in at_fault.head(limit).items()
-    ]
+    return [Problem(file, int(row), column, repr(cells[row]), remedy) for row, remedy in at_fault.head(limit).items()]
 
 
 def empty_table(name: str, clock: str) -> pd.DataFrame:

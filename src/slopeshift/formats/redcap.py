@@ -40,13 +40,15 @@ def collect(path: Path, sheet: str | None) -> Collected:
 
 def _renamed(source: Source) -> Source:
     found = {find_column(source.table, *names): names[0] for names in _OWN.items()}
-    return replace(source, table=source.table.rename(columns={column: name for column, name in found.items() if column}))
+    return replace(
+        source, table=source.table.rename(columns={column: name for column, name in found.items() if column})
+    )
 
 
 def guessed(sources: Sequence[Source]) -> dict[str, Any]:
     """Guess the mapping document: the record is the first column, as REDCap writes it."""
     source = sources[0]
-    used = source.table[INSTRUMENT] if INSTRUMENT in source.table else None
+    used = source.table.get(INSTRUMENT)
     instruments = [] if used is None else sorted({*used[filled(used)]})
     return guess(source, instruments, patient=source.table.columns[0])
 
@@ -58,7 +60,10 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     mapping, problems = understood(choices.document_file, choices.document, header, repeating=True)
     if mapping is None:
         return Reading({}, problems=tuple(problems))
-    problems = [*_missing_instruments(source, mapping.instruments.items(), choices), *_double_entry(source, mapping.patient)]
+    problems = [
+        *_missing_instruments(source, mapping.instruments.items(), choices),
+        *_double_entry(source, mapping.patient),
+    ]
     if INSTRUMENT not in source.table and mapping.instruments:
         return Reading({}, problems=tuple(problems))
     reading = read_rows(source, mapping, choices.notation)
@@ -71,7 +76,13 @@ def _missing_instruments(source: Source, named: Any, choices: Choices) -> list[P
         return [Problem(source.file, 1, INSTRUMENT, "no such column", remedy) for _ in list(named)[:1]]
     there = sorted({*source.table[INSTRUMENT][filled(source.table[INSTRUMENT])]})
     return [
-        Problem(choices.document_file, None, f"{name}.instrument", f"no row of {instrument!r}", f"choose one of: {', '.join(there)}")
+        Problem(
+            choices.document_file,
+            None,
+            f"{name}.instrument",
+            f"no row of {instrument!r}",
+            f"choose one of: {', '.join(there)}",
+        )
         for name, instrument in named
         if instrument not in there
     ]
@@ -83,5 +94,7 @@ def _double_entry(source: Source, patient: str) -> list[Problem]:
     known = {*records}
     twice = records[records.str.endswith("--2") & records.str.replace(r"--2$", "--1", regex=True).isin(known)]
     remedy = "merge the two entries in REDCap, and export the merged record"
-    return [Problem(source.file, int(row), patient, f"{record!r} beside {record[:-1]}1", remedy)
-            for row, record in twice.drop_duplicates().items()]
+    return [
+        Problem(source.file, int(row), patient, f"{record!r} beside {record[:-1]}1", remedy)
+        for row, record in twice.drop_duplicates().items()
+    ]

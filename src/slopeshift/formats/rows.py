@@ -51,7 +51,9 @@ class _Part:
 def read_rows(source: Source, mapping: ColumnMap, how: Notation) -> Reading:
     """Return the tables of a trial that a mapped source holds, the fate of its rows, and what is wrong in it."""
     parts = [_part(source, mapping, how, name) for name in SECTIONS]
-    parts += [_wide(source, mapping, how, name, place) for name in mapping.wide for place in range(len(mapping.wide[name]))]
+    parts += [
+        _wide(source, mapping, how, name, place) for name in mapping.wide for place in range(len(mapping.wide[name]))
+    ]
     problems = [problem for part in parts for problem in part.problems]
     taken = {name: [part.table for part in parts if part.name == name and len(part.table)] for name in SECTIONS}
     patients, found = _one_a_patient(source, mapping, taken["patients"])
@@ -175,9 +177,7 @@ def _joined(visits: pd.DataFrame, mapping: ColumnMap) -> pd.DataFrame:
     return joined.fillna("").astype("str")
 
 
-def _one_a_patient(
-    source: Source, mapping: ColumnMap, taken: list[pd.DataFrame]
-) -> tuple[pd.DataFrame, list[Problem]]:
+def _one_a_patient(source: Source, mapping: ColumnMap, taken: list[pd.DataFrame]) -> tuple[pd.DataFrame, list[Problem]]:
     if not taken:
         return stacked("patients", mapping.clock, []), []
     rows, problems = taken[0].mask(taken[0] == ""), []
@@ -229,7 +229,13 @@ def _unused(rest: pd.DataFrame, mapping: ColumnMap) -> pd.Series[str]:
 
 def _unmapped(source: Source, mapping: ColumnMap) -> tuple[tuple[str, str, str], ...]:
     known = {mapping.patient, INSTRUMENT, *(c for columns in mapping.columns.values() for c in columns.values())}
-    known |= {entry[key] for part in mapping.wide.values() for entry in part for key in ("column", "date_column") if key in entry}
+    known |= {
+        entry[key]
+        for part in mapping.wide.values()
+        for entry in part
+        for key in ("column", "date_column")
+        if key in entry
+    }
     rest = [column for column in source.table.columns if column not in known]
     return tuple((source.file, LEFT_OUT, f"column {column}: the mapping does not name it") for column in rest)
 

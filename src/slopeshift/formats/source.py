@@ -150,7 +150,9 @@ def _spreadsheet(file: str, data: bytes, sheet: str | None) -> Outcome:
     problems = []
     for number, written in enumerate(_sheets(data, formulas=True)[chosen], start=1):
         for place, cell in enumerate(written):
-            if cell.startswith("=") and not (number <= len(rows) and place < len(rows[number - 1]) and rows[number - 1][place]):
+            if cell.startswith("=") and not (
+                number <= len(rows) and place < len(rows[number - 1]) and rows[number - 1][place]
+            ):
                 remedy = "open the file in a spreadsheet and save it, so that results are stored; or write the value"
                 problems.append(Problem(file, number, _named(rows, place), "a formula without a stored result", remedy))
     table, found_in_rows = _table(file, rows, (f"sheet {chosen}",) if len(sheets) > 1 else ())

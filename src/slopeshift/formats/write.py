@@ -60,7 +60,11 @@ def refuse_destination(destination: Path, *, replace: bool) -> None:
 
 
 def write(
-    reading: Reading, sources: Sequence[Source], unread: Mapping[str, str], settings: Mapping[str, Any], destination: Path
+    reading: Reading,
+    sources: Sequence[Source],
+    unread: Mapping[str, str],
+    settings: Mapping[str, Any],
+    destination: Path,
 ) -> Imported:
     """Write tables, trial.toml and import.log, hold them to the door, and move them into place.
 
@@ -69,10 +73,12 @@ def write(
     """
     ledger = balanced(sources, reading.fates, dict(unread))
     if reading.heads:
-        heads = pd.DataFrame([(file, None, fate, reason) for file, fate, reason in reading.heads], columns=ledger.columns)
+        heads = pd.DataFrame(
+            [(file, None, fate, reason) for file, fate, reason in reading.heads], columns=ledger.columns
+        )
         ledger = pd.concat([heads.astype({"row": "Int64"}), ledger], ignore_index=True)
     tables = in_order(reading.tables)
-    with _beside(destination) as folder:
+    with whole_folder(destination) as folder:
         for name, table in tables.items():
             if name != "events" or len(table):
                 _csv(table, folder / f"{name}.csv")
@@ -83,9 +89,6 @@ def write(
         except TrialError as error:
             problems = [_traced(Problem(*row), reading, tables) for row in error.problems.itertuples(index=False)]
             raise refusal(destination.name, problems) from None
-        if destination.exists():
-            shutil.rmtree(destination)
-        folder.rename(destination)
     return Imported(trial, ledger)
 
 
@@ -103,8 +106,11 @@ def _csv(table: pd.DataFrame, path: Path) -> None:
 
 
 @contextmanager
-def _beside(destination: Path) -> Iterator[Path]:
-    """Give a folder of the same name in a hidden folder beside the destination; remove what is left there."""
+def whole_folder(destination: Path) -> Iterator[Path]:
+    """Give a new folder of the same name that takes the place of the destination once all has been written to it.
+
+    Where writing fails, the destination stays as it was. It is for the caller to ask whether it may be replaced.
+    """
     destination.parent.mkdir(parents=True, exist_ok=True)
     hidden = destination.parent / f".{destination.name}.import.{os.getpid()}"
     hidden.mkdir()
@@ -112,6 +118,9 @@ def _beside(destination: Path) -> Iterator[Path]:
         folder = hidden / destination.name
         folder.mkdir()
         yield folder
+        if destination.exists():
+            shutil.rmtree(destination)
+        folder.rename(destination)
     finally:
         shutil.rmtree(hidden)
 
@@ -120,7 +129,7 @@ def _traced(problem: Problem, reading: Reading, tables: Mapping[str, pd.DataFram
     """Say where in the source a problem of a table comes from."""
     name = problem.file.removesuffix(".csv")
     column = reading.named.get((name, str(problem.column)), problem.column)
-    row = None if pd.isna(problem.row) else int(problem.row)
+    row = None if problem.row is None or pd.isna(problem.row) else int(problem.row)
     if name in tables and row is not None and 2 <= row <= len(tables[name]) + 1:
         file, origin = tables[name].index[row - 2]
         return Problem(str(file), int(origin), column, problem.found, problem.remedy)
