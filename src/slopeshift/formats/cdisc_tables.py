@@ -8,7 +8,7 @@ import pandas as pd
 
 from slopeshift.formats.cdisc import Desk, column_of
 from slopeshift.formats.conflicts import in_range, once_a_time
-from slopeshift.formats.reading import filled, stacked
+from slopeshift.formats.reading import beside, filled, stacked
 from slopeshift.trial.columns import HIGHEST_ITEM, ITEMS, Problem
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def events_of(
     term = column_of(records, "AEDECOD").where(filled(column_of(records, "AEDECOD")), column_of(records, "AETERM"))
     lacking = serious.isna() | ~filled(term)
     desk.leave_out(records[lacking], "AESER is not Y or N, or there is no AEDECOD and no AETERM")
-    timed = desk.timed(records[~lacking].assign(term=term, serious=serious), *times)
+    timed = desk.timed(beside(records[~lacking], term=term, serious=serious), *times)
     kept = desk.before_end(timed, deaths, "death")
     desk.use(kept, "event")
     table = pd.DataFrame({"patient": kept["patient"], desk.clock: desk.time_text(kept["time"])})

@@ -40,10 +40,7 @@ def balanced(sources: Iterable[Source], fates: Iterable[pd.DataFrame], unread: d
     every = list(sources)
     every_mark = pd.concat([pd.DataFrame(columns=COLUMNS), *fates], ignore_index=True).drop_duplicates()
     again = every_mark.duplicated(["file", "row"], keep=False)
-    joined = [_joined(rows, key) for key, rows in every_mark[again].groupby(["file", "row"], sort=False)]
-    lines = pd.concat(
-        [every_mark[~again], pd.DataFrame(joined, columns=COLUMNS), *map(_empty, every)], ignore_index=True
-    )
+    lines = pd.concat([every_mark[~again], _joined(every_mark[again]), *map(_empty, every)], ignore_index=True)
     lines = lines.astype({"row": "int64"}).sort_values(["file", "row"], kind="stable", ignore_index=True)
     for source in every:
         found = lines.loc[lines["file"] == source.file, "row"].tolist()
@@ -55,13 +52,16 @@ def balanced(sources: Iterable[Source], fates: Iterable[pd.DataFrame], unread: d
     return pd.concat([heads, lines.astype({"row": "object"})], ignore_index=True).astype({"row": "Int64"})
 
 
-def _joined(rows: pd.DataFrame, key: tuple[str, int]) -> tuple[str, int, str, str]:
-    used = rows["fate"] == USED
-    said = list(dict.fromkeys(rows.loc[used, "reason"]))
-    not_used = list(dict.fromkeys(rows.loc[~used, "reason"]))
-    if not said:
-        return *key, LEFT_OUT, "; ".join(not_used)
-    return *key, USED, ", ".join(said) + (f" (not used: {'; '.join(not_used)})" if not_used else "")
+def _joined(every_mark: pd.DataFrame) -> pd.DataFrame:
+    """Make one mark of the several marks of a row."""
+    key, is_used = ["file", "row"], every_mark["fate"] == USED
+    used = every_mark[is_used].groupby(key, sort=False)["reason"].agg(", ".join)
+    not_used = every_mark[~is_used].groupby(key, sort=False)["reason"].agg("; ".join)
+    both = pd.concat([used.rename("used"), not_used.rename("not_used")], axis=1).astype("object")
+    aside = (" (not used: " + both["not_used"] + ")").fillna("")
+    reason = (both["used"] + aside).fillna(both["not_used"])
+    fate = both["used"].isna().map({True: LEFT_OUT, False: USED})
+    return pd.DataFrame({"fate": fate, "reason": reason}).rename_axis(key).reset_index()[COLUMNS]
 
 
 def _empty(source: Source) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from slopeshift.formats.reading import (
     Choices,
     Collected,
     Reading,
+    beside,
     cell_problems,
     empty_table,
     filled,
@@ -188,7 +189,7 @@ class _Table(NamedTuple):
 
     def placed(self, records: pd.DataFrame, *names: str) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
         """Give records their day; those without one, or at an impossible one, are left out."""
-        timed = records.assign(time=self.number(*names, needed=True))
+        timed = beside(records, time=self.number(*names, needed=True))
         missing = timed["time"].isna()
         far = timed["time"].abs() > FARTHEST_DAYS
         fates = [marked(timed[missing], LEFT_OUT, f"no {names[0]}")]
@@ -220,7 +221,7 @@ def _alsfrs(table: _Table, records: pd.DataFrame) -> _Part:
         (impossible, "an item is not a number from 0 to 4"),
     ):
         reasons = reasons.mask(wrong & (reasons == ""), reason)
-    timed = timed.assign(value=total.fillna(sums), reason=reasons)
+    timed = beside(timed, value=total.fillna(sums), reason=reasons)
     refused = timed["reason"] != ""
     fates.append(marked(timed[refused], LEFT_OUT, timed["reason"][refused]))
     kept, beyond = in_range(timed[~refused], "value", 0, 48, whole=True, label="ALSFRS_R_Total")
@@ -233,7 +234,7 @@ def _fvc(table: _Table, records: pd.DataFrame) -> _Part:
     litres = pd.concat([table.number(f"Subject_Liters_Trial_{i}") for i in (1, 2, 3)], axis=1).max(axis=1)
     normal = table.number("subject_normal")
     computed = (100 * litres / normal.where(normal > 0)).round(1)
-    timed = timed.assign(value=percent.fillna(computed))
+    timed = beside(timed, value=percent.fillna(computed))
     missing = timed["value"].isna()
     fates.append(marked(timed[missing], LEFT_OUT, "no FVC in per cent, nor litres with subject_normal"))
     kept, beyond = in_range(timed[~missing], "value", 0, 200, whole=False, label="FVC in per cent")
@@ -249,7 +250,8 @@ def _deaths(table: _Table, records: pd.DataFrame) -> _Part:
 
 def _history(table: _Table, records: pd.DataFrame) -> _Part:
     """Return what a table says of its subjects once: age, sex, onset and its site, arm, riluzole."""
-    said = records.assign(
+    said = beside(
+        records,
         age=table.text("Age").where(table.number("Age").between(0, 130), ""),
         sex=table.text("Sex"),
         onset_day=table.number("Onset_Delta"),

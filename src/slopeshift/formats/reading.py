@@ -124,6 +124,11 @@ def stacked(name: str, clock: str, tables: Sequence[pd.DataFrame]) -> pd.DataFra
     return pd.concat([empty_table(name, clock), *tables]).fillna("").astype("str")
 
 
+def beside(records: pd.DataFrame, **columns: pd.Series[Any]) -> pd.DataFrame:
+    """Add columns to records by their index, for no more rows than there are: pandas would give an empty frame rows."""
+    return records.assign(**{name: column.reindex(records.index) for name, column in columns.items()})
+
+
 def find_column(table: pd.DataFrame, *names: str) -> str | None:
     """Return the first column that has one of these names, letters and digits compared without case."""
     plain = {_plain(column): column for column in reversed(list(table.columns))}

@@ -12,7 +12,17 @@ import pandas as pd
 from slopeshift.formats import cdisc, cdisc_tables, codemap, notation
 from slopeshift.formats.cdisc import Desk, column_of
 from slopeshift.formats.cdisc_tables import NO_SCORES
-from slopeshift.formats.reading import Choices, Collected, Reading, filled, months_of_days, numbered, numbers, stacked
+from slopeshift.formats.reading import (
+    Choices,
+    Collected,
+    Reading,
+    beside,
+    filled,
+    months_of_days,
+    numbered,
+    numbers,
+    stacked,
+)
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
@@ -67,7 +77,7 @@ def _ends(desk: Desk, domains: Mapping[str, Source], codes: Mapping[str, str], s
         ending = decoded.isin(codes)
         desk.leave_out(records[~ending], "DSDECOD is no end in the code map: " + decoded[~ending])
         timed = desk.timed(records[ending], "DSSTDTC", "DSSTDY")
-        found.append(timed.assign(reason=decoded.map(codes), own=False))
+        found.append(beside(timed, reason=decoded.map(codes)).assign(own=False))
     every = pd.concat(found)[["file", "row", "patient", "time", "reason", "own"]]
     every["last"] = (every["reason"] != "death").astype(int)
     ordered = every.sort_values(["last", "own", "time"], ascending=[True, True, False], kind="stable")
