@@ -142,7 +142,9 @@ def test_encoding_and_separator_do_not_matter(encoding, mark, tmp_path):
     assert done.trial.visits["fvc"].tolist() == read_trial(tmp_path / "small").visits["fvc"].tolist()
     assert "bulbär" in set(done.trial.patients["onset_site"])
     notes = done.ledger[done.ledger["fate"] == "note"]["reason"].tolist()
-    assert notes == ([] if encoding.startswith("utf-8") else [f"read as {'Windows-1252' if encoding == 'cp1252' else 'UTF-16'}"])
+    assert notes == (
+        [] if encoding.startswith("utf-8") else [f"read as {'Windows-1252' if encoding == 'cp1252' else 'UTF-16'}"]
+    )
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
@@ -162,4 +164,3 @@ def test_dataset_json_is_read_in_both_versions(version, tmp_path):
         path.with_suffix(".json").write_text(json.dumps(content))
         path.unlink()
     pd.testing.assert_frame_equal(before.visits, take("sdtm", folder, tmp_path / "two").trial.visits)
-
