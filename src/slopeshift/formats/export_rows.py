@@ -46,8 +46,8 @@ def write_redcap(contents: Contents, folder: Path) -> None:
         ("events", "adverse_event"),
     ):
         table = contents.tables[name]
-        prefix = {"visits": "visit_"} | {other: _PREFIX[other] for other in ("patients", "injections", "events")}
-        columns = {column: f"{prefix[name]}{column}" for column in table.columns} | {"patient": "record_id"}
+        columns = {column: f"{_PREFIX[name]}{column}" for column in table.columns}
+        columns |= {"patient": "record_id"} | ({contents.clock: f"visit_{contents.clock}"} if name == "visits" else {})
         number = table.groupby("patient").cumcount().add(1).astype("str")
         rows = table.assign(serious=table["serious"].map({"yes": "1", "no": "0"})) if "serious" in table else table
         head = {
