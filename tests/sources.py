@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import yaml
 from trials import ROOT
 
@@ -83,14 +84,12 @@ def take(form, source, destination, dates="iso", decimal="auto", **options):
 
 def refused(form, source, destination, **options) -> pd.DataFrame:
     """Import what must be refused; return the problems, and see that nothing was written."""
-    try:
+    with pytest.raises(TrialError) as raised:
         take(form, source, destination, **options)
-    except TrialError as error:
-        assert not destination.exists()
-        assert not list(destination.parent.glob(f".{destination.name}*"))
-        assert str(error)
-        return error.problems
-    raise AssertionError("it was imported")
+    assert not destination.exists()
+    assert not list(destination.parent.glob(f".{destination.name}*"))
+    assert str(raised.value)
+    return raised.value.problems
 
 
 def edit_yaml(path: Path, change) -> Path:

@@ -23,7 +23,11 @@ ORDER = """
     effects gate atomic fit results
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
     report.limitations report
-    cli
+    formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
+    formats.guess formats.table formats.redcap formats.conflicts formats.proact formats.cdisc formats.cdisc_tables
+    formats.codemap formats.sdtm formats.adam formats.write formats
+    formats.contents formats.export_rows formats.export_proact formats.export_cdisc formats.export
+    cli.answers cli.formats cli.workspace cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""
 
@@ -157,7 +161,7 @@ def folder_names(source: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"cli"}))
+@pytest.mark.parametrize("name", sorted(name for name in SOURCES if name.partition(".")[0] != "cli"))
 def test_only_cli_knows_folder_names(name):
     assert folder_names(SOURCES[name]) == []
 

@@ -92,11 +92,10 @@ def test_another_key_gives_other_pseudonyms(key, tmp_path):
 def test_a_key_that_cannot_protect_is_refused(place, content, found, remedy, tmp_path):
     source = exported("table", small_trial(tmp_path / "small"), tmp_path / "in")
     path = tmp_path / place
-    destination = tmp_path / "out" if not place.startswith("out") else tmp_path / "out"
     if content is not None and not place.startswith("out"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    problems = refused("table", destination=destination, key=path, **source)
+    problems = refused("table", destination=tmp_path / "out", key=path, **source)
     assert problems["found"].tolist() == [found]
     assert remedy in problems["remedy"][0]
 

@@ -17,7 +17,7 @@ ALSFRS = [
     "ALSFRS_Total",
     "ALSFRS_R_Total",
 ]
-FULL = {name: "4" for name in ITEM_COLUMNS}
+FULL = dict.fromkeys(ITEM_COLUMNS, "4")
 FVC = [
     "subject_id",
     "Forced_Vital_Capacity_Delta",
@@ -57,7 +57,7 @@ def test_days_become_months_of_30_4375_days(tmp_path):
 
 
 def test_a_record_of_the_older_scale_is_no_alsfrsr(tmp_path):
-    old = {name: "4" for name in ITEM_COLUMNS[:9]} | {"Q10_Respiratory": "4", "ALSFRS_Total": "40"}
+    old = dict.fromkeys(ITEM_COLUMNS[:9], "4") | {"Q10_Respiratory": "4", "ALSFRS_Total": "40"}
     trial, ledger = imported(tmp_path, ALSFRS=[score(0), score(30, total="", **old)])
     assert len(trial.visits) == 1
     assert "original ALSFRS" in fate(ledger, "ALSFRS", 3)

@@ -6,35 +6,18 @@ to days; a trial in which two records of a patient would then fall on one day is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from slopeshift.formats import export_cdisc, export_proact, export_rows
+from slopeshift.formats.contents import Contents, contents_of
 from slopeshift.formats.reading import filled
 from slopeshift.formats.write import refusal, refuse_destination, whole_folder
 from slopeshift.trial import read_trial
-from slopeshift.trial.columns import DAYS_PER_MONTH, Problem
-from slopeshift.trial.door import from_folder, inspect
+from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-
-
-@dataclass(frozen=True)
-class Contents:
-    """A trial to be exported: its tables as text, and every time in whole days on the trial's clock.
-
-    Days are ordinals of dates where the trial counts in dates, else days from its month 0. `days` has the columns
-    `day` (and `onset`, `end`) beside the table's rows.
-    """
-
-    clock: str
-    tables: Mapping[str, pd.DataFrame]
-    days: Mapping[str, pd.DataFrame]
-    origin: pd.Series[float]
 
 
 def export_trial(form: str, trial: Path, destination: Path) -> tuple[str, ...]:
@@ -45,7 +28,7 @@ def export_trial(form: str, trial: Path, destination: Path) -> tuple[str, ...]:
     writer, carried, in_days = _WRITERS[form]
     refuse_destination(destination, replace=False)
     read_trial(trial)
-    contents = _contents(trial)
+    contents = contents_of(trial)
     if in_days and (problems := _same_day(contents, carried)):
         raise refusal(trial.name, problems)
     with whole_folder(destination) as folder:
@@ -56,20 +39,6 @@ def export_trial(form: str, trial: Path, destination: Path) -> tuple[str, ...]:
         for column in table.columns
         if filled(table[column]).any() and not carried(name, column)
     )
-
-
-def _contents(trial: Path) -> Contents:
-    delivery = from_folder(trial)
-    records, _, _ = inspect(delivery)
-    clock = records.clock
-    scale = 1.0 if clock == "date" else DAYS_PER_MONTH
-    days = {}
-    for name, table in records.tables.items():
-        times = {"day": clock, "onset": f"onset_{clock}", "end": f"end_{clock}"}
-        days[name] = pd.DataFrame({day: (table[time] * scale).round() for day, time in times.items() if time in table})
-    empty = pd.DataFrame({"patient": []}, dtype="str")
-    tables = {name: delivery.tables.get(name, empty) for name in records.tables}
-    return Contents(clock, tables, days, records.origin.fillna(0.0) * scale)
 
 
 def _same_day(contents: Contents, carried: Callable[[str, str], bool]) -> list[Problem]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from slopeshift.formats.export import Contents
+    from slopeshift.formats.contents import Contents
 
 CELLS = "10^6 Therapeutic Cells"
 CODES = (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from slopeshift.formats.export import Contents
+    from slopeshift.formats.contents import Contents
 
 ITEM_COLUMNS = (
     "Q1_Speech",

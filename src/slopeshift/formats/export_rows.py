@@ -12,7 +12,7 @@ from slopeshift.formats.reading import filled
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slopeshift.formats.export import Contents
+    from slopeshift.formats.contents import Contents
 
 _PREFIX = {"patients": "", "visits": "", "injections": "inj_", "events": "ae_"}
 _SERIOUS = {"1": "yes", "0": "no"}

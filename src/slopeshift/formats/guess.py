@@ -35,7 +35,7 @@ _VISITS = {
     "fvc": "fvc fvcpct fvcpercent fvcpred fvcpredicted fvcpp fvcpercentpredicted fvcpercentpred percentfvc fvcperc",
 }
 _INJECTIONS = {
-    "injection": "injection injectionnumber injectionno injno cycle injnumber",
+    "injection": "injection injectionnumber injectionno injno cycle injnumber injinjection",
     "time": "injectiondate dateofinjection injdate injectionmonth injmonth injectionday injday",
     "dose": "dose injectiondose injdose cells dosecells",
     "route": "route injectionroute injroute",

@@ -1,4 +1,4 @@
-"""The command line: `slopeshift check | fit | report | simulate`. The only module that knows folder names.
+"""The command line: `slopeshift check | fit | report | simulate | import | export | init`. Only it knows folder names.
 
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted.
 """
@@ -6,43 +6,78 @@ Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slopeshift.cli import formats, workspace
+from slopeshift.cli.answers import (
+    EXIT_STATUSES,
+    GATE_FAILED,
+    answer_json,
+    counted,
+    described,
+    input_errors,
+    listed,
+    set_up,
+)
+
 if TYPE_CHECKING:
     from slopeshift.fit import Fit, Settings
     from slopeshift.trial import Trial
 
-BAD_INPUT, GATE_FAILED, INTERRUPTED = 1, 3, 130
 LISTED = 10
 MODELS, FITS, REPORTS = Path("models"), Path("fits"), Path("reports")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, epilog=EXIT_STATUSES, pretty_exceptions_enable=False)
 
 TrialFolder = Annotated[Path, typer.Argument(metavar="TRIAL", help="Folder with the trial's tables.")]
 Models = Annotated[Path, typer.Option(help="Folder with the model files.")]
 Fits = Annotated[Path, typer.Option(help="Folder that holds a folder of fits per trial.")]
 
 
+app.command("import")(formats.import_source)
+app.command()(formats.export)
+app.command()(workspace.init)
+
+
 @app.callback()
-def main() -> None:
+def main(
+    context: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
     """Did the slope change after each injection, by how much, for whom, and how sure can we be?"""
+    set_up(context, quiet=quiet, debug=debug)
 
 
 @app.command()
-def check(trial: TrialFolder) -> None:
+def check(
+    context: typer.Context,
+    trial: TrialFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
     """Read a trial's tables and list everything that is wrong with them."""
-    with _input_errors():
-        read = _read(trial)
-    typer.echo(f"{trial}: {_described(read)}. Nothing wrong.")
+    from slopeshift.trial import TrialError
+
+    with input_errors(context):
+        try:
+            read = _read(trial)
+        except TrialError as error:
+            if as_json:
+                answer_json({"trial": str(trial), "problems": listed(error.problems)})
+            raise
+    if as_json:
+        answer_json({"trial": str(trial), **counted(read), "problems": []})
+    else:
+        typer.echo(f"{trial}: {described(read)}. Nothing wrong.")
 
 
 @app.command()
 def fit(
+    context: typer.Context,
     trial: TrialFolder,
     model: Annotated[list[Path] | None, typer.Option(help="Model file; repeatable. Default: all of --models.")] = None,
     models: Models = MODELS,
@@ -58,7 +93,7 @@ def fit(
 
     given = {"seed": seed, "draws": draws, "tune": tune, "chains": chains}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    with _input_errors():
+    with input_errors(context):
         paths = model or _model_files(models)
         read = _read(trial)
         passed = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
@@ -68,6 +103,7 @@ def fit(
 
 @app.command()
 def report(
+    context: typer.Context,
     trial: TrialFolder,
     models: Models = MODELS,
     fits: Fits = FITS,
@@ -76,7 +112,7 @@ def report(
     """Write the report and its tables from the fits of a trial."""
     from slopeshift import report as page
 
-    with _input_errors():
+    with input_errors(context):
         read = _read(trial)
         found = [_current_fit(path, read, fits / read.name) for path in _model_files(models)]
         index = page.write(read, found, out or REPORTS / read.name)
@@ -91,6 +127,7 @@ def report(
 
 @app.command()
 def simulate(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder to write.")],
     seed: Annotated[int | None, typer.Option(min=0, help="Seed. Default: that of the committed trial.")] = None,
 ) -> None:
@@ -98,7 +135,7 @@ def simulate(
     from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_SEED, DEFAULT_SETTINGS, DEFAULT_TRUTH, write
     from slopeshift.simulate import simulate as draw
 
-    with _input_errors():
+    with input_errors(context):
         simulated = draw(DEFAULT_DESIGN, DEFAULT_TRUTH, DEFAULT_SEED if seed is None else seed)
         write(simulated, DEFAULT_SETTINGS, folder)
     typer.echo(f"wrote {folder}")
@@ -108,17 +145,6 @@ def _read(folder: Path) -> Trial:
     from slopeshift.trial import read_trial
 
     return read_trial(folder)
-
-
-def _described(trial: Trial) -> str:
-    counts = {
-        "patients": len(trial.patients),
-        "visits": len(trial.visits),
-        "injections": len(trial.injections),
-        "events": len(trial.events),
-    }
-    values = ", ".join(f"{trial.visits[name].count()} {outcome.label}" for name, outcome in trial.outcomes.items())
-    return ", ".join(f"{n} {name}" for name, n in counts.items()) + f"; values: {values}"
 
 
 def _model_files(folder: Path) -> list[Path]:
@@ -187,20 +213,3 @@ def _current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
             "make it anew with `slopeshift fit`"
         )
     return fit
-
-
-@contextmanager
-def _input_errors() -> Iterator[None]:
-    """Answer what is wrong with the input by its text and an exit status, not by a traceback."""
-    from slopeshift.fit import FitError
-    from slopeshift.model import ModelError
-    from slopeshift.trial import TrialError
-
-    try:
-        yield
-    except (TrialError, ModelError, FitError, OSError) as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(BAD_INPUT) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the fits made before are kept", err=True)
-        raise typer.Exit(INTERRUPTED) from None
