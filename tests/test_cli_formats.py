@@ -42,7 +42,7 @@ def test_import_says_what_was_taken_and_what_was_not(table, tmp_path):
 def test_import_lists_the_reasons_of_rows_that_were_left_out(tmp_path):
     source = exported("proact", small_trial(tmp_path / "small"), tmp_path / "in")["source"]
     done = run("import", "proact", source, tmp_path / "out")
-    assert "2 left out: the subject did not die, and no other end is recorded" in done.stdout
+    assert "2 left out: Subject_Died is not Yes, and no other end is recorded" in done.stdout
 
 
 def test_a_guess_is_shown_and_written_and_nothing_is_imported(table, tmp_path):

@@ -170,6 +170,31 @@ def test_other_records_that_are_not_used_are_listed_too(file, row, change, words
     assert words in reason
 
 
+@pytest.mark.parametrize(
+    ("form", "file", "row", "change", "words"),
+    [
+        ("adam", "adsl.csv", 2, {"EOSDY": ""}, "not used: an end, because of: no EOSDY"),
+        ("adam-dates", "adsl.csv", 3, {"DTHDT": "2021"}, "not used: a death, because of: DTHDT is not a full date"),
+        (
+            "adam-dates",
+            "adsl.csv",
+            2,
+            {"ONSETDT": "2019-11"},
+            "not used: an onset, because of: ONSETDT is not a full date",
+        ),
+        ("adam-dates", "adsl.csv", 2, {"ONSETDY": "-4"}, "not used: ONSETDY, in a trial that counts in dates"),
+        ("sdtm", "dm.csv", 2, {"DTHFL": "Y"}, "not used: a death, because of: no DTHDY"),
+        ("sdtm-dates", "suppdm.csv", 2, {"QVAL": "2019"}, "not used: the onset is not a full date"),
+    ],
+)
+def test_what_is_not_used_of_a_row_that_is_used_is_listed(form, file, row, change, words, copy, tmp_path):
+    folder = copy(form)
+    cells(file, row, **change)(folder)
+    kind, reason = fate(take(form.partition("-")[0], folder, tmp_path / "out").ledger, file, row)
+    assert kind == "used"
+    assert words in reason
+
+
 def test_of_several_ends_death_is_taken_and_otherwise_the_latest(copy, tmp_path):
     folder = copy("sdtm")
     more = pd.DataFrame(

@@ -150,7 +150,7 @@ def test_a_death_ends_the_course(tmp_path):
     assert trial.patients["end_reason"].fillna("").tolist() == ["death", "", ""]
     assert fate(ledger, "ALSFRS", 3) == "after the patient's death"
     assert fate(ledger, "DEATHDATA", 3) == "no Death_Days"
-    assert "did not die" in fate(ledger, "DEATHDATA", 4)
+    assert "is not Yes" in fate(ledger, "DEATHDATA", 4)
     assert trial.patients["end_month"][0] == pytest.approx(45 / 30.4375, abs=1e-6)
 
 

@@ -15,7 +15,6 @@ from slopeshift.formats import cdisc, cdisc_tables, codemap
 from slopeshift.formats.cdisc import Desk, column_of
 from slopeshift.formats.cdisc_tables import NO_SCORES
 from slopeshift.formats.reading import Choices, Collected, Reading, filled, numbered, stacked
-from slopeshift.formats.sdtm import onset_text
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
@@ -107,7 +106,10 @@ def _ends(desk: Desk, subjects: pd.DataFrame, codes: Mapping[str, str], file: st
         remedy = f"add it under ends: in the code map: {code}: completed, death, withdrawal, lost or ongoing"
         desk.problems.append(Problem(subjects["file"].iloc[0], None, "DCSREAS or EOSSTT", repr(code), remedy))
     ended = ended.assign(reason=ended["said"].map(codes))
-    ended = ended[ended["reason"].notna() & (ended["time"].notna() | (ended["reason"] == "ongoing"))]
+    timeless = ended["time"].isna() & (ended["reason"] != "ongoing")
+    desk.leave_out(ended[timeless], "an end, because of: " + ended["untimed"][timeless])
+    desk.leave_out(died[died["time"].isna()], "a death, because of: " + died["untimed"][died["time"].isna()])
+    ended = ended[ended["reason"].notna() & ~timeless]
     every = pd.concat([died[died["time"].notna()].assign(reason="death"), ended])
     return every.drop_duplicates("patient")[["file", "row", "patient", "time", "reason"]]
 
@@ -122,11 +124,19 @@ def _patients(desk: Desk, subjects: pd.DataFrame, names: Mapping[str, str], ends
         cells = column_of(subjects, source_column)
         if filled(cells).any() and column == "onset":
             if source_column.endswith("DY") == (desk.clock == "month"):
-                days = desk.day(subjects, source_column, source_column) if desk.clock == "date" else None
-                texts = onset_text(desk, subjects, cells) if days is None else desk.time_text(days["time"])
+                texts = _onset(desk, subjects, source_column)
                 said[f"onset_{desk.clock}"] = desk.said(subjects, texts, source_column)
+            else:
+                desk.leave_out(subjects[filled(cells)], f"{source_column}, in a trial that counts in {desk.clock}s")
         elif filled(cells).any():
             said[column] = desk.said(subjects, cells, source_column)
     said[f"end_{desk.clock}"] = ends.assign(text=desk.time_text(ends["time"])).set_index("patient")["text"]
     said["end_reason"] = ends.set_index("patient")["reason"]
     return cdisc_tables.patients_of(desk, subjects, said)
+
+
+def _onset(desk: Desk, subjects: pd.DataFrame, column: str) -> pd.Series[str]:
+    placed = desk.day(subjects, column, column)
+    wrong = filled(subjects[column]) & placed["time"].isna()
+    desk.leave_out(subjects[wrong], "an onset, because of: " + placed["untimed"][wrong])
+    return desk.time_text(placed["time"])

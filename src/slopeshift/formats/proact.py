@@ -243,7 +243,7 @@ def _fvc(table: _Table, records: pd.DataFrame) -> _Part:
 
 def _deaths(table: _Table, records: pd.DataFrame) -> _Part:
     died = table.text("Subject_Died").str.casefold().isin(["yes", "y", "1"])[records.index]
-    fates = [marked(records[~died], LEFT_OUT, "the subject did not die, and no other end is recorded")]
+    fates = [marked(records[~died], LEFT_OUT, "Subject_Died is not Yes, and no other end is recorded")]
     timed, undated = table.placed(records[died], "Death_Days")
     return _Part(timed, [*fates, *undated], table.problems, set())
 

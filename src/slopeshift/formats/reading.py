@@ -103,12 +103,10 @@ def in_order(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return ordered
 
 
-def cell_problems(
-    file: str, column: str, cells: pd.Series[str], wrong: pd.Series[str], limit: int = 200
-) -> list[Problem]:
+def cell_problems(file: str, column: str, cells: pd.Series[str], wrong: pd.Series[str]) -> list[Problem]:
     """Make a problem of every cell that has a fault, the fault being its remedy."""
     at_fault = wrong[wrong != ""]
-    return [Problem(file, int(row), column, repr(cells[row]), remedy) for row, remedy in at_fault.head(limit).items()]
+    return [Problem(file, int(row), column, repr(cells[row]), remedy) for row, remedy in at_fault.items()]
 
 
 def empty_table(name: str, clock: str) -> pd.DataFrame:

@@ -70,6 +70,7 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
 def _ends(desk: Desk, domains: Mapping[str, Source], codes: Mapping[str, str], subjects: pd.DataFrame) -> pd.DataFrame:
     """Return one end a patient: death where there is one, otherwise the latest."""
     died = desk.day(subjects[column_of(subjects, "DTHFL") == "Y"], "DTHDTC", "DTHDY")
+    desk.leave_out(died[died["time"].isna()], "a death, because of: " + died["untimed"][died["time"].isna()])
     found = [died[died["time"].notna()].assign(reason="death", own=True)]
     if "DS" in domains:
         records = desk.records(domains["DS"])
