@@ -24,8 +24,8 @@ ORDER = """
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
     report.limitations report
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
-    formats.guess formats.table formats.redcap formats.conflicts formats.proact formats.cdisc formats.cdisc_tables
-    formats.codemap formats.sdtm formats.adam formats.write formats
+    formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
+    formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam formats.write formats
     formats.contents formats.export_rows formats.export_proact formats.export_cdisc formats.export
     cli.answers cli.formats cli.workspace cli
 """.split()

@@ -162,12 +162,13 @@ def test_history_is_taken_where_it_does_not_contradict_itself(tmp_path):
         {"subject_id": "2", "Onset_Delta": "-200", "Site_of_Onset": "", "Symptom": ""},
         {"subject_id": "3", "Onset_Delta": "9", "Site_of_Onset": "", "Symptom": ""},
     ]
-    people = [{"subject_id": "1", "Age": "61.5", "Sex": "Female"}, {"subject_id": "2", "Age": "", "Sex": ""}]
+    people = [{"subject_id": "1", "Age": "61.5", "Sex": "Female"}, {"subject_id": "2", "Age": "999", "Sex": "Male"}]
     scores = [score(subject=subject) for subject in "123"]
     trial, ledger = imported(tmp_path, ALSFRS=scores, ALSHISTORY=onset, DEMOGRAPHICS=people)
     assert trial.patients["onset_month"].notna().tolist() == [True, False, False]
     assert trial.patients["onset_site"][0] == "Bulbar"
     assert trial.patients["age"][0] == 61.5
+    assert fate(ledger, "DEMOGRAPHICS", 3) == "patient (not used: Age is not from 0 to 130)"
     assert "another Onset_Delta elsewhere" in fate(ledger, "ALSHISTORY", 4)
     assert fate(ledger, "ALSHISTORY", 6) == "Onset_Delta is after the first visit"
     assert "nothing in it" in fate(ledger, "ALSHISTORY", 3)
