@@ -177,6 +177,10 @@ CASES = [
     Case("table", "codes", mapped(lambda d: d.update(codes="x")), "mapping.yaml", None, "codes", "not a section", "`NAME:`"),
     Case("table", "faulty outcome", mapped(lambda d: (d["visits"].update(grip="age"), d.update(outcomes={"grip": {"min": "0"}}))),
          "trial.toml", None, "outcomes.grip.unit", "no such key", "one line of text"),
+    Case("table", "patient twice", mapped(lambda d: d["visits"].update(patient="age")), "mapping.yaml", None, "visits.patient",
+         "the patient again", "once, as `patient: COLUMN`"),
+    Case("table", "codes of nothing", mapped(lambda d: d.update(codes={"seks": {"1": "male"}})), "mapping.yaml", None, "codes.seks",
+         "codes of no column", "choose one of: age"),
     # ---- cells of a mapped table ----
     Case("table", "score too high", cell(CSV, 5, "alsfrsr", "49"), CSV, 5, "alsfrsr", "'49'", "highest possible value is 48"),
     Case("table", "score in words", cell(CSV, 5, "alsfrsr", "n/a"), CSV, 5, "alsfrsr", "'n/a'", "empty cell or NA"),

@@ -178,7 +178,10 @@ def _key_problems(file: str, mapping: ColumnMap) -> Iterator[Problem]:
         for key in columns:
             clock = is_time(key)
             ours = clock and key.removesuffix(clock).rstrip("_") in TIMES[name]
-            if not ours and (clock or (key not in SECTIONS[name] and key not in own and name != "patients")):
+            if key == "patient":
+                remedy = "name that column once, as `patient: COLUMN` at the top"
+                yield Problem(file, None, f"{name}.patient", "the patient again", remedy)
+            elif not ours and (clock or (key not in SECTIONS[name] and key not in own and name != "patients")):
                 known = ", ".join(SECTIONS[name]).replace("time", "date (or month, or day)")
                 hint = "; declare an outcome of your own under `outcomes:`" if name == "visits" else ""
                 yield Problem(file, None, f"{name}.{key}", f"unknown key {key!r}", f"known are {known}{hint}")
@@ -194,6 +197,13 @@ def _key_problems(file: str, mapping: ColumnMap) -> Iterator[Problem]:
     if len(clocks) > 1:
         found = f"dates ({clocks['date']}) beside months or days ({clocks['month']})"
         yield Problem(file, None, None, found, "a trial counts in dates or in months: choose one")
+    named = {key for columns in mapping.columns.values() for key in columns}
+    named |= {entry["outcome"] for entry in mapping.wide.get("visits", ()) if "outcome" in entry}
+    for key in mapping.codes:
+        if key not in named:
+            yield Problem(
+                file, None, f"codes.{key}", "codes of no column", f"choose one of: {', '.join(sorted(named))}"
+            )
     if not (mapping.columns["visits"] or mapping.wide.get("visits")):
         yield Problem(file, None, "visits", "no column of a visit", "name the columns under `visits:` or `wide:`")
     yield from _wide_problems(file, mapping)
