@@ -125,7 +125,7 @@ def test_days_and_codes_and_outcomes_of_ones_own_are_mapped(tmp_path):
 
 def test_rows_of_an_instrument_that_is_not_mapped_are_listed(tmp_path):
     source = exported("redcap", small_trial(tmp_path / "small"), tmp_path / "out")
-    edit_yaml(source["document"], lambda document: document.pop("events"))
+    edit_yaml(source["document"], lambda document: (document.pop("events"), document.pop("codes")))
     ledger = take("redcap", destination=tmp_path / "back", **source).ledger
     assert (ledger["reason"] == "instrument adverse_event: the mapping does not name it").sum() == 2
 
