@@ -343,6 +343,15 @@ def test_an_edit_refits_what_depends_on_it(trial, edited, refitted):
     assert make(trial, "fit")[1] == [fit_call(model) for model in refitted]
 
 
+def test_an_edit_of_the_control_refits(trial):
+    shutil.copytree(trial / "data/tiny", trial / "data/other")
+    (trial / "data/tiny/trial.toml").write_text('source = "here"\n[control]\nsource = "../other"\n')
+    make(trial, "fit")
+    assert make(trial, "fit")[1] == []
+    later(trial / "data/other/visits.csv")
+    assert make(trial, "fit")[1] == [fit_call("curve"), fit_call("line")]
+
+
 def test_a_deleted_table_refits(trial):
     make(trial, "fit")
     (trial / "data/tiny/events.csv").unlink()

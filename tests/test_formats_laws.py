@@ -82,7 +82,7 @@ def mutated(data, text):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data())
 def test_a_mutated_export_is_imported_with_every_row_accounted_for_or_refused_with_reasons(variant, originals, data):
@@ -132,7 +132,7 @@ def accounted(ledger, folder):
     assert rows["fate"].isin(["used", "left out"]).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.binary(max_size=400), ending=st.sampled_from([".csv", ".tsv", ".xlsx", ".xpt", ".sas7bdat", ".json"]))
 def test_any_bytes_are_read_or_refused(data, ending):
     with TemporaryDirectory() as place:
@@ -142,7 +142,7 @@ def test_any_bytes_are_read_or_refused(data, ending):
         assert (source is None) == bool(problems)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(text=st.text(max_size=300))
 def test_any_mapping_file_is_understood_or_refused(text):
     with TemporaryDirectory() as place:
