@@ -79,12 +79,19 @@ def test_the_scale_without_the_r_and_litres_are_not_guessed(tmp_path):
 
 
 def test_a_row_that_holds_nothing_that_is_mapped_is_listed(tmp_path):
-    path = written(tmp_path, LONG + "2;;02.04.2024;;;;;y\n")
+    path = written(tmp_path, LONG + "2;;;;;;;y\n")
     ledger = take("table", path, tmp_path / "out", dates="dmy", accept=True).ledger.set_index("row")
     assert ledger.loc[6, "reason"] == "no cell that the mapping names is filled"
     assert ledger.loc[4, "reason"] == "an empty row"
     assert ledger.loc[3, "reason"] == "visit, injection, patient"
     assert ledger[ledger.index.isna()]["reason"].tolist() == ["column Site: the mapping does not name it"]
+
+
+def test_a_visit_without_a_value_is_listed_as_one(tmp_path):
+    path = written(tmp_path, LONG + "2;;02.04.2024;;;;;y\n2;;;;;;;y\n")
+    ledger = take("table", path, tmp_path / "out", dates="dmy", accept=True).ledger.set_index("row")
+    assert ledger.loc[6, "reason"] == "a time, and no value that the mapping names"
+    assert ledger.loc[7, "reason"] == "no cell that the mapping names is filled"
 
 
 def test_a_wide_table_has_a_visit_a_column(tmp_path):

@@ -221,6 +221,8 @@ def _fates(
 
 def _unused(rest: pd.DataFrame, mapping: ColumnMap) -> pd.Series[str]:
     reason = pd.Series("no cell that the mapping names is filled", index=rest.index, dtype="str")
+    times = {column for columns in mapping.columns.values() for key, column in columns.items() if is_time(key)}
+    reason = reason.mask(filled(rest[sorted(times)]).any(axis=1), "a time, and no value that the mapping names")
     if INSTRUMENT in rest:
         unknown = filled(rest[INSTRUMENT]) & ~rest[INSTRUMENT].isin([*mapping.instruments.values()])
         reason = reason.mask(unknown, "instrument " + rest[INSTRUMENT] + ": the mapping does not name it")
