@@ -20,9 +20,9 @@ ORDER = """
     simulate.cohort simulate.conduct simulate
     priors kernel marginal curves outcomes
     model
-    effects gate atomic fit results
+    effects gate atomic fit results response_by_interval
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
-    report.limitations report
+    report.limitations report.interval_words report.interval_figures report
     cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""
