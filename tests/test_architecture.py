@@ -18,7 +18,7 @@ ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
     basis interval
     simulate.cohort simulate.conduct simulate
-    priors kernel marginal curves outcomes
+    priors lanes kernel marginal curves outcomes
     model
     effects gate atomic fit results response_by_interval
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
