@@ -71,7 +71,7 @@ def coefficients(draws: xr.Dataset, prior: xr.Dataset, design: xr.Dataset, unit:
     )
     found["note"] = [_note(row.quantity, row.quantity in informed, row.contraction, design) for row in found.itertuples()]
     numbers = [name for name in COLUMNS[5:-3] if name != "prior_sd"]
-    found[numbers] = found[numbers].where(found["quantity"].isin(informed).to_numpy()[:, None])
+    found.loc[~found["quantity"].isin(informed), numbers] = np.nan
     found.loc[found["quantity"] == CONTROL, "prob_shorter_better"] = np.nan
     units = [effects.regression_unit(name, f"{unit}/month") for name in names]
     return found.assign(analysis=_analysis(names, design), unit=units, **_sizes(names, design))[COLUMNS[2:]]
