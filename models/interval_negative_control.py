@@ -43,7 +43,7 @@ def build(trial):
         normal(curve, sigma=Gamma(2.0, 0.4))  # points
 
         seen = pm.Data("seen_change", cycles["seen"], dims="closed_cycle")
-        pm.Data("interval", cycles["months"], dims="closed_cycle")
+        months = pm.Data("interval", cycles["months"], dims="closed_cycle")
         slope = pm.Normal("interval_control", 0, 0.5)  # months per point/month; not tight, which would hide it
         mean = pm.Normal("mean_interval", 4.5, 3)  # months
         sd_habit = pm.HalfNormal("sd_habit", 1)  # months, between patients
@@ -51,5 +51,5 @@ def build(trial):
         patient = pm.Data("seen_patient", cycles["patient_index"], dims="closed_cycle")
         expected = mean + slope * seen + habit[patient]
         scatter = pm.math.sqrt(pm.HalfNormal("sd_interval", 2) ** 2 + DAYS**2)
-        pm.Normal("interval_given", expected, scatter, observed=cycles["months"], dims="closed_cycle")
+        pm.Normal("interval_given", expected, scatter, observed=months, dims="closed_cycle")
     return model

@@ -70,9 +70,11 @@ def seen_changes(trial: Trial, visits: Visits, window: float) -> pd.DataFrame:
 
     Columns patient, patient_index (in `visits`), injection, months, and seen: the least-squares slope of the values from
     the injection until `window` months after it, before the next one, less that of the values up to the first injection,
-    in outcome units per month. A cycle with fewer than two values in either has no row.
+    in outcome units per month. A cycle with fewer than two values in either has no row. Equal intervals tell nothing:
+    where they are all the same, no cycle has.
     """
     lengths = cycle_lengths(trial)
+    lengths = lengths[: len(lengths) if lengths["months"].nunique() > 1 else 0]
     index = pd.Index(visits.patients).get_indexer(lengths["patient"])
     month = visits.injection_month[index, lengths["injection"].to_numpy(dtype=int) - 1]
     following = visits.injection_month[index, lengths["injection"].to_numpy(dtype=int)] if len(index) else month
