@@ -5,8 +5,8 @@ Every trial has the same number of patients and injections, so that one compiled
 
 from dataclasses import replace
 
-import nutpie
 import numpy as np
+import nutpie
 import pandas as pd
 import pytest
 import xarray as xr
@@ -81,7 +81,7 @@ def fires(dependence, trials=20):
 
 
 def test_the_negative_control_finds_intervals_chosen_from_the_response_in_most_trials_and_seldom_without():
-    """22 closed cycles of 12 patients are enough: 82 % of 60 trials at strong dependence, 52 % at moderate, 0 at none."""
+    """22 closed cycles of 12 patients do: 82 % of 60 trials at strong dependence, 52 % at moderate, none without."""
     assert fires(2.0) >= 0.5
     assert fires(0.0) <= 0.1
 
@@ -90,7 +90,7 @@ def test_the_negative_control_finds_intervals_chosen_from_the_response_in_most_t
 @pytest.mark.parametrize("injections", [0, 1, 3])
 def test_a_trial_that_cannot_inform_the_interval_passes_its_gate(name, injections):
     trial = line_trial(patients=12, injections=injections)
-    assert cycle_lengths(trial)["months"].nunique() <= 1
+    assert set(cycle_lengths(trial)["months"]) <= {4.0}
     fit = sample(load_model(ROOT / "models" / f"{name}.py"), trial, Settings(seed=1, draws=1500), progress=False)
     assert results_of(fit).failures == []
 

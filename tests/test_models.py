@@ -176,7 +176,7 @@ def test_a_file_that_breaks_the_contract_is_told_all_of_it(tmp_path):
 def test_a_window_that_is_no_length_is_refused(tmp_path, window):
     path = tmp_path / "m.py"
     path.write_text(f'"""M: a model."""\nOUTCOME = "alsfrsr"\nWINDOW = {window}\ndef build(trial): ...\n')
-    with pytest.raises(ModelError, match="WINDOW must be a number of months above 0: WINDOW = 3.0"):
+    with pytest.raises(ModelError, match=r"WINDOW must be a number of months above 0: WINDOW = 3\.0"):
         load_model(path)
 
 

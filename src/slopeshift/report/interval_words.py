@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from slopeshift.effects import BETWEEN
 from slopeshift.report.wording import between, counted, number, probability
-from slopeshift.response_by_interval import BETWEEN, NEGATIVE_CONTROL, WHOLE, WINDOW, control_fires
+from slopeshift.response_by_interval import NEGATIVE_CONTROL, WHOLE, WINDOW, control_fires
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OUTCOME_DEPENDENT = (
-    "Where the next injection is delayed while a patient does well, or brought forward when not, the response goes with "
-    "the interval although the interval does nothing: in simulated trials without any effect the slope change measured "
-    "in the first three months of a cycle correlated with its length by 0.26, 0.43 and 0.58 under weak, moderate and "
-    "strong dependence."
+    "Where the next injection is delayed while a patient does well, or brought forward when not, the response goes "
+    "with the interval although the interval does nothing: in simulated trials without any effect the slope change "
+    "measured in the first three months of a cycle correlated with its length by 0.26, 0.43 and 0.58 under weak, "
+    "moderate and strong dependence."
 )
 NOT_AN_EFFECT = (
     "The negative control found it: how late the next injection was goes with the slope seen before it, in the first "
-    "months of the cycle. The interval was probably chosen from the response, or both have one cause, and the result on "
-    "the interval is not to be read as an effect of the interval."
+    "months of the cycle. The interval was probably chosen from the response, or both have one cause, and the result "
+    "on the interval is not to be read as an effect of the interval."
 )
 CONTROL_SILENT = (
-    "The negative control found no sign of it. In simulated trials with 22 closed cycles of 12 patients it finds strong "
-    "dependence in four of five trials and moderate dependence in half: its silence is evidence, but no proof."
+    "The negative control found no sign of it. In simulated trials with 22 closed cycles of 12 patients it finds "
+    "strong dependence in four of five trials and moderate dependence in half: its silence is evidence, but no proof."
 )
 NO_CONTROL = "The negative control could not be informed, so nothing speaks against it."
 
