@@ -258,7 +258,7 @@ def _spread_rows(draws: xr.Dataset, unit: str) -> list[Row]:
     rate = f"{unit}/month"
     units = {"sd_level": unit, "sd_slope": rate, "sd_response": rate, "sd_cycle": rate, "sigma": unit}
     rows = [_row(draws[name], quantity=name, injection="", unit=u) for name, u in units.items() if name in draws]
-    for pair in draws["pair"].to_numpy():
+    for pair in draws["pair"].to_numpy() if "correlation" in draws else ():
         name = "correlation_" + str(pair).replace(", ", "_")
         rows.append(_row(draws["correlation"].sel(pair=pair), quantity=name, injection="", unit="correlation"))
     return rows
