@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
-    basis
+    basis interval
     simulate.cohort simulate.conduct simulate
     priors kernel marginal curves outcomes
     model

@@ -1,0 +1,72 @@
+"""The months from one injection to the next, as the covariate that a patient's response is regressed on.
+
+A cycle is *closed* where the next injection was given: only then has it a length. A length that was planned before the
+cycle began cannot have been chosen from how the patient then did; one that merely came about can. Hence planned lengths
+are taken where they differ at all, and `source` says which were.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from slopeshift.trial import Trial
+
+SAME = 0.25
+"""Planned lengths within this many months of each other are one plan: calendar months and visit days differ so much."""
+
+PLANNED, ACTUAL = "planned", "actual"
+
+
+def cycle_lengths(trial: Trial) -> pd.DataFrame:
+    """List the length of every closed cycle, a row each: patient, injection (the cycle k), months, source.
+
+    `months` runs from injection k to k + 1: to the planned month of k + 1 (`source` is "planned") where every closed
+    cycle has one and they vary, else to the actual month ("actual"). Empty where no patient had two injections.
+    """
+    table = _closed(trial)
+    source = PLANNED if not _why_not_planned(table) else ACTUAL
+    return table.assign(months=table[source], source=source)[["patient", "injection", "months", "source"]]
+
+
+def source_words(trial: Trial) -> str:
+    """Say in a sentence which lengths are used and why it matters: empty where no cycle is closed."""
+    table = _closed(trial)
+    if table.empty:
+        return ""
+    reason = _why_not_planned(table)
+    if reason:
+        return (
+            f"Intervals are the actual ones, because {reason}; how a patient is doing may have decided when the next "
+            "injection was given, and then the response goes with the interval without being its effect."
+        )
+    return (
+        "Intervals are the planned ones, fixed before the cycle began, so that how the patient then did cannot have "
+        "decided them."
+    )
+
+
+def _closed(trial: Trial) -> pd.DataFrame:
+    """Lay the closed cycles out: patient, injection, actual and planned length in months (NaN: no plan recorded)."""
+    table = trial.injections.sort_values(["patient", "injection"], kind="stable")
+    following = table.groupby("patient", sort=False).shift(-1)
+    planned = following["planned_month"] if "planned_month" in table else float("nan")
+    lengths = table.assign(actual=following["month"] - table["month"], planned=planned - table["month"])
+    closed = lengths.dropna(subset=["actual"]).sort_index()
+    return closed[["patient", "injection", ACTUAL, PLANNED]].reset_index(drop=True)
+
+
+def _why_not_planned(closed: pd.DataFrame) -> str:
+    """Say why the planned lengths cannot be used: empty where they can."""
+    planned = closed[PLANNED]
+    if planned.isna().all():
+        return "no planned month is recorded"
+    if planned.isna().any():
+        return f"the planned month is missing for {planned.isna().sum()} of {len(planned)} closed cycles"
+    if (planned <= 0).any():
+        return "some injections were given after the next one was planned"
+    if planned.max() - planned.min() <= SAME:
+        return f"the same interval of {planned.mean():.1f} months was planned for everyone, which cannot inform a slope"
+    return ""
