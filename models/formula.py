@@ -16,13 +16,18 @@ from slopeshift.formula import between_patients, formula_model
 
 OUTCOME = "alsfrsr"
 
-FORMULA = "alsfrsr ~ 1 + month + since + b1 + ... + bK + (1 + month + since + b1 + ... + bK | patient)"
+FORMULA = """
+alsfrsr ~ 1 + month + since + b1 + ... + bK + interval_within + interval_between
+          + (1 + month + since + b1 + ... + bK | patient)
+"""
 
 PRIORS = {
     "Intercept": bmb.Prior("Normal", mu=35, sigma=4),  # points
     "month": bmb.Prior("Normal", mu=-1.0, sigma=0.4),  # points/month
     "since": bmb.Prior("Normal", mu=0, sigma=0.3),  # points/month, common to all injections
     "bk": bmb.Prior("Normal", mu=0, sigma=0.15),  # points/month, of each injection
+    "interval_within": bmb.Prior("Normal", mu=0, sigma=0.1),  # points/month per month of interval
+    "interval_between": bmb.Prior("Normal", mu=0, sigma=0.1),
     "1|patient": between_patients("sd_level", bmb.Prior("HalfNormal", sigma=5), known_to_differ=True),
     "month|patient": between_patients("sd_slope", bmb.Prior("Gamma", mu=0.75, sigma=0.25), known_to_differ=True),
     "since|patient": between_patients("sd_response", bmb.Prior("HalfNormal", sigma=0.3)),

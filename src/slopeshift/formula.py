@@ -22,9 +22,10 @@ from pymc.model.transform.optimization import freeze_dims_and_data
 
 from slopeshift.basis import visits_of
 from slopeshift.curves import signed_scale
+from slopeshift.interval import cycle_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 EVERY_CYCLE = re.compile(r"b1\s*\+\s*\.\.\.\s*\+\s*bK")
 """What stands in a formula for the months in every cycle."""
 
+INTERVALS = ("interval_within", "interval_between")
+"""What cycle lengths are called in a formula."""
+
 DIMS = {"__obs__": "visit", "patient__factor_dim": "patient"}
 """Bambi's dims, and what they are called here."""
 
@@ -47,16 +51,16 @@ class FormulaError(ValueError):
 
 @dataclass(frozen=True)
 class Term:
-    """A term of a formula, evaluated.
+    """A term of a formula, evaluated: what its parameters are multiplied by.
 
-    `column` (visit, part) and `share` (patient, coefficient, part): what its parameters are multiplied by at a visit,
-    and in a patient's coefficient. `group` (patient,) is the place of the patient's own parameters, None where the term
-    is common to all.
+    `column` (visit, part): at a visit. `share` (patient, coefficient, part): in a patient's coefficient. `typical`: the
+    same at the mean interval. `group` (patient,): the place of a patient's own parameters; None where all have the same.
     """
 
     name: str
     column: Floats
     share: Floats
+    typical: Floats
     group: NDArray[np.intp] | None
 
 
@@ -96,129 +100,146 @@ def formula_model(formula: str, priors: Mapping[str, bmb.Prior], trial: Trial) -
     """Build the PyMC model of a Bambi formula on a trial, with the names that results are read from.
 
     The response is the outcome. The formula may name `month` (since the first injection), `since` (the same, 0 before
-    it), `b1` ... `bK` (months spent while injection k is the latest), `patient`, and columns of the patients' table;
-    "b1 + ... + bK" stands for every cycle, as `bk` does in the name of a prior. Terms of which the trial has nothing,
-    such as a cycle that no value informs, are left out, and their coefficients with them. Adds `population`
-    (coefficient) and `coefficients` (patient, coefficient). Raises FormulaError where a term has no prior, a prior no
-    term, or the formula is no such line, and LookupError where the trial does not record the outcome.
+    it), `b1` ... `bK` (months spent while injection k is the latest), `interval_within` and `interval_between` (those
+    months times what the cycle was longer than the patient's mean, and the patient's mean than that of all; 0 for
+    cycles without a length), `patient`, and columns of the patients' table; "b1 + ... + bK" stands for every cycle, as
+    `bk` does in the name of a prior. Terms of which the trial has nothing are left out: a cycle that no value informs
+    has the others only, and is not reported.
+    Adds `population` (coefficient; at the mean interval) and `coefficients` (patient, coefficient).
+    Raises FormulaError where a term has no prior, a prior no term, or the formula is no such line, and LookupError
+    where the trial does not record the outcome.
     """
     outcome = formula.partition("~")[0].strip()
     visits = visits_of(trial, outcome)
-    columns = _columns_of(trial, visits, formula)
-    table = columns(visits.patient_index, visits.basis).assign(**{outcome: visits.value})
-    written, stated = _for_trial(formula, priors, table, len(visits.injections))
+    columns = Columns(visits, interval_parts(trial, visits), _covariates(trial, formula))
+    table = columns.table(visits.patient_index, visits.basis).assign(**{outcome: visits.value})
+    written, stated = _for_trial(formula, priors, table, visits.injections)
     spec = bmb.Model(written, table, priors=stated, center_predictors=False)
     spec.build()
-    # Means of visits are a function of what is stored, and larger than all of it.
+    terms = _terms(spec, columns)
+    _check_line(terms, visits)
+    # The means of visits are a function of what is stored, and larger than all of it.
     model, _ = extract_deterministics(freeze_dims_and_data(spec.backend.model), spec.family.likelihood.parent)
-    informed = _informed(visits)
-    terms = _terms(spec, table, columns, informed, visits)
-    _check_line(terms, visits, informed)
-    model.named_vars_to_dims.update(
-        {name: tuple(DIMS.get(dim, dim) for dim in dims) for name, dims in model.named_vars_to_dims.items()}
-    )
-    model.add_coords({**visits.coords, "coefficient": [visits.coefficients[place] for place in informed]})
+    dims = model.named_vars_to_dims
+    dims.update({name: tuple(DIMS.get(dim, dim) for dim in of) for name, of in dims.items()})
+    model.add_coords(visits.coords)
     with model:
         _add_coefficients(terms)
     return model
 
 
-def _informed(visits: Visits) -> list[int]:
-    """Place, among the coefficients, of level, slope and the changes of those cycles that a value informs."""
-    return [0, 1, *(2 + np.flatnonzero(visits.visits_in_cycle.sum(axis=0))).tolist()]
+def interval_parts(trial: Trial, visits: Visits) -> Mapping[str, Floats]:
+    """Split cycle lengths, in months, within and between patients: `interval_within`, `interval_between`.
+
+    Each (patient, injection): the length less the patient's mean, and the patient's mean less the mean over patients.
+    0 where a cycle has no length.
+    """
+    lengths = cycle_lengths(trial).pivot(index="patient", columns="injection", values="months")
+    lengths = lengths.reindex(index=list(visits.patients), columns=list(visits.injections)).astype(float)
+    mean = lengths.mean(axis=1)
+    within = lengths.sub(mean, axis=0)
+    between = lengths.notna().mul(mean - mean.mean(), axis=0)
+    # What is left of a difference of equal lengths is no interval.
+    return {n: part.fillna(0.0).round(9).to_numpy() for n, part in zip(INTERVALS, (within, between), strict=True)}
 
 
-def _columns_of(trial: Trial, visits: Visits, formula: str) -> Callable[[NDArray[np.intp], Floats], pd.DataFrame]:
-    """Return what lays rows of the basis, of given patients, out as the columns that a formula may name."""
+@dataclass(frozen=True)
+class Columns:
+    """The columns that a formula may name: `intervals` as from `interval_parts`, `covariates` a row per patient."""
+
+    visits: Visits
+    intervals: Mapping[str, Floats]
+    covariates: pd.DataFrame
+
+    def table(self, patient: NDArray[np.intp], basis: Floats, *, mean_interval: bool = False) -> pd.DataFrame:
+        """Lay rows of the basis, of given patients, out as these columns; optionally at the mean interval."""
+        cycles = basis[:, 2:]
+        weight = 0.0 if mean_interval else 1.0
+        return pd.DataFrame(
+            {
+                "month": basis[:, 1],
+                "since": cycles.sum(axis=1),
+                **{f"b{k}": cycles[:, k - 1] for k in self.visits.injections},
+                **{name: weight * (cycles * part[patient]).sum(axis=1) for name, part in self.intervals.items()},
+                "patient": pd.Categorical.from_codes(patient, list(self.visits.patients)),
+                **self.covariates.iloc[patient].reset_index(drop=True),
+            }
+        )
+
+
+def _covariates(trial: Trial, formula: str) -> pd.DataFrame:
+    """Take the columns of the patients' table that a formula names."""
     about = trial.patients.drop(columns="patient")
-    about = about[[name for name in about if re.search(rf"\b{re.escape(name)}\b", formula)]]
-
-    def columns(patient: NDArray[np.intp], basis: Floats) -> pd.DataFrame:
-        cycles = {f"b{k}": basis[:, 1 + k] for k in visits.injections}
-        line = pd.DataFrame({"month": basis[:, 1], "since": basis[:, 2:].sum(axis=1), **cycles})
-        who = pd.Categorical.from_codes(patient, list(visits.patients))
-        return line.assign(patient=who, **about.iloc[patient].reset_index(drop=True))
-
-    return columns
+    return about[[name for name in about if re.search(rf"\b{re.escape(name)}\b", formula)]]
 
 
 def _for_trial(
-    formula: str, priors: Mapping[str, bmb.Prior], table: pd.DataFrame, last: int
+    formula: str, priors: Mapping[str, bmb.Prior], table: pd.DataFrame, injections: tuple[int, ...]
 ) -> tuple[str, dict[str, bmb.Prior]]:
-    """Write a formula and its priors out for a trial with injections 1..last, without what it has nothing of."""
-    cycles = [f"b{k}" for k in range(1, max(last, 1) + 1)]
+    """Write a formula and its priors out for a trial's injections, without the terms of which it has nothing."""
+    cycles = [f"b{k}" for k in injections or (1,)]
     formula = EVERY_CYCLE.sub(" + ".join(cycles), formula)
     stated = {re.sub(r"\bbk\b", cycle, name): prior for name, prior in priors.items() for cycle in cycles}
-    terms = formulae.model_description(formula).terms
-    nothing = {"since", *cycles} - {name for name in table if name == "patient" or table[name].any()}
-    empty = {term.name for term in terms if term.var_names & nothing}
-    unmatched = {term.name for term in terms} ^ (set(stated) - {"sigma"})
-    if unmatched or "sigma" not in stated:
-        names = {term.name for term in terms}
-        without = sorted(names - set(stated)) + ([] if "sigma" in stated else ["sigma"])
-        wrong = [f"no prior for {name}" for name in without]
-        wrong += [f"a prior for {name}, which is not in the formula" for name in sorted(set(stated) - names - {"sigma"})]
+    names = {term.name: term.var_names for term in formulae.model_description(formula).terms} | {"sigma": set()}
+    wrong = [f"no prior for {name}" for name in names if name not in stated]
+    wrong += [f"a prior for {name}, which is not in the formula" for name in stated if name not in names]
+    if wrong:
         raise FormulaError(f"{formula}: {'; '.join(wrong)}; state one prior for each term, and one for sigma")
-    left_out = "".join(f" - (0 + {name})" if "|" in name else f" - {name}" for name in sorted(empty))
+    nothing = {"since", *cycles, *INTERVALS} - {name for name in table.select_dtypes("number") if table[name].any()}
+    empty = [name for name, variables in names.items() if variables & nothing]
+    left_out = "".join(f" - (0 + {name})" if "|" in name else f" - {name}" for name in empty)
     return formula + left_out, {name: prior for name, prior in stated.items() if name not in empty}
 
 
-def _terms(
-    spec: bmb.Model,
-    table: pd.DataFrame,
-    columns: Callable[[NDArray[np.intp], Floats], pd.DataFrame],
-    informed: list[int],
-    visits: Visits,
-) -> list[Term]:
+def _terms(spec: bmb.Model, columns: Columns) -> list[Term]:
     """Evaluate every term at the visits, and where one column of the basis is 1 and the others are 0."""
-    number = len(visits.patients)
-    unit = np.eye(len(visits.coefficients))[informed]
+    number, size = len(columns.visits.patients), len(columns.visits.coefficients)
+    unit = np.eye(size)
     unit[0] = 0.0
-    rows = columns(np.repeat(np.arange(number), len(unit)), np.tile(unit, (number, 1)))
+    patient, basis = np.repeat(np.arange(number), size), np.tile(unit, (number, 1))
+    own, typical = columns.table(patient, basis), columns.table(patient, basis, mean_interval=True)
 
-    def term(of: Any, expression: Any, group: NDArray[np.intp] | None) -> Term:
-        share = np.array(expression.eval_new_data(rows), dtype=float).reshape(number, len(unit), -1)
-        share[:, 1:] -= share[:, :1]
-        return Term(of.name, np.asarray(expression.data, dtype=float).reshape(len(table), -1), share, group)
+    def share(expression: Any, rows: pd.DataFrame) -> Floats:
+        values = np.array(expression.eval_new_data(rows), dtype=float).reshape(number, size, -1)
+        values[:, 1:] -= values[:, :1]
+        return values
+
+    def term(name: str, expression: Any, group: NDArray[np.intp] | None) -> Term:
+        column = np.asarray(expression.data, dtype=float).reshape(len(columns.visits.value), -1)
+        return Term(name, column, share(expression, own), share(expression, typical), group)
 
     design = spec.parameters[spec.family.likelihood.parent].design
-    common = [term(of, of, None) for of in (design.common.terms.values() if design.common else ())]
-    first = rows.iloc[:: len(unit)]
-    return common + [
-        term(of, of.expr, np.asarray(of.factor.eval_new_data(first)).argmax(axis=1))
-        for of in (design.group.terms.values() if design.group else ())
-    ]
+    common = design.common.terms.values() if design.common else ()
+    varying = design.group.terms.values() if design.group else ()
+    group = {of.name: np.asarray(of.factor.eval_new_data(own[::size])).argmax(axis=1) for of in varying}
+    return [term(of.name, of, None) for of in common] + [term(of.name, of.expr, group[of.name]) for of in varying]
 
 
-def _check_line(terms: list[Term], visits: Visits, informed: list[int]) -> None:
+def _check_line(terms: list[Term], visits: Visits) -> None:
     """Refuse terms that are not, patient by patient, linear in the basis."""
-    basis = visits.basis[:, informed]
-    bent = [
-        term.name
-        for term in terms
-        if not np.allclose(np.einsum("vc,vcj->vj", basis, term.share[visits.patient_index]), term.column)
-    ]
+    lines = {term.name: np.einsum("vc,vcj->vj", visits.basis, term.share[visits.patient_index]) for term in terms}
+    bent = [term.name for term in terms if not np.allclose(lines[term.name], term.column)]
     if bent:
         raise FormulaError(
             f"{', '.join(bent)}: not a straight line between injections, so no slope or change can be read from it; "
-            "write a formula that is linear in month, since and b1 ... bK"
+            "write a formula that is linear in month, since, b1 ... bK and the intervals"
         )
 
 
 def _add_coefficients(terms: list[Term]) -> None:
     """Add up the terms' parameters into `population` and `coefficients`, in the current PyMC model.
 
-    Where what is common differs between patients, the population has its mean over them.
+    Where what is common differs between patients by a covariate, the population has its mean over them.
     """
     model = pm.modelcontext(None)
-    common: Any = 0.0
-    own: Any = 0.0
+    population, patients = [], []
     for term in terms:
         parameter = model[term.name]
         if term.group is None:
-            common += (term.share * pt.atleast_1d(parameter)).sum(axis=-1)
+            population.append((term.typical * pt.atleast_1d(parameter)).sum(axis=2).mean(axis=0))
+            patients.append((term.share * pt.atleast_1d(parameter)).sum(axis=2))
         else:
-            its = parameter[term.group]
-            own += (term.share * (its[:, None, None] if its.ndim == 1 else its[:, None, :])).sum(axis=-1)
-    pm.Deterministic("population", common.mean(axis=0), dims="coefficient")
-    pm.Deterministic("coefficients", common + own, dims=("patient", "coefficient"))
+            own = parameter[term.group].reshape((len(term.group), 1, -1))
+            patients.append((term.share * own).sum(axis=2))
+    pm.Deterministic("population", sum(population), dims="coefficient")
+    pm.Deterministic("coefficients", sum(patients), dims=("patient", "coefficient"))
