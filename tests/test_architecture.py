@@ -18,7 +18,7 @@ ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
     basis interval
     simulate.cohort simulate.conduct simulate
-    priors kernel marginal curves outcomes
+    priors kernel marginal curves outcomes formula
     model
     effects gate atomic fit results
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
