@@ -15,7 +15,7 @@ from slopeshift.simulate import default_trial
 from slopeshift.trial import trial_from_tables
 
 MODELS = sorted((ROOT / "models").glob("*.py"))
-DIMS = {"patient", "injection", "visit", "coefficient", "pair", "term", "source"}
+DIMS = {"segment", "covariate", "patient", "injection", "visit", "coefficient", "pair", "term", "source"}
 SETTINGS = {"title": "Synthetic", "synthetic": True, "source": "simulate"}
 
 
@@ -80,15 +80,13 @@ def test_gives_the_posterior_names_that_results_are_read_from(file, model, prior
 
 
 def test_reported_spread_is_that_by_which_patients_differ(prior):
-    """Their deviations from the population, over the reported standard deviations, have variance 1.
-
-    In the last cycle, which has no length, so that intervals play no part.
-    """
-    draws = prior["prior"].to_dataset()
+    """Their deviations from what is known of them, over the reported standard deviations, have variance 1."""
+    draws, design = prior["prior"].to_dataset(), prior["constant_data"].to_dataset()
     deviation = draws["coefficients"] - draws["population"]
-    last = str(draws["coefficient"].to_numpy()[-1])
+    if "regression" in draws:
+        deviation = deviation - (draws["regression"] * design["covariates"]).sum("covariate")
     of_change = np.hypot(draws["sd_response"], draws["sd_cycle"])
-    for coefficient, sd in {"level": draws["sd_level"], "slope": draws["sd_slope"], last: of_change}.items():
+    for coefficient, sd in {"level": draws["sd_level"], "slope": draws["sd_slope"], "change 1": of_change}.items():
         squares = (deviation.sel(coefficient=coefficient) / sd) ** 2
         error = 5 * np.sqrt(2 / squares.size)
         assert float(squares.mean()) == pytest.approx(1, abs=error), coefficient

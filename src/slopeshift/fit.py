@@ -112,10 +112,8 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
     coefficients were integrated out also `log_likelihood_of_patient`; its record lacks only the gate's verdict.
     Raises LookupError where the trial does not record the model's outcome, and KeyboardInterrupt without a result.
     """
-    from slopeshift.basis import visits_of
-
     started = perf_counter()
-    visits = visits_of(trial, file.outcome)
+    visits = file.visits(trial)
     model = file.build(trial)
     posterior, timings = posterior_draws(model, settings, progress)
     tree = _complete(posterior, model, visits, settings)

@@ -22,7 +22,8 @@ from pymc.model.transform.optimization import freeze_dims_and_data
 
 from slopeshift.basis import visits_of
 from slopeshift.curves import signed_scale
-from slopeshift.interval import cycle_lengths
+from slopeshift.interval import split
+from slopeshift.marginal import SHIFT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ EVERY_CYCLE = re.compile(r"b1\s*\+\s*\.\.\.\s*\+\s*bK")
 """What stands in a formula for the months in every cycle."""
 
 INTERVALS = ("interval_within", "interval_between")
-"""What cycle lengths are called in a formula."""
+"""What the parts of `interval.split` are called in a formula."""
 
 DIMS = {"__obs__": "visit", "patient__factor_dim": "patient"}
 """Bambi's dims, and what they are called here."""
@@ -101,17 +102,17 @@ def formula_model(formula: str, priors: Mapping[str, bmb.Prior], trial: Trial) -
 
     The response is the outcome. The formula may name `month` (since the first injection), `since` (the same, 0 before
     it), `b1` ... `bK` (months spent while injection k is the latest), `interval_within` and `interval_between` (those
-    months times what the cycle was longer than the patient's mean, and the patient's mean than that of all; 0 for
-    cycles without a length), `patient`, and columns of the patients' table; "b1 + ... + bK" stands for every cycle, as
+    months times the parts of `interval.split`), `patient`, and columns of the patients' table; "b1 + ... + bK" stands for every cycle, as
     `bk` does in the name of a prior. Terms of which the trial has nothing are left out: a cycle that no value informs
     has the others only, and is not reported.
-    Adds `population` (coefficient; at the mean interval) and `coefficients` (patient, coefficient).
+    Adds `population` (coefficient; at the mean interval), `coefficients` (patient, coefficient) and, where the formula
+    names intervals, `regression` (covariate).
     Raises FormulaError where a term has no prior, a prior no term, or the formula is no such line, and LookupError
     where the trial does not record the outcome.
     """
     outcome = formula.partition("~")[0].strip()
     visits = visits_of(trial, outcome)
-    columns = Columns(visits, interval_parts(trial, visits), _covariates(trial, formula))
+    columns = Columns(visits, dict(zip(INTERVALS, split(trial, visits), strict=True)), _covariates(trial, formula))
     table = columns.table(visits.patient_index, visits.basis).assign(**{outcome: visits.value})
     written, stated = _for_trial(formula, priors, table, visits.injections)
     spec = bmb.Model(written, table, priors=stated, center_predictors=False)
@@ -125,27 +126,13 @@ def formula_model(formula: str, priors: Mapping[str, bmb.Prior], trial: Trial) -
     model.add_coords(visits.coords)
     with model:
         _add_coefficients(terms)
+        _add_regression([term.name for term in terms if term.name in INTERVALS], columns)
     return model
-
-
-def interval_parts(trial: Trial, visits: Visits) -> Mapping[str, Floats]:
-    """Split cycle lengths, in months, within and between patients: `interval_within`, `interval_between`.
-
-    Each (patient, injection): the length less the patient's mean, and the patient's mean less the mean over patients.
-    0 where a cycle has no length.
-    """
-    lengths = cycle_lengths(trial).pivot(index="patient", columns="injection", values="months")
-    lengths = lengths.reindex(index=list(visits.patients), columns=list(visits.injections)).astype(float)
-    mean = lengths.mean(axis=1)
-    within = lengths.sub(mean, axis=0)
-    between = lengths.notna().mul(mean - mean.mean(), axis=0)
-    # What is left of a difference of equal lengths is no interval.
-    return {n: part.fillna(0.0).round(9).to_numpy() for n, part in zip(INTERVALS, (within, between), strict=True)}
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that a formula may name: `intervals` as from `interval_parts`, `covariates` a row per patient."""
+    """The columns that a formula may name: `intervals` (patient, injection) by name, `covariates` a row per patient."""
 
     visits: Visits
     intervals: Mapping[str, Floats]
@@ -243,3 +230,13 @@ def _add_coefficients(terms: list[Term]) -> None:
             patients.append((term.share * own).sum(axis=2))
     pm.Deterministic("population", sum(population), dims="coefficient")
     pm.Deterministic("coefficients", sum(patients), dims=("patient", "coefficient"))
+
+
+def _add_regression(names: list[str], columns: Columns) -> None:
+    """Repeat the coefficients of the intervals as `regression`, and how far each moves a patient's coefficients."""
+    if not names:
+        return
+    model = pm.modelcontext(None)
+    model.add_coord("covariate", names)
+    pm.Deterministic("regression", pt.stack([model[name] for name in names]), dims="covariate")
+    pm.Data("covariates", np.stack([columns.visits.by_coefficient(columns.intervals[n]) for n in names]), dims=SHIFT)

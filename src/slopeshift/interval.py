@@ -7,12 +7,18 @@ are taken where they differ at all, and `source` says which were.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from slopeshift.basis import Visits
     from slopeshift.trial import Trial
+
+    Floats = NDArray[np.float64]
 
 SAME = 0.25
 """Planned lengths within this many months of each other are one plan: calendar months and visit days differ so much."""
@@ -29,6 +35,34 @@ def cycle_lengths(trial: Trial) -> pd.DataFrame:
     table = _closed(trial)
     source = PLANNED if not _why_not_planned(table) else ACTUAL
     return table.assign(months=table[source], source=source)[["patient", "injection", "months", "source"]]
+
+
+class Split(NamedTuple):
+    """Intervals, in months from the mean, split into what differs within and between patients: (patient, injection)."""
+
+    within: Floats
+    between: Floats
+
+
+def mean_interval(lengths: pd.DataFrame) -> float:
+    """Average the intervals over the patients who have any, each by its own mean: NaN where nobody has."""
+    return float(lengths.groupby("patient")["months"].mean().mean())
+
+
+def split(trial: Trial, visits: Visits) -> Split:
+    """Split the intervals into x_ik - xbar_i and xbar_i - xbar, with xbar the mean over patients of xbar_i.
+
+    A cycle without a next injection stands at its patient's mean, a patient without any closed cycle at the trial's.
+    Differences of less than a thousandth of a month, which only arithmetic makes, are none.
+    """
+    lengths = cycle_lengths(trial)
+    months = np.full((len(visits.patients), len(visits.injections)), np.nan)
+    row = pd.Index(visits.patients).get_indexer(lengths["patient"])
+    months[row, lengths["injection"].to_numpy(dtype=int) - 1] = lengths["months"]
+    own = lengths.groupby("patient")["months"].mean().reindex(visits.patients).to_numpy()[:, None]
+    within = np.nan_to_num(np.round(months - own, 3))
+    between = np.nan_to_num(np.round(own - mean_interval(lengths), 3)) * np.ones_like(within)
+    return Split(within, between)
 
 
 def source_words(trial: Trial) -> str:

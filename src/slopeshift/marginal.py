@@ -7,7 +7,7 @@ number of patients, and visits enter through sufficient statistics, formed once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from slopeshift.basis import Visits
 
     Floats = NDArray[np.float64]
+
+SHIFT = ("covariate", "patient", "coefficient")
+"""Dims of how far a covariate moves each patient's coefficients, per unit of its own coefficient."""
 
 
 class Statistics(NamedTuple):
@@ -119,6 +122,9 @@ class Terms:
     """The population as independent normal terms, coefficients = design @ terms, and what patients differ by.
 
     `names`, prior `mean` and `sd` by term (m,); `design` (coefficient, m); `sources` names the columns of a loading.
+    `shift` has the dims SHIFT: the last terms are the covariates' coefficients, and each moves patient i's coefficients
+    by so much per unit. The engine sees such a term as a coefficient of its own, which does not differ between
+    patients, of a column basis . shift_i; outside it, a patient's coefficients have the moves in them.
     """
 
     names: tuple[str, ...]
@@ -126,13 +132,26 @@ class Terms:
     mean: Floats
     sd: Floats
     design: Floats
+    shift: Floats
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates."""
+        return self.names[len(self.names) - len(self.shift) :]
+
+
+def _widened(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
+    """Give the covariates columns of the basis, and rows of the design that pick their terms."""
+    columns = [(visits.basis * shift[visits.patient_index]).sum(axis=1) for shift in terms.shift]
+    picked = np.eye(len(terms.names))[len(terms.names) - len(columns) :]
+    return replace(visits, basis=np.column_stack([visits.basis, *columns])), np.vstack([terms.design, picked])
 
 
 def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable) -> None:
     """Observe the values of an outcome, everything but loading and sigma integrated out, in the current PyMC model.
 
-    Adds `loading` (coefficient, source), the terms as data, and the observed variable (visit,), which has a density,
-    for sampling, and a generative graph, for prediction. `with_posterior_coefficients` draws back what was integrated
+    Adds `loading` (coefficient, source), terms and covariates as data, and the observed variable (visit,), which has a
+    density, for sampling, and a generative graph, for prediction. `with_posterior_coefficients` draws back what was integrated
     out. The prior means enter the sums that are formed here: build a new model rather than set `term_mean` anew.
     """
     model = pm.modelcontext(None)
@@ -141,7 +160,14 @@ def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: Tensor
     mean = pm.Data("term_mean", terms.mean, dims="term")
     sd = pm.Data("term_sd", terms.sd, dims="term")
     design = pm.Data("term_design", terms.design, dims=("coefficient", "term"))
-    parts = [shared(part) for part in statistics([visits], [terms.design @ terms.mean])]
+    wide, wide_design = _widened(visits, terms)
+    parts = [shared(part) for part in statistics([wide], [wide_design @ terms.mean])]
+    if terms.covariates:
+        model.add_coord("covariate", terms.covariates)
+        pm.Data("covariates", terms.shift, dims=SHIFT)
+        added = len(terms.covariates)
+        loading = pt.concatenate([loading, np.zeros((added, len(terms.sources)))])
+        design = pt.concatenate([design, wide_design[-added:]])
 
     def log_density(value: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
         if not np.array_equal(getattr(value, "data", np.nan), visits.value):
@@ -160,7 +186,7 @@ def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: Tensor
 
     pm.CustomDist(
         visits.outcome.name,
-        *(loading, sigma, visits.basis, design, mean, sd),
+        *(loading, sigma, wide.basis, design, mean, sd),
         dist=generate,
         logp=log_density,
         signature="(p,q),(),(v,p),(p,m),(m),(m)->(v)",
@@ -172,11 +198,12 @@ def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: Tensor
 def with_prior_coefficients(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> xr.Dataset:
     """Draw the coefficients of population and patients from their prior, for every draw of `loading`.
 
-    `terms` has `term_mean`, `term_sd` and `term_design`. Adds `population` and `coefficients`.
+    `terms` has `term_mean`, `term_sd`, `term_design` and, with covariates, `covariates`. Adds `population` and
+    `coefficients`, and with covariates `regression`, as in `with_posterior_coefficients`.
     """
-    loading = _flat(draws["loading"])
-    drawn = _from_prior(_terms(terms), loading, len(visits.patients), np.random.default_rng(seed))
-    return _with_coefficients(draws, visits, *drawn)
+    known = _terms(terms, visits)
+    drawn = _from_prior(known, _flat(draws["loading"]), len(visits.patients), np.random.default_rng(seed))
+    return _with_coefficients(draws, visits, known, *drawn)
 
 
 def with_posterior_coefficients(
@@ -185,27 +212,30 @@ def with_posterior_coefficients(
     """Draw back, exactly, what was integrated out: the coefficients given the data and each draw of what was sampled.
 
     `draws` has `loading` (chain, draw, coefficient, source) and `sigma` (chain, draw); `terms` as for the prior.
-    Returns them with `population` (coefficient) and `coefficients` (patient, coefficient) added, and the log density
-    of all of a patient's values given the population, its own coefficients integrated out: (chain, draw, patient).
+    Returns them with `population` (coefficient), `coefficients` (patient, coefficient), the covariates' part included,
+    and `regression` (covariate), where there are covariates, added; and the log density of all of a patient's values
+    given the population, its own coefficients integrated out: (chain, draw, patient).
     """
-    known = _terms(terms)
+    known = _terms(terms, visits)
+    wide, design = _widened(visits, known)
     loading, variance = _flat(draws["loading"]), _flat(draws["sigma"])[:, None] ** 2
-    parts = statistics([visits], [known.design @ known.mean])
+    loading = np.pad(loading, ((0, 0), (0, len(known.covariates)), (0, 0)))
+    parts = statistics([wide], [design @ known.mean])
     drawn = np.empty((len(loading), len(known.mean)))
-    theta = np.empty((len(loading), len(visits.patients), len(visits.coefficients)))
+    theta = np.empty((len(loading), len(visits.patients), wide.basis.shape[1]))
     by_patient = kernel.draw_back(
         loading,
         variance,
         *parts[:3],
-        known.design,
+        design,
         known.sd**-2.0,
         np.random.default_rng(seed),
         drawn,
         theta,
     )
     by_patient -= 0.5 * parts.counts[0] * (kernel.LOG_2PI + np.log(variance))
-    theta += known.design @ known.mean
-    filled = _with_coefficients(draws, visits, (known.mean + drawn) @ known.design.T, theta)
+    theta += design @ known.mean
+    filled = _with_coefficients(draws, visits, known, known.mean + drawn, theta[..., : len(visits.coefficients)])
     coords = {name: filled[name] for name in ("chain", "draw", "patient")}
     shape = tuple(len(labels) for labels in coords.values())
     return filled, xr.DataArray(by_patient.reshape(shape), coords, list(coords), name=visits.outcome.name)
@@ -226,25 +256,31 @@ def log_likelihood(draws: xr.Dataset, visits: Visits) -> xr.DataArray:
 
 
 def _from_prior(terms: Terms, loading: Floats, patients: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draw population (d, p) and patient (d, n, p) coefficients from their prior given loading (d, p, q)."""
+    """Draw terms (d, m) and patient coefficients, less the covariates' part, (d, n, p) given loading (d, p, q)."""
     drawn = terms.mean + terms.sd * rng.standard_normal((len(loading), len(terms.mean)))
-    population = drawn @ terms.design.T
     z = rng.standard_normal((len(loading), patients, loading.shape[2]))
-    return population, population[:, None, :] + z @ loading.transpose(0, 2, 1)
+    return drawn, (drawn @ terms.design.T)[:, None, :] + z @ loading.transpose(0, 2, 1)
 
 
-def _terms(data: xr.Dataset) -> Terms:
+def _terms(data: xr.Dataset, visits: Visits) -> Terms:
     names, sources = (tuple(map(str, data.indexes[dim])) if dim in data.indexes else () for dim in ("term", "source"))
     mean, sd, design = (data[f"term_{part}"].to_numpy() for part in ("mean", "sd", "design"))
-    return Terms(names, sources, mean, sd, design)
+    none = np.empty((0, len(visits.patients), len(visits.coefficients)))
+    shift = data["covariates"].transpose(*SHIFT).to_numpy() if "covariates" in data else none
+    return Terms(names, sources, mean, sd, design, shift)
 
 
-def _with_coefficients(draws: xr.Dataset, visits: Visits, population: Floats, theta: Floats) -> xr.Dataset:
-    shape = (draws.sizes["chain"], draws.sizes["draw"])
-    dims = ("chain", "draw")
-    return draws.assign_coords(patient=list(visits.patients)).assign(
-        population=((*dims, "coefficient"), population.reshape(*shape, -1)),
-        coefficients=((*dims, "patient", "coefficient"), theta.reshape(*shape, *theta.shape[1:])),
+def _with_coefficients(draws: xr.Dataset, visits: Visits, known: Terms, terms: Floats, theta: Floats) -> xr.Dataset:
+    """Add population, patients and regression from terms (d, m) and theta (d, n, p), which lacks the covariates' part."""
+    shape, dims = (draws.sizes["chain"], draws.sizes["draw"]), ("chain", "draw")
+    regression = terms[:, len(known.names) - len(known.covariates) :]
+    total = theta + np.tensordot(regression, known.shift, axes=1)
+    added = {"regression": ((*dims, "covariate"), regression.reshape(*shape, -1))} if known.covariates else {}
+    coords = {"covariate": list(known.covariates)} if known.covariates else {}
+    return draws.assign_coords(patient=list(visits.patients), **coords).assign(
+        population=((*dims, "coefficient"), (terms @ known.design.T).reshape(*shape, -1)),
+        coefficients=((*dims, "patient", "coefficient"), total.reshape(*shape, *total.shape[1:])),
+        **added,
     )
 
 

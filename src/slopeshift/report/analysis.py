@@ -80,7 +80,7 @@ def analyse(trial: Trial, fit: Fit, anchor: str) -> Analysis:
         anchor=anchor,
         fit=fit,
         results=results_of(fit),
-        visits=visits_of(trial, fit.record["outcome"]),
+        visits=visits_of(trial, fit.record["outcome"], float(design["window"])),
         trial=trial,
         prior_population=effects.population(prior, design, fit.record["unit"]),
         prior_patients=effects.patients(prior, design),

@@ -13,7 +13,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from slopeshift import effects
-from slopeshift.basis import months_per_cycle
+from slopeshift.basis import basis_at
 from slopeshift.effects import CLAIM, OVERALL, SAMPLES
 from slopeshift.report import glossary, plots
 from slopeshift.report.sections import injection_rank, missing_cycles
@@ -150,7 +150,7 @@ def trajectories(analysis: Analysis) -> list[Picture]:
         values = pd.DataFrame({"month": visits.month[mine], "value": visits.value[mine]})
         injections = visits.injection_month[i][~np.isnan(visits.injection_month[i])]
         line = _line(
-            values["month"].to_numpy(), visits.injection_month[i], None if coefficients is None else coefficients[:, i]
+            values["month"].to_numpy(), visits.segment_month[i], None if coefficients is None else coefficients[:, i]
         )
         figure = plots.trajectory(values, line, list(injections), endings.get(patient), limits, labels)
         words = (
@@ -216,17 +216,16 @@ def _sampled(draws: xr.DataArray, n: int, *dims: str) -> Floats:
     return flat[:: max(1, len(flat) // n)]
 
 
-def _line(months: Floats, injection_month: Floats, coefficients: Floats | None) -> pd.DataFrame:
+def _line(months: Floats, bends: Floats, coefficients: Floats | None) -> pd.DataFrame:
     """Follow a patient's mean from first to last value: columns month, median, lower, upper.
 
-    `coefficients` is (draw, coefficient), None where nothing may be shown.
+    `bends` (segment,) are the months at which the slope may change, NaN where it did not; `coefficients` is (draw, coefficient), None where nothing may be shown.
     """
     if coefficients is None or not months.size:
         return pd.DataFrame(columns=["month", "median", "lower", "upper"], dtype=float)
-    bends = injection_month[(injection_month > months.min()) & (injection_month < months.max())]
-    grid = np.union1d(np.linspace(months.min(), months.max(), GRID_POINTS), bends)
-    hinges = months_per_cycle(grid, np.tile(injection_month, (len(grid), 1)))
-    mean = coefficients @ np.column_stack([np.ones_like(grid), grid, hinges]).T
+    inside = bends[(bends > months.min()) & (bends < months.max())]
+    grid = np.union1d(np.linspace(months.min(), months.max(), GRID_POINTS), inside)
+    mean = coefficients @ basis_at(grid, np.tile(bends, (len(grid), 1))).T
     lower, median, upper = np.quantile(mean, (0.025, 0.5, 0.975), axis=0)
     return pd.DataFrame({"month": grid, "median": median, "lower": lower, "upper": upper})
 
