@@ -20,7 +20,7 @@ ORDER = """
     simulate.cohort simulate.conduct simulate
     priors kernel marginal curves outcomes formula
     model
-    effects gate atomic fit results
+    effects gate atomic fit results two_stage
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
     report.limitations report
     cli
