@@ -148,7 +148,8 @@ class Columns:
                 "since": cycles.sum(axis=1),
                 **{f"b{k}": cycles[:, k - 1] for k in self.visits.injections},
                 **{name: weight * (cycles * part[patient]).sum(axis=1) for name, part in self.intervals.items()},
-                "patient": pd.Categorical.from_codes(patient, list(self.visits.patients)),
+                # Ordered, lest formulae forget patients without a value and the order of the others.
+                "patient": pd.Categorical.from_codes(patient, list(self.visits.patients), ordered=True),
                 **self.covariates.iloc[patient].reset_index(drop=True),
             }
         )
