@@ -18,11 +18,11 @@ ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
     basis interval
     simulate.cohort simulate.conduct simulate
-    priors kernel marginal curves outcomes formula
+    priors lanes kernel marginal curves outcomes formula
     model
-    effects gate atomic fit results two_stage
+    effects gate atomic fit results two_stage response_by_interval
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
-    report.limitations report
+    report.limitations report.interval_words report.interval_figures report
     cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""

@@ -15,7 +15,10 @@ from slopeshift.simulate import default_trial
 from slopeshift.trial import trial_from_tables
 
 MODELS = sorted((ROOT / "models").glob("*.py"))
-DIMS = {"segment", "covariate", "patient", "injection", "visit", "coefficient", "pair", "term", "source"}
+DIMS = {
+    *("patient", "injection", "visit", "coefficient", "segment", "covariate", "pair", "term", "source"),
+    *("outcome", "block", "row", "lane", "closed_cycle"),
+}
 SETTINGS = {"title": "Synthetic", "synthetic": True, "source": "simulate"}
 
 

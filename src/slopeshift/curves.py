@@ -178,9 +178,9 @@ def population_terms(curve: PiecewiseLine) -> Terms:
     regression = tuple((covariate.name, covariate.prior) for covariate in curve.covariates)
     terms = (*common, *((segment, curve.change_by_injection) for segment in segments), *regression)
     design = np.zeros((2 + len(segments), len(terms)))
-    row = np.arange(len(segments))
-    design[[0, 1], [0, 1]] = 1.0
-    design[2 + row, 2] = design[2 + row, 3 + row] = 1.0
+    design[:2, :2] = np.eye(2)
+    for row in range(len(segments)):
+        design[2 + row, [2, 3 + row]] = 1.0
     return Terms(
         names=tuple(name for name, _ in terms),
         sources=("level", "slope", *(("response",) if segments else ()), *map(_source, segments)),

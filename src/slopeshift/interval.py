@@ -65,6 +65,36 @@ def split(trial: Trial, visits: Visits) -> Split:
     return Split(within, between)
 
 
+def seen_changes(trial: Trial, visits: Visits, window: float) -> pd.DataFrame:
+    """Take what could be seen of the change of slope before the next injection, for every closed cycle that shows it.
+
+    Columns patient, patient_index (in `visits`), injection, months, and seen: the least-squares slope of the values from
+    the injection until `window` months after it, before the next one, less that of the values up to the first injection,
+    in outcome units per month. A cycle with fewer than two values in either has no row. Equal intervals tell nothing:
+    where they are all the same, no cycle has.
+    """
+    lengths = cycle_lengths(trial)
+    lengths = lengths[: len(lengths) if lengths["months"].nunique() > 1 else 0]
+    index = pd.Index(visits.patients).get_indexer(lengths["patient"])
+    month = visits.injection_month[index, lengths["injection"].to_numpy(dtype=int) - 1]
+    following = visits.injection_month[index, lengths["injection"].to_numpy(dtype=int)] if len(index) else month
+    seen = [
+        _slope(visits, i, start, min(start + window, end)) - _slope(visits, i, -np.inf, np.nextafter(0, 1))
+        for i, start, end in zip(index, month, following, strict=True)
+    ]
+    table = lengths.assign(patient_index=index, seen=np.array(seen, dtype=float)).dropna(subset=["seen"])
+    return table[["patient", "patient_index", "injection", "months", "seen"]].reset_index(drop=True)
+
+
+def _slope(visits: Visits, patient: int, start: float, end: float) -> float:
+    """Fit a least-squares slope to a patient's values from `start` until before `end`: NaN for fewer than two."""
+    mine = (visits.patient_index == patient) & (visits.month >= start) & (visits.month < end)
+    if mine.sum() < 2:
+        return np.nan
+    away = visits.month[mine] - visits.month[mine].mean()
+    return float(away @ visits.value[mine] / (away @ away))
+
+
 def source_words(trial: Trial) -> str:
     """Say in a sentence which lengths are used and why it matters: empty where no cycle is closed."""
     table = _closed(trial)
