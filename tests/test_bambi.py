@@ -119,4 +119,4 @@ def test_the_formula_model_and_the_exact_engine_give_one_posterior(trial, tmp_pa
     """
     ours = sample(load_model(ROOT / "models" / "formula.py"), trial, replace(SETTINGS, draws=2000), progress=False)
     exact = sample(uncorrelated(tmp_path), trial, SETTINGS, progress=False)
-    assert_same_posterior(population(exact.tree["posterior"].to_dataset()), population(ours.tree["posterior"].to_dataset()))
+    assert_same_posterior(*(population(fit.tree["posterior"].to_dataset()) for fit in (exact, ours)))

@@ -36,7 +36,7 @@ PRIORS = {
 
 
 def uneven_trial(**tables):
-    """Intervals that differ; P4 reached one injection, P5 is untreated, P6 has no value; nobody has one after the last."""
+    """Intervals differ; P4 had one injection, P5 none; P6 has no value, nobody one after the third injection."""
     visits = [(f"P{i}", m) for i in range(1, 6) for m in range(-2, 11)]
     given = [(f"P{i}", k, m) for i in (1, 2, 3) for k, m in ((1, 0.0), (2, 3.0 + i))]
     given += [("P4", 1, 0.0), ("P1", 3, 10.5), ("P6", 1, 0.0)]
@@ -162,7 +162,7 @@ def test_priors_and_terms_that_do_not_match_are_all_named():
 @pytest.mark.parametrize("term", ["I(month ** 2)", "month:since"])
 def test_a_formula_that_is_no_straight_line_between_injections_is_refused(term):
     formula, priors = f"{LINE} + {term}", {**PRIORS, term: normal(1)}
-    with pytest.raises(FormulaError, match="not a straight line between injections.*linear in month, since"):
+    with pytest.raises(FormulaError, match=r"not a straight line between injections.*linear in month, since"):
         formula_model(formula, priors, line_trial())
 
 

@@ -55,7 +55,7 @@ class Term:
     """A term of a formula, evaluated: what its parameters are multiplied by.
 
     `column` (visit, part): at a visit. `share` (patient, coefficient, part): in a patient's coefficient. `typical`: the
-    same at the mean interval. `group` (patient,): the place of a patient's own parameters; None where all have the same.
+    same at the mean interval. `group` (patient,): the place of a patient's own parameters; None where all share them.
     """
 
     name: str
@@ -102,9 +102,9 @@ def formula_model(formula: str, priors: Mapping[str, bmb.Prior], trial: Trial) -
 
     The response is the outcome. The formula may name `month` (since the first injection), `since` (the same, 0 before
     it), `b1` ... `bK` (months spent while injection k is the latest), `interval_within` and `interval_between` (those
-    months times the parts of `interval.split`), `patient`, and columns of the patients' table; "b1 + ... + bK" stands for every cycle, as
-    `bk` does in the name of a prior. Terms of which the trial has nothing are left out: a cycle that no value informs
-    has the others only, and is not reported.
+    months times the parts of `interval.split`), `patient`, and columns of the patients' table. "b1 + ... + bK" stands
+    for every cycle, as `bk` does in the name of a prior. Terms of which the trial has nothing are left out: a cycle
+    that no value informs keeps the other terms, and is not reported.
     Adds `population` (coefficient; at the mean interval), `coefficients` (patient, coefficient) and, where the formula
     names intervals, `regression` (covariate).
     Raises FormulaError where a term has no prior, a prior no term, or the formula is no such line, and LookupError

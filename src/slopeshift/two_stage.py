@@ -1,6 +1,7 @@
 """The two-stage answer: patients' changes, estimated first, then regressed on the interval between injections.
 
-    change_ik = intercept + interval (x_ik - xbar) + patient_i + e_ik,    patient_i ~ Normal(0, sd), e_ik ~ Normal(0, sigma)
+    change_ik = intercept + interval (x_ik - xbar) + patient_i + e_ik
+    patient_i ~ Normal(0, sd_patient),   e_ik ~ Normal(0, sigma)
 
 Every posterior draw of the changes is a data set of its own, to which one Bambi model is fitted; the draws of all these
 fits together carry the uncertainty of the first stage into the second. The first stage did not know the interval, and
@@ -96,7 +97,8 @@ def closed_changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame)
     Returns the cycles (patient, injection, months), and the draws of their changes (chain, draw, cycle).
     """
     drawn = effects.patients(draws, design)["change"].transpose(*effects.SAMPLES, "row")
-    labels = pd.DataFrame({"patient": drawn["patient"], "injection": drawn["injection"], "row": range(drawn.sizes["row"])})
+    labels = pd.DataFrame({name: drawn[name].to_numpy() for name in ("patient", "injection")})
+    labels["row"] = range(len(labels))
     length = lengths.assign(injection=lengths["injection"].astype(str))[["patient", "injection", "months"]]
     cycles = labels.astype({"injection": object}).merge(length, on=["patient", "injection"], validate="one_to_one")
     return cycles[["patient", "injection", "months"]], drawn.to_numpy()[..., cycles["row"]]
@@ -178,10 +180,11 @@ def _why_not(fit: Fit, cycles: pd.DataFrame) -> str:
         return "not shown: the first stage failed its diagnostics gate"
     if cycles.empty:
         return "not informed: no cycle with a value was followed by another injection"
-    if cycles["patient"].nunique() == 1:
-        return f"not informed: only patient {cycles['patient'].iloc[0]} has a cycle that was followed by another injection"
+    first = cycles.iloc[0]
+    if (cycles["patient"] == first["patient"]).all():
+        return f"not informed: only patient {first['patient']} has a cycle that was followed by another injection"
     if np.ptp(cycles["months"].round(3)) == 0:
-        return f"not informed: all intervals are {cycles['months'].iloc[0]:.1f} months"
+        return f"not informed: all intervals are {first['months']:.1f} months"
     return ""
 
 
