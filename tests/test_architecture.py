@@ -18,9 +18,9 @@ ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
     basis interval
     simulate.cohort simulate.conduct simulate
-    priors lanes kernel marginal curves outcomes
+    priors lanes kernel marginal curves outcomes formula
     model
-    effects gate atomic fit results response_by_interval
+    effects gate atomic fit results two_stage response_by_interval
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
     report.limitations report.interval_words report.interval_figures report
     cli
