@@ -21,6 +21,7 @@ ORDER = """
     priors kernel marginal curves outcomes
     model
     effects gate atomic fit results
+    classical.segments classical.ranks classical
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
     report.limitations report
     cli
