@@ -94,7 +94,7 @@ def slow_segments(trial, score, rules):
         closed = [k for k in range(1, len(tau)) if np.isfinite(slopes[patient, str(k)])]
         lengths[patient, "overall"] = np.mean([lengths[patient, str(k)] for k in closed]) if closed else np.nan
         slopes[patient, "closed"] = np.mean([slopes[patient, str(k)] for k in closed]) if closed else np.nan
-    return tuple(pd.Series(x, dtype=float).unstack() for x in (slopes, rises, lengths))
+    return tuple(pd.Series(x, dtype=float).unstack() for x in (slopes, rises, lengths))  # noqa: PD010 (one value a cell)
 
 
 def slow_rise(t, y, baseline, start, stop):
@@ -217,7 +217,7 @@ def test_improvements_are_those_that_are_counted():
 
 
 def test_rules_that_cannot_be_are_refused_all_at_once():
-    with pytest.raises(ValueError, match="lead_in is 'guess'; use one of least_squares.*threshold is -1"):
+    with pytest.raises(ValueError, match=r"lead_in is 'guess'; use one of least_squares.*threshold is -1"):
         Rules("guess", threshold=-1)
 
 

@@ -42,8 +42,20 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
-    *("END_TO_END", "FROM_ONSET", "LEAD_IN_RULES", "LEAST_SQUARES", "OVERALL", "STATISTICS", "WHOLE"),
-    *("Layout", "Rules", "improvements", "layout", "layout_of", "model_free", "statistics"),
+    "END_TO_END",
+    "FROM_ONSET",
+    "LEAD_IN_RULES",
+    "LEAST_SQUARES",
+    "OVERALL",
+    "STATISTICS",
+    "WHOLE",
+    "Layout",
+    "Rules",
+    "improvements",
+    "layout",
+    "layout_of",
+    "model_free",
+    "statistics",
 ]
 
 TIES = 9
@@ -76,8 +88,8 @@ STATISTICS = {
 `patients` have both slopes; the lead-in of `falling_lead_in` falls, which a percentage needs, and that of
 `undefined_percent` does not. `improved` are more than the threshold slower than their lead-in, as a share of those with
 a percentage and of all. Percentages and changes (units a month) are improvements where above 0. `wilcoxon_p` is of the
-changes. `rose` is the number whose value rose over the period, of those `compared`. `interval_correlation` is Spearman's
-of change and length of the cycle, over the cycles that a next injection closed.
+changes. `rose` is the number whose value rose over the period, of those `compared`. `interval_correlation` is
+Spearman's of change and length of the cycle, over the cycles that a next injection closed.
 """
 
 
