@@ -23,6 +23,7 @@ ORDER = """
     effects gate atomic fit results
     classical.segments classical.ranks classical
     published
+    null.population null.trials null.reference null.claim null
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
     report.limitations report
     cli

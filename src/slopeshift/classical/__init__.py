@@ -30,6 +30,7 @@ from slopeshift.classical.segments import (
     Rules,
     layout,
     layout_of,
+    lead_in_ends,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ __all__ = [
     "improvements",
     "layout",
     "layout_of",
+    "lead_in_ends",
     "model_free",
     "statistics",
 ]

@@ -152,6 +152,16 @@ def layout(
     return Layout(rules, weights, offset, defined, start, stop, interval[:, : injection_month.shape[1]])
 
 
+def lead_in_ends(patient_index: Places, month: Floats, injection_month: Floats) -> tuple[Places, Places]:
+    """Find each patient's first value of all, and the last one up to and on the day of injection 1: (patient,) each.
+
+    Places in `month`, -1 for a patient without an injection or without such a value.
+    """
+    if not injection_month.shape[1]:
+        return (np.full(len(injection_month), _NO_VISIT, dtype=np.intp),) * 2
+    return _edges(patient_index, month, month <= injection_month[patient_index, 0], len(injection_month))
+
+
 def _bounds(injection_month: Floats) -> list[tuple[Floats, Floats]]:
     """Give first and last month of every segment, by patient; NaN where a patient has no such segment."""
     count = injection_month.shape[1]
