@@ -22,7 +22,7 @@ ORDER = """
     model
     effects gate atomic fit results
     classical.segments classical.ranks classical
-    published
+    published safety
     null.population null.trials null.reference null.claim null
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
     report.limitations report

@@ -39,7 +39,8 @@ LARGEST_SEARCH = 500
 class LeadIn:
     """A lead-in that the trial may have had: equally spaced visits over some months.
 
-    The last one is on the day of injection 1. `entry` is one of ENTRY_RULES, judged on the values of these visits. Raises ValueError, with all that is wrong.
+    The last one is on the day of injection 1. `entry` is one of ENTRY_RULES, judged on the values of these visits.
+    Raises ValueError, with all that is wrong.
     """
 
     visits: int = 3

@@ -72,9 +72,10 @@ def reference(
 def reference_table(found: Reference) -> pd.DataFrame:
     """Place every observed statistic in its null distribution: the table `null_reference`.
 
-    A row per statistic and period. mean, sd, lower, median and upper (2.5, 50, 97.5 %) are of the `n_defined` of `n_trials` simulated trials in which
-    the statistic is defined, and so are the shares of them at or above and at or below the observed value; `mc_error`
-    is the Monte Carlo standard error of the first share. Shares are NaN where the observed value is not defined.
+    A row per statistic and period. mean, sd, lower, median and upper (2.5, 50, 97.5 %) are of the `n_defined` of
+    `n_trials` simulated trials in which the statistic is defined, and so are the shares of them at or above and at or
+    below the observed value; `mc_error` is the Monte Carlo standard error of the first share. Shares are NaN where the
+    observed value is not defined.
     """
     rows = [
         _row(found.null[name].sel(injection=period).to_numpy(), float(found.observed[name].sel(injection=period)))
