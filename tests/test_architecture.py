@@ -23,7 +23,8 @@ ORDER = """
     effects gate atomic fit results
     classical.segments classical.ranks classical
     published safety
-    null.population null.trials null.reference null.claim null
+    null.population null.trials null.reference null.claim
+    null.work null.refit null.rates null.pseudo null.study null
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
     report.limitations report
     cli

@@ -11,7 +11,7 @@ from slopeshift.classical import FROM_ONSET, STATISTICS, Rules, layout_of, stati
 from slopeshift.null.claim import ENTRY_RULES, LeadIn, claim_table, claim_text, published_counts
 from slopeshift.null.population import DISTRIBUTIONS, NATURAL_HISTORIES, PLATFORM, NaturalHistory, fitted
 from slopeshift.null.reference import COLUMNS, distribution_table, reference, reference_table
-from slopeshift.null.trials import BLOCK, null_values
+from slopeshift.null.trials import BLOCK, NullError, null_values
 from slopeshift.trial import read_trial
 
 SYNTHETIC = read_trial(ROOT / "data" / "synthetic-msc-als")
@@ -131,7 +131,7 @@ def test_with_an_entry_rule_every_injected_patient_lost_enough():
 
 
 def test_an_entry_rule_that_nobody_meets_is_refused():
-    with pytest.raises(ValueError, match=r"no patient of 'PRO-ACT placebo, normal' lost 60 points or more before"):
+    with pytest.raises(NullError, match=r"no patient of 'PRO-ACT placebo, normal' lost 60 points or more before"):
         list(null_values(VISITS, PLATFORM, 1, 1, minimum_loss=60))
 
 
@@ -194,9 +194,9 @@ def test_a_trial_of_the_null_lies_anywhere_in_its_own_null_distribution():
 
 
 def test_no_injection_and_no_trials_are_refused():
-    with pytest.raises(ValueError, match="trial lines has no injection"):
+    with pytest.raises(NullError, match="trial lines has no injection"):
         reference(line_trial(injections=0), "alsfrsr", PLATFORM, Rules(), trials=10, seed=1)
-    with pytest.raises(ValueError, match="0 null trials asked for; give 1 or more"):
+    with pytest.raises(NullError, match="0 null trials asked for; give 1 or more"):
         reference(SYNTHETIC, "alsfrsr", PLATFORM, Rules(), trials=0, seed=1)
 
 

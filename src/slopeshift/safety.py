@@ -54,7 +54,7 @@ def safety_table(trial: Trial) -> pd.DataFrame:
 
 
 def events_by_patient(trial: Trial) -> pd.DataFrame:
-    """Count the events of every patient, of all and of serious ones, at any time and from injection 1 on (`_treated`)."""
+    """Count events and serious events of every patient, at any time and from injection 1 on (`_treated`)."""
     events = _placed(trial)
     treated = events["injection"] != BEFORE
     counts = {

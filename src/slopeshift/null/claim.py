@@ -16,6 +16,7 @@ import pandas as pd
 
 from slopeshift.classical import LEAD_IN_RULES, Layout, Rules, improvements, layout
 from slopeshift.null.population import NATURAL_HISTORIES, NaturalHistory
+from slopeshift.null.trials import NullError
 from slopeshift.published import figures
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def _enrolled(
         wanted = wanted[~_meets(lead_in, values[wanted])]
         if not len(wanted):
             return level, slope, values
-    raise ValueError(f"no patient of {history.name!r} meets the entry rule {lead_in.entry!r} in {LARGEST_SEARCH} draws")
+    raise NullError(f"no patient of {history.name!r} meets the entry rule {lead_in.entry!r} in {LARGEST_SEARCH} draws")
 
 
 def _meets(lead_in: LeadIn, values: Floats) -> NDArray[np.bool_]:

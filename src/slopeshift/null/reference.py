@@ -11,7 +11,7 @@ import xarray as xr
 
 from slopeshift.basis import visits_of
 from slopeshift.classical import STATISTICS, Rules, layout_of, statistics
-from slopeshift.null.trials import null_values
+from slopeshift.null.trials import NullError, null_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,14 +55,14 @@ def reference(
 ) -> Reference:
     """Analyse a trial and simulated null trials of the same visits and injection times in the same way.
 
-    Raises LookupError where the trial does not record the outcome, and ValueError where it has no injection, `trials`
+    Raises LookupError where the trial does not record the outcome, and NullError where it has no injection, `trials`
     is not 1 or more, or nobody can meet `minimum_loss`.
     """
     visits = visits_of(trial, outcome)
     if not visits.injections:
-        raise ValueError(f"trial {trial.name} has no injection, so there is no statistic to place among null trials")
+        raise NullError(f"trial {trial.name} has no injection, so there is no statistic to place among null trials")
     if trials < 1:
-        raise ValueError(f"{trials} null trials asked for; give 1 or more")
+        raise NullError(f"{trials} null trials asked for; give 1 or more")
     plan = layout_of(trial, visits, rules)
     blocks = [statistics(plan, values) for values in null_values(visits, population, trials, seed, minimum_loss)]
     observed = statistics(plan, visits.value[None]).isel(draw=0)
@@ -140,6 +140,7 @@ def _bins(null: NDArray[np.float64]) -> pd.DataFrame:
     different, counts = np.unique(known, return_counts=True)
     if len(different) <= BINS:
         return pd.DataFrame({"left": different, "right": different, "share": counts / max(len(known), 1)})
-    edges = np.linspace(*np.quantile(known, (0.005, 0.995)), BINS + 1)
+    low, high = np.quantile(known, (0.005, 0.995))
+    edges = np.linspace(low, high, BINS + 1)
     counts, _ = np.histogram(np.clip(known, edges[0], edges[-1]), edges)
     return pd.DataFrame({"left": edges[:-1], "right": edges[1:], "share": counts / len(known)})

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 BLOCK = 500
 """Trials that are drawn from one seed, and analysed at a time."""
 
+
+class NullError(ValueError):
+    """A null trial cannot be simulated, or says nothing, for the reason that the text gives."""
+
+
 LARGEST_SEARCH = 500
 """Times that a patient is drawn again before an entry rule is called impossible."""
 
@@ -37,22 +42,39 @@ def null_values(
 
     Values are rounded and kept within the scale as the outcome demands. With `minimum_loss`, an injected patient with
     two lead-in values or more is drawn again until at least so much is lost from the first one to the last one before
-    injection 1, as a trial with such an entry rule would choose. Raises ValueError where nobody can meet the rule.
+    injection 1, as a trial with such an entry rule would choose. Raises NullError where nobody can meet the rule.
     """
     for block in range(-(-trials // BLOCK)):
         rng = np.random.default_rng([seed, block])
         # A last block that is not full is drawn whole, so that fewer trials are always the first of more.
-        version = population.versions(rng, BLOCK)
-        drawn = _drawn(rng, visits, population, version)
-        if minimum_loss is not None:
-            _select(rng, visits, population, version, drawn, minimum_loss)
-        yield drawn[: trials - block * BLOCK]
+        yield _trials(rng, visits, population, BLOCK, minimum_loss)[: trials - block * BLOCK]
+
+
+def null_trial(
+    visits: Visits, population: Population, rng: np.random.Generator, minimum_loss: float | None = None
+) -> Floats:
+    """Draw one null trial, as `null_values` does: its values (visit,)."""
+    values: Floats = _trials(rng, visits, population, 1, minimum_loss)[0]
+    return values
+
+
+def _trials(
+    rng: np.random.Generator, visits: Visits, population: Population, trials: int, minimum_loss: float | None
+) -> Floats:
+    version = population.versions(rng, trials)
+    values = _drawn(rng, visits, population, version)
+    if minimum_loss is not None:
+        _select(rng, visits, population, version, values, minimum_loss)
+    return values
 
 
 def recorded(values: Floats, outcome: Outcome) -> Floats:
     """Turn values into what would be written down: whole where the outcome is, and within the ends of its scale."""
-    shown = np.round(values) if outcome.integer else values
-    return np.clip(shown, outcome.minimum, outcome.maximum) + 0.0
+    shown: Floats = np.round(values) if outcome.integer else values
+    low = -np.inf if outcome.minimum is None else outcome.minimum
+    high = np.inf if outcome.maximum is None else outcome.maximum
+    kept: Floats = np.clip(shown, low, high) + 0.0  # no negative zero
+    return kept
 
 
 def _drawn(rng: np.random.Generator, visits: Visits, population: Population, version: Places) -> Floats:
@@ -74,7 +96,7 @@ def _select(
             return
         fresh = _drawn(rng, visits, population, version[again])
         values[again] = np.where(short[again][:, visits.patient_index], fresh, values[again])
-    raise ValueError(
+    raise NullError(
         f"no patient of {population.name!r} lost {least:g} {visits.outcome.unit} or more before injection 1 in "
         f"{LARGEST_SEARCH} draws: lower the minimum loss"
     )
