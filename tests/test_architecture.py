@@ -18,7 +18,7 @@ ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
     basis
     simulate.cohort simulate.conduct simulate
-    priors kernel marginal curves outcomes
+    priors lanes kernel marginal curves outcomes
     model
     effects gate atomic fit results
     classical.segments classical.ranks classical

@@ -1,5 +1,8 @@
 """The exact engine against its oracles: dense normal densities, finite differences, and the model written out."""
 
+from hashlib import sha256
+from pathlib import Path
+
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
@@ -11,10 +14,11 @@ from scipy.linalg import block_diag
 from scipy.stats import multivariate_normal
 from trials import ROOT, line_trial
 
-from slopeshift import kernel, marginal
+from slopeshift import kernel, lanes, marginal
 from slopeshift.basis import visits_of
 from slopeshift.effects import summarise
 from slopeshift.fit import Settings, sample
+from slopeshift.lanes import LANES
 from slopeshift.model import load_model
 
 REPORTED = ("population", "coefficients", "correlation", "sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma")
@@ -53,7 +57,8 @@ class Problem:
             np.array([[y @ y for _, y in outcome] for outcome in pairs]),
             np.array([[float(len(y)) for _, y in outcome] for outcome in pairs]),
         )
-        return kernel.density(self.loading, self.variance, *statistics, self.terms, self.sd**-2.0)
+        packed = kernel.pack(*statistics)
+        return kernel.density(self.loading, self.variance, packed, self.terms, self.sd**-2.0)
 
     def differences(self, step=1e-5):
         """Central differences by every entry of loading and of variance."""
@@ -78,6 +83,9 @@ CASES = {
     "a patient with none": {"values": [0, 6]},
     "nobody has any": {"values": [0, 0]},
     "one patient": {"values": [8]},
+    "a full block of patients": {"values": [3] * LANES},
+    "one more than a block": {"values": [*range(LANES), 5]},
+    "three blocks": {"values": [4, 1, 0, 6, 2, 5, 3] * 3, "outcomes": 2},
     "no spread at all": {"values": [4, 5], "loading_scale": 0.0},
     "hardly any spread": {"values": [4, 5], "loading_scale": 1e-8},
     "large spread": {"values": [4, 5], "loading_scale": 100.0},
@@ -151,6 +159,11 @@ def test_the_gradient_through_the_model_equals_finite_differences(trial, files):
         (logp(point | {name: point[name] + 1e-6}) - logp(point | {name: point[name] - 1e-6})) / 2e-6 for name in point
     ]
     np.testing.assert_allclose(gradient(point), steps, rtol=1e-5, atol=1e-4)
+
+
+def test_a_change_of_the_lanes_reaches_the_compiled_kernel():
+    """The caches on disk know kernel.py alone, so it repeats the hash of what it is compiled with."""
+    assert sha256(Path(lanes.__file__).read_bytes()).hexdigest() == kernel.LANES_SHA256
 
 
 def test_another_value_than_the_recorded_is_refused(trial, files):

@@ -15,7 +15,7 @@ from slopeshift.simulate import default_trial
 from slopeshift.trial import trial_from_tables
 
 MODELS = sorted((ROOT / "models").glob("*.py"))
-DIMS = {"patient", "injection", "visit", "coefficient", "pair", "term", "source"}
+DIMS = {"patient", "injection", "visit", "coefficient", "pair", "term", "source", "outcome", "block", "row", "lane"}
 SETTINGS = {"title": "Synthetic", "synthetic": True, "source": "simulate"}
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
-from pytensor import shared
 from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
@@ -35,24 +34,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-class Statistics(NamedTuple):
-    """What the visits say, by outcome and patient: grams (o, n, p, p), moments (o, n, p), squares and counts (o, n)."""
-
-    grams: Floats
-    moments: Floats
-    squares: Floats
-    counts: Floats
-
-
-def statistics(visits: Sequence[Visits], mean: Sequence[Floats]) -> Statistics:
-    """Form the sufficient statistics of one or more outcomes of the same patients.
+def statistics(visits: Sequence[Visits], mean: Sequence[Floats]) -> Floats:
+    """Form the sufficient statistics of one or more outcomes of the same patients, packed as `kernel.pack` says.
 
     `mean` holds the prior mean of the coefficients (p,) by outcome; it is subtracted from the values.
+    Returns (outcome, block, row, lane).
     """
-    return Statistics(*(np.stack(parts) for parts in zip(*map(_statistics, visits, mean), strict=True)))
+    return kernel.pack(*(np.stack(parts) for parts in zip(*map(_statistics, visits, mean), strict=True)))
 
 
 def _statistics(visits: Visits, mean: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Sum W'W (n, p, p), W'y (n, p), y'y (n,) and 1 (n,) over the visits of each patient."""
     n, p = len(visits.patients), visits.basis.shape[1]
     residual = visits.value - visits.basis @ mean
     grams, moments, squares, counts = np.zeros((n, p, p)), np.zeros((n, p)), np.zeros(n), np.zeros(n)
@@ -66,7 +58,7 @@ def _statistics(visits: Visits, mean: Floats) -> tuple[Floats, Floats, Floats, F
 class MarginalNormal(Op):  # type: ignore[misc]
     """log p(y | loading, variance) with everything else integrated out, and its two gradients, in one evaluation.
 
-    Inputs: loading (p, q), variance (o,), then grams, moments, squares, counts, design, precision as in `kernel`.
+    Inputs: loading (p, q), variance (o,), then packed statistics, design and precision, as in `kernel`.
     """
 
     __props__ = ()
@@ -107,8 +99,8 @@ def _compiled(op: MarginalNormal, node: Apply, **_: object) -> tuple[object, int
     version = int.from_bytes(sha256(Path(kernel.__file__).read_bytes()).digest()[:4])
 
     @numba_njit
-    def marginal_normal(loading, variance, grams, moments, squares, counts, design, precision):  # type: ignore[no-untyped-def]
-        value, d_loading, d_variance = density(loading, variance, grams, moments, squares, counts, design, precision)
+    def marginal_normal(loading, variance, packed, design, precision):  # type: ignore[no-untyped-def]
+        value, d_loading, d_variance = density(loading, variance, packed, design, precision)
         return np.asarray(value), d_loading, d_variance
 
     return marginal_normal, version
@@ -131,39 +123,42 @@ class Terms:
 def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable) -> None:
     """Observe the values of an outcome, everything but loading and sigma integrated out, in the current PyMC model.
 
-    Adds `loading` (coefficient, source), the terms as data, and the observed variable (visit,), which has a density,
-    for sampling, and a generative graph, for prediction. `with_posterior_coefficients` draws back what was integrated
-    out. The prior means enter the sums that are formed here: build a new model rather than set `term_mean` anew.
+    Adds `loading` (coefficient, source), `statistics` (outcome, block, row, lane) as data, and the observed variable
+    (visit,), which has a density, for sampling, and a generative graph, for prediction.
+    `with_posterior_coefficients` draws back what was integrated out. A compiled model takes another trial's values by
+    its `statistics`. The terms are fixed once the model is built; `term_mean`, `term_sd` and `term_design` record them.
     """
     model = pm.modelcontext(None)
-    model.add_coords({"term": terms.names, "source": terms.sources})
+    packed = statistics([visits], [terms.design @ terms.mean])
+    places = dict(zip(("block", "row", "lane"), map(range, packed.shape[1:]), strict=True))
+    model.add_coords({"term": terms.names, "source": terms.sources, "outcome": [visits.outcome.name]} | places)
     loading = pm.Deterministic("loading", loading, dims=("coefficient", "source"))
-    mean = pm.Data("term_mean", terms.mean, dims="term")
-    sd = pm.Data("term_sd", terms.sd, dims="term")
-    design = pm.Data("term_design", terms.design, dims=("coefficient", "term"))
-    parts = [shared(part) for part in statistics([visits], [terms.design @ terms.mean])]
+    pm.Data("term_mean", terms.mean, dims="term")
+    pm.Data("term_sd", terms.sd, dims="term")
+    pm.Data("term_design", terms.design, dims=("coefficient", "term"))
+    known = pm.Data("statistics", packed, dims=("outcome", "block", "row", "lane"))
 
-    def log_density(value: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
+    def log_density(value: TensorVariable, loading: TensorVariable, sigma: TensorVariable) -> TensorVariable:
         if not np.array_equal(getattr(value, "data", np.nan), visits.value):
             raise NotImplementedError(
                 f"the density of {visits.outcome.name} is known at the recorded values only; build the model of a "
                 "trial with the other values"
             )
-        loading, sigma, _, design, _, sd = parameters
-        return marginal_normal(loading, pt.stack([sigma**2]), *parts, design, 1.0 / sd**2)[0]
+        # Terms as constants: every variable that is shared costs a second of compiling.
+        return marginal_normal(loading, pt.stack([sigma**2]), known, terms.design, terms.sd**-2.0)[0]
 
-    def generate(*parameters: TensorVariable) -> TensorVariable:
-        loading, sigma, basis, design, mean, sd, _ = parameters
+    def generate(loading: TensorVariable, sigma: TensorVariable, _: TensorVariable) -> TensorVariable:
         z = pm.Normal.dist(size=(len(visits.patients), len(terms.sources)))
-        theta = design @ pm.Normal.dist(mean, sd) + z @ loading.T
-        return pm.Normal.dist((basis * theta[visits.patient_index]).sum(axis=1), sigma)
+        theta = terms.design @ pm.Normal.dist(terms.mean, terms.sd) + z @ loading.T
+        return pm.Normal.dist((visits.basis * theta[visits.patient_index]).sum(axis=1), sigma)
 
     pm.CustomDist(
         visits.outcome.name,
-        *(loading, sigma, visits.basis, design, mean, sd),
+        loading,
+        sigma,
         dist=generate,
         logp=log_density,
-        signature="(p,q),(),(v,p),(p,m),(m),(m)->(v)",
+        signature="(p,q),()->(v)",
         observed=visits.value,
         dims="visit",
     )
@@ -190,20 +185,12 @@ def with_posterior_coefficients(
     """
     known = _terms(terms)
     loading, variance = _flat(draws["loading"]), _flat(draws["sigma"])[:, None] ** 2
-    parts = statistics([visits], [known.design @ known.mean])
+    packed = statistics([visits], [known.design @ known.mean])
     drawn = np.empty((len(loading), len(known.mean)))
     theta = np.empty((len(loading), len(visits.patients), len(visits.coefficients)))
-    by_patient = kernel.draw_back(
-        loading,
-        variance,
-        *parts[:3],
-        known.design,
-        known.sd**-2.0,
-        np.random.default_rng(seed),
-        drawn,
-        theta,
-    )
-    by_patient -= 0.5 * parts.counts[0] * (kernel.LOG_2PI + np.log(variance))
+    by_patient = np.empty(theta.shape[:2])
+    rng = np.random.default_rng(seed)
+    kernel.draw_back(loading, variance, packed, known.design, known.sd**-2.0, rng, drawn, theta, by_patient)
     theta += known.design @ known.mean
     filled = _with_coefficients(draws, visits, (known.mean + drawn) @ known.design.T, theta)
     coords = {name: filled[name] for name in ("chain", "draw", "patient")}
