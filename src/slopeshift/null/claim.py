@@ -126,7 +126,7 @@ def claim_table(
 def claim_text(table: pd.DataFrame) -> str:
     """Say in one paragraph what the table `published_claim` shows, and what it cannot show."""
     periods = [column.removeprefix("published_") for column in table if column.startswith("published_")]
-    places = "; ".join(_place(table, period) for period in periods)
+    places = ". ".join(_place(table, period) for period in periods)
     return (
         f"Had no slope changed, how many patients would be counted as improved by more than 25 %? That depends on the "
         f"lead-in, the entry rule and the natural history one assumes: {len(table)} combinations were simulated, "

@@ -15,7 +15,7 @@ from slopeshift.null.pseudo import PseudoJob, pseudo_table
 from slopeshift.null.rates import RefitJob, rates_table
 from slopeshift.null.reference import Reference, distribution_table, reference, reference_table
 from slopeshift.null.trials import NullError
-from slopeshift.null.work import Job, Rows, replicates
+from slopeshift.null.work import replicates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from slopeshift.model import ModelFile
+    from slopeshift.null.work import Job, Rows
     from slopeshift.trial import Trial
 
 SELECTED_ON = "alsfrsr"
