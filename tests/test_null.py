@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
-from trials import ROOT, line_trial
+from trials import ROOT, line_trial, posterior
 
 from slopeshift.basis import visits_of
 from slopeshift.classical import FROM_ONSET, STATISTICS, Rules, layout_of, statistics
@@ -22,21 +21,6 @@ FVC = next(history for history in NATURAL_HISTORIES if history.outcome == "fvc")
 def history(**changed):
     given = {"name": "made", "outcome": "alsfrsr", "level": 34.0, "sd_level": 6.0, "slope": -1.06, "sd_slope": 0.92}
     return NaturalHistory(**given | {"residual": 2.0, "distribution": "normal", "sources": "test"} | changed)
-
-
-def posterior(draws=200, **fixed):
-    rng = np.random.default_rng(3)
-    dims, shape = ("chain", "draw"), (2, draws)
-    centre = rng.normal([35, -1.0], [1.0, 0.2], (*shape, 2))
-    values = {"sd_level": 5.0, "sd_slope": 0.7, "sigma": 2.0} | fixed
-    return xr.Dataset(
-        {
-            "population": ((*dims, "coefficient"), centre),
-            "correlation": ((*dims, "pair"), np.full((*shape, 1), 0.5)),
-            **{name: (dims, np.full(shape, value)) for name, value in values.items()},
-        },
-        coords={"coefficient": ["level", "slope"], "pair": ["level, slope"]},
-    )
 
 
 # ---- populations ----

@@ -115,7 +115,7 @@ def _on_cluster(job: Job, chunks: Sequence[Chunk], address: str) -> Iterator[tup
         raise ImportError("a scheduler needs Dask: install slopeshift[cluster]") from error
     with Client(address, set_as_default=False) as client:
         futures = {client.submit(_rows, job, chunk, pure=False): chunk for chunk in chunks}
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             yield futures[future], future.result()
 
 
