@@ -16,6 +16,7 @@ import pandas as pd
 
 from slopeshift.basis import visits_of
 from slopeshift.null.refit import (
+    CLAIMED,
     SMALL,
     Compiled,
     Sampling,
@@ -34,7 +35,6 @@ COLUMNS = (
     "model outcome n_patients n_visits n_moves n_failed mean_change sd_change lower_change upper_change "
     "mean_prob_positive share_positive share_negative share_covering_zero"
 )
-CLAIMED = 0.975
 
 
 @dataclass(frozen=True, eq=False)

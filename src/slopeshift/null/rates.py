@@ -17,6 +17,7 @@ from slopeshift import effects
 from slopeshift.basis import visits_of
 from slopeshift.null.population import described
 from slopeshift.null.refit import (
+    CLAIMED,
     SMALL,
     Compiled,
     Sampling,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from slopeshift.basis import Visits
     from slopeshift.null.population import Population
     from slopeshift.trial import Trial
-
-CLAIMED = 0.975
-"""Probability above which a change is taken for positive: a one-sided error of 2.5 %."""
 
 COLUMNS = (
     "model outcome source minimum_loss injection n_refits n_failed share_positive share_negative mc_error "

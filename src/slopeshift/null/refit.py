@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from slopeshift.basis import Visits
     from slopeshift.trial import Trial
 
+CLAIMED = 0.975
+"""Probability above which a change is taken for positive: a one-sided error of 2.5 %."""
+
 LARGEST_RHAT, SMALLEST_ESS = 1.01, 400
 """What the gate asks of reported quantities; here of the population changes."""
 
