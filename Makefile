@@ -11,7 +11,8 @@ ENGINE := trial basis priors lanes kernel marginal curves outcomes model atomic 
 NAME := $(notdir $(patsubst %/,%,$(TRIAL)))
 FITS := fits/$(NAME)
 REPORT := reports/$(NAME)/index.html
-PASSED := $(MODELS:%=$(FITS)/.%.passed)
+PASSED := $(FITS)/.passed
+MISSING := $(filter-out $(basename $(notdir $(wildcard $(FITS)/*.json))),$(MODELS))
 TRIAL_FILES := $(wildcard $(TRIAL)/*.csv $(TRIAL)/trial.toml)
 ENGINE_FILES := $(wildcard $(ENGINE:%=src/slopeshift/%.py) $(ENGINE:%=src/slopeshift/%/*.py))
 READER_FILES := $(filter-out $(ENGINE_FILES),$(wildcard src/slopeshift/*.py src/slopeshift/*/*.* src/slopeshift/*/*/*.*))
@@ -50,11 +51,11 @@ help: ## List the commands
 # Where a report is asked for too, that fits first, and reports what failed as well.
 fit: $(READY) settings ## Sample every model that is out of date
 ifeq ($(filter report,$(MAKECMDGOALS)),)
-	@$(MAKE) --no-print-directory -q passed && echo '$(FITS): every fit is up to date.' || $(MAKE) --no-print-directory -k passed
+	@$(MAKE) --no-print-directory -q passed && echo '$(FITS): every fit is up to date.' || $(MAKE) --no-print-directory passed
 endif
 
 report: $(READY) settings ## Write reports/NAME/index.html, fitting first where needed
-	@gate=0; $(MAKE) --no-print-directory -s -k passed || gate=$$?; \
+	@gate=0; $(MAKE) --no-print-directory -s passed || gate=$$?; \
 	$(MAKE) --no-print-directory $(REPORT) && exit $$gate
 
 null: $(READY) ## Show what the same trial gives where no injection changes anything
@@ -93,13 +94,11 @@ clean: ## Delete fits/, reports/ and caches
 
 passed: $(PASSED)
 
-# A failed gate leaves no .passed file and is tried again; slopeshift itself decides by content whether to sample.
-$(PASSED): $(FITS)/.%.passed: models/%.py $(FITS)/.settings $(TRIAL_FILES) $(ENGINE_FILES) $(READY)
-	@$(SLOPESHIFT) fit $(TRIAL) --model $< --fits fits $(OPTIONS)
+# One process for all models: most of a fit is loading and compiling what they share. Which of them to sample is decided by
+# slopeshift, by content. A failed gate leaves no .passed file and is tried again; a fit whose record was deleted is out of date.
+$(PASSED): $(MODELS:%=models/%.py) $(FITS)/.models $(FITS)/.settings $(TRIAL_FILES) $(ENGINE_FILES) $(READY) $(if $(MISSING),FORCE)
+	@$(SLOPESHIFT) fit $(TRIAL) --models models --fits fits $(OPTIONS)
 	@touch $@
-
-# A fit whose record was deleted is out of date too.
-$(patsubst %,$(FITS)/.%.passed,$(filter-out $(basename $(notdir $(wildcard $(FITS)/*.json))),$(MODELS))): FORCE
 
 # Depends on the fits that are there, so that a failed gate is reported too.
 $(REPORT): $(FITS)/.models $(wildcard $(FITS)/*.nc $(FITS)/*.json) $(TRIAL_FILES) $(READER_FILES)

@@ -28,11 +28,11 @@ def trial(tmp_path):
     return shutil.copytree(SYNTHETIC, tmp_path / "data" / "mine")
 
 
-def stored(folder, trial, *, passed=True, **inputs):
+def stored(folder, trial, *, file=MODEL, passed=True, **inputs):
     """Put a fit in place whose record says that it was made from this trial, without sampling anything."""
-    made_from = fitting.inputs(read_trial(trial).files, file_sha256(MODEL), Settings()) | inputs
+    made_from = fitting.inputs(read_trial(trial).files, file_sha256(file), Settings()) | inputs
     gate = {"passed": passed, "failures": [] if passed else [f"rhat of change [{k}] is 1.5" for k in range(30)]}
-    record = {"model": "alsfrsr", "outcome": "alsfrsr", "status": "sampled", "inputs": made_from, "gate": gate}
+    record = {"model": file.stem, "outcome": "alsfrsr", "status": "sampled", "inputs": made_from, "gate": gate}
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"x": ("draw", np.zeros(3))})})
     fitting.save(Fit(tree, record), folder / trial.name)
 
@@ -91,6 +91,42 @@ def test_other_settings_make_a_fit_out_of_date(trial, tmp_path, monkeypatch, cha
     monkeypatch.setattr(fitting, "sample", sampled)
     done = run("fit", trial, "--model", MODEL, "--fits", tmp_path, *change)
     assert (done.exit_code, done.stderr.strip()) == (1, "sampling")
+
+
+@pytest.fixture
+def models(tmp_path):
+    """Three copies of a model."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name in ("first", "second", "third"):
+        shutil.copy(MODEL, folder / f"{name}.py")
+    return folder
+
+
+def test_an_edited_model_is_sampled_again_and_the_others_are_not(trial, tmp_path, models, monkeypatch):
+    for path in models.glob("*.py"):
+        stored(tmp_path / "fits", trial, file=path)
+    (models / "second.py").write_text(MODEL.read_text() + "# edited\n")
+    sampled = []
+
+    def sample(file, *_, **__):
+        sampled.append(file.name)
+        raise fitting.FitError("sampling")
+
+    monkeypatch.setattr(fitting, "sample", sample)
+    assert run("fit", trial, "--models", models, "--fits", tmp_path / "fits").exit_code == 1
+    assert sampled == ["second"]
+
+
+def test_a_broken_model_or_a_failed_gate_leaves_the_other_models_alone(trial, tmp_path, models):
+    for name, passed in (("second", False), ("third", True)):
+        stored(tmp_path / "fits", trial, file=models / f"{name}.py", passed=passed)
+    (models / "first.py").write_text("x = 1\n")
+    done = run("fit", trial, "--models", models, "--fits", tmp_path / "fits")
+    assert done.exit_code == 1
+    assert "first.py: its docstring must begin" in done.stderr
+    assert "second: GATE FAILED" in done.stderr
+    assert "third: up to date" in done.stdout
 
 
 def test_a_trial_without_the_outcome_skips_the_model_and_says_so(trial, tmp_path):

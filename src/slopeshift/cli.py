@@ -62,9 +62,9 @@ def fit(
     with _input_errors():
         paths = model or _model_files(models)
         read = _read(trial)
-        passed = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
-    if not all(passed):
-        raise typer.Exit(GATE_FAILED)
+        status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
+    if any(status):
+        raise typer.Exit(BAD_INPUT if BAD_INPUT in status else GATE_FAILED)
 
 
 @app.command()
@@ -167,22 +167,26 @@ def _model_files(folder: Path) -> list[Path]:
     return paths
 
 
-def _fit_one(path: Path, trial: Trial, folder: Path, settings: Settings, force: bool) -> bool:
-    """Bring one fit up to date; say what was done; return whether its gate is passed."""
+def _fit_one(path: Path, trial: Trial, folder: Path, settings: Settings, force: bool) -> int:
+    """Bring one fit up to date; say what was done; return the exit status. A broken model leaves the others alone."""
     from slopeshift import fit as fitting
-    from slopeshift.model import file_sha256
+    from slopeshift.model import ModelError, file_sha256
 
     record: Mapping[str, Any] | None = fitting.read_record(folder, path.stem)
     if force or record is None or record["inputs"] != fitting.inputs(trial.files, file_sha256(path), settings):
-        record = _sample(path, trial, folder, settings)
+        try:
+            record = _sample(path, trial, folder, settings)
+        except ModelError as error:
+            typer.echo(error, err=True)
+            return BAD_INPUT
     else:
         typer.echo(f"{path.stem}: up to date")
         fitting.save_record(record, folder)
     if record["status"] == "skipped":
         typer.echo(f"{path.stem}: skipped, {record['reason']}")
-        return True
+        return 0
     _print_failures(path.stem, record["gate"]["failures"])
-    return bool(record["gate"]["passed"])
+    return 0 if record["gate"]["passed"] else GATE_FAILED
 
 
 def _print_failures(model: str, failures: list[str]) -> None:

@@ -170,27 +170,29 @@ def summarise(values: xr.DataArray) -> pd.DataFrame:
     which is what to read of a ratio, whose mean a few draws with a divisor near zero can carry anywhere.
     """
     labels = pd.DataFrame({name: values[name].to_numpy() for name in values.coords if values[name].dims == ("row",)})
+    starts = range(0, max(values.sizes["row"], 1), BLOCK)
+    blocks = [_summary(values.isel(row=slice(start, start + BLOCK))) for start in starts]
+    return pd.concat([labels, pd.concat(blocks, ignore_index=True)], axis=1)
+
+
+def _summary(values: xr.DataArray) -> pd.DataFrame:
     x = values.transpose(*SAMPLES, "row").to_numpy().astype(float)
     lower, upper = np.quantile(x, INTERVAL, axis=(0, 1))
-    return labels.assign(
-        mean=x.mean(axis=(0, 1)),
-        sd=x.std(axis=(0, 1), ddof=1),
-        lower=lower,
-        upper=upper,
-        prob_positive=(x > 0).mean(axis=(0, 1)),
-        **_convergence(x),
-        median=np.median(x, axis=(0, 1)),
+    return pd.DataFrame(
+        {
+            "mean": x.mean(axis=(0, 1)),
+            "sd": x.std(axis=(0, 1), ddof=1),
+            "lower": lower,
+            "upper": upper,
+            "prob_positive": (x > 0).mean(axis=(0, 1)),
+            **_convergence(x),
+            "median": np.median(x, axis=(0, 1)),
+        }
     )
 
 
 def _convergence(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """R-hat, effective sample sizes and Monte Carlo error of (chain, draw, row) draws: (row,) each."""
-    blocks = [_convergence_of(draws[..., i : i + BLOCK]) for i in range(0, draws.shape[-1], BLOCK)]
-    names = ("rhat", "ess_bulk", "ess_tail", "mcse")
-    return {name: np.concatenate([np.empty(0), *(block[name] for block in blocks)]) for name in names}
-
-
-def _convergence_of(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     import arviz as az
 
     data = xr.Dataset({"x": ((*SAMPLES, "row"), draws)})

@@ -314,7 +314,7 @@ def _residual(here, centre, residual):
 @compiled
 def density(loading, variance, packed, design, precision):
     """Return log p(y), its gradient with respect to loading (p, q), and with respect to variance (o,)."""
-    (p, q), (_, blocks, rows, lanes) = loading.shape, packed.shape
+    p, (_, blocks, rows, lanes) = loading.shape[0], packed.shape
     counts = _counts(packed)
     triangle, r = _triangle(loading)
     sums, info = np.zeros((rows, lanes)), np.empty((blocks, rows, lanes))
