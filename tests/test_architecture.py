@@ -25,8 +25,8 @@ ORDER = """
     published safety
     null.population null.trials null.reference null.claim
     null.work null.refit null.rates null.pseudo null.study null
-    report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
-    report.limitations report
+    report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
+    report.pictures report.limitations report
     cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""

@@ -274,5 +274,5 @@ def test_a_lead_in_that_cannot_be_is_refused_all_at_once():
 
 
 def test_published_figures_without_counts_are_refused():
-    with pytest.raises(LookupError, match="'untreated' count nobody as 'improved by more than 25 %', or give no"):
+    with pytest.raises(NullError, match="'untreated' count nobody as 'improved by more than 25 %', or give no"):
         published_counts("untreated")

@@ -85,13 +85,13 @@ class Counts:
 def published_counts(name: str) -> Counts:
     """Take the counts of improved patients out of published figures.
 
-    Raises LookupError where there are no such figures, or none of this kind among them.
+    Raises LookupError where there are no such figures, and NullError where none of them is of this kind.
     """
     table = figures(name)
     counted = table[table["quantity"] == QUANTITY].set_index("period")
     between = table[table["quantity"] == "interval between injections"]
     if counted.empty or between.empty:
-        raise LookupError(f"the published figures {name!r} count nobody as {QUANTITY!r}, or give no interval")
+        raise NullError(f"the published figures {name!r} count nobody as {QUANTITY!r}, or give no interval")
     improved, patients = (counted[column].astype(int).to_dict() for column in ("value", "n"))
     return Counts(improved, patients, (float(between["lower"].iloc[0]), float(between["upper"].iloc[0])))
 
