@@ -26,7 +26,8 @@ ORDER = """
     null.population null.trials null.reference null.claim
     null.work null.refit null.rates null.pseudo null.study null
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
-    report.pictures report.limitations report.interval_words report.interval_figures report
+    report.pictures report.limitations report.interval_words report.interval_figures report.interval_section
+    report.own_analysis report.chance report
     cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""

@@ -10,7 +10,7 @@ from trials import ROOT, line_trial
 
 from slopeshift.basis import visits_of
 from slopeshift.fit import prior_draws
-from slopeshift.model import ModelError, load_model
+from slopeshift.model import ModelError, leading, load_model
 from slopeshift.simulate import default_trial
 from slopeshift.trial import trial_from_tables
 
@@ -175,6 +175,11 @@ def test_prior_predictive_is_clinically_possible(prior, file):
     assert limits["rising"][0] < float((slope > 0).mean()) < limits["rising"][1]
     slowing = float(((slope < 0) & (change >= -0.25 * slope)).mean())
     assert limits["slowing"][0] < slowing < limits["slowing"][1]
+
+
+def test_the_model_named_after_its_outcome_leads_and_without_one_all_do():
+    assert leading({"alsfrsr": "alsfrsr", "interval": "alsfrsr", "fvc": "fvc"}) == ["alsfrsr", "fvc"]
+    assert leading({"formula": "alsfrsr", "interval": "alsfrsr", "fvc": "fvc"}) == ["formula", "interval", "fvc"]
 
 
 def test_a_file_that_breaks_the_contract_is_told_all_of_it(tmp_path):

@@ -69,7 +69,9 @@ def coefficients(draws: xr.Dataset, prior: xr.Dataset, design: xr.Dataset, unit:
         prior_sd=spread,
         contraction=1 - (found["sd"] / spread) ** 2,
     )
-    found["note"] = [_note(row.quantity, row.quantity in informed, row.contraction, design) for row in found.itertuples()]
+    found["note"] = [
+        _note(row.quantity, row.quantity in informed, row.contraction, design) for row in found.itertuples()
+    ]
     numbers = [name for name in COLUMNS[5:-3] if name != "prior_sd"]
     found.loc[~found["quantity"].isin(informed), numbers] = np.nan
     found.loc[found["quantity"] == CONTROL, "prob_shorter_better"] = np.nan
@@ -96,7 +98,11 @@ def changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> pd.
     """
     drawn = effects.patients(draws, design)["change"]
     own = drawn.isel(row=np.flatnonzero(drawn["injection"].to_numpy() != OVERALL))
-    found = effects.summarise(own).astype({"injection": int}) if own.sizes["row"] else pd.DataFrame(columns=lengths.columns[:2])
+    found = (
+        effects.summarise(own).astype({"injection": int})
+        if own.sizes["row"]
+        else pd.DataFrame(columns=lengths.columns[:2])
+    )
     merged = lengths.merge(found, on=["patient", "injection"], validate="one_to_one")
     return merged.reindex(columns=["patient", "injection", "months", "mean", "lower", "upper"])
 
