@@ -436,7 +436,7 @@ def test_a_control_that_fires_forbids_to_read_the_result_as_an_effect(found):
     assert "Intervals are the actual ones." in words
 
 
-def test_a_silent_control_is_said_to_be_weak_evidence_and_a_missing_one_to_be_missing(found):
+def test_a_silent_control_is_said_to_be_no_proof_and_a_missing_one_to_be_missing(found):
     silent = found.assign(lower=found["lower"].where(found["analysis"] != "negative control", -0.1))
     assert not control_fires(silent)
     assert "found no sign of it" in sentences(silent, "")[-1]
