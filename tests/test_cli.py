@@ -170,3 +170,40 @@ def test_simulate_writes_the_committed_trial(tmp_path):
     assert run("simulate", tmp_path / "again").exit_code == 0
     for path in SYNTHETIC.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+# ---- null ----
+
+
+def test_null_writes_its_tables_beside_the_fits(trial, tmp_path):
+    done = run("null", trial, "--fits", tmp_path, "--models", MODEL.parent, "--replicates", 20, "--refits", 0)
+    assert done.exit_code == 0, done.output
+    assert "alsfrsr: null trials from published natural history alone" in done.stdout
+    assert {path.name for path in (tmp_path / "mine" / "null").iterdir()} == {
+        "null_reference.csv",
+        "null_distribution.csv",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--published", "nobody"), "there are petrou2021, untreated"),
+        (("--pseudo", "--refits", 0), "it refits the models: give --refits 1 or more"),
+        (("--lead-in", "guess"), "use one of least_squares, end_to_end, from_onset"),
+    ],
+)
+def test_null_refuses_wrong_usage(trial, arguments, said):
+    done = run("null", trial, *arguments)
+    assert done.exit_code == 2
+    assert said in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_null_says_why_it_cannot_select(trial, tmp_path):
+    done = run(
+        *("null", trial, "--fits", tmp_path, "--models", MODEL.parent),
+        *("--replicates", 2, "--refits", 0, "--minimum-loss", 47),
+    )
+    assert done.exit_code == 1
+    assert "lower the minimum loss" in done.stderr
+    assert "Traceback" not in done.stderr
