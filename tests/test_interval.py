@@ -32,7 +32,9 @@ def injected(months, planned=None):
     if planned is not None:
         injections["planned_month"] = np.concatenate([np.array(times, dtype=float) for times in planned])
     names = [f"P{i}" for i in range(1, len(months) + 1)]
-    visits = pd.DataFrame([(n, m, 40) for n in names for m in (-2.0, 0.0, 1.0)], columns=["patient", "month", "alsfrsr"])
+    visits = pd.DataFrame(
+        [(n, m, 40) for n in names for m in (-2.0, 0.0, 1.0)], columns=["patient", "month", "alsfrsr"]
+    )
     tables = {"patients": pd.DataFrame({"patient": names}), "visits": visits, "injections": injections}
     return trial_from_tables("intervals", tables, SETTINGS)
 
@@ -185,11 +187,11 @@ def test_the_density_is_that_of_a_dense_normal_with_the_regression_in_its_mean()
     rng = np.random.default_rng(3)
     point = {key: value + 0.3 * rng.normal(size=np.shape(value)) for key, value in point.items()}
     loading, sigma = model.compile_fn(
-        model.replace_rvs_by_values([model["loading"], model["sigma"]]), inputs=model.value_vars, on_unused_input="ignore"
+        model.replace_rvs_by_values([model["loading"], model["sigma"]]),
+        inputs=model.value_vars,
+        on_unused_input="ignore",
     )(point)
-    mean, sd, design, shift = (
-        model[key].get_value() for key in ("term_mean", "term_sd", "term_design", "covariates")
-    )
+    mean, sd, design, shift = (model[key].get_value() for key in ("term_mean", "term_sd", "term_design", "covariates"))
     columns = [
         [sum(visits.basis[j, a] * shift[c, i, a] for a in range(len(shift[c, i]))) for c in range(len(shift))]
         for j, i in enumerate(visits.patient_index)
@@ -434,7 +436,7 @@ def test_a_control_that_fires_forbids_to_read_the_result_as_an_effect(found):
     assert "Intervals are the actual ones." in words
 
 
-def test_a_silent_control_is_said_to_be_weak_evidence_and_a_missing_one_to_be_missing(found):
+def test_a_silent_control_is_said_to_be_no_proof_and_a_missing_one_to_be_missing(found):
     silent = found.assign(lower=found["lower"].where(found["analysis"] != "negative control", -0.1))
     assert not control_fires(silent)
     assert "found no sign of it" in sentences(silent, "")[-1]

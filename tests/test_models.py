@@ -8,7 +8,6 @@ import pymc as pm
 import pytest
 from trials import ROOT, line_trial
 
-from slopeshift.basis import visits_of
 from slopeshift.fit import prior_draws
 from slopeshift.model import ModelError, load_model
 from slopeshift.simulate import default_trial
@@ -44,11 +43,12 @@ def model(file, trial):
 
 @pytest.fixture(scope="module")
 def prior(file, model, trial):
-    return prior_draws(model, visits_of(trial, file.outcome), 1000, seed=1)
+    return prior_draws(model, file.visits(trial), 1000, seed=1)
 
 
 def test_there_are_models():
-    assert {"alsfrsr", "formula", "fvc"} <= {path.stem for path in MODELS}
+    interval = {"interval", "interval_fixed_window", "interval_negative_control"}
+    assert {"alsfrsr", "formula", "fvc"} | interval <= {path.stem for path in MODELS}
 
 
 def test_one_screen(file):
@@ -111,6 +111,11 @@ def test_reported_spread_is_that_of_the_loading_whatever_the_signs(prior):
         np.testing.assert_allclose(draws["correlation"].sel(pair=pair), expected, atol=1e-9)
 
 
+def test_the_coefficients_are_those_of_the_files_own_visits(file, model, trial):
+    """A model that is built on another window than the file states would be reported by the wrong basis."""
+    assert tuple(model.coords["coefficient"]) == file.visits(trial).coefficients
+
+
 def test_log_density_and_gradient_are_finite(model):
     rng = np.random.default_rng(1)
     logp, gradient = model.compile_logp(), model.compile_dlogp()
@@ -131,24 +136,27 @@ def test_row_order_does_not_matter(file, tables, trial, model):
 
 
 @pytest.mark.parametrize("injections", [0, 1, 4])
-@pytest.mark.parametrize("name", ["alsfrsr", "formula"])
+@pytest.mark.parametrize(
+    "name", ["alsfrsr", "formula", "interval", "interval_fixed_window", "interval_negative_control"]
+)
 def test_builds_for_any_number_of_injections(name, injections):
-    file = load_model(ROOT / "models" / f"{name}.py")
-    model = file.build(line_trial(injections=injections))
+    file, trial = load_model(ROOT / "models" / f"{name}.py"), line_trial(injections=injections)
+    model = file.build(trial)
     assert np.isfinite(model.compile_logp()(model.initial_point()))
-    assert model.dim_lengths["coefficient"].eval() == 2 + injections
+    assert model.dim_lengths["coefficient"].eval() == len(file.visits(trial).coefficients)
+    assert len(file.visits(trial).coefficients) == 2 + injections * (1 if np.isinf(file.window) else 2)
 
 
 def test_pymc_itself_can_predict_from_the_prior(model, file, trial):
     with model:
         values = pm.sample_prior_predictive(20, random_seed=1)["prior_predictive"][file.outcome]
-    assert values.sizes == {"chain": 1, "draw": 20, "visit": len(visits_of(trial, file.outcome).value)}
+    assert values.sizes == {"chain": 1, "draw": 20, "visit": len(file.visits(trial).value)}
     assert np.isfinite(values).all()
 
 
 def test_prior_mean_before_the_first_injection_is_the_lead_in_line(prior, trial, file):
     """The prior predictive of a visit is centred on level + slope * month, whatever the priors of the changes."""
-    visits = visits_of(trial, file.outcome)
+    visits = file.visits(trial)
     centre = prior["prior"]["population"].mean(("chain", "draw")).to_numpy()
     expected = visits.basis @ centre
     predicted = prior["prior_predictive"][file.outcome].mean(("chain", "draw")).to_numpy()
@@ -181,6 +189,14 @@ def test_a_file_that_breaks_the_contract_is_told_all_of_it(tmp_path):
     path = tmp_path / "odd.py"
     path.write_text("x = 1\n")
     with pytest.raises(ModelError, match=r"docstring must begin.*name its outcome.*must define build"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("window", ["0", "-3", "'3'", "float('nan')"])
+def test_a_window_that_is_no_length_is_refused(tmp_path, window):
+    path = tmp_path / "m.py"
+    path.write_text(f'"""M: a model."""\nOUTCOME = "alsfrsr"\nWINDOW = {window}\ndef build(trial): ...\n')
+    with pytest.raises(ModelError, match=r"WINDOW must be a number of months above 0: WINDOW = 3\.0"):
         load_model(path)
 
 

@@ -89,7 +89,7 @@ class PiecewiseLine:
 
     @property
     def shift(self) -> NDArray[np.float64]:
-        """How far each covariate moves a patient's coefficients, per unit of its own coefficient: (covariate, patient, coefficient)."""
+        """How far each covariate moves a patient, per unit of its coefficient: (covariate, patient, coefficient)."""
         shape = (len(self.covariates), len(self.visits.patients), len(self.visits.coefficients))
         return np.array([self.visits.by_coefficient(c.by_cycle) for c in self.covariates]).reshape(shape)
 
@@ -172,7 +172,7 @@ def _report_correlation(factor: list[list[TensorVariable]], traits: dict[str, Te
 
 
 def population_terms(curve: PiecewiseLine) -> Terms:
-    """Lay the population priors out as independent terms: level, slope, change, each segment's deviation, covariates."""
+    """Lay the population priors out as independent terms: level, slope, change, deviations of segments, covariates."""
     segments = curve.visits.coefficients[2:]
     common = (("level", curve.level), ("slope", curve.slope), *((("change", curve.change),) if segments else ()))
     regression = tuple((covariate.name, covariate.prior) for covariate in curve.covariates)

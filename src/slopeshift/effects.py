@@ -58,8 +58,9 @@ def informed(design: xr.Dataset) -> xr.DataArray:
 
 
 def regression_draws(draws: xr.Dataset) -> xr.DataArray:
-    """Lay the coefficients of the interval that a model has side by side: (chain, draw, row), `row` being their names."""
-    parts = {str(name): draws["regression"].sel(covariate=name, drop=True) for name in draws.indexes.get("covariate", ())}
+    """Lay the coefficients of the interval that a model has side by side: (chain, draw, row), row named by them."""
+    names = draws.indexes.get("covariate", ())
+    parts = {str(name): draws["regression"].sel(covariate=name, drop=True) for name in names}
     if CONTROL in draws:
         parts[CONTROL] = draws[CONTROL]
     if not parts:

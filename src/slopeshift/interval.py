@@ -68,13 +68,12 @@ def split(trial: Trial, visits: Visits) -> Split:
 def seen_changes(trial: Trial, visits: Visits, window: float) -> pd.DataFrame:
     """Take what could be seen of the change of slope before the next injection, for every closed cycle that shows it.
 
-    Columns patient, patient_index (in `visits`), injection, months, and seen: the least-squares slope of the values from
-    the injection until `window` months after it, before the next one, less that of the values up to the first injection,
-    in outcome units per month. A cycle with fewer than two values in either has no row. Equal intervals tell nothing:
-    where they are all the same, no cycle has.
+    Columns patient, patient_index (in `visits`), injection, months, and seen: the least-squares slope of the values
+    from the injection until `window` months after it, before the next one, less that of the values up to the first
+    injection, in outcome units per month. A cycle with fewer than two values in either has no row.
+    Equal intervals tell nothing: where they are all the same, no cycle has.
     """
-    lengths = cycle_lengths(trial)
-    lengths = lengths[: len(lengths) if lengths["months"].nunique() > 1 else 0]
+    lengths = _unless_equal(cycle_lengths(trial))
     index = pd.Index(visits.patients).get_indexer(lengths["patient"])
     month = visits.injection_month[index, lengths["injection"].to_numpy(dtype=int) - 1]
     following = visits.injection_month[index, lengths["injection"].to_numpy(dtype=int)] if len(index) else month
@@ -84,6 +83,10 @@ def seen_changes(trial: Trial, visits: Visits, window: float) -> pd.DataFrame:
     ]
     table = lengths.assign(patient_index=index, seen=np.array(seen, dtype=float)).dropna(subset=["seen"])
     return table[["patient", "patient_index", "injection", "months", "seen"]].reset_index(drop=True)
+
+
+def _unless_equal(lengths: pd.DataFrame) -> pd.DataFrame:
+    return lengths if lengths["months"].max() > lengths["months"].min() else lengths[:0]
 
 
 def _slope(visits: Visits, patient: int, start: float, end: float) -> float:

@@ -257,17 +257,18 @@ def _terms(data: xr.Dataset, visits: Visits) -> Terms:
 
 
 def _with_coefficients(draws: xr.Dataset, visits: Visits, known: Terms, terms: Floats, theta: Floats) -> xr.Dataset:
-    """Add population, patients and regression from terms (d, m) and theta (d, n, p), which lacks the covariates' part."""
+    """Add population, patients and regression from terms (d, m) and theta (d, n, p), the covariates' part left out."""
     shape, dims = (draws.sizes["chain"], draws.sizes["draw"]), ("chain", "draw")
     regression = terms[:, len(known.names) - len(known.covariates) :]
     total = theta + np.tensordot(regression, known.shift, axes=1)
-    added = {"regression": ((*dims, "covariate"), regression.reshape(*shape, -1))} if known.covariates else {}
-    coords = {"covariate": list(known.covariates)} if known.covariates else {}
-    return draws.assign_coords(patient=list(visits.patients), **coords).assign(
+    filled = draws.assign_coords(patient=list(visits.patients)).assign(
         population=((*dims, "coefficient"), (terms @ known.design.T).reshape(*shape, -1)),
         coefficients=((*dims, "patient", "coefficient"), total.reshape(*shape, *total.shape[1:])),
-        **added,
     )
+    if known.covariates:
+        filled = filled.assign_coords(covariate=list(known.covariates))
+        filled["regression"] = (*dims, "covariate"), regression.reshape(*shape, -1)
+    return filled
 
 
 def _visit_means(draws: xr.Dataset, visits: Visits) -> Floats:

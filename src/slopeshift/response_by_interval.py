@@ -1,9 +1,9 @@
 """What is reported of the regression of the response on the interval, and of the checks that say how to read it.
 
 The coefficients are in outcome units per month, per month of interval: above 0, a longer cycle goes with a slower
-decline in it. Three analyses stand in one table: the change of the whole cycle; that of a fixed window at its beginning,
-in which every cycle is seen for the same time; and the negative control, which regresses the interval on the change seen
-before it ended, so that a coefficient other than 0 shows an interval that was chosen from the response.
+decline in it. Three analyses stand in one table: the change of the whole cycle; that of a fixed window at its
+beginning, in which every cycle is seen for the same time; and the negative control, which regresses the interval on the
+change seen before it ended, so that a coefficient other than 0 shows an interval that was chosen from the response.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def coefficients(draws: xr.Dataset, prior: xr.Dataset, design: xr.Dataset, unit:
     """Summarise the coefficients of the interval: COLUMNS from `analysis` on, a row each.
 
     `draws` and `prior` hold `regression` (covariate); `design` is the `constant_data` of the fit, `unit` the outcome's.
-    `prob_shorter_better` is Pr(coefficient < 0), which says nothing of the negative control; `contraction` the share of the prior variance that the data removed.
+    `prob_shorter_better` is Pr(coefficient < 0), which says nothing of the negative control; `contraction` the share
+    of the prior variance that the data removed.
     """
     values = effects.regression_draws(draws)
     if not values.sizes["row"]:
@@ -69,7 +70,9 @@ def coefficients(draws: xr.Dataset, prior: xr.Dataset, design: xr.Dataset, unit:
         prior_sd=spread,
         contraction=1 - (found["sd"] / spread) ** 2,
     )
-    found["note"] = [_note(row.quantity, row.quantity in informed, row.contraction, design) for row in found.itertuples()]
+    found["note"] = [
+        _note(row.quantity, row.quantity in informed, row.contraction, design) for row in found.itertuples()
+    ]
     numbers = [name for name in COLUMNS[5:-3] if name != "prior_sd"]
     found.loc[~found["quantity"].isin(informed), numbers] = np.nan
     found.loc[found["quantity"] == CONTROL, "prob_shorter_better"] = np.nan
@@ -86,7 +89,7 @@ def control_fires(found: pd.DataFrame) -> bool:
 def closed(design: xr.Dataset) -> xr.DataArray:
     """Say which cycles ended with a next injection: bool (patient, injection)."""
     month = design["injection_month"]
-    return (month.notnull() & month.shift(injection=-1).notnull()).transpose("patient", "injection")
+    return (month.shift(injection=-1) > month).transpose("patient", "injection")
 
 
 def changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> pd.DataFrame:
@@ -96,7 +99,11 @@ def changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> pd.
     """
     drawn = effects.patients(draws, design)["change"]
     own = drawn.isel(row=np.flatnonzero(drawn["injection"].to_numpy() != OVERALL))
-    found = effects.summarise(own).astype({"injection": int}) if own.sizes["row"] else pd.DataFrame(columns=lengths.columns[:2])
+    found = (
+        effects.summarise(own).astype({"injection": int})
+        if own.sizes["row"]
+        else pd.DataFrame(columns=lengths.columns[:2])
+    )
     merged = lengths.merge(found, on=["patient", "injection"], validate="one_to_one")
     return merged.reindex(columns=["patient", "injection", "months", "mean", "lower", "upper"])
 
@@ -124,8 +131,8 @@ def curve(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame, points: 
 
 
 def _coefficients_of(fit: Fit) -> pd.DataFrame:
-    groups = (fit.tree[name].to_dataset() for name in ("posterior", "prior", "constant_data"))
-    found = coefficients(*groups, fit.record["unit"])
+    draws, prior, design = (fit.tree[name].to_dataset() for name in ("posterior", "prior", "constant_data"))
+    found = coefficients(draws, prior, design, fit.record["unit"])
     if not fit.record["gate"]["passed"]:
         found[COLUMNS[5:-3]] = np.nan
         found["note"] = "not shown: the fit failed its diagnostics gate"

@@ -44,8 +44,8 @@ POPULATION = {
     ),
     "interval_within": Entry(
         "Change per month of interval, within patients",
-        "How much more the slope changed in a patient's longer cycles, per month that they were longer. Above 0: slower "
-        "decline in longer cycles. The changes of slope beside it are then those at the mean interval.",
+        "How much more the slope changed in a patient's longer cycles, per month that they were longer. Above 0: "
+        "slower decline in longer cycles. The changes of slope beside it are then those at the mean interval.",
         signed=True,
     ),
     "interval_between": Entry(
@@ -54,9 +54,9 @@ POPULATION = {
         signed=True,
     ),
     "interval_control": Entry(
-        "Early slope per month until the next injection",
-        "Negative control: whether the slope in the first months of a cycle, which precede the next injection, goes "
-        "with how late that will be. Other than 0, the interval was chosen from the response, or both have one cause.",
+        "Interval per change seen before",
+        "Negative control: by how many months the next injection was later, per unit of the change of slope that was "
+        "seen before it. Other than 0, the interval was chosen from the response, or both have one cause.",
         signed=True,
     ),
     "level": Entry("Level at month 0", "Expected value of an average patient at the first injection."),

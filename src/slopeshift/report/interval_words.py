@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from slopeshift.effects import BETWEEN
 from slopeshift.report.wording import between, counted, number, probability
-from slopeshift.response_by_interval import BETWEEN, NEGATIVE_CONTROL, WHOLE, WINDOW, control_fires
+from slopeshift.response_by_interval import NEGATIVE_CONTROL, WHOLE, WINDOW, control_fires
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OUTCOME_DEPENDENT = (
-    "Where the next injection is delayed while a patient does well, or brought forward when not, the response goes with "
-    "the interval although the interval does nothing: in simulated trials without any effect the slope change measured "
-    "in the first three months of a cycle correlated with its length by 0.26, 0.43 and 0.58 under weak, moderate and "
-    "strong dependence."
+    "Where the next injection is delayed while a patient does well, or brought forward when not, the response goes "
+    "with the interval although the interval does nothing: in simulated trials without any effect the slope change "
+    "measured in the first three months of a cycle correlated with its length by 0.26, 0.43 and 0.58 under weak, "
+    "moderate and strong dependence."
 )
 NOT_AN_EFFECT = (
-    "The negative control found it: the slope in the first months of a cycle, which come before the next injection, goes "
-    "with how late that was. The interval was probably chosen from the response, or both have one cause, and the result "
+    "The negative control found it: how late the next injection was goes with the slope seen before it, in the first "
+    "months of the cycle. The interval was probably chosen from the response, or both have one cause, and the result "
     "on the interval is not to be read as an effect of the interval."
 )
-CONTROL_IS_WEAK = (
-    "The negative control found no sign of it, which is weak evidence: in simulated trials of 19 patients it detects "
-    "strong dependence about one time in three."
+CONTROL_SILENT = (
+    "The negative control found no sign of it. In simulated trials with 22 closed cycles of 12 patients it finds "
+    "strong dependence in four of five trials and moderate dependence in half: its silence is evidence, but no proof."
 )
 NO_CONTROL = "The negative control could not be informed, so nothing speaks against it."
 
@@ -40,7 +41,7 @@ def sentences(table: pd.DataFrame, source: str) -> list[str]:
     if not main["mean"].notna().any():
         return [*found, *([source] if source else [])]
     control = table[table["analysis"] == NEGATIVE_CONTROL]
-    heard = CONTROL_IS_WEAK if control["mean"].notna().any() else NO_CONTROL
+    heard = CONTROL_SILENT if control["mean"].notna().any() else NO_CONTROL
     return [*found, source, OUTCOME_DEPENDENT, NOT_AN_EFFECT if control_fires(table) else heard]
 
 

@@ -219,7 +219,8 @@ def _sampled(draws: xr.DataArray, n: int, *dims: str) -> Floats:
 def _line(months: Floats, bends: Floats, coefficients: Floats | None) -> pd.DataFrame:
     """Follow a patient's mean from first to last value: columns month, median, lower, upper.
 
-    `bends` (segment,) are the months at which the slope may change, NaN where it did not; `coefficients` is (draw, coefficient), None where nothing may be shown.
+    `bends` (segment,) are the months at which the slope may change, NaN where it did not; `coefficients` is
+    (draw, coefficient), None where nothing may be shown.
     """
     if coefficients is None or not months.size:
         return pd.DataFrame(columns=["month", "median", "lower", "upper"], dtype=float)
