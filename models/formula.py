@@ -1,13 +1,15 @@
-"""ALSFRS-R by formula: the line of alsfrsr.py as one Bambi formula, without correlations.
+"""ALSFRS-R by formula: the lines of alsfrsr.py and interval.py as one Bambi formula, without correlations.
 
 score_ij  ~ Normal(level_i + slope_i t_ij + sum_k change_ik b_k(t_ij), sigma)
 b_k(t)    = months spent by time t while injection k was the latest;  since = b_1 + ... + b_K;  month = t
-change_ik = since + b_k + response_i + cycle_ik                       (> 0: slower decline than in the lead-in)
-level_i, slope_i, response_i, cycle_ik independent: normal, with SDs sd_level, sd_slope, sd_response, sd_cycle
+change_ik = since + b_k + interval_within (x_ik - xbar_i) + interval_between (xbar_i - xbar)
+            + response_i + cycle_ik                                   (> 0: slower decline than in the lead-in)
+level_i, slope_i, response_i, cycle_ik ~ Normal, independent, with sd_level, sd_slope, sd_response, sd_cycle
 
-Bambi has no correlated group effects (github.com/bambinos/bambi, issue 702). Without the correlation of lead-in slope
-and response the model cannot tell an effect from regression to the mean as alsfrsr.py can, whose answer is the one to
-report; this one is for changing the model by changing its formula, and a second opinion on the code.
+Change the model by changing FORMULA and PRIORS: every term needs a prior, and a prior a term. The priors are those of
+the two other files. Bambi has no correlated group effects (github.com/bambinos/bambi, issue 702). Without the
+correlation of lead-in slope and response, regression to the mean is told from effect less well than by alsfrsr.py and
+interval.py, whose answers are the ones to report.
 """
 
 import bambi as bmb
