@@ -1,5 +1,6 @@
 """Work that other processes can do at once, for tests of how work is divided and resumed."""
 
+import os
 import time
 from dataclasses import dataclass
 
@@ -21,6 +22,18 @@ class Draws:
         time.sleep(self.seconds)
         rng = np.random.default_rng([self.seed, replicate])
         return [{"x": float(x), "nothing": float("nan")} for x in rng.standard_normal(2)]
+
+
+@dataclass(frozen=True)
+class Dying:
+    """Replicate 7 takes its process with it."""
+
+    key = "dying"
+
+    def rows(self, replicate):
+        if replicate == 7:
+            os._exit(1)
+        return [{"x": replicate}]
 
 
 @dataclass(frozen=True)

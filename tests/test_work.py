@@ -8,10 +8,10 @@ import sys
 import time
 
 import pytest
-from jobs import Draws, Failing
+from jobs import Draws, Dying, Failing
 from trials import ROOT
 
-from slopeshift.null.work import CHUNK, replicates
+from slopeshift.null.work import CHUNK, WorkError, replicates
 
 COUNT = 12
 
@@ -98,6 +98,17 @@ def test_a_replicate_that_fails_says_why_and_keeps_what_was_done(tmp_path, proce
     with pytest.raises(ValueError, match="replicate 7 cannot be done"):
         replicates(Failing(), CHUNK * 2, tmp_path, processes=processes)
     assert not any("000005" in path.name.split("-")[0] for path in tmp_path.rglob("*.json"))
+
+
+def test_a_process_that_is_lost_is_told_of(tmp_path):
+    with pytest.raises(WorkError, match="a process ended before its work was done; the same command goes on where"):
+        replicates(Dying(), CHUNK * 2, tmp_path, processes=2)
+
+
+def test_without_dask_a_scheduler_is_refused_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(WorkError, match=r"a scheduler needs Dask: install slopeshift\[cluster\]"):
+        replicates(Draws(1), 1, tmp_path, scheduler="tcp://nowhere:1")
 
 
 def test_a_bar_on_standard_error_changes_nothing(tmp_path, expected, capsys):

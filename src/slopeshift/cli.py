@@ -262,11 +262,12 @@ def _input_errors() -> Iterator[None]:
     from slopeshift.fit import FitError
     from slopeshift.model import ModelError
     from slopeshift.null.trials import NullError
+    from slopeshift.null.work import WorkError
     from slopeshift.trial import TrialError
 
     try:
         yield
-    except (TrialError, ModelError, FitError, NullError, OSError) as error:
+    except (TrialError, ModelError, FitError, NullError, WorkError, OSError) as error:
         typer.echo(error, err=True)
         raise typer.Exit(BAD_INPUT) from None
     except KeyboardInterrupt:

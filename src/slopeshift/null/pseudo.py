@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from slopeshift.trial import Outcome, Trial
 
 COLUMNS = (
-    "model outcome n_patients n_visits n_moves n_failed mean_change sd_change lower_change upper_change "
+    "model outcome sampling n_patients n_visits n_moves n_failed mean_change sd_change lower_change upper_change "
     "mean_prob_positive share_positive share_negative share_covering_zero"
 )
 
@@ -150,6 +150,7 @@ def pseudo_table(job: PseudoJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
     found = {
         "model": job.model,
         "outcome": job.outcome,
+        "sampling": str(job.sampling),
         "n_patients": table["n_patients"].iloc[0],
         "n_visits": table["n_visits"].iloc[0],
         "n_moves": len(table),

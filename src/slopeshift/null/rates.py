@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from slopeshift.trial import Trial
 
 COLUMNS = (
-    "model outcome source minimum_loss injection n_refits n_failed share_positive share_negative mc_error "
+    "model outcome source minimum_loss sampling injection n_refits n_failed share_positive share_negative mc_error "
     "share_covering_zero mean_change sd_change mean_called expected_false_claims share_any_called"
 )
 
@@ -105,7 +105,7 @@ def rates_table(job: RefitJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """
     empty = pd.DataFrame(columns=["injection", "mean", "lower", "upper", "prob_positive", "passed", "n_called"])
     table = pd.DataFrame(rows) if rows else empty
-    labels = {"model": job.model, "outcome": job.outcome, "source": job.population.name}
+    labels = {"model": job.model, "outcome": job.outcome, "source": job.population.name, "sampling": str(job.sampling)}
     loss = np.nan if job.minimum_loss is None else job.minimum_loss
     found = [_rate(group) | {"injection": injection} for injection, group in table.groupby("injection", sort=False)]
     return pd.DataFrame(found, columns=COLUMNS.split()).assign(**labels, minimum_loss=loss)[COLUMNS.split()]

@@ -39,6 +39,10 @@ class Sampling:
     tune: int = 500
     target_accept: float = 0.9
 
+    def __str__(self) -> str:
+        """Return what tables say of it: chains x (warm-up + draws)."""
+        return f"{self.chains} x ({self.tune} + {self.draws})"
+
 
 SMALL = Sampling()
 

@@ -27,6 +27,10 @@ CHUNK = 5
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
+class WorkError(RuntimeError):
+    """Work could not be done, for a reason that is not in the work; what was done before is kept."""
+
+
 class Job(Protocol):
     """What is to be done: a value that can be sent to other processes, with a key that tells its inputs by content."""
 
@@ -52,7 +56,7 @@ def replicates(
     Chunks are stored in `folder`, in a folder of the job's key, each written whole or not at all; an interrupted run
     goes on where it stopped. Work is done by `processes` processes (default: one per core), each with one thread, or,
     with `scheduler`, by the workers of the Dask cluster at that address. Raises KeyboardInterrupt when interrupted,
-    with the chunks done kept, and what a replicate raises.
+    with the chunks done kept, WorkError where a process was lost or Dask is not there, and what a replicate raises.
     """
     store = folder / job.key
     chunks = [(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
@@ -88,15 +92,25 @@ def _rows(job: Job, chunk: Chunk) -> Rows:
 
 def _on_processes(job: Job, chunks: Sequence[Chunk], processes: int | None) -> Iterator[tuple[Chunk, Rows]]:
     from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import active_children, get_context
 
     number = min(processes or os.process_cpu_count() or 1, len(chunks))
     # Started afresh, not forked: a fork would inherit the threads and locks of whatever the parent has compiled.
     pool = ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_one_thread)
+    others = set(active_children())
     try:
         futures = {pool.submit(_rows, job, chunk): chunk for chunk in chunks}
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise WorkError(
+            "a process ended before its work was done; the same command goes on where it stopped"
+        ) from error
+    except (KeyboardInterrupt, GeneratorExit):
+        for process in set(active_children()) - others:
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -112,7 +126,7 @@ def _on_cluster(job: Job, chunks: Sequence[Chunk], address: str) -> Iterator[tup
     try:
         from distributed import Client, as_completed
     except ImportError as error:
-        raise ImportError("a scheduler needs Dask: install slopeshift[cluster]") from error
+        raise WorkError("a scheduler needs Dask: install slopeshift[cluster]") from error
     with Client(address, set_as_default=False) as client:
         futures = {client.submit(_rows, job, chunk, pure=False): chunk for chunk in chunks}
         for future in as_completed(futures, loop=client.loop):

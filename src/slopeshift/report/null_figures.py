@@ -59,6 +59,7 @@ def null_distribution(distribution: pd.DataFrame, observed: pd.DataFrame, statis
         ax.set(yticks=[], ylim=0)
         ax.spines["left"].set_visible(False)
     axes[-1].set_xlabel(label)
+    axes[-1].xaxis.set_major_locator(MaxNLocator(6))
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9)
     return figure
