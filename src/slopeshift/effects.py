@@ -34,6 +34,9 @@ NEAR_ZERO_PROBABILITY = 0.05
 """A percentage means nothing where the lead-in slope may, with more than this probability, be flatter than this share
 of the population's: for ALSFRS-R, which falls by about 1 point a month, flatter than -0.25."""
 
+WITHIN, BETWEEN, CONTROL = "interval_within", "interval_between", "interval_control"
+"""Coefficients of the interval: of the response on it, and, in the negative control, of it on the response."""
+
 OVERALL = "overall"
 INTERVAL = (0.025, 0.975)
 SAMPLES = ("chain", "draw")
@@ -54,12 +57,45 @@ def informed(design: xr.Dataset) -> xr.DataArray:
     return design["visits_in_cycle"] > 0
 
 
+def regression_draws(draws: xr.Dataset) -> xr.DataArray:
+    """Lay the coefficients of the interval that a model has side by side: (chain, draw, row), row named by them."""
+    names = draws.indexes.get("covariate", ())
+    parts = {str(name): draws["regression"].sel(covariate=name, drop=True) for name in names}
+    if CONTROL in draws:
+        parts[CONTROL] = draws[CONTROL]
+    if not parts:
+        return xr.DataArray(np.empty((draws.sizes["chain"], draws.sizes["draw"], 0)), dims=(*SAMPLES, "row"))
+    return xr.concat(list(parts.values()), pd.Index(parts, name="row")).transpose(*SAMPLES, "row")
+
+
+def regression_unit(name: str, rate: str) -> str:
+    """Name the unit of a coefficient of the interval; `rate` is that of slopes."""
+    return f"months per {rate}" if name == CONTROL else f"{rate} per month"
+
+
+def informed_regression(design: xr.Dataset) -> list[str]:
+    """Name the coefficients that the data say anything about.
+
+    Those of covariates that differ from 0 in an informed cycle; the negative control, where at least three cycles show
+    changes that are not all equal.
+    """
+    names = []
+    if "covariates" in design and design.sizes.get("injection", 0):
+        told = ((_changes(design["covariates"], design) != 0) & informed(design)).any(("patient", "injection"))
+        names += [str(name) for name in told["covariate"].to_numpy()[told.to_numpy()]]
+    if "seen_change" in design and design["seen_change"].size >= 3 and np.ptp(design["seen_change"].to_numpy()) > 0:
+        names.append(CONTROL)
+    return names
+
+
 def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray:
     """Derive the population quantities: (chain, draw, row), with row coordinates quantity, injection and unit.
 
-    `draws` holds `population` (coefficient), `correlation` (pair) and the standard deviations. Injections after which
-    no patient has a value are left out. `overall` is the mean over all informed cycles of all patients.
+    `draws` holds `population` (coefficient), the standard deviations and, where the model has it, `correlation` (pair).
+    Injections after which no patient has a value are left out. `overall` is the mean over all informed cycles of all patients.
     Percentages and ratios are given only where the population declines in the lead-in in 99.9 % of draws.
+    Where the changes are regressed on covariates, those of the population are at covariates of 0, and each coefficient
+    of the interval that the data inform is a quantity by its name.
     """
     slope = draws["population"].sel(coefficient="slope")
     rate = f"{unit}/month"
@@ -71,6 +107,9 @@ def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray
     for injection, change in changes.items():
         rows += _slope_rows(change, slope, injection, rate)
     rows += _increment_rows(changes, rate)
+    regression = regression_draws(draws)
+    for name in informed_regression(design):
+        rows.append(_row(regression.sel(row=name), quantity=name, injection="", unit=regression_unit(name, rate)))
     rows += _spread_rows(draws, unit)
     return _tidy(rows, ("quantity", "injection", "unit"))
 
@@ -260,6 +299,8 @@ def _spread_rows(draws: xr.Dataset, unit: str) -> list[Row]:
     rate = f"{unit}/month"
     units = {"sd_level": unit, "sd_slope": rate, "sd_response": rate, "sd_cycle": rate, "sigma": unit}
     rows = [_row(draws[name], quantity=name, injection="", unit=u) for name, u in units.items() if name in draws]
+    if "correlation" not in draws:
+        return rows
     for pair in draws["pair"].to_numpy():
         name = "correlation_" + str(pair).replace(", ", "_")
         rows.append(_row(draws["correlation"].sel(pair=pair), quantity=name, injection="", unit="correlation"))
