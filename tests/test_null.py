@@ -6,7 +6,7 @@ import pytest
 from trials import ROOT, line_trial, posterior
 
 from slopeshift.basis import visits_of
-from slopeshift.classical import FROM_ONSET, STATISTICS, Rules, layout_of, statistics
+from slopeshift.classical import FROM_ONSET, STATISTICS, Rules, layout, layout_of, statistics
 from slopeshift.null.claim import ENTRY_RULES, LeadIn, claim_table, claim_text, published_counts
 from slopeshift.null.population import DISTRIBUTIONS, NATURAL_HISTORIES, PLATFORM, NaturalHistory, fitted
 from slopeshift.null.reference import COLUMNS, distribution_table, reference, reference_table
@@ -131,11 +131,11 @@ def test_the_table_describes_the_simulated_statistics_and_the_observed_one(found
     table = reference_table(found)
     assert list(table.columns) == COLUMNS.split()
     plan = layout_of(SYNTHETIC, VISITS, Rules())
-    values = np.concatenate(list(null_values(VISITS, PLATFORM, 2000, 1)))
+    simulated = statistics(plan, np.concatenate(list(null_values(VISITS, PLATFORM, 2000, 1))))
     observed = statistics(plan, VISITS.value[None])
     for name in STATISTICS:
         for period in ("1", "overall", "whole"):
-            slow = statistics(plan, values)[name].sel(injection=period).to_series().dropna()
+            slow = simulated[name].sel(injection=period).to_series().dropna()
             row = table[(table["statistic"] == name) & (table["injection"] == period)].iloc[0]
             assert row["n_defined"] == len(slow)
             want = float(observed[name].sel(injection=period)[0])
@@ -168,13 +168,13 @@ def test_about_seven_of_nineteen_improve_where_nothing_changed(found):
 def test_a_trial_of_the_null_lies_anywhere_in_its_own_null_distribution():
     """Placing null trials among null trials: shares at or above are spread evenly, or somewhat above for ties."""
     shares = []
-    for seed in range(30):
+    for seed in range(16):
         trial = line_trial(patients=12, injections=2, seed=seed)
         population = history(level=35, sd_level=5, slope=-1.0, sd_slope=0.7)
         table = reference_table(reference(trial, "alsfrsr", population, Rules(), trials=500, seed=seed))
         shares.append(table.set_index(["statistic", "injection"]).loc[("mean_change", "1"), "share_at_or_above"])
     assert 0.3 < np.mean(shares) < 0.7
-    assert (np.array(shares) < 0.05).sum() <= 6
+    assert (np.array(shares) < 0.05).sum() <= 4
 
 
 def test_no_injection_and_no_trials_are_refused():
@@ -199,6 +199,56 @@ def test_what_is_undefined_stays_undefined(trial, rules):
     assert len(undefined)
     assert undefined[["mean", "lower", "share_at_or_above", "mc_error"]].isna().all(axis=None)
     assert not np.isinf(table.select_dtypes("number")).any(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "falling", "improved", "half", "sd_change"),
+    [
+        ("normal", 0.784, 0.467, 0.334, 1.30),
+        ("gamma", 0.788, 0.493, 0.375, 1.32),
+        ("lognormal", 0.798, 0.497, 0.379, 1.34),
+    ],
+)
+def test_untreated_patients_improve_as_often_as_another_program_found(distribution, falling, improved, half, sd_change):
+    """Monthly visits from -3 to 4, score 38 at month 0; the other program simulated 200,000 patients."""
+    patients, month = 30_000, np.arange(-3.0, 5.0)
+    population = history(level=38.0, sd_level=1e-9, distribution=distribution)
+    rng = np.random.default_rng(2)
+    level, slope, residual = (x[0] for x in population.draw(rng, np.zeros(1, int), patients))
+    mean = level[:, None] + slope[:, None] * month
+    values = np.clip(np.round(mean + residual * rng.standard_normal(mean.shape)), 0, 48)
+    index, months = np.repeat(np.arange(patients), len(month)), np.tile(month, patients)
+    found, stricter = (
+        statistics(layout(index, months, np.zeros((patients, 1)), Rules(threshold=t)), values.reshape(1, -1)).isel(
+            draw=0
+        )
+        for t in (24.999, 49.999)  # the other program counted 25 % or more
+    )
+    first = found.sel(injection="1")
+    assert float(first["falling_lead_in"]) / patients == pytest.approx(falling, abs=0.01)
+    assert float(first["improved_of_defined"]) == pytest.approx(improved, abs=0.015)
+    assert float(stricter["improved_of_defined"].sel(injection="1")) == pytest.approx(half, abs=0.015)
+    assert float(first["sd_change"]) == pytest.approx(sd_change, abs=0.02)
+
+
+def plateaus(distribution, months):
+    """Share of untreated patients whose score after some months is not below that at the start."""
+    slopes = history(distribution=distribution).slopes(np.random.default_rng(1), (200_000,))
+    noise = np.random.default_rng(2).normal(0, 2.0, (2, 200_000))
+    change = np.round(38 + slopes * months + noise[0]) - np.round(38 + noise[1])
+    return (change >= 0).mean()
+
+
+def test_plateaus_are_as_often_as_another_program_found_and_oftener_in_a_mixture():
+    """PRO-ACT shows 25 and 16 % at 6 and 12 months (Bedlack 2016); normal slopes and mixtures come nearest to that."""
+    for distribution, half_year, year in (
+        ("normal", 0.172, 0.141),
+        ("gamma", 0.142, 0.070),
+        ("lognormal", 0.115, 0.036),
+    ):
+        assert plateaus(distribution, 6) == pytest.approx(half_year, abs=0.01)
+        assert plateaus(distribution, 12) == pytest.approx(year, abs=0.01)
+        assert plateaus("mixture", 6) > plateaus(distribution, 6)
 
 
 # ---- the published claim ----
