@@ -62,8 +62,7 @@ class Compiled:
         from slopeshift import marginal
 
         for_nuts, for_coefficients = np.random.SeedSequence(seed).generate_state(2)
-        mean = self.terms["term_design"].to_numpy() @ self.terms["term_mean"].to_numpy()
-        swapped = self.model.with_data(statistics=marginal.statistics([visits], [mean]))
+        swapped = self.model.with_data(statistics=marginal.statistics_of(visits, self.terms))
         tree = nutpie.sample(
             swapped,
             **asdict(self.sampling),
@@ -82,7 +81,8 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     Raises NullError where the model samples its coefficients, and what `load_model` raises.
     """
     import nutpie
-    import xarray as xr
+
+    from slopeshift import marginal
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.py"
@@ -92,10 +92,7 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
         raise NullError(
             f"{name}: this model samples its coefficients; only one that integrates them out can be refitted"
         )
-    terms = {part: model[part].get_value() for part in ("term_mean", "term_sd", "term_design")}
-    dims = {"term_mean": ("term",), "term_sd": ("term",), "term_design": ("coefficient", "term")}
-    data = xr.Dataset({part: (dims[part], values) for part, values in terms.items()})
-    return Compiled(nutpie.compile_pymc_model(model), data, sampling)
+    return Compiled(nutpie.compile_pymc_model(model), marginal.terms_of(model), sampling)
 
 
 def population_changes(draws: xr.Dataset, visits: Visits) -> pd.DataFrame:
