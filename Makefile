@@ -6,7 +6,7 @@ MODELS := $(sort $(basename $(notdir $(wildcard models/*.py))))
 
 # What a fit depends on besides its model and its trial: fit.py, the models' vocabulary, and all that these import
 # (tests/test_architecture.py). Every other module only reads fits, and can be edited without refitting.
-ENGINE := trial basis interval priors lanes kernel marginal curves outcomes model atomic fit
+ENGINE := trial basis interval priors lanes kernel marginal curves outcomes formula model atomic fit
 
 NAME := $(notdir $(patsubst %/,%,$(TRIAL)))
 FITS := fits/$(NAME)
@@ -16,6 +16,7 @@ MISSING := $(filter-out $(basename $(notdir $(wildcard $(FITS)/*.json))),$(MODEL
 TRIAL_FILES := $(wildcard $(TRIAL)/*.csv $(TRIAL)/trial.toml)
 ENGINE_FILES := $(wildcard $(ENGINE:%=src/slopeshift/%.py) $(ENGINE:%=src/slopeshift/%/*.py))
 READER_FILES := $(filter-out $(ENGINE_FILES),$(wildcard src/slopeshift/*.py src/slopeshift/*/*.* src/slopeshift/*/*/*.*))
+NULL_OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES)) $(if $(REFITS),--refits $(REFITS))
 OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(DRAWS),--draws $(DRAWS)) $(if $(TUNE),--tune $(TUNE)) $(if $(CHAINS),--chains $(CHAINS))
 
 # An active conda environment made from environment.yml is used as it is; everyone else gets .venv, made from the lock.
@@ -39,13 +40,13 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report check simulate test test-slow bench lint env lock clean passed settings FORCE
+.PHONY: help fit report null check simulate test test-slow bench lint env lock clean passed settings FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
-	@echo 'Settings: TRIAL=$(TRIAL)  SEED= DRAWS= TUNE= CHAINS=  PYTHON='
+	@echo 'Settings: TRIAL=$(TRIAL)  SEED= DRAWS= TUNE= CHAINS=  REPLICATES= REFITS=  PYTHON='
 
 # Where a report is asked for too, that fits first, and reports what failed as well.
 fit: $(READY) settings ## Sample every model that is out of date
@@ -56,6 +57,9 @@ endif
 report: $(READY) settings ## Write reports/NAME/index.html, fitting first where needed
 	@gate=0; $(MAKE) --no-print-directory -s passed || gate=$$?; \
 	$(MAKE) --no-print-directory $(REPORT) && exit $$gate
+
+null: $(READY) ## Show what the same trial gives where no injection changes anything
+	@$(SLOPESHIFT) null $(TRIAL) --fits fits --published petrou2021 --pseudo $(NULL_OPTIONS)
 
 check: $(READY) ## Look for mistakes in the tables of a trial
 	@$(SLOPESHIFT) check $(TRIAL)

@@ -18,11 +18,16 @@ ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
     basis interval
     simulate.cohort simulate.conduct simulate
-    priors lanes kernel marginal curves outcomes
+    priors lanes kernel marginal curves outcomes formula
     model
-    effects gate atomic fit results response_by_interval
-    report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
-    report.limitations report.interval_words report.interval_figures report
+    effects gate atomic fit results two_stage response_by_interval
+    classical.segments classical.ranks classical
+    published safety
+    null.population null.trials null.reference null.claim
+    null.work null.refit null.rates null.pseudo null.study null
+    report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
+    report.pictures report.limitations report.interval_words report.interval_figures report.interval_section
+    report.own_analysis report.chance report
     cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""

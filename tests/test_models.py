@@ -9,7 +9,7 @@ import pytest
 from trials import ROOT, line_trial
 
 from slopeshift.fit import prior_draws
-from slopeshift.model import ModelError, load_model
+from slopeshift.model import ModelError, leading, load_model
 from slopeshift.simulate import default_trial
 from slopeshift.trial import trial_from_tables
 
@@ -48,7 +48,7 @@ def prior(file, model, trial):
 
 def test_there_are_models():
     interval = {"interval", "interval_fixed_window", "interval_negative_control"}
-    assert {"alsfrsr", "fvc"} | interval <= {path.stem for path in MODELS}
+    assert {"alsfrsr", "formula", "fvc"} | interval <= {path.stem for path in MODELS}
 
 
 def test_one_screen(file):
@@ -70,18 +70,36 @@ def test_every_array_has_named_dims(model):
         assert set(dims) <= DIMS, variable.name
 
 
-def test_gives_the_posterior_names_that_results_are_read_from(model, prior):
-    expected = {"population": ("coefficient",), "coefficients": ("patient", "coefficient"), "correlation": ("pair",)}
+def test_gives_the_posterior_names_that_results_are_read_from(file, model, prior):
+    expected = {"population": ("coefficient",), "coefficients": ("patient", "coefficient")}
+    # Bambi has no correlations: its models leave the name out rather than report zeros that were never estimated.
+    expected |= {} if file.name == "formula" else {"correlation": ("pair",)}
     for name, dims in expected.items():
         assert prior["prior"][name].dims[2:] == dims
+    assert ("correlation" in prior["prior"]) == ("correlation" in expected)
     for name in ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma"):
         assert prior["prior"][name].dims == ("chain", "draw")
         assert float(prior["prior"][name].min()) >= 0
 
 
+def test_reported_spread_is_that_by_which_patients_differ(prior):
+    """Their deviations from what is known of them, over the reported standard deviations, have variance 1."""
+    draws, design = prior["prior"].to_dataset(), prior["constant_data"].to_dataset()
+    deviation = draws["coefficients"] - draws["population"]
+    if "regression" in draws:
+        deviation = deviation - (draws["regression"] * design["covariates"]).sum("covariate")
+    of_change = np.hypot(draws["sd_response"], draws["sd_cycle"])
+    for coefficient, sd in {"level": draws["sd_level"], "slope": draws["sd_slope"], "change 1": of_change}.items():
+        squares = (deviation.sel(coefficient=coefficient) / sd) ** 2
+        error = 5 * np.sqrt(2 / squares.size)
+        assert float(squares.mean()) == pytest.approx(1, abs=error), coefficient
+
+
 def test_reported_spread_is_that_of_the_loading_whatever_the_signs(prior):
     """Standard deviations and correlations, read off Lambda Lambda' of every draw of the prior."""
     draws = prior["prior"].to_dataset().isel(chain=0)
+    if "loading" not in draws:
+        pytest.skip("the coefficients are sampled, not integrated out")
     loading = draws["loading"].transpose("draw", "coefficient", "source")
     traits = loading.sel(source=["level", "slope", "response"], coefficient=["level", "slope", "change 1"]).to_numpy()
     covariance = traits @ traits.transpose(0, 2, 1)
@@ -118,7 +136,9 @@ def test_row_order_does_not_matter(file, tables, trial, model):
 
 
 @pytest.mark.parametrize("injections", [0, 1, 4])
-@pytest.mark.parametrize("name", ["alsfrsr", "interval", "interval_fixed_window", "interval_negative_control"])
+@pytest.mark.parametrize(
+    "name", ["alsfrsr", "formula", "interval", "interval_fixed_window", "interval_negative_control"]
+)
 def test_builds_for_any_number_of_injections(name, injections):
     file, trial = load_model(ROOT / "models" / f"{name}.py"), line_trial(injections=injections)
     model = file.build(trial)
@@ -163,6 +183,11 @@ def test_prior_predictive_is_clinically_possible(prior, file):
     assert limits["rising"][0] < float((slope > 0).mean()) < limits["rising"][1]
     slowing = float(((slope < 0) & (change >= -0.25 * slope)).mean())
     assert limits["slowing"][0] < slowing < limits["slowing"][1]
+
+
+def test_the_model_named_after_its_outcome_leads_and_without_one_all_do():
+    assert leading({"alsfrsr": "alsfrsr", "interval": "alsfrsr", "fvc": "fvc"}) == ["alsfrsr", "fvc"]
+    assert leading({"formula": "alsfrsr", "interval": "alsfrsr", "fvc": "fvc"}) == ["formula", "interval", "fvc"]
 
 
 def test_a_file_that_breaks_the_contract_is_told_all_of_it(tmp_path):

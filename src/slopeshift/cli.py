@@ -1,4 +1,4 @@
-"""The command line: `slopeshift check | fit | report | simulate`. The only module that knows folder names.
+"""The command line: `slopeshift check | fit | report | null | simulate`. The only module that knows folder names.
 
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted.
 """
@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from slopeshift.fit import Fit, Settings
+    from slopeshift.null.study import Candidate
     from slopeshift.trial import Trial
 
 BAD_INPUT, GATE_FAILED, INTERRUPTED = 1, 3, 130
@@ -79,7 +82,8 @@ def report(
     with _input_errors():
         read = _read(trial)
         found = [_current_fit(path, read, fits / read.name) for path in _model_files(models)]
-        index = page.write(read, found, out or REPORTS / read.name)
+        study = _study(read, models, fits / read.name)
+        index = page.write(read, found, out or REPORTS / read.name, study)
     typer.echo(f"wrote {index}")
     failed = [
         fit.record["model"] for fit in found if fit.record["status"] == "sampled" and not fit.record["gate"]["passed"]
@@ -87,6 +91,44 @@ def report(
     if failed:
         typer.echo(f"diagnostics gate failed: {', '.join(failed)}; the report shows no effect of these", err=True)
         raise typer.Exit(GATE_FAILED)
+
+
+@app.command()
+def null(
+    trial: TrialFolder,
+    published: Annotated[str | None, typer.Option(metavar="NAME", help="Published counts to set beside.")] = None,
+    pseudo: Annotated[bool, typer.Option("--pseudo", help="Also move injections to where nothing happened.")] = False,
+    replicates: Annotated[int, typer.Option(min=1, help="Null trials to analyse as the trial itself was.")] = 10_000,
+    refits: Annotated[int, typer.Option(min=0, help="Null trials, and sets of pseudo-injections, to refit.")] = 200,
+    minimum_loss: Annotated[float | None, typer.Option(help="ALSFRS-R points lost in the lead-in to enter.")] = None,
+    lead_in: Annotated[str, typer.Option(help="least_squares, end_to_end or from_onset.")] = "least_squares",
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to refit on.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random step.")] = 1,
+    models: Models = MODELS,
+    fits: Fits = FITS,
+) -> None:
+    """Show what the same trial would give had no injection changed anything."""
+    from slopeshift.classical import Rules
+    from slopeshift.null.study import Options, run
+    from slopeshift.published import names
+
+    if published is not None and published not in names():
+        raise typer.BadParameter(f"{published!r}; there are {', '.join(names())}", param_hint="--published")
+    if pseudo and not refits:
+        raise typer.BadParameter("it refits the models: give --refits 1 or more", param_hint="--pseudo")
+    try:
+        rules = Rules(lead_in)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--lead-in") from None
+    options = Options(rules, replicates, refits, minimum_loss, published, pseudo, scheduler, seed)
+    with _input_errors():
+        read = _read(trial)
+        candidates = _candidates(read, models, fits / read.name)
+        written = run(
+            read, candidates, options, fits / read.name / "null", say=typer.echo, progress=sys.stderr.isatty()
+        )
+    for path in written:
+        typer.echo(f"wrote {path}")
 
 
 @app.command()
@@ -193,16 +235,56 @@ def _current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
     return fit
 
 
+def _study(trial: Trial, models: Path, folder: Path) -> Mapping[str, pd.DataFrame]:
+    """Read the tables of the null study, those made from other data or fits left out."""
+    from slopeshift.null.study import stored
+
+    if not (folder / "null").is_dir():
+        return {}
+    current, stale = stored(trial, _candidates(trial, models, folder), folder / "null")
+    if stale:
+        typer.echo(f"left out, made from other data or fits: {', '.join(stale)}; make them anew with `slopeshift null`")
+    return current
+
+
+def _candidates(trial: Trial, models: Path, folder: Path) -> list[Candidate]:
+    """Load the models that answer the question of a trial, with the posterior of their fits where that may be used."""
+    from slopeshift.fit import FitError
+    from slopeshift.model import leading, load_model
+    from slopeshift.null.study import Candidate
+
+    files = {path: load_model(path) for path in _model_files(models)}
+    first = leading({file.name: file.outcome for file in files.values()})
+    found = []
+    for path, file in files.items():
+        if file.outcome not in trial.outcomes or file.name not in first:
+            continue
+        try:
+            fit = _current_fit(path, trial, folder)
+        except FitError as error:
+            typer.echo(f"{file.name}: null trials from published natural history alone; {error}")
+            found.append(Candidate(file, None))
+            continue
+        passed = fit.record["status"] == "sampled" and fit.record["gate"]["passed"]
+        if not passed:
+            typer.echo(f"{file.name}: its fit failed the diagnostics gate and is not drawn from")
+        posterior = fit.tree["posterior"].to_dataset() if passed else None
+        found.append(Candidate(file, posterior, fit.record["inputs"]))
+    return found
+
+
 @contextmanager
 def _input_errors() -> Iterator[None]:
     """Answer what is wrong with the input by its text and an exit status, not by a traceback."""
     from slopeshift.fit import FitError
     from slopeshift.model import ModelError
+    from slopeshift.null.trials import NullError
+    from slopeshift.null.work import WorkError
     from slopeshift.trial import TrialError
 
     try:
         yield
-    except (TrialError, ModelError, FitError, OSError) as error:
+    except (TrialError, ModelError, FitError, NullError, WorkError, OSError) as error:
         typer.echo(error, err=True)
         raise typer.Exit(BAD_INPUT) from None
     except KeyboardInterrupt:

@@ -91,8 +91,9 @@ def informed_regression(design: xr.Dataset) -> list[str]:
 def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray:
     """Derive the population quantities: (chain, draw, row), with row coordinates quantity, injection and unit.
 
-    `draws` holds `population` (coefficient), `correlation` (pair) and the standard deviations. Injections after which
-    no patient has a value are left out. `overall` is the mean over all informed cycles of all patients.
+    `draws` holds `population` (coefficient), the standard deviations and, where the model has it, `correlation` (pair).
+    Injections after which no patient has a value are left out. `overall` is the mean over all informed cycles of all
+    patients.
     Percentages and ratios are given only where the population declines in the lead-in in 99.9 % of draws.
     Where the changes are regressed on covariates, those of the population are at covariates of 0, and each coefficient
     of the interval that the data inform is a quantity by its name.
@@ -299,6 +300,8 @@ def _spread_rows(draws: xr.Dataset, unit: str) -> list[Row]:
     rate = f"{unit}/month"
     units = {"sd_level": unit, "sd_slope": rate, "sd_response": rate, "sd_cycle": rate, "sigma": unit}
     rows = [_row(draws[name], quantity=name, injection="", unit=u) for name, u in units.items() if name in draws]
+    if "correlation" not in draws:
+        return rows
     for pair in draws["pair"].to_numpy():
         name = "correlation_" + str(pair).replace(", ", "_")
         rows.append(_row(draws["correlation"].sel(pair=pair), quantity=name, injection="", unit="correlation"))

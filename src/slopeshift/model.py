@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pymc as pm
@@ -48,6 +48,15 @@ class ModelFile:
         from slopeshift.basis import visits_of
 
         return visits_of(trial, self.outcome, self.window)
+
+
+def leading(outcomes: Mapping[str, str]) -> list[str]:
+    """Choose the models that answer the question: of each outcome the one named after it, else all of its models.
+
+    `outcomes` gives each model's outcome. The other models vary these, check them or ask something else.
+    """
+    named = {outcome for model, outcome in outcomes.items() if model == outcome}
+    return [model for model, outcome in outcomes.items() if model == outcome or outcome not in named]
 
 
 def file_sha256(path: Path) -> str:
