@@ -218,11 +218,7 @@ def drawn_back(name, trial, draws=4000):
         },
         coords={"chain": [0], "draw": range(draws), "coefficient": list(visits.coefficients)},
     )
-    names = ("term_mean", "term_sd", "term_design", "covariates")
-    data = visits.dataset().assign(
-        {key: (model.named_vars_to_dims[key], np.asarray(model[key].get_value())) for key in names}
-    )
-    data = data.assign_coords(term=list(model.coords["term"]), source=list(model.coords["source"]))
+    data = marginal.terms_of(model)
     return marginal.with_posterior_coefficients(fixed, visits, data, seed=6)[0], visits, data, loading
 
 

@@ -706,7 +706,7 @@ def changes_and_intervals(effect: IntervalEffect | None) -> tuple[np.ndarray, np
     """True changes (patient, injection) and, from the injections given, the intervals (patient, injection less one)."""
     simulated = simulate(ALL_GIVEN, both(replace(NULL, change=(0.1, 0.2, 0.3))), 7, effect)
     change = np.array([patient["alsfrsr"]["change"] for patient in simulated.truth["patients"]])
-    months = simulated.tables["injections"].pivot(index="patient", columns="injection", values="month").to_numpy()
+    months = simulated.tables["injections"].pivot_table(index="patient", columns="injection", values="month").to_numpy()
     return change, np.diff(months, axis=1)
 
 
