@@ -179,7 +179,8 @@ def test_simulate_writes_the_committed_trial(tmp_path):
 def test_null_writes_its_tables_beside_the_fits(trial, tmp_path):
     done = run("null", trial, "--fits", tmp_path, "--models", MODEL.parent, "--replicates", 20, "--refits", 0)
     assert done.exit_code == 0, done.output
-    assert "alsfrsr: null trials from published natural history alone" in done.stdout
+    assert "alsfrsr: its fit is not drawn from" in done.stdout
+    assert "no such fit" in done.stdout
     assert {path.name for path in (tmp_path / "mine" / "null").iterdir()} == {
         "null_reference.csv",
         "null_distribution.csv",

@@ -15,7 +15,7 @@ from slopeshift.model import load_model
 from slopeshift.null.population import PLATFORM, fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table
 from slopeshift.null.rates import RefitJob, rates_table
-from slopeshift.null.refit import Sampling, compile_once, population_changes
+from slopeshift.null.refit import Sampling, compile_once, population_changes, refusal
 from slopeshift.null.study import Candidate, Options, populations, run
 from slopeshift.null.trials import NullError
 from slopeshift.null.work import replicates
@@ -236,13 +236,19 @@ def test_a_model_given_other_values_gives_what_one_built_for_them_gives():
     assert mine["mean"] == pytest.approx(float(change.mean()), abs=4 * mine["mcse"] + 0.01)
 
 
-@pytest.mark.slow
 def test_a_model_that_samples_its_coefficients_is_not_refitted():
     written_out = TEXT.replace("normal(curve", "normal_written_out(curve").replace(
         "import normal", "import normal_written_out"
     )
     with pytest.raises(NullError, match="alsfrsr: this model samples its coefficients; only one that integrates them"):
         compile_once("alsfrsr", written_out, line_trial(), Sampling())
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "models").glob("*.py")), ids=lambda path: path.stem)
+def test_every_model_is_refitted_or_said_why_not(path):
+    file = load_model(path)
+    reason = refusal(file, SYNTHETIC)
+    assert (reason == "") == (path.stem in ("alsfrsr", "fvc")), reason
 
 
 @pytest.mark.slow

@@ -262,7 +262,7 @@ def _candidates(trial: Trial, models: Path, folder: Path) -> list[Candidate]:
         try:
             fit = _current_fit(path, trial, folder)
         except FitError as error:
-            typer.echo(f"{file.name}: null trials from published natural history alone; {error}")
+            typer.echo(f"{file.name}: its fit is not drawn from; {error}")
             found.append(Candidate(file, None))
             continue
         passed = fit.record["status"] == "sampled" and fit.record["gate"]["passed"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slopeshift.basis import visits_of
 from slopeshift.model import load_model
 from slopeshift.null.trials import NullError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from slopeshift.basis import Visits
+    from slopeshift.model import ModelFile
     from slopeshift.trial import Trial
 
 CLAIMED = 0.975
@@ -78,7 +80,7 @@ class Compiled:
 def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Compiled:
     """Compile the model that a model file's text builds for a trial.
 
-    Raises NullError where the model samples its coefficients, and what `load_model` raises.
+    Raises NullError where the model cannot be refitted, and what `load_model` raises.
     """
     import nutpie
 
@@ -87,12 +89,26 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.py"
         path.write_text(source)
-        model = load_model(path).build(trial)
-    if "statistics" not in model.named_vars:
-        raise NullError(
-            f"{name}: this model samples its coefficients; only one that integrates them out can be refitted"
-        )
+        file = load_model(path)
+    model, reason = file.build(trial), refusal(file, trial)
+    if reason:
+        raise NullError(f"{name}: {reason}")
     return Compiled(nutpie.compile_pymc_model(model), marginal.terms_of(model), sampling)
+
+
+def refusal(file: ModelFile, trial: Trial) -> str:
+    """Say why a model cannot be refitted to null trials of a trial; empty where it can.
+
+    It can where it is a line per patient that may change at each injection, and nothing else, integrated out: the sums
+    that its density takes are then those of the visits and their basis.
+    """
+    model = file.build(trial)
+    if "statistics" not in model.named_vars:
+        return "this model samples its coefficients; only one that integrates them out can be refitted"
+    plain = tuple(model.coords["coefficient"]) == visits_of(trial, file.outcome).coefficients
+    if not plain or "covariates" in model.named_vars or len(model.observed_RVs) > 1:
+        return "this model has more in it than a change of slope at each injection; it is not refitted"
+    return ""
 
 
 def population_changes(draws: xr.Dataset, visits: Visits) -> pd.DataFrame:

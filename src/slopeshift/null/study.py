@@ -15,6 +15,7 @@ from slopeshift.null.population import NATURAL_HISTORIES, Population, fitted
 from slopeshift.null.pseudo import PseudoJob, pseudo_table
 from slopeshift.null.rates import RefitJob, rates_table
 from slopeshift.null.reference import Reference, distribution_table, reference, reference_table
+from slopeshift.null.refit import refusal
 from slopeshift.null.trials import NullError
 from slopeshift.null.work import replicates
 
@@ -82,7 +83,8 @@ def run(
     `folder`, in `chunks`. Raises NullError where nothing could be made, and LookupError where `published` is unknown.
     """
     written = []
-    for name, table in _tables(trial, candidates, options, folder, say, progress):
+    usable = [candidate for candidate in candidates if _is_plain(candidate.file, trial, say)]
+    for name, table in _tables(trial, usable, options, folder, say, progress):
         target = folder / f"{name}.csv"
         with replacing(target) as path:
             table.to_csv(path, index=False)
@@ -152,6 +154,13 @@ def _tables(
     if moves:
         yield "pseudo_injection", pd.concat([table for table, _ in moves], ignore_index=True)
         yield "pseudo_moves", pd.concat([each for _, each in moves], ignore_index=True)
+
+
+def _is_plain(file: ModelFile, trial: Trial, say: Callable[[str], None]) -> bool:
+    reason = refusal(file, trial)
+    if reason:
+        say(f"{file.name}: {reason}")
+    return not reason
 
 
 def populations(outcome: str, candidates: Sequence[Candidate]) -> list[Population]:
