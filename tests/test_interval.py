@@ -439,6 +439,13 @@ def test_a_silent_control_is_said_to_be_no_proof_and_a_missing_one_to_be_missing
     assert "could not be informed" in sentences(found[found["analysis"] != "negative control"], "")[-1]
 
 
+def test_two_models_of_one_analysis_are_told_apart(found):
+    again = found[found["analysis"] == "whole cycle"].assign(model="other")
+    words = [sentence.split(":")[0] for sentence in sentences(pd.concat([found, again]), "")]
+    assert words[:6:2] == ["By interval.py", "By interval_fixed_window.py", "By other.py"]
+    assert not sentences(found, "")[0].startswith("By ")
+
+
 def test_nothing_is_said_where_no_model_regresses_on_the_interval():
     assert sentences(table([]), "") == []
 
