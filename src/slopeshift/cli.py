@@ -65,7 +65,8 @@ def fit(
         paths = model or _model_files(models)
         read = _read(trial)
         status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
-        _second_stage(read, models, fits / read.name, settings.seed)
+        if model is None:
+            _second_stage(read, models, fits / read.name, settings.seed)
     if any(status):
         raise typer.Exit(BAD_INPUT if BAD_INPUT in status else GATE_FAILED)
 
