@@ -6,18 +6,20 @@ MODELS := $(sort $(basename $(notdir $(wildcard models/*.py))))
 
 # What a fit depends on besides its model and its trial: fit.py, the models' vocabulary, and all that these import
 # (tests/test_architecture.py). Every other module only reads fits, and can be edited without refitting.
-ENGINE := trial basis priors history kernel marginal curves outcomes model atomic fit
+ENGINE := trial basis interval priors history lanes kernel marginal curves outcomes formula model atomic fit
 
 NAME := $(notdir $(patsubst %/,%,$(TRIAL)))
 FITS := fits/$(NAME)
 REPORT := reports/$(NAME)/index.html
-PASSED := $(MODELS:%=$(FITS)/.%.passed)
+PASSED := $(FITS)/.passed
+MISSING := $(filter-out $(basename $(notdir $(wildcard $(FITS)/*.json))),$(MODELS))
 # The folder that trial.toml names as the trial's control, if it names one.
 CONTROL := $(shell awk -F'"' '/^\[/ { here = ($$0 == "[control]") } here && /^source/ { print $$2 }' $(TRIAL)/trial.toml 2>/dev/null)
 DATA := $(TRIAL) $(if $(CONTROL),$(TRIAL)/$(CONTROL))
 TRIAL_FILES := $(wildcard $(DATA:%=%/*.csv) $(DATA:%=%/trial.toml))
 ENGINE_FILES := $(wildcard $(ENGINE:%=src/slopeshift/%.py) $(ENGINE:%=src/slopeshift/%/*.py))
 READER_FILES := $(filter-out $(ENGINE_FILES),$(wildcard src/slopeshift/*.py src/slopeshift/*/*.* src/slopeshift/*/*/*.*))
+NULL_OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES)) $(if $(REFITS),--refits $(REFITS))
 OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(DRAWS),--draws $(DRAWS)) $(if $(TUNE),--tune $(TUNE)) $(if $(CHAINS),--chains $(CHAINS))
 
 # An active conda environment made from environment.yml is used as it is; everyone else gets .venv, made from the lock.
@@ -41,23 +43,26 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report check simulate test test-slow bench lint env lock clean passed settings FORCE
+.PHONY: help fit report null check simulate test test-slow bench lint env lock clean passed settings FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
-	@echo 'Settings: TRIAL=$(TRIAL)  SEED= DRAWS= TUNE= CHAINS=  PYTHON='
+	@echo 'Settings: TRIAL=$(TRIAL)  SEED= DRAWS= TUNE= CHAINS=  REPLICATES= REFITS=  PYTHON='
 
 # Where a report is asked for too, that fits first, and reports what failed as well.
 fit: $(READY) settings ## Sample every model that is out of date
 ifeq ($(filter report,$(MAKECMDGOALS)),)
-	@$(MAKE) --no-print-directory -q passed && echo '$(FITS): every fit is up to date.' || $(MAKE) --no-print-directory -k passed
+	@$(MAKE) --no-print-directory -q passed && echo '$(FITS): every fit is up to date.' || $(MAKE) --no-print-directory passed
 endif
 
 report: $(READY) settings ## Write reports/NAME/index.html, fitting first where needed
-	@gate=0; $(MAKE) --no-print-directory -s -k passed || gate=$$?; \
+	@gate=0; $(MAKE) --no-print-directory -s passed || gate=$$?; \
 	$(MAKE) --no-print-directory $(REPORT) && exit $$gate
+
+null: $(READY) ## Show what the same trial gives where no injection changes anything
+	@$(SLOPESHIFT) null $(TRIAL) --fits fits --published petrou2021 --pseudo $(NULL_OPTIONS)
 
 check: $(READY) ## Look for mistakes in the tables of a trial
 	@$(SLOPESHIFT) check $(TRIAL)
@@ -92,16 +97,14 @@ clean: ## Delete fits/, reports/ and caches
 
 passed: $(PASSED)
 
-# A failed gate leaves no .passed file and is tried again; slopeshift itself decides by content whether to sample.
-$(PASSED): $(FITS)/.%.passed: models/%.py $(FITS)/.settings $(TRIAL_FILES) $(ENGINE_FILES) $(READY)
-	@$(SLOPESHIFT) fit $(TRIAL) --model $< --fits fits $(OPTIONS)
+# One process for all models: most of a fit is loading and compiling what they share. Which of them to sample is decided by
+# slopeshift, by content. A failed gate leaves no .passed file and is tried again; a fit whose record was deleted is out of date.
+$(PASSED): $(MODELS:%=models/%.py) $(FITS)/.models $(FITS)/.settings $(TRIAL_FILES) $(ENGINE_FILES) $(READY) $(if $(MISSING),FORCE)
+	@$(SLOPESHIFT) fit $(TRIAL) --models models --fits fits $(OPTIONS)
 	@touch $@
 
-# A fit whose record was deleted is out of date too.
-$(patsubst %,$(FITS)/.%.passed,$(filter-out $(basename $(notdir $(wildcard $(FITS)/*.json))),$(MODELS))): FORCE
-
 # Depends on the fits that are there, so that a failed gate is reported too.
-$(REPORT): $(FITS)/.models $(wildcard $(FITS)/*.nc $(FITS)/*.json) $(TRIAL_FILES) $(READER_FILES)
+$(REPORT): $(FITS)/.models $(wildcard $(FITS)/*.nc $(FITS)/*.json $(FITS)/null/*.csv) $(TRIAL_FILES) $(READER_FILES)
 	@$(SLOPESHIFT) report $(TRIAL) --fits fits --models models --out $(@D)
 
 # Times alone cannot tell that a setting changed or that a file was deleted: these lists are rewritten when they differ.

@@ -95,10 +95,7 @@ def with_nutpie(name: str, path: Path, trial: Trial, target_accept: float) -> di
     sampling, tree = seconds(lambda: nutpie.sample(compiled, **settings, target_accept=target_accept))
     draws = tree["posterior"].to_dataset()
     if "loading" in draws:
-        terms = xr.Dataset(
-            {n: (model.named_vars_to_dims[n], model[n].get_value()) for n in ("term_mean", "term_sd", "term_design")}
-        )
-        first, back, draws = _drawn_back(draws, visits, terms)
+        first, back, draws = _drawn_back(draws, visits, marginal.terms_of(model))
         compiling, sampling = compiling + first - back, sampling + back
     diverging = float(tree["sample_stats"]["diverging"].sum())
     return row(name, (compiling, sampling), draws[["population"]], draws[list(SPREADS)], diverging)
@@ -192,7 +189,7 @@ def cost_of_a_gradient(patients: int, visits: int = 14) -> float:
         np.full((1, patients), float(visits)),
     )
     terms = np.hstack([np.eye(5), np.array([[0], [0], [1], [1], [1]], dtype=float)])
-    arguments = (rng.normal(size=(5, 6)), np.ones(1), *statistics, terms, np.ones(6))
+    arguments = (rng.normal(size=(5, 6)), np.ones(1), kernel.pack(*statistics), terms, np.ones(6))
     kernel.density(*arguments)
     number = max(20_000 // patients, 5)
     return min(seconds(lambda: [kernel.density(*arguments) for _ in range(number)])[0] for _ in range(5)) / number

@@ -30,9 +30,7 @@ def build(trial):
         curve = piecewise_line(
             visits,
             level=Normal(35, 4),  # points; trials that require > 20 at entry start at 30-40
-            slope=lead_in_slope(
-                trial, OUTCOME, Normal(-1.0, 0.4)
-            ),  # points/month; PRO-ACT -1.02, CENTAUR placebo -1.66
+            slope=lead_in_slope(trial, OUTCOME, Normal(-1.0, 0.4)),  # points/month; PRO-ACT -1.02, CENTAUR -1.66
             change=Normal(0, 0.3),  # points/month; sceptical: 95 % within +/- 0.6
             change_by_injection=Normal(0, 0.15),  # points/month
             sd_level=HalfNormal(5),  # points

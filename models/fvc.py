@@ -30,9 +30,7 @@ def build(trial):
         curve = piecewise_line(
             visits,
             level=Normal(80, 12),  # % predicted; trial baselines 75-99
-            slope=lead_in_slope(
-                trial, OUTCOME, Normal(-2.5, 0.8)
-            ),  # %/month; topiramate placebo -2.4, minocycline placebo -3.0
+            slope=lead_in_slope(trial, OUTCOME, Normal(-2.5, 0.8)),  # %/month; topiramate -2.4, minocycline -3.0
             change=Normal(0, 0.8),  # %/month
             change_by_injection=Normal(0, 0.4),  # %/month
             sd_level=HalfNormal(18),  # % predicted; 17-21 in trial baselines

@@ -16,18 +16,23 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
-    basis
+    basis interval
     simulate.cohort simulate.conduct simulate
-    priors history kernel marginal curves outcomes
+    priors history lanes kernel marginal curves outcomes formula
     model
-    effects gate atomic fit results
-    report.wording report.glossary report.flow report.analysis report.sections report.plots report.pictures
-    report.limitations report
+    effects gate atomic fit results two_stage response_by_interval
+    classical.segments classical.ranks classical
+    published safety
+    null.population null.trials null.reference null.claim
+    null.work null.refit null.rates null.pseudo null.study null
+    report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
+    report.pictures report.limitations report.interval_words report.interval_figures report.interval_section
+    report.own_analysis report.chance report
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
     formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
     formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam formats.write formats
     formats.contents formats.export_rows formats.export_proact formats.export_cdisc formats.export
-    cli.answers cli.formats cli.workspace cli
+    cli.answers cli.fits cli.formats cli.workspace cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""
 

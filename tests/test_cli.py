@@ -4,9 +4,10 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
-from trials import ROOT
+from trials import ROOT, posterior
 from typer.testing import CliRunner
 
 from slopeshift import fit as fitting
@@ -28,12 +29,12 @@ def trial(tmp_path):
     return shutil.copytree(SYNTHETIC, tmp_path / "data" / "mine")
 
 
-def stored(folder, trial, *, passed=True, **inputs):
+def stored(folder, trial, *, file=MODEL, passed=True, draws=None, **inputs):
     """Put a fit in place whose record says that it was made from this trial, without sampling anything."""
-    made_from = fitting.inputs(read_trial(trial).files, file_sha256(MODEL), Settings()) | inputs
+    made_from = fitting.inputs(read_trial(trial).files, file_sha256(file), Settings()) | inputs
     gate = {"passed": passed, "failures": [] if passed else [f"rhat of change [{k}] is 1.5" for k in range(30)]}
-    record = {"model": "alsfrsr", "outcome": "alsfrsr", "status": "sampled", "inputs": made_from, "gate": gate}
-    tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"x": ("draw", np.zeros(3))})})
+    record = {"model": file.stem, "outcome": "alsfrsr", "status": "sampled", "inputs": made_from, "gate": gate}
+    tree = xr.DataTree.from_dict({"posterior": draws or xr.Dataset({"x": ("draw", np.zeros(3))})})
     fitting.save(Fit(tree, record), folder / trial.name)
 
 
@@ -93,6 +94,42 @@ def test_other_settings_make_a_fit_out_of_date(trial, tmp_path, monkeypatch, cha
     assert (done.exit_code, done.stderr.strip()) == (1, "sampling")
 
 
+@pytest.fixture
+def models(tmp_path):
+    """Three copies of a model."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name in ("first", "second", "third"):
+        shutil.copy(MODEL, folder / f"{name}.py")
+    return folder
+
+
+def test_an_edited_model_is_sampled_again_and_the_others_are_not(trial, tmp_path, models, monkeypatch):
+    for path in models.glob("*.py"):
+        stored(tmp_path / "fits", trial, file=path)
+    (models / "second.py").write_text(MODEL.read_text() + "# edited\n")
+    sampled = []
+
+    def sample(file, *_, **__):
+        sampled.append(file.name)
+        raise fitting.FitError("sampling")
+
+    monkeypatch.setattr(fitting, "sample", sample)
+    assert run("fit", trial, "--models", models, "--fits", tmp_path / "fits").exit_code == 1
+    assert sampled == ["second"]
+
+
+def test_a_broken_model_or_a_failed_gate_leaves_the_other_models_alone(trial, tmp_path, models):
+    for name, passed in (("second", False), ("third", True)):
+        stored(tmp_path / "fits", trial, file=models / f"{name}.py", passed=passed)
+    (models / "first.py").write_text("x = 1\n")
+    done = run("fit", trial, "--models", models, "--fits", tmp_path / "fits")
+    assert done.exit_code == 1
+    assert "first.py: its docstring must begin" in done.stderr
+    assert "second: GATE FAILED" in done.stderr
+    assert "third: up to date" in done.stdout
+
+
 def test_a_trial_without_the_outcome_skips_the_model_and_says_so(trial, tmp_path):
     lines = [line.rsplit(",", 1)[0] for line in (trial / "visits.csv").read_text().splitlines()]
     (trial / "visits.csv").write_text("\n".join(lines))
@@ -134,3 +171,52 @@ def test_simulate_writes_the_committed_trial(tmp_path):
     assert run("simulate", tmp_path / "again").exit_code == 0
     for path in SYNTHETIC.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+# ---- null ----
+
+
+def test_null_writes_its_tables_beside_the_fits(trial, tmp_path):
+    done = run("null", trial, "--fits", tmp_path, "--models", MODEL.parent, "--replicates", 20, "--refits", 0)
+    assert done.exit_code == 0, done.output
+    assert "alsfrsr: its fit is not drawn from" in done.stdout
+    assert "no such fit" in done.stdout
+    assert {path.name for path in (tmp_path / "mine" / "null").iterdir()} == {
+        "null_reference.csv",
+        "null_distribution.csv",
+        "study.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--published", "nobody"), "there are petrou2021, untreated"),
+        (("--pseudo", "--refits", 0), "it refits the models: give --refits 1 or more"),
+        (("--lead-in", "guess"), "use one of least_squares, end_to_end, from_onset"),
+    ],
+)
+def test_null_refuses_wrong_usage(trial, arguments, said):
+    done = run("null", trial, *arguments)
+    assert done.exit_code == 2
+    assert said in " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_null_draws_from_a_fit_only_where_it_passed_its_gate(trial, tmp_path, passed):
+    stored(tmp_path, trial, passed=passed, draws=posterior())
+    done = run("null", trial, "--fits", tmp_path, "--models", MODEL.parent, "--replicates", 20, "--refits", 0)
+    assert done.exit_code == 0, done.output
+    sources = set(pd.read_csv(tmp_path / "mine" / "null" / "null_reference.csv")["source"])
+    assert ("fit of alsfrsr" in sources) == passed
+    assert ("its fit failed the diagnostics gate and is not drawn from" in done.stdout) == (not passed)
+
+
+def test_null_says_why_it_cannot_select(trial, tmp_path):
+    done = run(
+        *("null", trial, "--fits", tmp_path, "--models", MODEL.parent),
+        *("--replicates", 2, "--refits", 0, "--minimum-loss", 47),
+    )
+    assert done.exit_code == 1
+    assert "lower the minimum loss" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -58,6 +58,13 @@ def test_population_quantities_follow_their_definitions():
     np.testing.assert_allclose(pick(rows, "correlation_slope_response"), d["correlation"].isel(pair=2))
 
 
+def test_a_model_without_correlations_has_no_row_for_them():
+    d = draws()
+    with_them, without = (effects.population(one, design(), "points") for one in (d, d.drop_dims("pair")))
+    left = [name for name in with_them["quantity"].to_numpy() if not name.startswith("correlation")]
+    assert without["quantity"].to_numpy().tolist() == left != with_them["quantity"].to_numpy().tolist()
+
+
 def test_overall_is_the_mean_over_informed_patient_cycles():
     d = draws()
     one, two = (d["population"].sel(coefficient=f"change {k}").to_numpy() for k in (1, 2))

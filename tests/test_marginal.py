@@ -1,6 +1,10 @@
 """The exact engine against its oracles: dense normal densities, finite differences, and the model written out."""
 
+from hashlib import sha256
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
@@ -11,11 +15,13 @@ from scipy.linalg import block_diag
 from scipy.stats import multivariate_normal
 from trials import ROOT, line_trial
 
-from slopeshift import kernel, marginal
+from slopeshift import kernel, lanes, marginal
 from slopeshift.basis import visits_of
 from slopeshift.effects import summarise
 from slopeshift.fit import Settings, sample
+from slopeshift.lanes import LANES
 from slopeshift.model import load_model
+from slopeshift.trial import trial_from_tables
 
 REPORTED = ("population", "coefficients", "correlation", "sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma")
 
@@ -53,7 +59,8 @@ class Problem:
             np.array([[y @ y for _, y in outcome] for outcome in pairs]),
             np.array([[float(len(y)) for _, y in outcome] for outcome in pairs]),
         )
-        return kernel.density(self.loading, self.variance, *statistics, self.terms, self.sd**-2.0)
+        packed = kernel.pack(*statistics)
+        return kernel.density(self.loading, self.variance, packed, self.terms, self.sd**-2.0)
 
     def differences(self, step=1e-5):
         """Central differences by every entry of loading and of variance."""
@@ -78,6 +85,9 @@ CASES = {
     "a patient with none": {"values": [0, 6]},
     "nobody has any": {"values": [0, 0]},
     "one patient": {"values": [8]},
+    "a full block of patients": {"values": [3] * LANES},
+    "one more than a block": {"values": [*range(LANES), 5]},
+    "three blocks": {"values": [4, 1, 0, 6, 2, 5, 3] * 3, "outcomes": 2},
     "no spread at all": {"values": [4, 5], "loading_scale": 0.0},
     "hardly any spread": {"values": [4, 5], "loading_scale": 1e-8},
     "large spread": {"values": [4, 5], "loading_scale": 100.0},
@@ -123,23 +133,77 @@ def files(tmp_path_factory):
     return load_model(ROOT / "models" / "alsfrsr.py"), load_model(path)
 
 
-def test_the_model_has_the_density_of_the_dense_oracle(trial, files):
-    """End to end through PyMC: prior terms, statistics, loading and Op, at a point away from the start."""
-    model, visits = files[0].build(trial), visits_of(trial, "alsfrsr")
-    rng = np.random.default_rng(4)
-    point = {name: value + 0.3 * rng.normal(size=np.shape(value)) for name, value in model.initial_point().items()}
-    loading, sigma, mean, sd, design = model.compile_fn(
-        model.replace_rvs_by_values([model[n] for n in ("loading", "sigma", "term_mean", "term_sd", "term_design")]),
-        inputs=model.value_vars,
-        on_unused_input="ignore",
-    )(point)
+def dense_log_density(visits, loading, sigma, mean, sd, design):
+    """Evaluate log p(y) from the covariance of all values."""
     inside = visits.basis @ design
     same = visits.patient_index[:, None] == visits.patient_index
     between = (visits.basis @ loading @ loading.T @ visits.basis.T) * same
     covariance = inside @ np.diag(sd**2) @ inside.T + between + sigma**2 * np.eye(len(same))
-    expected = multivariate_normal.logpdf(visits.value, inside @ mean, covariance)
-    observed = model.compile_logp(vars=[model["alsfrsr"]])(point)
+    return multivariate_normal.logpdf(visits.value, inside @ mean, covariance)
+
+
+def unusual_trial(kind):
+    """Trials at the edges of what is allowed, made from straight lines; every schedule in them is the same but one."""
+    lines = line_trial(patients=9, injections=0 if kind == "no injection" else 2)
+    visits, injections = lines.visits, lines.injections
+    first = visits["patient"] == "P1"
+    if kind == "an injection after the last visit":
+        visits = visits[~first | (visits["month"] < 3)]
+    if kind == "a patient with one visit":
+        visits = visits[~first | (visits["month"] == 1)]
+    if kind == "a patient without a value of this outcome":
+        visits = visits.assign(fvc=80.0, alsfrsr=visits["alsfrsr"].mask(first))
+    if kind == "eight injections":
+        more = pd.DataFrame([("P2", k, 8.0 + k / 10) for k in range(3, 9)], columns=["patient", "injection", "month"])
+        injections = pd.concat([injections, more])
+    tables = {"patients": lines.patients, "visits": visits, "injections": injections}
+    return trial_from_tables("unusual", tables, {"title": "Unusual", "synthetic": True, "source": "test"})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "identical schedules",
+        "no injection",
+        "an injection after the last visit",
+        "a patient with one visit",
+        "a patient without a value of this outcome",
+        "eight injections",
+    ],
+)
+def test_the_model_has_the_density_of_the_dense_oracle(kind, files):
+    """End to end through PyMC: prior terms, statistics, loading and Op, at a point away from the start."""
+    trial = unusual_trial(kind)
+    model, visits = files[0].build(trial), visits_of(trial, "alsfrsr")
+    rng = np.random.default_rng(4)
+    point = {name: value + 0.3 * rng.normal(size=np.shape(value)) for name, value in model.initial_point().items()}
+    names = ("loading", "sigma", "term_mean", "term_sd", "term_design")
+    loading, sigma, mean, sd, design = model.compile_fn(
+        model.replace_rvs_by_values([model[name] for name in names]),
+        inputs=model.value_vars,
+        on_unused_input="ignore",
+        mode="FAST_COMPILE",
+    )(point)
+    expected = dense_log_density(visits, loading, sigma, mean, sd, design)
+    observed = model.compile_logp(vars=[model["alsfrsr"]], mode="FAST_COMPILE")(point)
     assert observed == pytest.approx(expected, rel=1e-9)
+
+
+def test_pymc_samples_and_predicts_from_the_observed_variable_as_from_any_other(files):
+    """PyMC's own sampler and predictions, and its log likelihood, which is that of all values together."""
+    trial = line_trial(patients=4, injections=1)
+    with files[0].build(trial):
+        # A few draws, for that it works: no warning that they are few.
+        quiet = {"nuts_sampler": "pymc", "cores": 1, "progressbar": False, "compute_convergence_checks": False}
+        tree = pm.sample(draws=5, tune=5, chains=1, random_seed=1, **quiet)
+        together = pm.compute_log_likelihood(tree, extend_inferencedata=False, progressbar=False)["alsfrsr"]
+        predicted = pm.sample_posterior_predictive(tree, random_seed=1, progressbar=False)
+    assert predicted["posterior_predictive"]["alsfrsr"].sizes == {"chain": 1, "draw": 5, "visit": len(trial.visits)}
+    terms = [tree["constant_data"][f"term_{part}"].to_numpy() for part in ("mean", "sd", "design")]
+    for draw in range(5):
+        loading, sigma = (tree["posterior"][name][0, draw].to_numpy() for name in ("loading", "sigma"))
+        expected = dense_log_density(visits_of(trial, "alsfrsr"), loading, sigma, *terms)
+        assert float(together[0, draw]) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_gradient_through_the_model_equals_finite_differences(trial, files):
@@ -151,6 +215,11 @@ def test_the_gradient_through_the_model_equals_finite_differences(trial, files):
         (logp(point | {name: point[name] + 1e-6}) - logp(point | {name: point[name] - 1e-6})) / 2e-6 for name in point
     ]
     np.testing.assert_allclose(gradient(point), steps, rtol=1e-5, atol=1e-4)
+
+
+def test_a_change_of_the_lanes_reaches_the_compiled_kernel():
+    """The caches on disk know kernel.py alone, so it repeats the hash of what it is compiled with."""
+    assert sha256(Path(lanes.__file__).read_bytes()).hexdigest() == kernel.LANES_SHA256
 
 
 def test_another_value_than_the_recorded_is_refused(trial, files):

@@ -8,14 +8,16 @@ import pymc as pm
 import pytest
 from trials import ROOT, line_trial
 
-from slopeshift.basis import visits_of
 from slopeshift.fit import prior_draws
-from slopeshift.model import ModelError, load_model
+from slopeshift.model import ModelError, leading, load_model
 from slopeshift.simulate import default_trial
 from slopeshift.trial import trial_from_tables
 
 MODELS = sorted((ROOT / "models").glob("*.py"))
-DIMS = {"patient", "injection", "visit", "coefficient", "pair", "term", "source"}
+DIMS = {
+    *("patient", "injection", "visit", "coefficient", "segment", "covariate", "pair", "term", "source"),
+    *("outcome", "block", "row", "lane", "closed_cycle"),
+}
 SETTINGS = {"title": "Synthetic", "synthetic": True, "source": "simulate"}
 
 
@@ -41,11 +43,12 @@ def model(file, trial):
 
 @pytest.fixture(scope="module")
 def prior(file, model, trial):
-    return prior_draws(model, visits_of(trial, file.outcome), 1000, seed=1)
+    return prior_draws(model, file.visits(trial), 1000, seed=1)
 
 
 def test_there_are_models():
-    assert {"alsfrsr", "fvc"} <= {path.stem for path in MODELS}
+    interval = {"interval", "interval_fixed_window", "interval_negative_control"}
+    assert {"alsfrsr", "formula", "fvc"} | interval <= {path.stem for path in MODELS}
 
 
 def test_one_screen(file):
@@ -67,18 +70,36 @@ def test_every_array_has_named_dims(model):
         assert set(dims) <= DIMS, variable.name
 
 
-def test_gives_the_posterior_names_that_results_are_read_from(model, prior):
-    expected = {"population": ("coefficient",), "coefficients": ("patient", "coefficient"), "correlation": ("pair",)}
+def test_gives_the_posterior_names_that_results_are_read_from(file, model, prior):
+    expected = {"population": ("coefficient",), "coefficients": ("patient", "coefficient")}
+    # Bambi has no correlations: its models leave the name out rather than report zeros that were never estimated.
+    expected |= {} if file.name == "formula" else {"correlation": ("pair",)}
     for name, dims in expected.items():
         assert prior["prior"][name].dims[2:] == dims
+    assert ("correlation" in prior["prior"]) == ("correlation" in expected)
     for name in ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma"):
         assert prior["prior"][name].dims == ("chain", "draw")
         assert float(prior["prior"][name].min()) >= 0
 
 
+def test_reported_spread_is_that_by_which_patients_differ(prior):
+    """Their deviations from what is known of them, over the reported standard deviations, have variance 1."""
+    draws, design = prior["prior"].to_dataset(), prior["constant_data"].to_dataset()
+    deviation = draws["coefficients"] - draws["population"]
+    if "regression" in draws:
+        deviation = deviation - (draws["regression"] * design["covariates"]).sum("covariate")
+    of_change = np.hypot(draws["sd_response"], draws["sd_cycle"])
+    for coefficient, sd in {"level": draws["sd_level"], "slope": draws["sd_slope"], "change 1": of_change}.items():
+        squares = (deviation.sel(coefficient=coefficient) / sd) ** 2
+        error = 5 * np.sqrt(2 / squares.size)
+        assert float(squares.mean()) == pytest.approx(1, abs=error), coefficient
+
+
 def test_reported_spread_is_that_of_the_loading_whatever_the_signs(prior):
     """Standard deviations and correlations, read off Lambda Lambda' of every draw of the prior."""
     draws = prior["prior"].to_dataset().isel(chain=0)
+    if "loading" not in draws:
+        pytest.skip("the coefficients are sampled, not integrated out")
     loading = draws["loading"].transpose("draw", "coefficient", "source")
     traits = loading.sel(source=["level", "slope", "response"], coefficient=["level", "slope", "change 1"]).to_numpy()
     covariance = traits @ traits.transpose(0, 2, 1)
@@ -88,6 +109,11 @@ def test_reported_spread_is_that_of_the_loading_whatever_the_signs(prior):
     for (i, j), pair in {(0, 1): "level, slope", (0, 2): "level, response", (1, 2): "slope, response"}.items():
         expected = covariance[:, i, j] / (sd[:, i] * sd[:, j])
         np.testing.assert_allclose(draws["correlation"].sel(pair=pair), expected, atol=1e-9)
+
+
+def test_the_coefficients_are_those_of_the_files_own_visits(file, model, trial):
+    """A model that is built on another window than the file states would be reported by the wrong basis."""
+    assert tuple(model.coords["coefficient"]) == file.visits(trial).coefficients
 
 
 def test_log_density_and_gradient_are_finite(model):
@@ -110,23 +136,27 @@ def test_row_order_does_not_matter(file, tables, trial, model):
 
 
 @pytest.mark.parametrize("injections", [0, 1, 4])
-def test_builds_for_any_number_of_injections(injections):
-    file = load_model(ROOT / "models" / "alsfrsr.py")
-    model = file.build(line_trial(injections=injections))
+@pytest.mark.parametrize(
+    "name", ["alsfrsr", "formula", "interval", "interval_fixed_window", "interval_negative_control"]
+)
+def test_builds_for_any_number_of_injections(name, injections):
+    file, trial = load_model(ROOT / "models" / f"{name}.py"), line_trial(injections=injections)
+    model = file.build(trial)
     assert np.isfinite(model.compile_logp()(model.initial_point()))
-    assert model.dim_lengths["coefficient"].eval() == 2 + injections
+    assert model.dim_lengths["coefficient"].eval() == len(file.visits(trial).coefficients)
+    assert len(file.visits(trial).coefficients) == 2 + injections * (1 if np.isinf(file.window) else 2)
 
 
 def test_pymc_itself_can_predict_from_the_prior(model, file, trial):
     with model:
         values = pm.sample_prior_predictive(20, random_seed=1)["prior_predictive"][file.outcome]
-    assert values.sizes == {"chain": 1, "draw": 20, "visit": len(visits_of(trial, file.outcome).value)}
+    assert values.sizes == {"chain": 1, "draw": 20, "visit": len(file.visits(trial).value)}
     assert np.isfinite(values).all()
 
 
 def test_prior_mean_before_the_first_injection_is_the_lead_in_line(prior, trial, file):
     """The prior predictive of a visit is centred on level + slope * month, whatever the priors of the changes."""
-    visits = visits_of(trial, file.outcome)
+    visits = file.visits(trial)
     centre = prior["prior"]["population"].mean(("chain", "draw")).to_numpy()
     expected = visits.basis @ centre
     predicted = prior["prior_predictive"][file.outcome].mean(("chain", "draw")).to_numpy()
@@ -155,10 +185,23 @@ def test_prior_predictive_is_clinically_possible(prior, file):
     assert limits["slowing"][0] < slowing < limits["slowing"][1]
 
 
+def test_the_model_named_after_its_outcome_leads_and_without_one_all_do():
+    assert leading({"alsfrsr": "alsfrsr", "interval": "alsfrsr", "fvc": "fvc"}) == ["alsfrsr", "fvc"]
+    assert leading({"formula": "alsfrsr", "interval": "alsfrsr", "fvc": "fvc"}) == ["formula", "interval", "fvc"]
+
+
 def test_a_file_that_breaks_the_contract_is_told_all_of_it(tmp_path):
     path = tmp_path / "odd.py"
     path.write_text("x = 1\n")
     with pytest.raises(ModelError, match=r"docstring must begin.*name its outcome.*must define build"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("window", ["0", "-3", "'3'", "float('nan')"])
+def test_a_window_that_is_no_length_is_refused(tmp_path, window):
+    path = tmp_path / "m.py"
+    path.write_text(f'"""M: a model."""\nOUTCOME = "alsfrsr"\nWINDOW = {window}\ndef build(trial): ...\n')
+    with pytest.raises(ModelError, match=r"WINDOW must be a number of months above 0: WINDOW = 3\.0"):
         load_model(path)
 
 

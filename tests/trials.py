@@ -28,3 +28,21 @@ def line_trial(patients=6, injections=2, seed=0, **settings):
         "injections": pd.DataFrame(given, columns=["patient", "injection", "month"]),
     }
     return trial_from_tables("lines", tables, {"title": "Lines", "synthetic": True, "source": "test", **settings})
+
+
+def posterior(draws=200, **fixed):
+    """Draws as a fit has them, of a population of lines that is known within a point and 0.2 points a month."""
+    import xarray as xr
+
+    rng = np.random.default_rng(3)
+    dims, shape = ("chain", "draw"), (2, draws)
+    centre = rng.normal([35, -1.0], [1.0, 0.2], (*shape, 2))
+    values = {"sd_level": 5.0, "sd_slope": 0.7, "sigma": 2.0} | fixed
+    return xr.Dataset(
+        {
+            "population": ((*dims, "coefficient"), centre),
+            "correlation": ((*dims, "pair"), np.full((*shape, 1), 0.5)),
+            **{name: (dims, np.full(shape, value)) for name, value in values.items()},
+        },
+        coords={"coefficient": ["level", "slope"], "pair": ["level, slope"]},
+    )

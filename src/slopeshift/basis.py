@@ -6,6 +6,9 @@ A patient's expected score at month t is `w(t) . theta`, with the fixed basis
 
 so b_k counts the months spent while injection k is the latest, and the coefficient of b_k is the change of the slope
 *from lead-in* during that cycle.
+
+With a window of w months, every cycle is cut in two at tau_k + w: b_k then counts the months of the window, and a
+column of its own, with a coefficient of its own, those of the rest of the cycle.
 """
 
 from __future__ import annotations
@@ -41,6 +44,14 @@ def months_per_cycle(month: Floats, injection_month: Floats) -> Floats:
     return np.where(elapsed > 0, elapsed, 0.0)
 
 
+def basis_at(month: Floats, starts: Floats) -> Floats:
+    """Evaluate the basis at months (visit,) after segments of the line began at `starts` (visit, segment).
+
+    Returns (visit, coefficient): 1, t, and the months spent in each segment.
+    """
+    return np.column_stack([np.ones_like(month), month, months_per_cycle(month, starts)])
+
+
 @dataclass(frozen=True)
 class Visits:
     """The visits of one trial at which one outcome was recorded, with the basis at their times.
@@ -48,7 +59,8 @@ class Visits:
     `patients` names every patient of the trial, those without a value included. Arrays and their dims: `patient_index`,
     `month` (months since the patient's first injection) and `value` (visit,); `basis` (visit, coefficient);
     `injection_month` (patient, injection), NaN where not given; `visits_in_cycle` (patient, injection), the number of
-    values after injection k up to and on the day of the next; `visits_in_lead_in` (patient,).
+    values after injection k up to and on the day of the next, or of the window's end; `visits_in_lead_in` (patient,).
+    `window` is how many months after an injection its change is about: infinite for the whole cycle.
     """
 
     outcome: Outcome
@@ -60,6 +72,7 @@ class Visits:
     injection_month: Floats
     visits_in_cycle: NDArray[np.intp]
     visits_in_lead_in: NDArray[np.intp]
+    window: float
 
     @property
     def injections(self) -> tuple[int, ...]:
@@ -69,7 +82,22 @@ class Visits:
     @property
     def coefficients(self) -> tuple[str, ...]:
         """Names of a patient's coefficients, in the order of the columns of `basis`."""
-        return ("level", "slope", *(f"change {k}" for k in self.injections))
+        parts = ("change",) if np.isinf(self.window) else ("change", "later")
+        return ("level", "slope", *(f"{part} {k}" for k in self.injections for part in parts))
+
+    @property
+    def segment_month(self) -> Floats:
+        """Months at which a patient's slope may change, one per coefficient after the slope: (patient, segment)."""
+        return _segment_months(self.injection_month, self.window)
+
+    def by_coefficient(self, values: Floats) -> Floats:
+        """Lay values of each cycle (patient, injection) out over the coefficients (patient, coefficient).
+
+        Each stands at the change of its cycle; level, slope and what is later than the window get 0.
+        """
+        out = np.zeros((len(self.patients), len(self.coefficients)))
+        out[:, [self.coefficients.index(f"change {k}") for k in self.injections]] = values
+        return out
 
     def dataset(self) -> xr.Dataset:
         """Lay everything but the values out as one dataset: the `constant_data` of a fit."""
@@ -83,8 +111,9 @@ class Visits:
                 "injection_month": (("patient", "injection"), self.injection_month),
                 "visits_in_cycle": (("patient", "injection"), self.visits_in_cycle),
                 "visits_in_lead_in": ("patient", self.visits_in_lead_in),
+                "window": ((), self.window),
             },
-            coords={name: list(values) for name, values in self.coords.items()},
+            coords={name: list(values) for name, values in self.coords.items() if name != "segment"},
         )
 
     @property
@@ -94,15 +123,19 @@ class Visits:
             "patient": self.patients,
             "injection": self.injections,
             "coefficient": self.coefficients,
+            "segment": self.coefficients[2:],
             "visit": range(len(self.value)),
         }
 
 
-def visits_of(trial: Trial, outcome: str) -> Visits:
+def visits_of(trial: Trial, outcome: str, window: float = np.inf) -> Visits:
     """Take the recorded values of `outcome` from a trial, with their basis.
 
-    Raises LookupError where the trial has no value of this outcome.
+    `window` is in months: the change after an injection is then that of these months alone.
+    Raises LookupError where the trial has no value of this outcome, ValueError where the window is not above 0.
     """
+    if not window > 0:
+        raise ValueError(f"window of {window} months: give a number above 0, or none for the whole cycle")
     if outcome not in trial.outcomes:
         have = ", ".join(trial.outcomes) or "none"
         raise LookupError(f"trial {trial.name} records no outcome {outcome!r}; its outcomes: {have}")
@@ -112,18 +145,28 @@ def visits_of(trial: Trial, outcome: str) -> Visits:
     index = table["patient"].map(place).to_numpy(dtype=np.intp)
     month = table["month"].to_numpy(dtype=float)
     injection_month = _injection_months(trial.injections, place)
-    hinges = months_per_cycle(month, injection_month[index])
+    starts = _segment_months(injection_month, window)
     return Visits(
         outcome=trial.outcomes[outcome],
         patients=patients,
         patient_index=index,
         month=month,
         value=table[outcome].to_numpy(dtype=float),
-        basis=np.column_stack([np.ones_like(month), month, hinges]),
+        basis=basis_at(month, starts[index]),
         injection_month=injection_month,
-        visits_in_cycle=_visits_in_cycle(month, index, injection_month),
+        visits_in_cycle=_visits_in_cycle(month, index, injection_month, window),
         visits_in_lead_in=_visits_in_lead_in(month, index, injection_month),
+        window=window,
     )
+
+
+def _segment_months(injection_month: Floats, window: float) -> Floats:
+    """Put the end of each window behind its injection; a cycle shorter than the window has no later part."""
+    if np.isinf(window):
+        return injection_month
+    following = np.concatenate([injection_month[:, 1:], np.full((len(injection_month), 1), np.nan)], axis=1)
+    window_end = np.fmin(injection_month + window, following)
+    return np.stack([injection_month, window_end], axis=2).reshape(len(injection_month), -1)
 
 
 def _injection_months(injections: pd.DataFrame, place: Mapping[str, int]) -> Floats:
@@ -135,11 +178,15 @@ def _injection_months(injections: pd.DataFrame, place: Mapping[str, int]) -> Flo
     return months
 
 
-def _visits_in_cycle(month: Floats, index: NDArray[np.intp], injection_month: Floats) -> NDArray[np.intp]:
+def _visits_in_cycle(
+    month: Floats, index: NDArray[np.intp], injection_month: Floats, window: float
+) -> NDArray[np.intp]:
     counts = np.zeros(injection_month.shape, dtype=np.intp)
     latest = (month[:, None] > injection_month[index]).sum(axis=1)
-    treated = latest > 0
-    np.add.at(counts, (index[treated], latest[treated] - 1), 1)
+    treated = np.flatnonzero(latest)
+    patient, cycle = index[treated], latest[treated] - 1
+    inside = month[treated] <= injection_month[patient, cycle] + window
+    np.add.at(counts, (patient[inside], cycle[inside]), 1)
     return counts
 
 

@@ -5,6 +5,9 @@
     (level_i, slope_i, response_i) ~ Normal((level, slope, 0), diag(sd) R diag(sd)),     R ~ LKJ(eta)
     cycle_ik  ~ Normal(0, sd_cycle)
 
+With covariates x_ikc of the cycles, sum_c gamma_c x_ikc is added to change_ik, and change_k is the change where all
+covariates are 0.
+
 The change is counted from lead-in, not from the previous cycle: increments that accumulate would give the total change
 an absurd prior.
 The correlation of lead-in slope and response separates regression to the mean from effect.
@@ -20,9 +23,10 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from slopeshift.marginal import Terms
+from slopeshift.marginal import SHIFT, Terms
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
     from slopeshift.basis import Visits
@@ -47,11 +51,32 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Covariate:
+    """What the change of slope in a cycle is regressed on, and the prior of the coefficient.
+
+    `by_cycle` (patient, injection) holds a finite value for every cycle, those not reached included: 0 stands for the
+    cycle that `change k` of the population describes. `prior` is in outcome units per month, per unit of the covariate.
+    Raises ValueError where a value is not finite.
+    """
+
+    name: str
+    by_cycle: NDArray[np.float64]
+    prior: Normal
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.by_cycle).all():
+            raise ValueError(
+                f"covariate {self.name!r} has {(~np.isfinite(self.by_cycle)).sum()} values that are not finite; give "
+                "every cycle a value, and 0 where it stands at the mean"
+            )
+
+
+@dataclass(frozen=True)
 class PiecewiseLine:
     """A line per patient whose slope may change at each injection: visits, population priors and spread.
 
     The population priors are in outcome units (`level`) and outcome units per month (the others). `change` is common
-    to all injections, `change_by_injection` is the deviation of each.
+    to all injections, `change_by_injection` is the deviation of each. The changes are regressed on `covariates`.
     """
 
     visits: Visits
@@ -60,6 +85,13 @@ class PiecewiseLine:
     change: Normal
     change_by_injection: Normal
     spread: Spread
+    covariates: tuple[Covariate, ...]
+
+    @property
+    def shift(self) -> NDArray[np.float64]:
+        """How far each covariate moves a patient, per unit of its coefficient: (covariate, patient, coefficient)."""
+        shape = (len(self.covariates), len(self.visits.patients), len(self.visits.coefficients))
+        return np.array([self.visits.by_coefficient(c.by_cycle) for c in self.covariates]).reshape(shape)
 
 
 def piecewise_line(
@@ -74,6 +106,7 @@ def piecewise_line(
     sd_response: HalfNormal | Gamma,
     sd_cycle: HalfNormal | Gamma,
     correlation: LKJ,
+    covariates: tuple[Covariate, ...] = (),
 ) -> PiecewiseLine:
     """Add the spread between patients to the current PyMC model and return the curve that families build on.
 
@@ -90,7 +123,7 @@ def piecewise_line(
     _report_correlation(factor, traits)
     differs = not sd_slope.may_be_zero
     spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, differs)
-    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread)
+    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, covariates)
 
 
 def scale(name: str, prior: HalfNormal | Gamma) -> TensorVariable:
@@ -139,20 +172,27 @@ def _report_correlation(factor: list[list[TensorVariable]], traits: dict[str, Te
 
 
 def population_terms(curve: PiecewiseLine) -> Terms:
-    """Lay the population priors out as independent terms: level, slope, change, and the deviation of each injection."""
-    injections = curve.visits.injections
-    common = (("level", curve.level), ("slope", curve.slope), *((("change", curve.change),) if injections else ()))
-    terms = (*common, *((f"change {k}", curve.change_by_injection) for k in injections))
-    design = np.zeros((len(curve.visits.coefficients), len(terms)))
+    """Lay the population priors out as independent terms: level, slope, change, deviations of segments, covariates."""
+    segments = curve.visits.coefficients[2:]
+    common = (("level", curve.level), ("slope", curve.slope), *((("change", curve.change),) if segments else ()))
+    regression = tuple((covariate.name, covariate.prior) for covariate in curve.covariates)
+    terms = (*common, *((segment, curve.change_by_injection) for segment in segments), *regression)
+    design = np.zeros((2 + len(segments), len(terms)))
     design[:2, :2] = np.eye(2)
-    design[2:, 2:] = np.column_stack([np.ones(len(injections)), np.eye(len(injections))])[:, : len(terms) - 2]
+    for row in range(len(segments)):
+        design[2 + row, [2, 3 + row]] = 1.0
     return Terms(
         names=tuple(name for name, _ in terms),
-        sources=("level", "slope", *(("response",) if injections else ()), *(f"cycle {k}" for k in injections)),
+        sources=("level", "slope", *(("response",) if segments else ()), *map(_source, segments)),
         mean=np.array([float(prior.mean) for _, prior in terms]),
         sd=np.array([float(prior.sd) for _, prior in terms]),
         design=design,
+        shift=curve.shift,
     )
+
+
+def _source(segment: str) -> str:
+    return segment.replace("change", "cycle")
 
 
 def loading(curve: PiecewiseLine) -> TensorVariable:
@@ -161,7 +201,7 @@ def loading(curve: PiecewiseLine) -> TensorVariable:
     The sources are level, slope, response and the cycles. Every entry is one of a few scalars, so the matrix is these
     scalars times constant patterns.
     """
-    spread, last = curve.spread, len(curve.visits.injections)
+    spread, last = curve.spread, len(curve.visits.coefficients) - 2
     rows = {"level": slice(0, 1), "slope": slice(1, 2), "response": slice(2, 2 + last)}
     scales = {"level": spread.level, "slope": spread.slope, "response": spread.response}
     entries, patterns = [], []
@@ -183,7 +223,8 @@ def coefficients(curve: PiecewiseLine) -> TensorVariable:
     What a patient's visits determine well is sampled around its population mean, what they determine poorly as a
     standard normal that is then scaled, each where its posterior has no funnel: levels the first way, slopes the first
     way where they are known to differ, responses and cycle deviations the second way.
-    Adds `population` (coefficient) and `coefficients` (patient, coefficient).
+    Adds `population` (coefficient), `coefficients` (patient, coefficient), the covariates' part included, and, where
+    there are covariates, `regression` (covariate).
     """
     spread = curve.spread
     level = pm.Normal("level", curve.level.mean, curve.level.sd)
@@ -198,7 +239,18 @@ def coefficients(curve: PiecewiseLine) -> TensorVariable:
         population.append(change)
         patient.append(change + _deviations(spread.response, spread.cycle, spread.factor[2], z_level, z_slope))
     pm.Deterministic("population", pt.concatenate(population), dims="coefficient")
-    return pm.Deterministic("coefficients", pt.concatenate(patient, axis=1), dims=("patient", "coefficient"))
+    total = pt.concatenate(patient, axis=1) + _moved(curve)
+    return pm.Deterministic("coefficients", total, dims=("patient", "coefficient"))
+
+
+def _moved(curve: PiecewiseLine) -> TensorVariable | float:
+    """Sample the covariates' coefficients and return how far they move each patient: (patient, coefficient)."""
+    if not curve.covariates:
+        return 0.0
+    pm.modelcontext(None).add_coord("covariate", [covariate.name for covariate in curve.covariates])
+    mean, sd = (np.array([getattr(c.prior, part) for c in curve.covariates], float) for part in ("mean", "sd"))
+    regression = pm.Normal("regression", mean, sd, dims="covariate")
+    return pt.tensordot(regression, pm.Data("covariates", curve.shift, dims=SHIFT), axes=1)
 
 
 def _patient_slopes(
@@ -215,9 +267,9 @@ def _patient_slopes(
 
 
 def _population_change(curve: PiecewiseLine) -> TensorVariable:
-    """Sample the population change of each cycle: (injection,)."""
+    """Sample the population change of each segment of the line: (segment,)."""
     common = pm.Normal("change", curve.change.mean, curve.change.sd)
-    z = pm.Normal("change_by_injection_z", dims="injection")
+    z = pm.Normal("change_by_injection_z", dims="segment")
     return common + curve.change_by_injection.mean + curve.change_by_injection.sd * z
 
 
@@ -228,8 +280,8 @@ def _deviations(
     z_level: TensorVariable,
     z_slope: TensorVariable,
 ) -> TensorVariable:
-    """Sample what a patient's changes add to the population's: (patient, injection)."""
+    """Sample what a patient's changes add to the population's: (patient, segment)."""
     on_level, on_slope, left = factor
     z = pm.Normal("response_z", dims="patient")
     response = response_scale * (on_level * z_level + on_slope * z_slope + left * z)
-    return response[:, None] + cycle_scale * pm.Normal("cycle_z", dims=("patient", "injection"))
+    return response[:, None] + cycle_scale * pm.Normal("cycle_z", dims=("patient", "segment"))

@@ -34,6 +34,9 @@ NEAR_ZERO_PROBABILITY = 0.05
 """A percentage means nothing where the lead-in slope may, with more than this probability, be flatter than this share
 of the population's: for ALSFRS-R, which falls by about 1 point a month, flatter than -0.25."""
 
+WITHIN, BETWEEN, CONTROL = "interval_within", "interval_between", "interval_control"
+"""Coefficients of the interval: of the response on it, and, in the negative control, of it on the response."""
+
 OVERALL = "overall"
 INTERVAL = (0.025, 0.975)
 SAMPLES = ("chain", "draw")
@@ -54,12 +57,46 @@ def informed(design: xr.Dataset) -> xr.DataArray:
     return design["visits_in_cycle"] > 0
 
 
+def regression_draws(draws: xr.Dataset) -> xr.DataArray:
+    """Lay the coefficients of the interval that a model has side by side: (chain, draw, row), row named by them."""
+    names = draws.indexes.get("covariate", ())
+    parts = {str(name): draws["regression"].sel(covariate=name, drop=True) for name in names}
+    if CONTROL in draws:
+        parts[CONTROL] = draws[CONTROL]
+    if not parts:
+        return xr.DataArray(np.empty((draws.sizes["chain"], draws.sizes["draw"], 0)), dims=(*SAMPLES, "row"))
+    return xr.concat(list(parts.values()), pd.Index(parts, name="row")).transpose(*SAMPLES, "row")
+
+
+def regression_unit(name: str, rate: str) -> str:
+    """Name the unit of a coefficient of the interval; `rate` is that of slopes."""
+    return f"months per {rate}" if name == CONTROL else f"{rate} per month"
+
+
+def informed_regression(design: xr.Dataset) -> list[str]:
+    """Name the coefficients that the data say anything about.
+
+    Those of covariates that differ from 0 in an informed cycle; the negative control, where at least three cycles show
+    changes that are not all equal.
+    """
+    names = []
+    if "covariates" in design and design.sizes.get("injection", 0):
+        told = ((_changes(design["covariates"], design) != 0) & informed(design)).any(("patient", "injection"))
+        names += [str(name) for name in told["covariate"].to_numpy()[told.to_numpy()]]
+    if "seen_change" in design and design["seen_change"].size >= 3 and np.ptp(design["seen_change"].to_numpy()) > 0:
+        names.append(CONTROL)
+    return names
+
+
 def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray:
     """Derive the population quantities: (chain, draw, row), with row coordinates quantity, injection and unit.
 
-    `draws` holds `population` (coefficient), `correlation` (pair) and the standard deviations. Injections after which
-    no patient has a value are left out. `overall` is the mean over all informed cycles of all patients.
+    `draws` holds `population` (coefficient), the standard deviations and, where the model has it, `correlation` (pair).
+    Injections after which no patient has a value are left out. `overall` is the mean over all informed cycles of all
+    patients.
     Percentages and ratios are given only where the population declines in the lead-in in 99.9 % of draws.
+    Where the changes are regressed on covariates, those of the population are at covariates of 0, and each coefficient
+    of the interval that the data inform is a quantity by its name.
     """
     slope = draws["population"].sel(coefficient="slope")
     rate = f"{unit}/month"
@@ -71,6 +108,9 @@ def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray
     for injection, change in changes.items():
         rows += _slope_rows(change, slope, injection, rate)
     rows += _increment_rows(changes, rate)
+    regression = regression_draws(draws)
+    for name in informed_regression(design):
+        rows.append(_row(regression.sel(row=name), quantity=name, injection="", unit=regression_unit(name, rate)))
     rows += _spread_rows(draws, unit)
     return _tidy(rows, ("quantity", "injection", "unit"))
 
@@ -170,27 +210,29 @@ def summarise(values: xr.DataArray) -> pd.DataFrame:
     which is what to read of a ratio, whose mean a few draws with a divisor near zero can carry anywhere.
     """
     labels = pd.DataFrame({name: values[name].to_numpy() for name in values.coords if values[name].dims == ("row",)})
+    starts = range(0, max(values.sizes["row"], 1), BLOCK)
+    blocks = [_summary(values.isel(row=slice(start, start + BLOCK))) for start in starts]
+    return pd.concat([labels, pd.concat(blocks, ignore_index=True)], axis=1)
+
+
+def _summary(values: xr.DataArray) -> pd.DataFrame:
     x = values.transpose(*SAMPLES, "row").to_numpy().astype(float)
     lower, upper = np.quantile(x, INTERVAL, axis=(0, 1))
-    return labels.assign(
-        mean=x.mean(axis=(0, 1)),
-        sd=x.std(axis=(0, 1), ddof=1),
-        lower=lower,
-        upper=upper,
-        prob_positive=(x > 0).mean(axis=(0, 1)),
-        **_convergence(x),
-        median=np.median(x, axis=(0, 1)),
+    return pd.DataFrame(
+        {
+            "mean": x.mean(axis=(0, 1)),
+            "sd": x.std(axis=(0, 1), ddof=1),
+            "lower": lower,
+            "upper": upper,
+            "prob_positive": (x > 0).mean(axis=(0, 1)),
+            **_convergence(x),
+            "median": np.median(x, axis=(0, 1)),
+        }
     )
 
 
 def _convergence(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """R-hat, effective sample sizes and Monte Carlo error of (chain, draw, row) draws: (row,) each."""
-    blocks = [_convergence_of(draws[..., i : i + BLOCK]) for i in range(0, draws.shape[-1], BLOCK)]
-    names = ("rhat", "ess_bulk", "ess_tail", "mcse")
-    return {name: np.concatenate([np.empty(0), *(block[name] for block in blocks)]) for name in names}
-
-
-def _convergence_of(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     import arviz as az
 
     data = xr.Dataset({"x": ((*SAMPLES, "row"), draws)})
@@ -258,6 +300,8 @@ def _spread_rows(draws: xr.Dataset, unit: str) -> list[Row]:
     rate = f"{unit}/month"
     units = {"sd_level": unit, "sd_slope": rate, "sd_response": rate, "sd_cycle": rate, "sigma": unit}
     rows = [_row(draws[name], quantity=name, injection="", unit=u) for name, u in units.items() if name in draws]
+    if "correlation" not in draws:
+        return rows
     for pair in draws["pair"].to_numpy():
         name = "correlation_" + str(pair).replace(", ", "_")
         rows.append(_row(draws["correlation"].sel(pair=pair), quantity=name, injection="", unit="correlation"))

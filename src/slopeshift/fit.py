@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 ENGINE = (
     *("trial", "trial.cells", "trial.columns", "trial.door", "trial.rules", "trial.settings"),
-    *("basis", "priors", "history", "kernel", "marginal", "curves", "outcomes", "model", "atomic", "fit"),
+    *("basis", "interval", "priors", "history", "lanes", "kernel", "marginal", "curves", "outcomes", "formula"),
+    *("model", "atomic", "fit"),
 )
 """Modules whose text decides what a fit is: a change of theirs makes it out of date."""
 
@@ -112,10 +113,8 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
     coefficients were integrated out also `log_likelihood_of_patient`; its record lacks only the gate's verdict.
     Raises LookupError where the trial does not record the model's outcome, and KeyboardInterrupt without a result.
     """
-    from slopeshift.basis import visits_of
-
     started = perf_counter()
-    visits = visits_of(trial, file.outcome)
+    visits = file.visits(trial)
     model = file.build(trial)
     posterior, timings = posterior_draws(model, settings, progress)
     tree = _complete(posterior, model, visits, settings)

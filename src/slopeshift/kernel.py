@@ -1,30 +1,48 @@
-"""The arithmetic of exact marginalisation: one pass over the patients, compiled, without allocation per patient.
+"""The arithmetic of exact marginalisation: two passes over the patients, compiled, eight patients at a time.
 
 For patient i, with design W_i, coefficients theta_i = B mu + Lambda z_i, z_i ~ Normal(0, I), mu ~ Normal(0, C), and
-residual variance s2 of each outcome, everything that the visits say is in
+residual variances D (one of each outcome's, on the diagonal), let y_i be the values less the population's prior mean,
+V = Lambda Lambda', Omega_i = W_i V W_i' + D. Everything that the visits say is in
 
-    S_i = W_i'W_i / s2,   s_i = W_i'y_i / s2,   yy_i = y_i'y_i / s2        (summed over the outcomes)
+    S_i = W_i'D^-1 W_i,   s_i = W_i'D^-1 y_i,   yy_i = y_i'D^-1 y_i        (sums over the outcomes)
 
-where y_i has the population's prior mean subtracted. With A_i = I + Lambda'S_i Lambda and G_i = A_i^-1 Lambda'S_i,
+With the triangle R of V = RR' and A_i = I + R'S_i R (Woodbury's identity, the matrix determinant lemma),
 
-    M_i = S_i - S_i Lambda G_i        information of patient i about B mu
-    h_i = s_i - S_i Lambda A_i^-1 Lambda's_i
-    c_i = yy_i - s_i'Lambda A_i^-1 Lambda's_i
+    M_i = W_i'Omega_i^-1 W_i = S_i - S_i R A_i^-1 R'S_i        information of patient i about B mu
+    h_i = W_i'Omega_i^-1 y_i = s_i - S_i R A_i^-1 R's_i
+    c_i = y_i'Omega_i^-1 y_i = yy_i - s_i'R A_i^-1 R's_i
     Q   = B'(sum M_i)B + C^-1,   mu_hat = Q^-1 B' sum h_i
-    -2 log p(y) = sum_o n_o log(2 pi s2_o) + sum log|A_i| + log|C| + log|Q| + sum c_i - mu_hat'Q mu_hat
+    -2 log p(y) = sum_o n_o log(2 pi d_o) + sum log|A_i| + log|C| + log|Q| + sum c_i - mu_hat'Q mu_hat
 
-(Woodbury's identity and the matrix determinant lemma, once per patient and once for the population.) Gradients are
-expectations of the complete-data score given y (Fisher's identity). Arrays: p coefficients, q sources of variation, m
-population terms, o outcomes, n patients; `loading` is Lambda (p, q), `design` is B (p, m), `precision` the diagonal of
-C^-1 (m,), `grams` (o, n, p, p), `moments` (o, n, p), `squares` (o, n) and `counts` (o, n) are unweighted.
+Gradients are expectations of the complete-data score given y (Fisher's identity): with b = B mu_hat, P = B Q^-1 B',
+e_i = h_i - M_i b and G = sum (e_i e_i' + M_i P M_i - M_i),
+
+    d/dV = G / 2,   so   d/dLambda = G Lambda
+    sum_o 2 d_o d/dd_o = sum c_i - b'sum (h_i + e_i) + tr(P sum M_i) - n - tr(Lambda'G Lambda)
+
+Arrays: p coefficients, q sources of variation, m population terms, o outcomes; `loading` is Lambda (p, q), `design` is
+B (p, m), `precision` the diagonal of C^-1 (m,), `variance` that of D by outcome (o,), and `packed` holds the patients'
+unweighted statistics as `pack` lays them out.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
+
+from slopeshift.lanes import LANES, every, load, square_root, store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+LANES_SHA256 = "af569c0a58c3d6e1e327824340a28896b5895cc06c0e90db687b444b757bfe69"
+"""The text of lanes.py that this file is compiled with. The caches on disk look at this file alone, so that a change of
+lanes.py has to change it too; a test holds the two together."""
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -32,51 +50,169 @@ LOG_2PI = float(np.log(2 * np.pi))
 compiled = partial(njit, cache=True, fastmath={"reassoc", "contract", "arcp", "nsz"})()
 
 
-@compiled
-def _weigh(i, variance, grams, moments, gram, moment):
-    """Sum a patient's statistics over the outcomes, each divided by its residual variance."""
-    p = moment.size
-    for a in range(p):
-        moment[a] = 0.0
-        for b in range(p):
-            gram[a, b] = 0.0
-    for o in range(variance.size):
-        weight = 1.0 / variance[o]
-        for a in range(p):
-            moment[a] += weight * moments[o, i, a]
-            for b in range(p):
-                gram[a, b] += weight * grams[o, i, a, b]
+def pack(grams: Floats, moments: Floats, squares: Floats, counts: Floats) -> Floats:
+    """Lay the statistics of the patients out for the kernel: (outcome, block, row, lane).
+
+    Takes W'W (o, n, p, p), W'y (o, n, p), y'y (o, n) and the numbers of values (o, n). A block has LANES patients, the
+    last one filled up with patients without values; its rows are the lower triangle of W'W, row by row, W'y, y'y, and
+    the number of values.
+    """
+    outcomes, n, p = moments.shape
+    blocks = max(-(-n // LANES), 1)
+    rows = np.zeros((outcomes, blocks * LANES, p * (p + 1) // 2 + p + 2))
+    below = np.tril_indices(p)
+    rows[:, :n] = np.concatenate([grams[..., *below], moments, squares[..., None], counts[..., None]], axis=2)
+    return np.ascontiguousarray(rows.reshape(outcomes, blocks, LANES, -1).swapaxes(2, 3))
 
 
 @compiled
-def _multiply(left, right, out):
-    """Write left @ right into out."""
-    for a in range(left.shape[0]):
-        for b in range(right.shape[1]):
-            x = 0.0
-            for k in range(left.shape[1]):
-                x += left[a, k] * right[k, b]
-            out[a, b] = x
+def _at(a, b):
+    """Find the row of entry (a, b) of a symmetric matrix, of which the lower triangle is kept."""
+    return a * (a + 1) // 2 + b if a >= b else b * (b + 1) // 2 + a
 
 
 @compiled
-def _factor(loading, product, chol):
-    """Write the Cholesky factor of I + loading' product into chol; return the log determinant.
+def _triangle(loading):
+    """Rotate columns of the loading until it is lower triangular: the R of V = RR', and its number of columns."""
+    p, q = loading.shape
+    r = min(p, q)
+    full = loading.copy()
+    for a in range(r):
+        for k in range(q - 1, a, -1):
+            if full[a, k] != 0.0:
+                length = np.hypot(full[a, a], full[a, k])
+                c, s = full[a, a] / length, full[a, k] / length
+                for i in range(a, p):
+                    x, y = full[i, a], full[i, k]
+                    full[i, a] = c * x + s * y
+                    full[i, k] = c * y - s * x
+    return full, r
+
+
+@compiled
+def _weigh(packed, block, variance, stats):
+    """Sum the statistics of a block over the outcomes, each divided by its residual variance."""
+    for row in range(stats.shape[0] - 1):
+        x = load(packed[0, block], row) * (1.0 / variance[0])
+        for o in range(1, variance.size):
+            x = x + load(packed[o, block], row) * (1.0 / variance[o])
+        store(stats, row, x)
+
+
+@compiled
+def _factor(stats, triangle, r, product, chol):
+    """Write S R into product and the Cholesky factor of A = I + R'S R into chol; return 1 / the root of |A|.
 
     Factors are lower triangular with the *reciprocals* of their diagonal, which spares the solves their divisions.
     """
-    p, q = loading.shape
-    scale = 1.0
-    for j in range(q):
+    p = triangle.shape[0]
+    for a in range(p):
+        for k in range(r):
+            x = load(stats, _at(a, k)) * triangle[k, k]
+            for b in range(k + 1, p):
+                x = x + load(stats, _at(a, b)) * triangle[b, k]
+            store(product, a * r + k, x)
+    scale = every(1.0)
+    for j in range(r):
         for k in range(j + 1):
-            x = 1.0 if j == k else 0.0
-            for a in range(p):
-                x += loading[a, j] * product[a, k]
-            for r in range(k):
-                x -= chol[j, r] * chol[k, r]
-            chol[j, k] = 1.0 / np.sqrt(x) if j == k else x * chol[k, k]
-        scale *= chol[j, j]
-    return -2.0 * np.log(scale)
+            x = every(1.0 if j == k else 0.0)
+            for a in range(j, p):
+                x = x + load(product, a * r + k) * triangle[a, j]
+            for i in range(k):
+                x = x - load(chol, _at(j, i)) * load(chol, _at(k, i))
+            if j == k:
+                x = 1.0 / square_root(x)
+                scale = scale * x
+            else:
+                x = x * load(chol, _at(k, k))
+            store(chol, _at(j, k), x)
+    return scale
+
+
+@compiled
+def _solve(chol, triangle, r, stats, product, gain, shift):
+    """Write A^-1/2 R'S into gain (r, p) and A^-1/2 R's into shift (r)."""
+    p = triangle.shape[0]
+    moment = p * (p + 1) // 2
+    for k in range(r):
+        x = load(stats, moment + k) * triangle[k, k]
+        for a in range(k + 1, p):
+            x = x + load(stats, moment + a) * triangle[a, k]
+        for i in range(k):
+            x = x - load(chol, _at(k, i)) * load(shift, i)
+        store(shift, k, x * load(chol, _at(k, k)))
+        for a in range(p):
+            x = load(product, a * r + k)
+            for i in range(k):
+                x = x - load(chol, _at(k, i)) * load(gain, i * p + a)
+            store(gain, k * p + a, x * load(chol, _at(k, k)))
+
+
+@compiled
+def _inform(stats, gain, shift, r, p, info, sums):
+    """Write M and h into info, and add M, h and c to sums; all have the rows of the statistics."""
+    moment = p * (p + 1) // 2
+    for a in range(p):
+        for b in range(a + 1):
+            x = load(stats, _at(a, b))
+            for k in range(r):
+                x = x - load(gain, k * p + a) * load(gain, k * p + b)
+            store(info, _at(a, b), x)
+            store(sums, _at(a, b), load(sums, _at(a, b)) + x)
+        x = load(stats, moment + a)
+        for k in range(r):
+            x = x - load(gain, k * p + a) * load(shift, k)
+        store(info, moment + a, x)
+        store(sums, moment + a, load(sums, moment + a) + x)
+    x = load(stats, moment + p)
+    for k in range(r):
+        x = x - load(shift, k) * load(shift, k)
+    store(sums, moment + p, load(sums, moment + p) + x)
+
+
+@compiled
+def _first_pass(triangle, r, variance, packed, info, sums):
+    """Write M_i and h_i of every patient into info and their sums, with that of c_i, into sums; return sum log|A_i|."""
+    p, (_, blocks, rows, lanes) = triangle.shape[0], packed.shape
+    work = np.empty((rows + 2 * p * r + r * (r + 1) // 2 + r + 1, lanes))
+    stats, work = work[:rows], work[rows:]
+    product, work = work[: p * r], work[p * r :]
+    gain, work = work[: p * r], work[p * r :]
+    shift, work = work[:r], work[r:]
+    scale, chol = work[:1], work[1:]
+    log_det = 0.0
+    for block in range(blocks):
+        _weigh(packed, block, variance, stats)
+        store(scale, 0, _factor(stats, triangle, r, product, chol))
+        for lane in range(lanes):
+            log_det -= 2.0 * np.log(scale[0, lane])
+        _solve(chol, triangle, r, stats, product, gain, shift)
+        _inform(stats, gain, shift, r, p, info[block], sums)
+    return log_det
+
+
+@compiled
+def _counts(packed):
+    """Count the values of each outcome: (o,)."""
+    outcomes, blocks, rows, lanes = packed.shape
+    counts = np.zeros(outcomes)
+    for o in range(outcomes):
+        for block in range(blocks):
+            for lane in range(lanes):
+                counts[o] += packed[o, block, rows - 1, lane]
+    return counts
+
+
+@compiled
+def _added_up(sums, p):
+    """Add the lanes of sums up: sum M_i (p, p), sum h_i (p,), sum c_i."""
+    moment = p * (p + 1) // 2
+    info_sum, score_sum = np.empty((p, p)), np.empty(p)
+    for a in range(p):
+        score_sum[a] = sums[moment + a].sum()
+        for b in range(a + 1):
+            info_sum[a, b] = info_sum[b, a] = sums[_at(a, b)].sum()
+    return info_sum, score_sum, sums[moment + p].sum()
 
 
 @compiled
@@ -98,94 +234,40 @@ def _backward(chol, x):
 
 
 @compiled
-def _patients(loading, variance, grams, moments, squares, gain, shift, info, info_sum, score_sum):
-    """Write G_i, A_i^-1 Lambda's_i and M_i of every patient, add up M_i and h_i; return sum log|A_i| + sum c_i."""
-    p, q = loading.shape
-    gram, product, chol = np.empty((p, p)), np.empty((p, q)), np.empty((q, q))
-    moment = np.empty(p)
-    total = 0.0
-    for i in range(gain.shape[0]):
-        _weigh(i, variance, grams, moments, gram, moment)
-        _multiply(gram, loading, product)
-        total += _factor(loading, product, chol)
-        for k in range(q):
-            x = 0.0
-            for a in range(p):
-                x += loading[a, k] * moment[a]
-            shift[i, k] = x
-        _forward(chol, shift[i])
-        for k in range(q):
-            total -= shift[i, k] ** 2
-        _backward(chol, shift[i])
-        for k in range(q):
-            for a in range(p):
-                gain[i, k, a] = product[a, k]
-            for j in range(k):
-                for a in range(p):
-                    gain[i, k, a] -= chol[k, j] * gain[i, j, a]
-            for a in range(p):
-                gain[i, k, a] *= chol[k, k]
-        for a in range(p):
-            x = moment[a]
-            for k in range(q):
-                x -= product[a, k] * shift[i, k]
-            score_sum[a] += x
-            for b in range(a + 1):
-                x = gram[a, b]
-                for k in range(q):
-                    x -= gain[i, k, a] * gain[i, k, b]
-                info[i, a, b] = x
-                info[i, b, a] = x
-                info_sum[a, b] += x
-                if b < a:
-                    info_sum[b, a] += x
-        for k in range(q - 1, -1, -1):
-            for j in range(k + 1, q):
-                for a in range(p):
-                    gain[i, k, a] -= chol[j, k] * gain[i, j, a]
-            for a in range(p):
-                gain[i, k, a] *= chol[k, k]
-        for o in range(variance.size):
-            total += squares[o, i] / variance[o]
-    return total
-
-
-@compiled
-def _workspace(loading, n):
-    p, q = loading.shape
-    return np.empty((n, q, p)), np.empty((n, q)), np.empty((n, p, p)), np.zeros((p, p)), np.zeros(p)
-
-
-@compiled
-def _population(info_sum, score_sum, design, precision, chol, half):
-    """Write the Cholesky factor of Q into chol (lower) and chol^-1 B' sum h_i into half; return log|Q|."""
+def _population(info_sum, score_sum, design, precision):
+    """Return the Cholesky factor of Q (lower), that factor solved for B' sum h_i, and log|Q|."""
     p, m = design.shape
-    log_det = 0.0
+    chol, half, inside, log_det = np.empty((m, m)), np.empty(m), np.zeros((p, m)), 0.0
+    for b in range(p):
+        for k in range(m):
+            if design[b, k] != 0.0:
+                for a in range(p):
+                    inside[a, k] += info_sum[a, b] * design[b, k]
     for j in range(m):
         half[j] = 0.0
-        for a in range(p):
-            half[j] += design[a, j] * score_sum[a]
         for k in range(j + 1):
-            x = precision[j] if j == k else 0.0
-            for a in range(p):
-                if design[a, j] != 0.0:
-                    for b in range(p):
-                        x += design[a, j] * info_sum[a, b] * design[b, k]
-            for r in range(k):
-                x -= chol[j, r] * chol[k, r]
+            chol[j, k] = precision[j] if j == k else 0.0
+        for a in range(p):
+            if design[a, j] != 0.0:
+                half[j] += design[a, j] * score_sum[a]
+                for k in range(j + 1):
+                    chol[j, k] += design[a, j] * inside[a, k]
+        for k in range(j + 1):
+            x = chol[j, k]
+            for i in range(k):
+                x -= chol[j, i] * chol[k, i]
             chol[j, k] = 1.0 / np.sqrt(x) if j == k else x * chol[k, k]
         log_det -= 2.0 * np.log(chol[j, j])
     _forward(chol, half)
-    return log_det
+    return chol, half, log_det
 
 
 @compiled
-def _project(design, chol, half, centre, spread):
-    """Write mean and covariance of B mu, mu ~ Normal(Q^-1 B' sum h_i, Q^-1), into centre and spread."""
+def _project(design, chol, half):
+    """Return mean and covariance of B mu given y: b (p,) and P (p, p)."""
     p, m = design.shape
-    rows = np.empty((p, m))
+    rows, centre, spread = design.copy(), np.empty(p), np.empty((p, p))
     for a in range(p):
-        rows[a] = design[a]
         _forward(chol, rows[a])
         centre[a] = 0.0
         for k in range(m):
@@ -194,146 +276,155 @@ def _project(design, chol, half, centre, spread):
             x = 0.0
             for k in range(m):
                 x += rows[a, k] * rows[b, k]
-            spread[a, b] = x
-            spread[b, a] = x
+            spread[a, b] = spread[b, a] = x
+    return centre, spread
 
 
 @compiled
-def density(loading, variance, grams, moments, squares, counts, design, precision):
+def _second_pass(info, centre, spread, residual, product, outer):
+    """Add e e' + M P M of every patient to outer, lower triangle; residual (p) and product (p, p) are work space."""
+    p = centre.size
+    for block in range(info.shape[0]):
+        here = info[block]
+        _residual(here, centre, residual)
+        for a in range(p):
+            for b in range(p):
+                x = load(here, _at(a, 0)) * spread[0, b]
+                for c in range(1, p):
+                    x = x + load(here, _at(a, c)) * spread[c, b]
+                store(product, a * p + b, x)
+            for b in range(a + 1):
+                x = load(outer, _at(a, b)) + load(residual, a) * load(residual, b)
+                for c in range(p):
+                    x = x + load(product, a * p + c) * load(here, _at(c, b))
+                store(outer, _at(a, b), x)
+
+
+@compiled
+def _residual(here, centre, residual):
+    """Write e = h - M b into residual."""
+    p = centre.size
+    for a in range(p):
+        x = load(here, p * (p + 1) // 2 + a)
+        for b in range(p):
+            x = x - load(here, _at(a, b)) * centre[b]
+        store(residual, a, x)
+
+
+@compiled
+def density(loading, variance, packed, design, precision):
     """Return log p(y), its gradient with respect to loading (p, q), and with respect to variance (o,)."""
-    p, m = design.shape
-    gain, shift, info, info_sum, score_sum = _workspace(loading, counts.shape[1])
-    total = _patients(loading, variance, grams, moments, squares, gain, shift, info, info_sum, score_sum)
-    chol, half, centre, spread = np.empty((m, m)), np.empty(m), np.empty(p), np.empty((p, p))
-    total += _population(info_sum, score_sum, design, precision, chol, half)
-    for k in range(m):
+    p, (_, blocks, rows, lanes) = loading.shape[0], packed.shape
+    counts = _counts(packed)
+    triangle, r = _triangle(loading)
+    sums, info = np.zeros((rows, lanes)), np.empty((blocks, rows, lanes))
+    total = _first_pass(triangle, r, variance, packed, info, sums)
+    info_sum, score_sum, misfit = _added_up(sums, p)
+    chol, half, log_det = _population(info_sum, score_sum, design, precision)
+    total += log_det + misfit
+    for k in range(precision.size):
         total -= np.log(precision[k]) + half[k] ** 2
     for o in range(variance.size):
-        total += counts[o].sum() * (LOG_2PI + np.log(variance[o]))
-    _project(design, chol, half, centre, spread)
-    if variance.size > 1:
-        d_loading, d_variance = _gradient(
-            loading, variance, grams, moments, squares, counts, gain, shift, info, centre, spread
-        )
-    else:
-        d_loading, d_variance = _gradient_of_one(
-            loading, variance[0], grams[0], moments[0], squares[0], counts[0], gain, shift, info, centre, spread
-        )
-    return -0.5 * total, d_loading, d_variance
+        total += counts[o] * (LOG_2PI + np.log(variance[o]))
+
+    centre, spread = _project(design, chol, half)
+    d_loading, scaled = _by_loading(loading, info, info_sum, score_sum, centre, spread)
+    if variance.size == 1:
+        return -0.5 * total, d_loading, 0.5 * (scaled + misfit - counts) / variance
+    return -0.5 * total, d_loading, _by_outcome(loading, variance, packed, counts, info, centre, spread)
 
 
 @compiled
-def _residual(i, loading, gain, shift, centre, w, theta):
-    """Write the expected z_i and theta_i, given y, into w and theta."""
-    p, q = loading.shape
-    for k in range(q):
-        w[k] = shift[i, k]
-        for a in range(p):
-            w[k] -= gain[i, k, a] * centre[a]
+def _by_loading(loading, info, info_sum, score_sum, centre, spread):
+    """Return G Lambda (p, q), and tr(P sum M_i) - b'sum (h_i + e_i) - tr(Lambda'G Lambda)."""
+    (p, q), lanes = loading.shape, info.shape[2]
+    work = np.zeros((p * (p + 1) // 2 + p + p * p, lanes))
+    outer, residual, product = work[: -p - p * p], work[-p - p * p : -p * p], work[-p * p :]
+    _second_pass(info, centre, spread, residual, product, outer)
+    d_loading, scaled = np.zeros((p, q)), 0.0
     for a in range(p):
-        theta[a] = centre[a]
+        for b in range(p):
+            scaled += info_sum[a, b] * (spread[a, b] + centre[a] * centre[b])
+            x = outer[_at(a, b)].sum() - info_sum[a, b]
+            for k in range(q):
+                d_loading[a, k] += x * loading[b, k]
+        scaled -= 2.0 * centre[a] * score_sum[a]
         for k in range(q):
-            theta[a] += loading[a, k] * w[k]
+            scaled -= loading[a, k] * d_loading[a, k]
+    return d_loading, scaled
 
 
 @compiled
-def _gradient_of_one(loading, variance, grams, moments, squares, counts, gain, shift, info, centre, spread):
-    """Pass over the patients again, with B mu ~ Normal(centre, spread): the gradients for a single outcome.
+def _by_outcome(loading, variance, packed, counts, info, centre, spread):
+    """Tell the residual variances of several outcomes apart: the gradient with respect to each.
 
-    With w = A^-1 Lambda'(s - S B mu), residual score e = s - S theta and R = I - Lambda G:
-    d/dLambda = sum e w' + (M spread - I) G',
-    d/ds2 = sum (E|y - W theta|^2 / s2 - n) / (2 s2), where Cov(theta) = R spread R' + R Lambda Lambda' and S R = M, so
-    tr(S Cov) = tr(M spread) - tr(Lambda' M spread G') + tr(M Lambda Lambda').
+    d/dd_o = sum (E|y_o - W_o theta|^2 / d_o - n_o) / (2 d_o), where theta given y has mean t = b + V e and covariance
+    K = (I - V M) P (I - V M)' + (I - V M) V.
     """
-    p, q = loading.shape
-    d_loading, total, weight = np.zeros((p, q)), 0.0, 1.0 / variance
-    product, theta, w = np.empty((p, p)), np.empty(p), np.empty(q)
-    for i in range(gain.shape[0]):
-        _residual(i, loading, gain, shift, centre, w, theta)
-        _multiply(info[i], spread, product)
-        total += squares[i] * weight - counts[i]
+    p, (outcomes, blocks, rows, lanes) = loading.shape[0], packed.shape
+    V = loading @ loading.T
+    work = np.empty((2 * p + 3 * p * p + outcomes, lanes))
+    residual, mean, work = work[:p], work[p : 2 * p], work[2 * p :]
+    rest, half, cov, sums = work[: p * p], work[p * p : 2 * p * p], work[2 * p * p : 3 * p * p], work[3 * p * p :]
+    sums[:] = 0.0
+    for block in range(blocks):
+        here = info[block]
+        _residual(here, centre, residual)
         for a in range(p):
-            total += product[a, a]
-            e = moments[i, a] * weight
-            total -= theta[a] * e
+            x = every(centre[a])
             for b in range(p):
-                e -= weight * grams[i, a, b] * theta[b]
-            total -= theta[a] * e
-            for k in range(q):
-                x = 0.0
-                for b in range(p):
-                    x += product[a, b] * gain[i, k, b]
-                total -= loading[a, k] * x
-                d_loading[a, k] += e * w[k] + x - gain[i, k, a]
+                x = x + load(residual, b) * V[a, b]
+            store(mean, a, x)
             for b in range(p):
-                x = 0.0
-                for k in range(q):
-                    x += loading[a, k] * loading[b, k]
-                total += info[i, a, b] * x
-    return d_loading, np.full(1, 0.5 * total * weight)
-
-
-@compiled
-def _gradient(loading, variance, grams, moments, squares, counts, gain, shift, info, centre, spread):
-    """Do the same for several outcomes, whose residual variances need Cov(theta) itself."""
-    p, q = loading.shape
-    d_loading, d_variance = np.zeros((p, q)), np.zeros(variance.size)
-    gram, square, product, rest = np.empty((p, p)), np.empty((p, p)), np.empty((p, p)), np.empty((p, p))
-    cov, moment, theta, w = np.empty((p, p)), np.empty(p), np.empty(p), np.empty(q)
-    _multiply(loading, loading.T, square)
-    for i in range(gain.shape[0]):
-        _residual(i, loading, gain, shift, centre, w, theta)
-        _weigh(i, variance, grams, moments, gram, moment)
-        _multiply(info[i], spread, product)
-        for a in range(p):
-            e = moment[a]
+                x = every(1.0 if a == b else 0.0)
+                for c in range(p):
+                    x = x - load(here, _at(c, b)) * V[a, c]
+                store(rest, a * p + b, x)
             for b in range(p):
-                e -= gram[a, b] * theta[b]
-            for k in range(q):
-                x = e * w[k] - gain[i, k, a]
-                for b in range(p):
-                    x += product[a, b] * gain[i, k, b]
-                d_loading[a, k] += x
-            for b in range(p):
-                x = 1.0 if a == b else 0.0
-                for k in range(q):
-                    x -= loading[a, k] * gain[i, k, b]
-                rest[a, b] = x
-        _multiply(rest, spread, product)
-        for a in range(p):
-            for b in range(p):
-                x = 0.0
-                for k in range(p):
-                    x += product[a, k] * rest[b, k] + rest[a, k] * square[k, b]
-                cov[a, b] = x
-        for o in range(variance.size):
-            x = squares[o, i]
+                x = every(0.0)
+                for c in range(p):
+                    x = x + load(rest, a * p + c) * spread[c, b]
+                store(half, a * p + b, x)
+            for b in range(a + 1):
+                x = every(0.0)
+                for c in range(p):
+                    x = x + load(half, a * p + c) * load(rest, b * p + c) + load(rest, a * p + c) * V[c, b]
+                store(cov, _at(a, b), x)
+        for o in range(outcomes):
+            mine = packed[o, block]
+            x = load(sums, o) + load(mine, rows - 2)
             for a in range(p):
-                x -= 2.0 * theta[a] * moments[o, i, a]
-                for b in range(p):
-                    x += grams[o, i, a, b] * (theta[a] * theta[b] + cov[a, b])
-            d_variance[o] += 0.5 * (x / variance[o] - counts[o, i]) / variance[o]
-    return d_loading, d_variance
+                x = x - load(mean, a) * load(mine, p * (p + 1) // 2 + a) * 2.0
+                for b in range(a + 1):
+                    square = load(mean, a) * load(mean, b) + load(cov, _at(a, b))
+                    x = x + load(mine, _at(a, b)) * square * (1.0 if a == b else 2.0)
+            store(sums, o, x)
+    d_variance = np.empty(outcomes)
+    for o in range(outcomes):
+        d_variance[o] = 0.5 * (sums[o].sum() / variance[o] - counts[o]) / variance[o]
+    return d_variance
 
 
 @compiled
-def draw_back(loading, variance, grams, moments, squares, design, precision, rng, terms, theta):
+def draw_back(loading, variance, packed, design, precision, rng, terms, theta, marginal):
     """Draw what was integrated out, given y, for every draw of loading (d, p, q) and variance (d, o).
 
     Writes mu, less its prior mean, into terms (d, m) and theta_i, less the same, into theta (d, n, p): first
-    mu ~ Normal(mu_hat, Q^-1), then z_i ~ Normal(A_i^-1 Lambda'(s_i - S_i B mu), A_i^-1).
-    Returns log p(y_i | mu) of every draw and patient, up to the n_i log(2 pi s2) term: (d, n).
+    mu ~ Normal(mu_hat, Q^-1), then z_i ~ Normal(A_i^-1 R'(s_i - S_i B mu), A_i^-1) and theta_i = B mu + R z_i.
+    Writes log p(y_i | mu) into marginal (d, n).
     """
     draws, n, p = theta.shape
-    q, m = loading.shape[2], precision.size
-    marginal = np.empty((draws, n))
-    gram, product, chol = np.empty((p, p)), np.empty((p, q)), np.empty((q, q))
-    moment, mean, z, noise = np.empty(p), np.empty(p), np.empty(q), np.empty(q)
-    lower, half = np.empty((m, m)), np.empty(m)
+    (_, blocks, rows, lanes), m = packed.shape, precision.size
+    sums, info, mean = np.empty((rows, lanes)), np.empty((blocks, rows, lanes)), np.empty(p)
+    r = min(p, loading.shape[2])
+    stats, product, chol = np.empty((rows, lanes)), np.empty((p * r, lanes)), np.empty((r * (r + 1) // 2, lanes))
+    z, fit = np.empty((r, lanes)), np.empty((2, lanes))
     for d in range(draws):
-        gain, shift, info, info_sum, score_sum = _workspace(loading[d], n)
-        _patients(loading[d], variance[d], grams, moments, squares, gain, shift, info, info_sum, score_sum)
-        _population(info_sum, score_sum, design, precision, lower, half)
+        triangle, _ = _triangle(loading[d])
+        sums[:] = 0.0
+        _first_pass(triangle, r, variance[d], packed, info, sums)
+        info_sum, score_sum, _ = _added_up(sums, p)
+        lower, half, _ = _population(info_sum, score_sum, design, precision)
         for k in range(m):
             half[k] += rng.standard_normal()
         _backward(lower, half)
@@ -342,29 +433,56 @@ def draw_back(loading, variance, grams, moments, squares, design, precision, rng
             mean[a] = 0.0
             for k in range(m):
                 mean[a] += design[a, k] * half[k]
-        for i in range(n):
-            _weigh(i, variance[d], grams, moments, gram, moment)
-            _multiply(gram, loading[d], product)
-            x = _factor(loading[d], product, chol)
-            for a in range(p):
-                x -= 2.0 * moment[a] * mean[a]
-                for b in range(p):
-                    x += mean[a] * gram[a, b] * mean[b]
-            for o in range(variance.shape[1]):
-                x += squares[o, i] / variance[d, o]
-            for k in range(q):
-                z[k] = 0.0
+        for block in range(blocks):
+            _weigh(packed, block, variance[d], stats)
+            store(fit, 1, _factor(stats, triangle, r, product, chol))
+            store(fit, 0, _distance(stats, triangle, r, product, chol, mean, z))
+            for k in range(r):
+                for lane in range(lanes):
+                    z[k, lane] += rng.standard_normal()
+            _back_to_patients(chol, z)
+            for lane in range(min(lanes, n - block * lanes)):
+                i = block * lanes + lane
+                marginal[d, i] = np.log(fit[1, lane]) - 0.5 * fit[0, lane]
+                for o in range(variance.shape[1]):
+                    marginal[d, i] -= 0.5 * packed[o, block, rows - 1, lane] * (LOG_2PI + np.log(variance[d, o]))
                 for a in range(p):
-                    z[k] += loading[d, a, k] * moment[a] - product[a, k] * mean[a]
-                noise[k] = rng.standard_normal()
-            _forward(chol, z)
-            for k in range(q):
-                x -= z[k] ** 2
-                z[k] += noise[k]
-            _backward(chol, z)
-            marginal[d, i] = -0.5 * x
-            for a in range(p):
-                theta[d, i, a] = mean[a]
-                for k in range(q):
-                    theta[d, i, a] += loading[d, a, k] * z[k]
-    return marginal
+                    theta[d, i, a] = mean[a]
+                    for k in range(min(a + 1, r)):
+                        theta[d, i, a] += triangle[a, k] * z[k, lane]
+
+
+@compiled
+def _distance(stats, triangle, r, product, chol, mean, z):
+    """Write A^-1/2 R'(s - S B mu) into z, and return (y - W B mu)' Omega^-1 (y - W B mu)."""
+    p = mean.size
+    moment = p * (p + 1) // 2
+    x = load(stats, moment + p)
+    for a in range(p):
+        y = load(stats, moment + a) * -2.0
+        for b in range(p):
+            y = y + load(stats, _at(a, b)) * mean[b]
+        x = x + y * mean[a]
+    for k in range(r):
+        y = every(0.0)
+        for a in range(k, p):
+            y = y + load(stats, moment + a) * triangle[a, k]
+        for a in range(p):
+            y = y - load(product, a * r + k) * mean[a]
+        for i in range(k):
+            y = y - load(chol, _at(k, i)) * load(z, i)
+        y = y * load(chol, _at(k, k))
+        store(z, k, y)
+        x = x - y * y
+    return x
+
+
+@compiled
+def _back_to_patients(chol, z):
+    """Solve chol' y = z in place for a block of patients."""
+    r = z.shape[0]
+    for k in range(r - 1, -1, -1):
+        x = load(z, k)
+        for j in range(k + 1, r):
+            x = x - load(chol, _at(j, k)) * load(z, j)
+        store(z, k, x * load(chol, _at(k, k)))

@@ -7,16 +7,15 @@ number of patients, and visits enter through sufficient statistics, formed once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
-from pytensor import shared
 from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
@@ -34,25 +33,21 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-
-class Statistics(NamedTuple):
-    """What the visits say, by outcome and patient: grams (o, n, p, p), moments (o, n, p), squares and counts (o, n)."""
-
-    grams: Floats
-    moments: Floats
-    squares: Floats
-    counts: Floats
+SHIFT = ("covariate", "patient", "coefficient")
+"""Dims of how far a covariate moves each patient's coefficients, per unit of its own coefficient."""
 
 
-def statistics(visits: Sequence[Visits], mean: Sequence[Floats]) -> Statistics:
-    """Form the sufficient statistics of one or more outcomes of the same patients.
+def statistics(visits: Sequence[Visits], mean: Sequence[Floats]) -> Floats:
+    """Form the sufficient statistics of one or more outcomes of the same patients, packed as `kernel.pack` says.
 
     `mean` holds the prior mean of the coefficients (p,) by outcome; it is subtracted from the values.
+    Returns (outcome, block, row, lane).
     """
-    return Statistics(*(np.stack(parts) for parts in zip(*map(_statistics, visits, mean), strict=True)))
+    return kernel.pack(*(np.stack(parts) for parts in zip(*map(_statistics, visits, mean), strict=True)))
 
 
 def _statistics(visits: Visits, mean: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Sum W'W (n, p, p), W'y (n, p), y'y (n,) and 1 (n,) over the visits of each patient."""
     n, p = len(visits.patients), visits.basis.shape[1]
     residual = visits.value - visits.basis @ mean
     grams, moments, squares, counts = np.zeros((n, p, p)), np.zeros((n, p)), np.zeros(n), np.zeros(n)
@@ -66,7 +61,7 @@ def _statistics(visits: Visits, mean: Floats) -> tuple[Floats, Floats, Floats, F
 class MarginalNormal(Op):  # type: ignore[misc]
     """log p(y | loading, variance) with everything else integrated out, and its two gradients, in one evaluation.
 
-    Inputs: loading (p, q), variance (o,), then grams, moments, squares, counts, design, precision as in `kernel`.
+    Inputs: loading (p, q), variance (o,), then packed statistics, design and precision, as in `kernel`.
     """
 
     __props__ = ()
@@ -107,8 +102,8 @@ def _compiled(op: MarginalNormal, node: Apply, **_: object) -> tuple[object, int
     version = int.from_bytes(sha256(Path(kernel.__file__).read_bytes()).digest()[:4])
 
     @numba_njit
-    def marginal_normal(loading, variance, grams, moments, squares, counts, design, precision):  # type: ignore[no-untyped-def]
-        value, d_loading, d_variance = density(loading, variance, grams, moments, squares, counts, design, precision)
+    def marginal_normal(loading, variance, packed, design, precision):  # type: ignore[no-untyped-def]
+        value, d_loading, d_variance = density(loading, variance, packed, design, precision)
         return np.asarray(value), d_loading, d_variance
 
     return marginal_normal, version
@@ -119,6 +114,9 @@ class Terms:
     """The population as independent normal terms, coefficients = design @ terms, and what patients differ by.
 
     `names`, prior `mean` and `sd` by term (m,); `design` (coefficient, m); `sources` names the columns of a loading.
+    `shift` has the dims SHIFT: the last terms are the covariates' coefficients, and each moves patient i's coefficients
+    by so much per unit. The engine sees such a term as a coefficient of its own, which does not differ between
+    patients, of a column basis . shift_i; outside it, a patient's coefficients have the moves in them.
     """
 
     names: tuple[str, ...]
@@ -126,57 +124,97 @@ class Terms:
     mean: Floats
     sd: Floats
     design: Floats
+    shift: Floats
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates."""
+        return self.names[len(self.names) - len(self.shift) :]
+
+
+def _widened(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
+    """Give the covariates columns of the basis, and rows of the design that pick their terms."""
+    columns = [(visits.basis * shift[visits.patient_index]).sum(axis=1) for shift in terms.shift]
+    picked = np.eye(len(terms.names))[len(terms.names) - len(columns) :]
+    return replace(visits, basis=np.column_stack([visits.basis, *columns])), np.vstack([terms.design, picked])
 
 
 def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable) -> None:
     """Observe the values of an outcome, everything but loading and sigma integrated out, in the current PyMC model.
 
-    Adds `loading` (coefficient, source), the terms as data, and the observed variable (visit,), which has a density,
-    for sampling, and a generative graph, for prediction. `with_posterior_coefficients` draws back what was integrated
-    out. The prior means enter the sums that are formed here: build a new model rather than set `term_mean` anew.
+    Adds `loading` (coefficient, source), `statistics` (outcome, block, row, lane) as data, and the observed variable
+    (visit,), which has a density, for sampling, and a generative graph, for prediction.
+    `with_posterior_coefficients` draws back what was integrated out. A compiled model takes another trial's values by
+    its `statistics`. The terms are fixed once the model is built; `term_mean`, `term_sd`, `term_design` and, where
+    there are any, `covariates` record them.
     """
     model = pm.modelcontext(None)
-    model.add_coords({"term": terms.names, "source": terms.sources})
+    wide, design = _widened(visits, terms)
+    packed = statistics([wide], [design @ terms.mean])
+    places = dict(zip(("block", "row", "lane"), map(range, packed.shape[1:]), strict=True))
+    model.add_coords({"term": terms.names, "source": terms.sources, "outcome": [visits.outcome.name]} | places)
     loading = pm.Deterministic("loading", loading, dims=("coefficient", "source"))
-    mean = pm.Data("term_mean", terms.mean, dims="term")
-    sd = pm.Data("term_sd", terms.sd, dims="term")
-    design = pm.Data("term_design", terms.design, dims=("coefficient", "term"))
-    parts = [shared(part) for part in statistics([visits], [terms.design @ terms.mean])]
+    pm.Data("term_mean", terms.mean, dims="term")
+    pm.Data("term_sd", terms.sd, dims="term")
+    pm.Data("term_design", terms.design, dims=("coefficient", "term"))
+    known = pm.Data("statistics", packed, dims=("outcome", "block", "row", "lane"))
+    if terms.covariates:
+        model.add_coord("covariate", terms.covariates)
+        pm.Data("covariates", terms.shift, dims=SHIFT)
+        loading = pt.concatenate([loading, np.zeros((len(terms.covariates), len(terms.sources)))])
 
-    def log_density(value: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
+    def log_density(value: TensorVariable, loading: TensorVariable, sigma: TensorVariable) -> TensorVariable:
         if not np.array_equal(getattr(value, "data", np.nan), visits.value):
             raise NotImplementedError(
                 f"the density of {visits.outcome.name} is known at the recorded values only; build the model of a "
                 "trial with the other values"
             )
-        loading, sigma, _, design, _, sd = parameters
-        return marginal_normal(loading, pt.stack([sigma**2]), *parts, design, 1.0 / sd**2)[0]
+        # Terms as constants: every variable that is shared costs a second of compiling.
+        return marginal_normal(loading, pt.stack([sigma**2]), known, design, terms.sd**-2.0)[0]
 
-    def generate(*parameters: TensorVariable) -> TensorVariable:
-        loading, sigma, basis, design, mean, sd, _ = parameters
+    def generate(loading: TensorVariable, sigma: TensorVariable, _: TensorVariable) -> TensorVariable:
         z = pm.Normal.dist(size=(len(visits.patients), len(terms.sources)))
-        theta = design @ pm.Normal.dist(mean, sd) + z @ loading.T
-        return pm.Normal.dist((basis * theta[visits.patient_index]).sum(axis=1), sigma)
+        theta = design @ pm.Normal.dist(terms.mean, terms.sd) + z @ loading.T
+        return pm.Normal.dist((wide.basis * theta[visits.patient_index]).sum(axis=1), sigma)
 
     pm.CustomDist(
         visits.outcome.name,
-        *(loading, sigma, visits.basis, design, mean, sd),
+        loading,
+        sigma,
         dist=generate,
         logp=log_density,
-        signature="(p,q),(),(v,p),(p,m),(m),(m)->(v)",
+        signature="(p,q),()->(v)",
         observed=visits.value,
         dims="visit",
     )
 
 
+def terms_of(model: pm.Model) -> xr.Dataset:
+    """Take the record of the terms out of a model, as `with_posterior_coefficients` and `statistics_of` need it."""
+    names = [name for name in ("term_mean", "term_sd", "term_design", "covariates") if name in model.named_vars]
+    dims = {name: model.named_vars_to_dims[name] for name in names}
+    coords = {dim: list(model.coords[dim]) for dim in {"source", *(dim for each in dims.values() for dim in each)}}
+    return xr.Dataset({name: (dims[name], model[name].get_value()) for name in names}, coords)
+
+
+def statistics_of(visits: Visits, terms: xr.Dataset) -> Floats:
+    """Form the `statistics` of other values, or other visits of as many patients, for a model that is compiled already.
+
+    `terms` is `terms_of` the model. Returns (outcome, block, row, lane).
+    """
+    wide, design = _widened(visits, known := _terms(terms, visits))
+    return statistics([wide], [design @ known.mean])
+
+
 def with_prior_coefficients(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> xr.Dataset:
     """Draw the coefficients of population and patients from their prior, for every draw of `loading`.
 
-    `terms` has `term_mean`, `term_sd` and `term_design`. Adds `population` and `coefficients`.
+    `terms` has `term_mean`, `term_sd`, `term_design` and, with covariates, `covariates`. Adds `population` and
+    `coefficients`, and with covariates `regression`, as in `with_posterior_coefficients`.
     """
-    loading = _flat(draws["loading"])
-    drawn = _from_prior(_terms(terms), loading, len(visits.patients), np.random.default_rng(seed))
-    return _with_coefficients(draws, visits, *drawn)
+    known = _terms(terms, visits)
+    drawn = _from_prior(known, _flat(draws["loading"]), len(visits.patients), np.random.default_rng(seed))
+    return _with_coefficients(draws, visits, known, *drawn)
 
 
 def with_posterior_coefficients(
@@ -185,27 +223,22 @@ def with_posterior_coefficients(
     """Draw back, exactly, what was integrated out: the coefficients given the data and each draw of what was sampled.
 
     `draws` has `loading` (chain, draw, coefficient, source) and `sigma` (chain, draw); `terms` as for the prior.
-    Returns them with `population` (coefficient) and `coefficients` (patient, coefficient) added, and the log density
-    of all of a patient's values given the population, its own coefficients integrated out: (chain, draw, patient).
+    Returns them with `population` (coefficient), `coefficients` (patient, coefficient), the covariates' part included,
+    and `regression` (covariate), where there are covariates, added; and the log density of all of a patient's values
+    given the population, its own coefficients integrated out: (chain, draw, patient).
     """
-    known = _terms(terms)
+    known = _terms(terms, visits)
+    wide, design = _widened(visits, known)
     loading, variance = _flat(draws["loading"]), _flat(draws["sigma"])[:, None] ** 2
-    parts = statistics([visits], [known.design @ known.mean])
+    loading = np.pad(loading, ((0, 0), (0, len(known.covariates)), (0, 0)))
+    packed = statistics([wide], [design @ known.mean])
     drawn = np.empty((len(loading), len(known.mean)))
-    theta = np.empty((len(loading), len(visits.patients), len(visits.coefficients)))
-    by_patient = kernel.draw_back(
-        loading,
-        variance,
-        *parts[:3],
-        known.design,
-        known.sd**-2.0,
-        np.random.default_rng(seed),
-        drawn,
-        theta,
-    )
-    by_patient -= 0.5 * parts.counts[0] * (kernel.LOG_2PI + np.log(variance))
-    theta += known.design @ known.mean
-    filled = _with_coefficients(draws, visits, (known.mean + drawn) @ known.design.T, theta)
+    theta = np.empty((len(loading), len(visits.patients), wide.basis.shape[1]))
+    by_patient = np.empty(theta.shape[:2])
+    rng = np.random.default_rng(seed)
+    kernel.draw_back(loading, variance, packed, design, known.sd**-2.0, rng, drawn, theta, by_patient)
+    theta += design @ known.mean
+    filled = _with_coefficients(draws, visits, known, known.mean + drawn, theta[..., : len(visits.coefficients)])
     coords = {name: filled[name] for name in ("chain", "draw", "patient")}
     shape = tuple(len(labels) for labels in coords.values())
     return filled, xr.DataArray(by_patient.reshape(shape), coords, list(coords), name=visits.outcome.name)
@@ -226,26 +259,33 @@ def log_likelihood(draws: xr.Dataset, visits: Visits) -> xr.DataArray:
 
 
 def _from_prior(terms: Terms, loading: Floats, patients: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draw population (d, p) and patient (d, n, p) coefficients from their prior given loading (d, p, q)."""
+    """Draw terms (d, m) and patient coefficients, less the covariates' part, (d, n, p) given loading (d, p, q)."""
     drawn = terms.mean + terms.sd * rng.standard_normal((len(loading), len(terms.mean)))
-    population = drawn @ terms.design.T
     z = rng.standard_normal((len(loading), patients, loading.shape[2]))
-    return population, population[:, None, :] + z @ loading.transpose(0, 2, 1)
+    return drawn, (drawn @ terms.design.T)[:, None, :] + z @ loading.transpose(0, 2, 1)
 
 
-def _terms(data: xr.Dataset) -> Terms:
+def _terms(data: xr.Dataset, visits: Visits) -> Terms:
     names, sources = (tuple(map(str, data.indexes[dim])) if dim in data.indexes else () for dim in ("term", "source"))
     mean, sd, design = (data[f"term_{part}"].to_numpy() for part in ("mean", "sd", "design"))
-    return Terms(names, sources, mean, sd, design)
+    none = np.empty((0, len(visits.patients), len(visits.coefficients)))
+    shift = data["covariates"].transpose(*SHIFT).to_numpy() if "covariates" in data else none
+    return Terms(names, sources, mean, sd, design, shift)
 
 
-def _with_coefficients(draws: xr.Dataset, visits: Visits, population: Floats, theta: Floats) -> xr.Dataset:
-    shape = (draws.sizes["chain"], draws.sizes["draw"])
-    dims = ("chain", "draw")
-    return draws.assign_coords(patient=list(visits.patients)).assign(
-        population=((*dims, "coefficient"), population.reshape(*shape, -1)),
-        coefficients=((*dims, "patient", "coefficient"), theta.reshape(*shape, *theta.shape[1:])),
+def _with_coefficients(draws: xr.Dataset, visits: Visits, known: Terms, terms: Floats, theta: Floats) -> xr.Dataset:
+    """Add population, patients and regression from terms (d, m) and theta (d, n, p), the covariates' part left out."""
+    shape, dims = (draws.sizes["chain"], draws.sizes["draw"]), ("chain", "draw")
+    regression = terms[:, len(known.names) - len(known.covariates) :]
+    total = theta + np.tensordot(regression, known.shift, axes=1)
+    filled = draws.assign_coords(patient=list(visits.patients)).assign(
+        population=((*dims, "coefficient"), (terms @ known.design.T).reshape(*shape, -1)),
+        coefficients=((*dims, "patient", "coefficient"), total.reshape(*shape, *total.shape[1:])),
     )
+    if known.covariates:
+        filled = filled.assign_coords(covariate=list(known.covariates))
+        filled["regression"] = (*dims, "covariate"), regression.reshape(*shape, -1)
+    return filled
 
 
 def _visit_means(draws: xr.Dataset, visits: Visits) -> Floats:

@@ -1,22 +1,25 @@
 """Model files: loaded by path, held to their contract.
 
 A model file is a Python program with a docstring whose first line is `Name: sentence.`, a string `OUTCOME` that names
-the outcome it is for, and a function `build(trial)` that returns a `pymc.Model`.
+the outcome it is for, and a function `build(trial)` that returns a `pymc.Model`. A number `WINDOW` says, where it is
+there, that the change after an injection is that of so many months after it, rather than of the whole cycle.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pymc as pm
 
+    from slopeshift.basis import Visits
     from slopeshift.trial import Trial
 
 
@@ -26,7 +29,10 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A loaded model file: its name (the file's stem), text, outcome, and `build`, from a trial to a pymc.Model."""
+    """A loaded model file: its name (the file's stem), text, outcome, and `build`, from a trial to a pymc.Model.
+
+    `window` is in months, infinite where the change is that of the whole cycle.
+    """
 
     name: str
     title: str
@@ -34,7 +40,23 @@ class ModelFile:
     source: str
     sha256: str
     outcome: str
+    window: float
     build: Callable[[Trial], pm.Model]
+
+    def visits(self, trial: Trial) -> Visits:
+        """Take what the model is about from a trial. Raises LookupError where the trial does not record the outcome."""
+        from slopeshift.basis import visits_of
+
+        return visits_of(trial, self.outcome, self.window)
+
+
+def leading(outcomes: Mapping[str, str]) -> list[str]:
+    """Choose the models that answer the question: of each outcome the one named after it, else all of its models.
+
+    `outcomes` gives each model's outcome. The other models vary these, check them or ask something else.
+    """
+    named = {outcome for model, outcome in outcomes.items() if model == outcome}
+    return [model for model, outcome in outcomes.items() if model == outcome or outcome not in named]
 
 
 def file_sha256(path: Path) -> str:
@@ -62,6 +84,10 @@ def load_model(path: Path) -> ModelFile:
         breaches.append('it must name its outcome: OUTCOME = "alsfrsr"')
     if not callable(getattr(module, "build", None)):
         breaches.append("it must define build(trial), returning a pymc.Model")
+    window = getattr(module, "WINDOW", inf)
+    if not isinstance(window, int | float) or not window > 0:
+        breaches.append("its WINDOW must be a number of months above 0: WINDOW = 3.0")
     if breaches:
         raise ModelError(f"{path}: " + "; ".join(breaches))
-    return ModelFile(path.stem, title, description, source, sha256(content).hexdigest(), module.OUTCOME, module.build)
+    digest = sha256(content).hexdigest()
+    return ModelFile(path.stem, title, description, source, digest, module.OUTCOME, float(window), module.build)

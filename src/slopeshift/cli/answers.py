@@ -32,11 +32,13 @@ def input_errors(context: typer.Context | None = None) -> Iterator[None]:
     """Answer what is wrong with the input by its text and an exit status; by a traceback only with --debug."""
     from slopeshift.fit import FitError
     from slopeshift.model import ModelError
+    from slopeshift.null.trials import NullError
+    from slopeshift.null.work import WorkError
     from slopeshift.trial import TrialError
 
     try:
         yield
-    except (TrialError, ModelError, FitError, OSError) as error:
+    except (TrialError, ModelError, FitError, NullError, WorkError, OSError) as error:
         if context is not None and (context.find_root().obj or {}).get("debug"):
             raise
         typer.echo(error, err=True)

@@ -8,38 +8,71 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from slopeshift.atomic import replacing
-from slopeshift.report import analysis, flow, glossary, limitations, pictures, sections, wording
+from slopeshift.classical import model_free
+from slopeshift.model import leading
+from slopeshift.report import (
+    analysis,
+    chance,
+    flow,
+    glossary,
+    interval_section,
+    limitations,
+    own_analysis,
+    pictures,
+    sections,
+    wording,
+)
 from slopeshift.report.analysis import analyse
+from slopeshift.safety import safety_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from slopeshift.fit import Fit
     from slopeshift.report.analysis import Analysis
     from slopeshift.trial import Trial
 
-TABLES = ("population", "patients", "responders", "diagnostics", "change_curve")
+OF_A_FIT = ("population", "patients", "responders", "diagnostics", "change_curve")
+STUDY = ("null_reference", "null_refits", "pseudo_injection", "published_claim")
+"""Tables of the null study that are published with the report; its others are for figures."""
 
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def write(trial: Trial, fits: Sequence[Fit], folder: Path) -> Path:
+def write(
+    trial: Trial,
+    fits: Sequence[Fit],
+    folder: Path,
+    study: Mapping[str, pd.DataFrame] | None = None,
+    second_stage: pd.DataFrame | None = None,
+) -> Path:
     """Write `index.html` and `tables/*.csv` into `folder`, each whole or not at all; return the path of the page.
 
-    `fits` are the trial's fits in the order of the page; of a model that was skipped, only the record is looked at. A
-    fit that failed its gate is reported by its diagnostics alone. The same input gives the same bytes.
+    `fits` are the trial's fits, of which those that answer the question come first; of a model that was skipped, only
+    the record is looked at. A fit that failed its gate is reported by its diagnostics alone. `study` are the tables of
+    the null study of the trial, by name, and `second_stage` the rows of the two-stage regression, where there are any.
+    The same input gives the same bytes.
     """
-    sampled = [fit for fit in fits if fit.record["status"] != "skipped"]
+    first = leading({fit.record["model"]: fit.record["outcome"] for fit in fits})
+    sampled = sorted(
+        (fit for fit in fits if fit.record["status"] != "skipped"), key=lambda fit: fit.record["model"] not in first
+    )
     skipped = [fit.record for fit in fits if fit.record["status"] == "skipped"]
     analyses = [analyse(trial, fit, f"m{number}") for number, fit in enumerate(sampled, 1)]
-    for name in TABLES:
+    tables = {name: table(analyses, name) for name in OF_A_FIT} | {
+        "interval": interval_section.table(analyses, second_stage),
+        "classical": model_free(trial),
+        "safety": safety_table(trial),
+        **{name: study[name] for name in STUDY if study and name in study},
+    }
+    for name, content in tables.items():
         with replacing(folder / "tables" / f"{name}.csv") as path:
-            path.write_text(csv(table(analyses, name)), encoding="utf-8", newline="")
+            path.write_text(csv(content), encoding="utf-8", newline="")
     index = folder / "index.html"
     with replacing(index) as path:
-        path.write_text(page(trial, analyses, skipped), encoding="utf-8", newline="")
+        path.write_text(page(trial, analyses, skipped, tables, study or {}), encoding="utf-8", newline="")
     return index
 
 
@@ -55,7 +88,13 @@ def csv(frame: pd.DataFrame) -> str:
     return str(safe.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
-def page(trial: Trial, analyses: Sequence[Analysis], skipped: Sequence[object]) -> str:
+def page(
+    trial: Trial,
+    analyses: Sequence[Analysis],
+    skipped: Sequence[object],
+    tables: Mapping[str, pd.DataFrame],
+    study: Mapping[str, pd.DataFrame],
+) -> str:
     """Write the page; `skipped` are the records of the models that do not apply to the trial."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -68,15 +107,19 @@ def page(trial: Trial, analyses: Sequence[Analysis], skipped: Sequence[object]) 
     )
     environment.globals |= {
         "analysis": analysis,
+        "chance": chance,
         "flow": flow,
         "glossary": glossary,
+        "interval_section": interval_section,
         "limitations": limitations,
+        "own_analysis": own_analysis,
         "pictures": pictures,
         "sections": sections,
         "wording": wording,
     }
     template = environment.get_template("report.html.j2")
-    return _typeset(template.render(trial=trial, analyses=analyses, skipped=skipped))
+    context = {"trial": trial, "analyses": analyses, "skipped": skipped, "tables": tables, "study": study}
+    return _typeset(template.render(context))
 
 
 def _typeset(html: str) -> str:

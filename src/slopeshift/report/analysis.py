@@ -11,10 +11,11 @@ from slopeshift import effects
 from slopeshift.basis import visits_of
 from slopeshift.effects import OVERALL, SAMPLES
 from slopeshift.fit import FitError
+from slopeshift.model import leading
 from slopeshift.results import results_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     import xarray as xr
@@ -80,11 +81,17 @@ def analyse(trial: Trial, fit: Fit, anchor: str) -> Analysis:
         anchor=anchor,
         fit=fit,
         results=results_of(fit),
-        visits=visits_of(trial, fit.record["outcome"]),
+        visits=visits_of(trial, fit.record["outcome"], float(design["window"])),
         trial=trial,
         prior_population=effects.population(prior, design, fit.record["unit"]),
         prior_patients=effects.patients(prior, design),
     )
+
+
+def primary(analyses: Sequence[Analysis]) -> list[Analysis]:
+    """Choose the analyses that answer the question (`model.leading`); the others stand beside them."""
+    chosen = leading({a.record["model"]: a.record["outcome"] for a in analyses})
+    return [a for a in analyses if a.record["model"] in chosen]
 
 
 def prior_base_rate(analysis: Analysis) -> float:

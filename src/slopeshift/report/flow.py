@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.basis import visits_of
-from slopeshift.report.wording import Table, number
+from slopeshift.report.wording import Table, number, share
+from slopeshift.safety import ANY, BEFORE, OVERALL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,17 +90,41 @@ def deaths(trial: Trial) -> int:
 
 
 def adverse_events(trial: Trial) -> Table | None:
-    """Count events by term and seriousness, the most frequent first; None where none is recorded."""
+    """Count events by term, relation to treatment and seriousness, most frequent first; None where there is none."""
     if trial.events.empty:
         return None
+    related = trial.events["related"].fillna("") if "related" in trial.events else ""
+    events = trial.events.assign(related=related)
     rows = []
-    for term, events in trial.events.groupby("term"):
-        serious = events[events["serious"].astype(bool)]
-        figures = (len(events), events["patient"].nunique(), len(serious), serious["patient"].nunique())
-        rows.append((str(term), figures))
-    rows.sort(key=lambda row: (-row[1][0], row[0]))
-    columns = ["Term", "Events", "Patients", "Serious events", "Patients with a serious event"]
-    return Table("Events by term", "lrrrr", columns, [[term, *map(str, figures)] for term, figures in rows])
+    for (term, kind), found in events.groupby(["term", "related"]):
+        serious = found[found["serious"].astype(bool)]
+        figures = (len(found), found["patient"].nunique(), len(serious), serious["patient"].nunique())
+        rows.append((str(term), str(kind) or "not said", figures))
+    rows.sort(key=lambda row: (-row[2][0], row[0]))
+    columns = ["Term", "Related", "Events", "Patients", "Serious events", "Patients with a serious event"]
+    return Table("Events by term", "llrrrr", columns, [[term, kind, *map(str, f)] for term, kind, f in rows])
+
+
+def risks(safety: pd.DataFrame) -> Table | None:
+    """Print what the events say of the risk per patient; None where nothing of events is known.
+
+    `safety` is `safety.safety_table`; events of every kind together, and the serious ones, by injection.
+    """
+    kinds = {"any": "Any event", "yes": "Serious event"}
+    periods = {BEFORE: "before treatment", OVERALL: "from injection 1 on"}
+    rows = [
+        [
+            kinds[row.serious],
+            periods.get(row.injection, f"injection {row.injection}"),
+            f"{row.n_with_event} of {row.n_patients}",
+            str(row.n_events),
+            f"{share(row.risk_mean)} ({share(row.risk_lower)} to {share(row.risk_upper)})",
+            "" if row.upper_bound_of_none != row.upper_bound_of_none else f"at most {share(row.upper_bound_of_none)}",
+        ]
+        for row in safety[(safety["term"] == ANY) & (safety["related"] == ANY)].itertuples()
+    ]
+    heads = ["Kind", "Period", "Patients with one", "Events", "Risk per patient (95 % interval)", "None seen allows"]
+    return Table("Risk that a patient has an event", "llrrrr", heads, rows) if rows else None
 
 
 def short_lead_in(visits: Visits) -> list[str]:

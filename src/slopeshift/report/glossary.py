@@ -42,6 +42,23 @@ POPULATION = {
     "prob_slowing_25": Entry(
         "Pr(slowing ≥ 25 %)", "Probability that the population's decline slowed by a quarter or more."
     ),
+    "interval_within": Entry(
+        "Change per month of interval, within patients",
+        "How much more the slope changed in a patient's longer cycles, per month that they were longer. Above 0: "
+        "slower decline in longer cycles. The changes of slope beside it are then those at the mean interval.",
+        signed=True,
+    ),
+    "interval_between": Entry(
+        "Change per month of interval, between patients",
+        "How much more the slope changed in patients with longer cycles, per month of their mean interval.",
+        signed=True,
+    ),
+    "interval_control": Entry(
+        "Interval per change seen before",
+        "Negative control: by how many months the next injection was later, per unit of the change of slope that was "
+        "seen before it. Other than 0, the interval was chosen from the response, or both have one cause.",
+        signed=True,
+    ),
     "level": Entry("Level at month 0", "Expected value of an average patient at the first injection."),
 }
 """Quantities of an average patient."""

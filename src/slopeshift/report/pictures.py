@@ -13,7 +13,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from slopeshift import effects
-from slopeshift.basis import months_per_cycle
+from slopeshift.basis import basis_at
 from slopeshift.effects import CLAIM, OVERALL, SAMPLES
 from slopeshift.report import glossary, plots
 from slopeshift.report.sections import injection_rank, missing_cycles
@@ -74,7 +74,7 @@ def rank_plots(analysis: Analysis) -> list[Picture]:
     ):
         title = glossary.label(quantity, injection)
         pictures.append(
-            _picture(
+            picture(
                 plots.ranks(chosen[i].to_numpy()), f"{analysis.anchor}-rank-{i}", title, f"Ranks of chains: {title}."
             )
         )
@@ -89,13 +89,13 @@ def population(analysis: Analysis) -> list[Picture]:
     density = plots.densities(posterior, prior, analysis.rate)
     curve = plots.exceedance(analysis.results.change_curve, analysis.rate)
     return [
-        _picture(
+        picture(
             density,
             f"{analysis.anchor}-density",
             "What is believed of the change of slope before (dashed) and after the data (filled; bar: 95 % interval).",
             f"Posterior densities of the change of slope in {analysis.rate}, means: {means}.",
         ),
-        _picture(
+        picture(
             curve,
             f"{analysis.anchor}-exceedance",
             "Probability that the change of slope is larger than any value x you may care about.",
@@ -118,7 +118,7 @@ def forests(analysis: Analysis) -> list[Picture]:
             f"Change of slope by patient, {_after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals."
         )
         pictures.append(
-            _picture(figure, f"{analysis.anchor}-forest-{injection}", _after(injection).capitalize(), description)
+            picture(figure, f"{analysis.anchor}-forest-{injection}", _after(injection).capitalize(), description)
         )
     return pictures
 
@@ -130,7 +130,7 @@ def slowed(analysis: Analysis) -> Picture:
     means = ", ".join(f"{_after(k)} {number(n.mean(), 1)} of {patients[k]}" for k, n in posterior.items())
     figure = plots.counts(posterior, _counts(analysis.prior_patients), patients)
     caption = "How probable each number of slowed patients is (bars); dashed: before seeing the data."
-    return _picture(
+    return picture(
         figure, f"{analysis.anchor}-counts", caption, f"Expected number of patients slowed by 25 % or more: {means}."
     )
 
@@ -150,14 +150,14 @@ def trajectories(analysis: Analysis) -> list[Picture]:
         values = pd.DataFrame({"month": visits.month[mine], "value": visits.value[mine]})
         injections = visits.injection_month[i][~np.isnan(visits.injection_month[i])]
         line = _line(
-            values["month"].to_numpy(), visits.injection_month[i], None if coefficients is None else coefficients[:, i]
+            values["month"].to_numpy(), visits.segment_month[i], None if coefficients is None else coefficients[:, i]
         )
         figure = plots.trajectory(values, line, list(injections), endings.get(patient), limits, labels)
         words = (
             f"{counted(len(values), 'value')}, {counted(len(injections), 'injection')}{_ended(endings.get(patient))}"
         )
         pictures.append(
-            _picture(
+            picture(
                 figure, f"{analysis.anchor}-patient-{i}", patient, f"{outcome.label} of patient {patient}: {words}."
             )
         )
@@ -176,13 +176,13 @@ def checks(analysis: Analysis) -> list[Picture]:
     sd = float(analysis.posterior["sigma"].mean())
     label = f"{visits.outcome.label}, {visits.outcome.unit}"
     return [
-        _picture(
+        picture(
             plots.predictive(visits.value, prior, posterior, label),
             f"{analysis.anchor}-predictive",
             "Dots should lie in the band: the recorded values look like those the fitted model would produce.",
             f"Distribution of {visits.value.size} recorded values of {visits.outcome.label} against model predictions.",
         ),
-        _picture(
+        picture(
             plots.residuals(visits.month, residual, sd, visits.outcome.unit),
             f"{analysis.anchor}-residuals",
             "No trend should remain: where the mean leaves 0, lines do not follow the data. Dotted: two residual SDs.",
@@ -191,7 +191,8 @@ def checks(analysis: Analysis) -> list[Picture]:
     ]
 
 
-def _picture(figure: Figure, name: str, caption: str, description: str) -> Picture:
+def picture(figure: Figure, name: str, caption: str, description: str) -> Picture:
+    """Make a picture of a figure; `name` is unique in the page, `description` is read aloud."""
     return Picture(svg(figure, name, description), caption)
 
 
@@ -216,17 +217,17 @@ def _sampled(draws: xr.DataArray, n: int, *dims: str) -> Floats:
     return flat[:: max(1, len(flat) // n)]
 
 
-def _line(months: Floats, injection_month: Floats, coefficients: Floats | None) -> pd.DataFrame:
+def _line(months: Floats, bends: Floats, coefficients: Floats | None) -> pd.DataFrame:
     """Follow a patient's mean from first to last value: columns month, median, lower, upper.
 
-    `coefficients` is (draw, coefficient), None where nothing may be shown.
+    `bends` (segment,) are the months at which the slope may change, NaN where it did not; `coefficients` is
+    (draw, coefficient), None where nothing may be shown.
     """
     if coefficients is None or not months.size:
         return pd.DataFrame(columns=["month", "median", "lower", "upper"], dtype=float)
-    bends = injection_month[(injection_month > months.min()) & (injection_month < months.max())]
-    grid = np.union1d(np.linspace(months.min(), months.max(), GRID_POINTS), bends)
-    hinges = months_per_cycle(grid, np.tile(injection_month, (len(grid), 1)))
-    mean = coefficients @ np.column_stack([np.ones_like(grid), grid, hinges]).T
+    inside = bends[(bends > months.min()) & (bends < months.max())]
+    grid = np.union1d(np.linspace(months.min(), months.max(), GRID_POINTS), inside)
+    mean = coefficients @ basis_at(grid, np.tile(bends, (len(grid), 1))).T
     lower, median, upper = np.quantile(mean, (0.025, 0.5, 0.975), axis=0)
     return pd.DataFrame({"month": grid, "median": median, "lower": lower, "upper": upper})
 

@@ -18,9 +18,18 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.simulate.cohort import DAYS_PER_MONTH, OUTCOMES, Array, Cohort, OutcomeTruth, Truth, generator, refuse
-from slopeshift.simulate.conduct import REFERENCE_SCORE, Course, Design, Mask, follow, screen
+from slopeshift.simulate.conduct import (
+    REFERENCE_SCORE,
+    Course,
+    Design,
+    IntervalEffect,
+    Mask,
+    follow,
+    screen,
+    with_interval_effect,
+)
 
-__all__ = ["Design", "OutcomeTruth", "Simulated", "Truth", "default_trial", "simulate", "write"]
+__all__ = ["Design", "IntervalEffect", "OutcomeTruth", "Simulated", "Truth", "default_trial", "simulate", "write"]
 
 PLANNED_INTERVAL = 3.0  # months; NCT04821479
 FORMATS = {
@@ -42,8 +51,8 @@ class Simulated:
     latent: pd.DataFrame
 
 
-def simulate(design: Design, truth: Truth, seed: int) -> Simulated:
-    """Simulate one trial; the same arguments give the same trial.
+def simulate(design: Design, truth: Truth, seed: int, interval_effect: IntervalEffect | None = None) -> Simulated:
+    """Simulate one trial; the same arguments give the same trial. The interval has no effect unless one is given.
 
     Raises ValueError where design and truth disagree on the number of injections, or where too few candidates meet the
     entry rules.
@@ -52,6 +61,8 @@ def simulate(design: Design, truth: Truth, seed: int) -> Simulated:
     found = f"{cycles} patients_per_cycle, {truth.injections} changes: give as many of one as of the other"
     refuse("design and truth", (cycles not in (0, truth.injections), found))
     cohort = screen(design, truth, seed, pool=design.enrolled)
+    if interval_effect is not None:
+        cohort = with_interval_effect(design, cohort, interval_effect, seed)
     course = follow(design, cohort, seed)
     visits, latent = _visits(design, cohort, course, seed)
     tables = {
@@ -60,7 +71,8 @@ def simulate(design: Design, truth: Truth, seed: int) -> Simulated:
         "injections": _injections(course, seed),
         "events": _events(design, course, seed),
     }
-    return Simulated(tables, _true_values(design, cohort, seed), latent)
+    truth_of_interval = {} if interval_effect is None else {"interval_effect": asdict(interval_effect)}
+    return Simulated(tables, _true_values(design, cohort, seed) | truth_of_interval, latent)
 
 
 def write(simulated: Simulated, settings: Mapping[str, str | bool], directory: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,39 @@ class Design:
             (self.enrolled < 1, f"enrolled {self.enrolled}: give at least 1"),
             (2 * self.visit_jitter >= self.visit_spacing * DAYS_PER_MONTH, "visit_jitter mixes up visits: lower it"),
         )
+
+
+@dataclass(frozen=True)
+class IntervalEffect:
+    """State by how much the change in a cycle differs per month of interval (points/month per month).
+
+    `within` multiplies how far the interval after an injection is from the mean of all intervals drawn for the patient,
+    `between` how far that mean is from the middle of the design's range; the last cycle stands at the patient's mean.
+    """
+
+    within: float = 0.0
+    between: float = 0.0
+    outcome: str = "alsfrsr"
+
+
+def with_interval_effect(design: Design, cohort: Cohort, effect: IntervalEffect, seed: int) -> Cohort:
+    """Add the effect of the intervals, which are drawn beforehand, to the patients' changes.
+
+    Raises ValueError where the intervals depend on the response, which is known only later.
+    """
+    refuse(
+        "interval effect",
+        (design.interval_on_response != 0, "an interval cannot both cause the response and depend on it: set one to 0"),
+    )
+    even = np.zeros(design.enrolled)
+    drawn = [_drawn_interval(design, even, k, seed) for k in range(1, cohort.truth.injections)]
+    months = np.reshape(drawn, (-1, design.enrolled)).T / DAYS_PER_MONTH
+    own = months.mean(axis=1, keepdims=True) if months.size else np.full((design.enrolled, 1), np.mean(design.interval))
+    within = np.column_stack([months - own, np.zeros(design.enrolled)])[:, : cohort.truth.injections]
+    before = cohort.coefficients[effect.outcome]
+    added = effect.within * within + effect.between * (own - np.mean(design.interval))
+    after = replace(before, change=before.change + added)
+    return replace(cohort, coefficients={**cohort.coefficients, effect.outcome: after})
 
 
 @dataclass(frozen=True)
@@ -151,14 +184,20 @@ def _mark(visited: Mask, day: Array, on: Array, before: Array) -> None:
 
 def _interval(design: Design, cohort: Cohort, injection_day: Array, visited: Mask, k: int, seed: int) -> Array:
     """Return the days from injection k to the next: the short or long half of the range, by chance or response."""
-    shortest, longest = math.ceil(design.interval[0] * DAYS_PER_MONTH), math.floor(design.interval[1] * DAYS_PER_MONTH)
+    shortest = math.ceil(design.interval[0] * DAYS_PER_MONTH)
     latest = injection_day[:, [k - 1]]
     recent = visited & (cohort.day >= latest) & (cohort.day < latest + shortest)
     score, month = cohort.measured("alsfrsr", injection_day), cohort.day / DAYS_PER_MONTH
     change = _naive_slope(score, month, recent) - _naive_slope(score, month, visited & (cohort.day <= 0))
+    return _drawn_interval(design, design.interval_on_response * change, k, seed)
+
+
+def _drawn_interval(design: Design, log_odds_of_long: Array, k: int, seed: int) -> Array:
+    """Draw the days from injection k to the next of every patient."""
+    shortest, longest = math.ceil(design.interval[0] * DAYS_PER_MONTH), math.floor(design.interval[1] * DAYS_PER_MONTH)
     rng = generator(seed, f"interval {k}")
-    is_long = rng.random(len(score)) < 1 / (1 + np.exp(-design.interval_on_response * change))
-    share = (is_long + rng.random(len(score))) / 2
+    is_long = rng.random(len(log_odds_of_long)) < 1 / (1 + np.exp(-log_odds_of_long))
+    share = (is_long + rng.random(len(log_odds_of_long))) / 2
     drawn = design.interval[0] + (design.interval[1] - design.interval[0]) * share
     return np.clip(np.round(drawn * DAYS_PER_MONTH), shortest, longest)
 

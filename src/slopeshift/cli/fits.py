@@ -1,0 +1,260 @@
+"""The commands on fits: `fit`, `report` and `null`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, input_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slopeshift.fit import Fit, Settings
+    from slopeshift.null.study import Candidate
+    from slopeshift.trial import Trial
+
+LISTED = 10
+MODELS, FITS, REPORTS = Path("models"), Path("fits"), Path("reports")
+
+TrialFolder = Annotated[Path, typer.Argument(metavar="TRIAL", help="Folder with the trial's tables.")]
+Models = Annotated[Path, typer.Option(help="Folder with the model files.")]
+Fits = Annotated[Path, typer.Option(help="Folder that holds a folder of fits per trial.")]
+
+
+def fit(
+    context: typer.Context,
+    trial: TrialFolder,
+    model: Annotated[list[Path] | None, typer.Option(help="Model file; repeatable. Default: all of --models.")] = None,
+    models: Models = MODELS,
+    fits: Fits = FITS,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random step.")] = None,
+    draws: Annotated[int | None, typer.Option(min=1, help="Posterior draws per chain.")] = None,
+    tune: Annotated[int | None, typer.Option(min=1, help="Warm-up draws per chain.")] = None,
+    chains: Annotated[int | None, typer.Option(min=1, help="Chains.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Sample even where the fit is up to date.")] = False,
+) -> None:
+    """Sample every model that is out of date, and hold the result to the diagnostics gate."""
+    from slopeshift.fit import Settings
+    from slopeshift.trial import read_trial
+
+    given = {"seed": seed, "draws": draws, "tune": tune, "chains": chains}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+
+    with input_errors(context):
+        paths = model or _model_files(models)
+        read = read_trial(trial)
+        status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
+        if model is None:
+            _second_stage(read, models, fits / read.name, settings.seed)
+    if any(status):
+        raise typer.Exit(BAD_INPUT if BAD_INPUT in status else GATE_FAILED)
+
+
+def report(
+    context: typer.Context,
+    trial: TrialFolder,
+    models: Models = MODELS,
+    fits: Fits = FITS,
+    out: Annotated[Path | None, typer.Option(help="Folder to write. Default: reports/<trial>.")] = None,
+) -> None:
+    """Write the report and its tables from the fits of a trial."""
+    from slopeshift import report as page
+    from slopeshift.trial import read_trial
+    from slopeshift.two_stage import saved
+
+    with input_errors(context):
+        read = read_trial(trial)
+        found = [_current_fit(path, read, fits / read.name) for path in _model_files(models)]
+        study = _study(read, models, fits / read.name)
+        first = _first_stage(read, models, fits / read.name)
+        second = None if first is None else saved(first, fits / read.name)
+        index = page.write(read, found, out or REPORTS / read.name, study, second)
+    typer.echo(f"wrote {index}")
+    failed = [
+        fit.record["model"] for fit in found if fit.record["status"] == "sampled" and not fit.record["gate"]["passed"]
+    ]
+    if failed:
+        typer.echo(f"diagnostics gate failed: {', '.join(failed)}; the report shows no effect of these", err=True)
+        raise typer.Exit(GATE_FAILED)
+
+
+def null(
+    context: typer.Context,
+    trial: TrialFolder,
+    published: Annotated[str | None, typer.Option(metavar="NAME", help="Published counts to set beside.")] = None,
+    pseudo: Annotated[bool, typer.Option("--pseudo", help="Also move injections to where nothing happened.")] = False,
+    replicates: Annotated[int, typer.Option(min=1, help="Null trials to analyse as the trial itself was.")] = 10_000,
+    refits: Annotated[int, typer.Option(min=0, help="Null trials, and sets of pseudo-injections, to refit.")] = 200,
+    minimum_loss: Annotated[float | None, typer.Option(help="ALSFRS-R points lost in the lead-in to enter.")] = None,
+    lead_in: Annotated[str, typer.Option(help="least_squares, end_to_end or from_onset.")] = "least_squares",
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to refit on.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random step.")] = 1,
+    models: Models = MODELS,
+    fits: Fits = FITS,
+) -> None:
+    """Show what the same trial would give had no injection changed anything."""
+    from slopeshift.classical import Rules
+    from slopeshift.null.study import Options, run
+    from slopeshift.published import names
+    from slopeshift.trial import read_trial
+
+    if published is not None and published not in names():
+        raise typer.BadParameter(f"{published!r}; there are {', '.join(names())}", param_hint="--published")
+    if pseudo and not refits:
+        raise typer.BadParameter("it refits the models: give --refits 1 or more", param_hint="--pseudo")
+    try:
+        rules = Rules(lead_in)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--lead-in") from None
+    options = Options(rules, replicates, refits, minimum_loss, published, pseudo, scheduler, seed)
+    with input_errors(context):
+        read = read_trial(trial)
+        candidates = _candidates(read, models, fits / read.name)
+        written = run(
+            read, candidates, options, fits / read.name / "null", say=typer.echo, progress=sys.stderr.isatty()
+        )
+    for path in written:
+        typer.echo(f"wrote {path}")
+
+
+def _model_files(folder: Path) -> list[Path]:
+    paths = sorted(folder.glob("*.py"))
+    if not paths:
+        raise FileNotFoundError(f"{folder}: no model file (*.py) there; name the folder with --models")
+    return paths
+
+
+def _fit_one(path: Path, trial: Trial, folder: Path, settings: Settings, force: bool) -> int:
+    """Bring one fit up to date; say what was done; return the exit status. A broken model leaves the others alone."""
+    from slopeshift import fit as fitting
+    from slopeshift.model import ModelError, file_sha256
+
+    record: Mapping[str, Any] | None = fitting.read_record(folder, path.stem)
+    if force or record is None or record["inputs"] != fitting.inputs(trial.files, file_sha256(path), settings):
+        try:
+            record = _sample(path, trial, folder, settings)
+        except ModelError as error:
+            typer.echo(error, err=True)
+            return BAD_INPUT
+    else:
+        typer.echo(f"{path.stem}: up to date")
+        fitting.save_record(record, folder)
+    if record["status"] == "skipped":
+        typer.echo(f"{path.stem}: skipped, {record['reason']}")
+        return 0
+    _print_failures(path.stem, record["gate"]["failures"])
+    return 0 if record["gate"]["passed"] else GATE_FAILED
+
+
+def _print_failures(model: str, failures: list[str]) -> None:
+    for failure in failures[:LISTED]:
+        typer.echo(f"{model}: GATE FAILED: {failure}", err=True)
+    if len(failures) > LISTED:
+        typer.echo(f"{model}: GATE FAILED: and {len(failures) - LISTED} more, listed in the report", err=True)
+
+
+def _sample(path: Path, trial: Trial, folder: Path, settings: Settings) -> Mapping[str, Any]:
+    from slopeshift import fit as fitting
+    from slopeshift.model import load_model
+    from slopeshift.results import results_of
+
+    file = load_model(path)
+    if file.outcome not in trial.outcomes:
+        skipped = fitting.skipped(file, trial, settings)
+        fitting.save_record(skipped.record, folder)
+        return skipped.record
+    typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
+    fit = fitting.sample(file, trial, settings, progress=sys.stderr.isatty())
+    fit = fitting.judged(fit, results_of(fit).failures)
+    fitting.save(fit, folder)
+    seconds = fit.record["seconds"]
+    typer.echo(f"{path.stem}: done in {seconds['total']:.0f} s ({seconds['sample']:.1f} s of it sampling)")
+    return fit.record
+
+
+def _current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
+    """Open a fit for reporting; refuse one that was made from other data, another model or another engine."""
+    from slopeshift import fit as fitting
+    from slopeshift.model import file_sha256
+
+    fit = fitting.open_fit(folder, path.stem)
+    made_from = dict(fit.record["inputs"])
+    at_hand = fitting.inputs(trial.files, file_sha256(path), fitting.Settings(**made_from["settings"]))
+    changed = [name for name, value in at_hand.items() if made_from[name] != value]
+    if changed:
+        raise fitting.FitError(
+            f"{folder / path.stem}: this fit was made from another {' and '.join(changed)} than at hand; "
+            "make it anew with `slopeshift fit`"
+        )
+    return fit
+
+
+def _second_stage(trial: Trial, models: Path, folder: Path, seed: int) -> None:
+    """Bring the two-stage regression on the interval up to date, where the trial and its models ask for one."""
+    from slopeshift.two_stage import saved
+
+    fit = _first_stage(trial, models, folder)
+    if fit is None or saved(fit, folder) is not None:
+        return
+    from slopeshift.interval import cycle_lengths
+    from slopeshift.two_stage import save, two_stage
+
+    typer.echo("two-stage regression on the interval: 400 fits of the second stage")
+    save(fit, two_stage(fit, cycle_lengths(trial), seed=seed), folder)
+
+
+def _first_stage(trial: Trial, models: Path, folder: Path) -> Fit | None:
+    """Open the fit that the second stage takes patients' changes from; None where there is no use for one."""
+    from slopeshift.fit import FitError
+
+    first = models / "alsfrsr.py"  # the outcome that the second stage has priors for
+    if not (first.exists() and (models / "interval.py").exists() and "alsfrsr" in trial.outcomes):
+        return None
+    try:
+        fit = _current_fit(first, trial, folder)
+    except FitError:
+        return None
+    return fit if len(trial.injections) else None
+
+
+def _study(trial: Trial, models: Path, folder: Path) -> Mapping[str, pd.DataFrame]:
+    """Read the tables of the null study, those made from other data or fits left out."""
+    from slopeshift.null.study import stored
+
+    if not (folder / "null").is_dir():
+        return {}
+    current, stale = stored(trial, _candidates(trial, models, folder), folder / "null")
+    if stale:
+        typer.echo(f"left out, made from other data or fits: {', '.join(stale)}; make them anew with `slopeshift null`")
+    return current
+
+
+def _candidates(trial: Trial, models: Path, folder: Path) -> list[Candidate]:
+    """Load the models that answer the question of a trial, with the posterior of their fits where that may be used."""
+    from slopeshift.fit import FitError
+    from slopeshift.model import leading, load_model
+    from slopeshift.null.study import Candidate
+
+    files = {path: load_model(path) for path in _model_files(models)}
+    first = leading({file.name: file.outcome for file in files.values()})
+    found = []
+    for path, file in files.items():
+        if file.outcome not in trial.outcomes or file.name not in first:
+            continue
+        try:
+            fit = _current_fit(path, trial, folder)
+        except FitError as error:
+            typer.echo(f"{file.name}: its fit is not drawn from; {error}")
+            found.append(Candidate(file, None))
+            continue
+        passed = fit.record["status"] == "sampled" and fit.record["gate"]["passed"]
+        if not passed:
+            typer.echo(f"{file.name}: its fit failed the diagnostics gate and is not drawn from")
+        posterior = fit.tree["posterior"].to_dataset() if passed else None
+        found.append(Candidate(file, posterior, fit.record["inputs"]))
+    return found

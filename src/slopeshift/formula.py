@@ -1,0 +1,247 @@
+"""A Bambi formula fitted as any other model: the columns it may name, and the names that results are read from.
+
+Bambi turns a formula into a PyMC model whose parameters have Bambi's names. Which of them make up a patient's lead-in
+slope, or change in a cycle, is read off the formula itself: every term is evaluated where one column of the basis is 1
+and the others are 0. A formula that is not a line whose slope changes at injections is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import bambi as bmb
+import formulae
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytensor.tensor as pt
+from pymc.model.transform.deterministic import extract_deterministics
+from pymc.model.transform.optimization import freeze_dims_and_data
+
+from slopeshift.basis import visits_of
+from slopeshift.curves import signed_scale
+from slopeshift.interval import split
+from slopeshift.marginal import SHIFT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+    from pytensor.tensor import TensorVariable
+
+    from slopeshift.basis import Visits
+    from slopeshift.trial import Trial
+
+    Floats = NDArray[np.float64]
+
+EVERY_CYCLE = re.compile(r"b1\s*\+\s*\.\.\.\s*\+\s*bK")
+"""What stands in a formula for the months in every cycle."""
+
+INTERVALS = ("interval_within", "interval_between")
+"""What the parts of `interval.split` are called in a formula."""
+
+DIMS = {"__obs__": "visit", "patient__factor_dim": "patient"}
+"""Bambi's dims, and what they are called here."""
+
+
+class FormulaError(ValueError):
+    """A formula and its priors do not describe a line whose slope changes at injections; the text says where."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of a formula, evaluated: what its parameters are multiplied by.
+
+    `column` (visit, part): at a visit. `share` (patient, coefficient, part): in a patient's coefficient. `typical`: the
+    same at the mean interval. `group` (patient,): the place of a patient's own parameters; None where all share them.
+    """
+
+    name: str
+    column: Floats
+    share: Floats
+    typical: Floats
+    group: NDArray[np.intp] | None
+
+
+def between_patients(name: str, prior: bmb.Prior, *, known_to_differ: bool = False) -> bmb.Prior:
+    """Let patients differ in a term as Normal(0, sd), with `prior` for the standard deviation.
+
+    The posterior has the standard deviation as `name`; terms given the same name share one. `known_to_differ` says how
+    to sample, and changes no answer: patients' values around the population's where visits determine them well, else
+    standard normals times a standard deviation, a half-normal one with a sign (see `curves.signed_scale`).
+    """
+
+    def scale(_: str, dims: object = None, **arguments: object) -> TensorVariable:
+        signed = prior.name == "HalfNormal" and not known_to_differ
+        sd = pm.modelcontext(None).named_vars.get(f"{name}_signed" if signed else name)
+        if sd is None:
+            sd = signed_scale(name, prior.args["sigma"]) if signed else getattr(pm, prior.name)(name, **arguments)
+            sd.tag.prior = str(prior)
+        if sd.tag.prior != str(prior):
+            raise FormulaError(f"{name}: has priors {sd.tag.prior} and {prior}; give it one, or the terms two names")
+        return sd
+
+    return bmb.Prior(
+        "Normal",
+        mu=0,
+        sigma=bmb.Prior(prior.name, dist=scale, **prior.args),
+        dist=_around_the_population,
+        noncentered=not known_to_differ,
+    )
+
+
+def _around_the_population(label: str, *, mu: float, sigma: TensorVariable, dims: list[str]) -> TensorVariable:
+    """Sample what a population's parameter and a patient's deviation from it add up to, and return the deviation."""
+    parameter = label.partition("|")[0]
+    population = pm.modelcontext(None).named_vars.get("Intercept" if parameter == "1" else parameter, 0.0)
+    value = pm.Normal(f"{label}_value", population + mu, sigma, dims=dims)
+    return pm.Deterministic(label, value - population, dims=dims)
+
+
+def formula_model(formula: str, priors: Mapping[str, bmb.Prior], trial: Trial) -> pm.Model:
+    """Build the PyMC model of a Bambi formula on a trial, with the names that results are read from.
+
+    The response is the outcome. The formula may name `month` (since the first injection), `since` (the same, 0 before
+    it), `b1` ... `bK` (months spent while injection k is the latest), `interval_within` and `interval_between` (those
+    months times the parts of `interval.split`), `patient`, and columns of the patients' table. "b1 + ... + bK" stands
+    for every cycle, as `bk` does in the name of a prior. Terms of which the trial has nothing are left out: a cycle
+    that no value informs keeps the other terms, and is not reported.
+    Adds `population` (coefficient; at the mean interval), `coefficients` (patient, coefficient) and, where the formula
+    names intervals, `regression` (covariate).
+    Raises FormulaError where a term has no prior, a prior no term, or the formula is no such line, and LookupError
+    where the trial does not record the outcome.
+    """
+    outcome = formula.partition("~")[0].strip()
+    visits = visits_of(trial, outcome)
+    columns = Columns(visits, dict(zip(INTERVALS, split(trial, visits), strict=True)), _covariates(trial, formula))
+    table = columns.table(visits.patient_index, visits.basis).assign(**{outcome: visits.value})
+    written, stated = _for_trial(formula, priors, table, visits.injections)
+    spec = bmb.Model(written, table, priors=stated, center_predictors=False)
+    spec.build()
+    terms = _terms(spec, columns)
+    _check_line(terms, visits)
+    # The means of visits are a function of what is stored, and larger than all of it.
+    model, _ = extract_deterministics(freeze_dims_and_data(spec.backend.model), spec.family.likelihood.parent)
+    dims = model.named_vars_to_dims
+    dims.update({name: tuple(DIMS.get(dim, dim) for dim in of) for name, of in dims.items()})
+    model.add_coords(visits.coords)
+    with model:
+        _add_coefficients(terms)
+        _add_regression([term.name for term in terms if term.name in INTERVALS], columns)
+    return model
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that a formula may name: `intervals` (patient, injection) by name, `covariates` a row per patient."""
+
+    visits: Visits
+    intervals: Mapping[str, Floats]
+    covariates: pd.DataFrame
+
+    def table(self, patient: NDArray[np.intp], basis: Floats, *, mean_interval: bool = False) -> pd.DataFrame:
+        """Lay rows of the basis, of given patients, out as these columns; optionally at the mean interval."""
+        cycles = basis[:, 2:]
+        weight = 0.0 if mean_interval else 1.0
+        return pd.DataFrame(
+            {
+                "month": basis[:, 1],
+                "since": cycles.sum(axis=1),
+                **{f"b{k}": cycles[:, k - 1] for k in self.visits.injections},
+                **{name: weight * (cycles * part[patient]).sum(axis=1) for name, part in self.intervals.items()},
+                # Ordered, lest formulae forget patients without a value and the order of the others.
+                "patient": pd.Categorical.from_codes(patient, list(self.visits.patients), ordered=True),
+                **self.covariates.iloc[patient].reset_index(drop=True),
+            }
+        )
+
+
+def _covariates(trial: Trial, formula: str) -> pd.DataFrame:
+    """Take the columns of the patients' table that a formula names."""
+    about = trial.patients.drop(columns="patient")
+    return about[[name for name in about if re.search(rf"\b{re.escape(name)}\b", formula)]]
+
+
+def _for_trial(
+    formula: str, priors: Mapping[str, bmb.Prior], table: pd.DataFrame, injections: tuple[int, ...]
+) -> tuple[str, dict[str, bmb.Prior]]:
+    """Write a formula and its priors out for a trial's injections, without the terms of which it has nothing."""
+    cycles = [f"b{k}" for k in injections or (1,)]
+    formula = EVERY_CYCLE.sub(" + ".join(cycles), formula)
+    stated = {re.sub(r"\bbk\b", cycle, name): prior for name, prior in priors.items() for cycle in cycles}
+    names = {term.name: term.var_names for term in formulae.model_description(formula).terms} | {"sigma": set()}
+    wrong = [f"no prior for {name}" for name in names if name not in stated]
+    wrong += [f"a prior for {name}, which is not in the formula" for name in stated if name not in names]
+    if wrong:
+        raise FormulaError(f"{formula}: {'; '.join(wrong)}; state one prior for each term, and one for sigma")
+    nothing = {"since", *cycles, *INTERVALS} - {name for name in table.select_dtypes("number") if table[name].any()}
+    empty = [name for name, variables in names.items() if variables & nothing]
+    left_out = "".join(f" - (0 + {name})" if "|" in name else f" - {name}" for name in empty)
+    return formula + left_out, {name: prior for name, prior in stated.items() if name not in empty}
+
+
+def _terms(spec: bmb.Model, columns: Columns) -> list[Term]:
+    """Evaluate every term at the visits, and where one column of the basis is 1 and the others are 0."""
+    number, size = len(columns.visits.patients), len(columns.visits.coefficients)
+    unit = np.eye(size)
+    unit[0] = 0.0
+    patient, basis = np.repeat(np.arange(number), size), np.tile(unit, (number, 1))
+    own, typical = columns.table(patient, basis), columns.table(patient, basis, mean_interval=True)
+
+    def share(expression: Any, rows: pd.DataFrame) -> Floats:
+        values = np.array(expression.eval_new_data(rows), dtype=float).reshape(number, size, -1)
+        values[:, 1:] -= values[:, :1]
+        return values
+
+    def term(name: str, expression: Any, group: NDArray[np.intp] | None) -> Term:
+        column = np.asarray(expression.data, dtype=float).reshape(len(columns.visits.value), -1)
+        return Term(name, column, share(expression, own), share(expression, typical), group)
+
+    design = spec.parameters[spec.family.likelihood.parent].design
+    common = design.common.terms.values() if design.common else ()
+    varying = design.group.terms.values() if design.group else ()
+    group = {of.name: np.asarray(of.factor.eval_new_data(own[::size])).argmax(axis=1) for of in varying}
+    return [term(of.name, of, None) for of in common] + [term(of.name, of.expr, group[of.name]) for of in varying]
+
+
+def _check_line(terms: list[Term], visits: Visits) -> None:
+    """Refuse terms that are not, patient by patient, linear in the basis."""
+    lines = {term.name: np.einsum("vc,vcj->vj", visits.basis, term.share[visits.patient_index]) for term in terms}
+    bent = [term.name for term in terms if not np.allclose(lines[term.name], term.column)]
+    if bent:
+        raise FormulaError(
+            f"{', '.join(bent)}: not a straight line between injections, so no slope or change can be read from it; "
+            "write a formula that is linear in month, since, b1 ... bK and the intervals"
+        )
+
+
+def _add_coefficients(terms: list[Term]) -> None:
+    """Add up the terms' parameters into `population` and `coefficients`, in the current PyMC model.
+
+    Where what is common differs between patients by a covariate, the population has its mean over them.
+    """
+    model = pm.modelcontext(None)
+    population, patients = [], []
+    for term in terms:
+        parameter = model[term.name]
+        if term.group is None:
+            population.append((term.typical * pt.atleast_1d(parameter)).sum(axis=2).mean(axis=0))
+            patients.append((term.share * pt.atleast_1d(parameter)).sum(axis=2))
+        else:
+            own = parameter[term.group].reshape((len(term.group), 1, -1))
+            patients.append((term.share * own).sum(axis=2))
+    size = len(model.coords["coefficient"])
+    pm.Deterministic("population", sum(population, pt.zeros(size)), dims="coefficient")
+    pm.Deterministic("coefficients", sum(patients, pt.zeros(size)), dims=("patient", "coefficient"))
+
+
+def _add_regression(names: list[str], columns: Columns) -> None:
+    """Repeat the coefficients of the intervals as `regression`, and how far each moves a patient's coefficients."""
+    if not names:
+        return
+    model = pm.modelcontext(None)
+    model.add_coord("covariate", names)
+    pm.Deterministic("regression", pt.stack([model[name] for name in names]), dims="covariate")
+    pm.Data("covariates", np.stack([columns.visits.by_coefficient(columns.intervals[n]) for n in names]), dims=SHIFT)

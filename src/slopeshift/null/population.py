@@ -1,0 +1,185 @@
+"""Populations in which no injection changes anything: from a fit, or from published natural history.
+
+A population hands out what is true of each simulated trial, and then level and slope of that trial's patients. Nothing
+in it knows of injections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import xarray as xr
+
+from slopeshift.simulate.cohort import SLOW_RATE, SLOW_SHARE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Places = NDArray[np.intp]
+
+DISTRIBUTIONS = ("normal", "gamma", "lognormal", "mixture")
+
+
+class Population(Protocol):
+    """What hands out patients to simulated trials."""
+
+    @property
+    def name(self) -> str:
+        """What the population is called in tables."""
+
+    def versions(self, rng: np.random.Generator, trials: int) -> Places:
+        """Choose, for every trial, the version of the population it is drawn from: (trial,)."""
+
+    def draw(self, rng: np.random.Generator, version: Places, patients: int) -> tuple[Floats, Floats, Floats]:
+        """Draw new patients of every trial's version: level and slope (trial, patient), residual SD (trial,)."""
+
+
+@dataclass(frozen=True)
+class NaturalHistory:
+    """The course of untreated patients as published: a line each, and what scatters around it.
+
+    `level` is the value at the first injection, `slope` its change a month, both with their standard deviation between
+    patients; `residual` is the standard deviation around the line. Levels are normal and independent of slopes. Slopes
+    are `normal`, or minus a `gamma` or `lognormal` rate, or a `mixture` in which 40 % decline at a slow rate, always
+    with this mean and standard deviation. `sources` says where each number is from.
+    Raises ValueError, with everything that is wrong.
+    """
+
+    name: str
+    outcome: str
+    level: float
+    sd_level: float
+    slope: float
+    sd_slope: float
+    residual: float
+    distribution: str
+    sources: str
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{name} is {getattr(self, name)}; give a standard deviation above 0"
+            for name in ("sd_level", "sd_slope", "residual")
+            if not 0 < getattr(self, name) < np.inf
+        ]
+        if self.distribution not in DISTRIBUTIONS:
+            wrong.append(f"distribution is {self.distribution!r}; use one of {', '.join(DISTRIBUTIONS)}")
+        elif self.distribution != "normal" and not self.slope < 0:
+            wrong.append(f"slope is {self.slope}; a {self.distribution} rate needs a slope below 0")
+        elif self.distribution == "mixture" and self._fast()[1] <= 0:
+            wrong.append(f"sd_slope is {self.sd_slope}; too small for a mixture around {self.slope}, use gamma")
+        if wrong:
+            raise ValueError(f"natural history {self.name!r}: " + "; ".join(wrong))
+
+    def versions(self, rng: np.random.Generator, trials: int) -> Places:
+        """Choose the one version there is: (trial,)."""
+        return np.zeros(trials, dtype=np.intp)
+
+    def draw(self, rng: np.random.Generator, version: Places, patients: int) -> tuple[Floats, Floats, Floats]:
+        """Draw new patients: level and slope (trial, patient), residual SD (trial,)."""
+        shape = (len(version), patients)
+        level = rng.normal(self.level, self.sd_level, shape)
+        return level, self.slopes(rng, shape), np.full(len(version), self.residual)
+
+    def slopes(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+        """Draw slopes of this distribution, mean and standard deviation."""
+        mean, sd = -self.slope, self.sd_slope
+        if self.distribution == "normal":
+            return rng.normal(self.slope, sd, shape)
+        if self.distribution == "gamma":
+            return -rng.gamma((mean / sd) ** 2, sd**2 / mean, shape)
+        if self.distribution == "lognormal":
+            variance = np.log1p((sd / mean) ** 2)
+            return -rng.lognormal(np.log(mean) - variance / 2, np.sqrt(variance), shape)
+        fast, variance = self._fast()
+        slow = rng.exponential(SLOW_RATE * mean, shape)
+        return -np.where(rng.random(shape) < SLOW_SHARE, slow, rng.gamma(fast**2 / variance, variance / fast, shape))
+
+    def _fast(self) -> tuple[float, float]:
+        """Mean and variance that the moments of the whole leave to those who do not decline slowly."""
+        slow = -self.slope * SLOW_RATE
+        fast = (-self.slope - SLOW_SHARE * slow) / (1 - SLOW_SHARE)
+        square = (self.sd_slope**2 + self.slope**2 - 2 * SLOW_SHARE * slow**2) / (1 - SLOW_SHARE)
+        return fast, square - fast**2
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The population of a fit with every change left out: one posterior draw a simulated trial, new patients in each.
+
+    Arrays are (draw,): mean level and slope, their standard deviations and correlation, and the residual one.
+    """
+
+    name: str
+    level: Floats
+    slope: Floats
+    sd_level: Floats
+    sd_slope: Floats
+    correlation: Floats
+    residual: Floats
+
+    def versions(self, rng: np.random.Generator, trials: int) -> Places:
+        """Choose a posterior draw for every trial: (trial,)."""
+        return rng.integers(len(self.level), size=trials)
+
+    def draw(self, rng: np.random.Generator, version: Places, patients: int) -> tuple[Floats, Floats, Floats]:
+        """Draw new patients: level and slope (trial, patient), residual SD (trial,)."""
+        of = version[:, None]
+        z, other = rng.standard_normal((2, len(of), patients))
+        along = self.correlation[of] * z + np.sqrt(1 - self.correlation[of] ** 2) * other
+        level = self.level[of] + self.sd_level[of] * z
+        return level, self.slope[of] + self.sd_slope[of] * along, self.residual[version]
+
+
+def fitted(name: str, posterior: xr.Dataset) -> Fitted:
+    """Take the population without changes out of the posterior of a fit of a piecewise line.
+
+    A model without correlations has none between level and slope.
+    """
+    population, none = posterior["population"], xr.zeros_like(posterior["sigma"])
+    parts = {
+        "level": population.sel(coefficient="level"),
+        "slope": population.sel(coefficient="slope"),
+        "sd_level": posterior["sd_level"],
+        "sd_slope": posterior["sd_slope"],
+        "correlation": posterior["correlation"].sel(pair="level, slope") if "correlation" in posterior else none,
+        "residual": posterior["sigma"],
+    }
+    flat = {part: values.transpose("chain", "draw").to_numpy().ravel() for part, values in parts.items()}
+    return Fitted(name, **flat)
+
+
+def described(population: Population) -> str:
+    """Write out everything that decides what a population hands out: for keys of stored work."""
+    values = ((field.name, getattr(population, field.name)) for field in fields(population))  # type: ignore[arg-type]
+    return repr([(name, v.tolist() if isinstance(v, np.ndarray) else v) for name, v in values])
+
+
+_LEVEL = (
+    "level 34 (SD 6) by judgement, between trial and clinic baselines, which are 31.4 (6.1) in doi 10.1002/mus.27472"
+)
+_PLATFORM = (
+    f"slope and residual of PRO-ACT placebo patients as reported of a platform trial's design (its paper: doi "
+    f"10.1002/ana.26714), not read at the source; {_LEVEL}"
+)
+_RATES = (
+    "slope -1.06 (SD 0.92) by judgement from per-patient slopes in PRO-ACT, an account that was not reviewed; residual "
+    f"2.0 by judgement, 1.6 of 40 points in doi 10.1212/01.wnl.0000144345.49510.4e; {_LEVEL}"
+)
+_TOPIRAMATE = (
+    "slope and residual of the placebo arm in doi 10.1212/01.wnl.0000144345.49510.4e (e-table T-1, read in a copy); "
+    "level 80 (SD 18) by judgement, between 75.0 (19.8) in doi 10.1002/mus.27472 and higher baselines elsewhere"
+)
+
+PLATFORM = NaturalHistory("PRO-ACT placebo, normal", "alsfrsr", 34.0, 6.0, -1.03, 0.76, 1.77, "normal", _PLATFORM)
+NATURAL_HISTORIES: tuple[NaturalHistory, ...] = (
+    PLATFORM,
+    *(
+        NaturalHistory(f"PRO-ACT slopes, {shape}", "alsfrsr", 34.0, 6.0, -1.06, 0.92, 2.0, shape, _RATES)
+        for shape in DISTRIBUTIONS
+    ),
+    NaturalHistory("topiramate placebo", "fvc", 80.0, 18.0, -2.442, 1.858, 5.9, "normal", _TOPIRAMATE),
+)
+"""Published natural histories, by outcome. The first of an outcome is its default."""

@@ -1,0 +1,167 @@
+"""Pseudo-injections: injections moved to where nothing happened, where the model must find nothing.
+
+Only values up to the first injection are used, so no treatment has touched them. A pseudo-injection falls on a random
+day between a patient's first value and the last of these. What the model then finds is curvature of the natural
+history, entry selection or chance, and could be found after a real injection just as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from slopeshift.basis import visits_of
+from slopeshift.null.refit import (
+    CLAIMED,
+    SMALL,
+    Compiled,
+    Sampling,
+    compile_once,
+    content_key,
+    population_changes,
+    trial_content,
+)
+from slopeshift.null.trials import NullError
+from slopeshift.trial import DAYS_PER_MONTH, trial_from_tables
+
+if TYPE_CHECKING:
+    from slopeshift.trial import Outcome, Trial
+
+COLUMNS = (
+    "model outcome sampling n_patients n_visits n_moves n_failed mean_change sd_change lower_change upper_change "
+    "mean_prob_positive share_positive share_negative share_covering_zero"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoJob:
+    """Pseudo-injections into the time before treatment of a trial, each set of them refitted with a model.
+
+    Move m depends on `seed` and m alone. Jobs of the same content are equal.
+    """
+
+    trial: Trial
+    outcome: str
+    model: str
+    source: str
+    seed: int
+    sampling: Sampling = SMALL
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of everything that decides the results."""
+        settings = repr((self.outcome, self.model, self.seed, self.sampling))
+        return content_key("pseudo", settings, self.source, trial_content(self.trial))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PseudoJob) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def check(self) -> None:
+        """Raise NullError where the trial has too few values before treatment."""
+        before_treatment(self.trial, self.outcome)
+
+    def rows(self, replicate: int) -> list[dict[str, Any]]:
+        """Move the injections and refit: one row, of the population change after the pseudo-injection."""
+        untreated, compiled = _prepared(self)
+        for_days, for_fit = np.random.SeedSequence([self.seed, replicate]).spawn(2)
+        visits = visits_of(moved(untreated, self.outcome, np.random.default_rng(for_days)), self.outcome)
+        draws = compiled.fit(visits, int(for_fit.generate_state(1)[0]))
+        table = population_changes(draws, visits).query("injection == '1'")
+        kept = ["mean", "lower", "upper", "prob_positive", "rhat", "ess_bulk", "passed"]
+        counts = {"n_patients": len(visits.patients), "n_visits": len(visits.value)}
+        return [counts | {str(k): v for k, v in row.items()} for row in table[kept].astype(object).to_dict("records")]
+
+
+@lru_cache(maxsize=2)
+def _prepared(job: PseudoJob) -> tuple[Trial, Compiled]:
+    """Compile the model once per process; moves differ in the sums of their visits alone."""
+    untreated = before_treatment(job.trial, job.outcome)
+    first = moved(untreated, job.outcome, np.random.default_rng(job.seed))
+    return untreated, compile_once(job.model, job.source, first, job.sampling)
+
+
+def before_treatment(trial: Trial, outcome: str) -> Trial:
+    """Keep the values of one outcome up to and on the day of each patient's first injection, and no injection.
+
+    In a trial with injections, of the injected patients alone; otherwise of all. Patients with values at fewer than two
+    times more than two days apart are left out: no day lies between their values.
+    Raises NullError where fewer than two patients are left, and LookupError where the outcome is not recorded.
+    """
+    known = visits_of(trial, outcome).outcome
+    first = trial.injections[trial.injections["injection"] == 1].set_index("patient")["month"]
+    visits = trial.visits[["patient", "month", outcome]].dropna()
+    if len(first):
+        visits = visits[visits["month"] <= visits["patient"].map(first)]
+    months = visits.groupby("patient")["month"]
+    usable = months.max() - months.min() > 2 / DAYS_PER_MONTH
+    kept = [patient for patient in trial.patients["patient"] if usable.get(patient, False)]
+    if len(kept) < 2:
+        raise NullError(
+            f"trial {trial.name}: {len(kept)} patients have two values of {outcome} before treatment; "
+            "pseudo-injections need 2"
+        )
+    return _as_trial(visits[visits["patient"].isin(kept)], [], known, trial)
+
+
+def moved(untreated: Trial, outcome: str, rng: np.random.Generator) -> Trial:
+    """Give every patient one injection, on a random day after the first and before the last value."""
+    visits = untreated.visits.dropna(subset=[outcome])
+    months = visits.groupby("patient", sort=False)["month"]
+    first, last = months.min(), months.max()
+    days = np.floor((last - first).to_numpy() * DAYS_PER_MONTH - 1e-6)
+    drawn = rng.integers(1, np.maximum(days, 1), endpoint=True) / DAYS_PER_MONTH
+    injections = [(patient, 1, start + after) for patient, start, after in zip(first.index, first, drawn, strict=True)]
+    return _as_trial(visits[["patient", "month", outcome]], injections, untreated.outcomes[outcome], untreated)
+
+
+def _as_trial(visits: pd.DataFrame, injections: list[tuple[str, int, float]], outcome: Outcome, of: Trial) -> Trial:
+    table = pd.DataFrame(injections, columns=["patient", "injection", "month"])
+    tables = {
+        "patients": pd.DataFrame({"patient": visits["patient"].unique()}),
+        "visits": visits,
+        "injections": table.astype({"patient": str, "injection": int, "month": float}),
+    }
+    settings: dict[str, Any] = {"title": of.title, "synthetic": of.synthetic, "source": of.source}
+    if outcome.name not in ("alsfrsr", "fvc"):
+        limits = {"min": outcome.minimum, "max": outcome.maximum}
+        declared = {"label": outcome.label, "unit": outcome.unit, "integer": outcome.integer}
+        settings["outcomes"] = {outcome.name: declared | {k: v for k, v in limits.items() if v is not None}}
+    return trial_from_tables(of.name, tables, settings)
+
+
+def pseudo_table(job: PseudoJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Report what was found where nothing happened: the table `pseudo_injection`, one row.
+
+    Over `n_moves` sets of pseudo-injections, those whose refit did not meet the gate's bounds (`n_failed`) left out:
+    mean, SD and 95 % range of the posterior mean change, the mean of Pr(change > 0), and the shares of moves with it
+    above 0.975, below 0.025, and with a 95 % interval that covers zero. All moves share the same values: these shares
+    describe one data set, and are no error rates.
+    """
+    table = pd.DataFrame(rows)
+    good = table[table["passed"].astype(bool)]
+    lower, upper = good["mean"].quantile([0.025, 0.975])
+    found = {
+        "model": job.model,
+        "outcome": job.outcome,
+        "sampling": str(job.sampling),
+        "n_patients": table["n_patients"].iloc[0],
+        "n_visits": table["n_visits"].iloc[0],
+        "n_moves": len(table),
+        "n_failed": len(table) - len(good),
+        "mean_change": good["mean"].mean(),
+        "sd_change": good["mean"].std(),
+        "lower_change": lower,
+        "upper_change": upper,
+        "mean_prob_positive": good["prob_positive"].mean(),
+        "share_positive": (good["prob_positive"] > CLAIMED).mean(),
+        "share_negative": (good["prob_positive"] < 1 - CLAIMED).mean(),
+        "share_covering_zero": ((good["lower"] <= 0) & (good["upper"] >= 0)).mean(),
+    }
+    return pd.DataFrame([found])[COLUMNS.split()]

@@ -1,0 +1,129 @@
+"""How often a model's own rules fire where nothing changed: null trials, refitted.
+
+A rule that fires in more null trials than it says it does is not calibrated for this design. Null trials are of this
+trial's own patients, visits and injection times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from slopeshift import effects
+from slopeshift.basis import visits_of
+from slopeshift.null.population import described
+from slopeshift.null.refit import (
+    CLAIMED,
+    SMALL,
+    Compiled,
+    Sampling,
+    compile_once,
+    content_key,
+    population_changes,
+    trial_content,
+)
+from slopeshift.null.trials import null_trial
+
+if TYPE_CHECKING:
+    from slopeshift.basis import Visits
+    from slopeshift.null.population import Population
+    from slopeshift.trial import Trial
+
+COLUMNS = (
+    "model outcome source minimum_loss sampling injection n_refits n_failed share_positive share_negative mc_error "
+    "share_covering_zero mean_change sd_change mean_called expected_false_claims share_any_called"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RefitJob:
+    """Null trials of a trial, drawn from `population`, each refitted with a model given by the text of its file.
+
+    Replicate r depends on `seed` and r alone. Jobs of the same content are equal.
+    """
+
+    trial: Trial
+    outcome: str
+    model: str
+    source: str
+    population: Population
+    seed: int
+    minimum_loss: float | None = None
+    sampling: Sampling = SMALL
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of everything that decides the results."""
+        settings = repr((self.outcome, self.model, self.seed, self.minimum_loss, self.sampling))
+        return content_key("refits", settings, self.source, described(self.population), trial_content(self.trial))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RefitJob) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def rows(self, replicate: int) -> list[dict[str, Any]]:
+        """Simulate and refit one null trial: a row per informed injection and overall."""
+        compiled, visits = _prepared(self)
+        for_values, for_fit = np.random.SeedSequence([self.seed, replicate]).spawn(2)
+        values = null_trial(visits, self.population, np.random.default_rng(for_values), self.minimum_loss)
+        simulated = replace(visits, value=values)
+        draws = compiled.fit(simulated, int(for_fit.generate_state(1)[0]))
+        changes = population_changes(draws, simulated)
+        patients = effects.patients(draws, simulated.dataset())
+        claims = effects.responders(patients, [effects.SLOWING_PERCENT])
+        table = changes.merge(claims[["injection", "n_called", "expected_false_claims"]], on="injection")
+        kept = "injection mean lower upper prob_positive rhat ess_bulk passed n_called expected_false_claims"
+        return [
+            {str(name): _plain(value) for name, value in row.items()} for row in table[kept.split()].to_dict("records")
+        ]
+
+
+@lru_cache(maxsize=2)
+def _prepared(job: RefitJob) -> tuple[Compiled, Visits]:
+    """Compile the model once per process."""
+    return compile_once(job.model, job.source, job.trial, job.sampling), visits_of(job.trial, job.outcome)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def rates_table(job: RefitJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Report how often the rules fired: the table `null_refits`, a row per injection and overall.
+
+    Of `n_refits`, `n_failed` did not meet the gate's bounds and are left out of everything else: share_positive, with
+    Pr(change > 0) above 0.975, which should be near 0.025, with its Monte Carlo standard error; share_negative, the
+    same of Pr(change < 0); share_covering_zero, whose 95 % interval covers zero, which should be near 0.95; mean and
+    SD of the posterior mean change; mean_called, the patients per trial with Pr(slowing of 25 % or more) above 0.8, all
+    of them false; expected_false_claims, how many of these the model itself expects to be; and share_any_called.
+    """
+    empty = pd.DataFrame(columns=["injection", "mean", "lower", "upper", "prob_positive", "passed", "n_called"])
+    table = pd.DataFrame(rows) if rows else empty
+    labels = {"model": job.model, "outcome": job.outcome, "source": job.population.name, "sampling": str(job.sampling)}
+    loss = np.nan if job.minimum_loss is None else job.minimum_loss
+    found = [_rate(group) | {"injection": injection} for injection, group in table.groupby("injection", sort=False)]
+    return pd.DataFrame(found, columns=COLUMNS.split()).assign(**labels, minimum_loss=loss)[COLUMNS.split()]
+
+
+def _rate(group: pd.DataFrame) -> dict[str, float]:
+    good = group[group["passed"].astype(bool)]
+    positive = (good["prob_positive"] > CLAIMED).mean()
+    return {
+        "n_refits": len(group),
+        "n_failed": len(group) - len(good),
+        "share_positive": positive,
+        "share_negative": (good["prob_positive"] < 1 - CLAIMED).mean(),
+        "mc_error": np.sqrt(positive * (1 - positive) / len(good)) if len(good) else np.nan,
+        "share_covering_zero": ((good["lower"] <= 0) & (good["upper"] >= 0)).mean(),
+        "mean_change": good["mean"].mean(),
+        "sd_change": good["mean"].std(),
+        "mean_called": good["n_called"].mean(),
+        "expected_false_claims": good["expected_false_claims"].mean(),
+        "share_any_called": (good["n_called"] > 0).mean(),
+    }

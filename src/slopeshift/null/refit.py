@@ -1,0 +1,140 @@
+"""A model compiled once and fitted to many data sets of the same shape, as a null reference needs it.
+
+Only models whose coefficients are integrated out can do this: their data enter through sums that can be exchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slopeshift.basis import visits_of
+from slopeshift.model import load_model
+from slopeshift.null.trials import NullError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from slopeshift.basis import Visits
+    from slopeshift.model import ModelFile
+    from slopeshift.trial import Trial
+
+CLAIMED = 0.975
+"""Probability above which a change is taken for positive: a one-sided error of 2.5 %."""
+
+LARGEST_RHAT, SMALLEST_ESS = 1.01, 400
+"""What the gate asks of reported quantities; here of the population changes."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a refit is sampled: `draws` and `tune` per chain. Less than for publication: only changes are looked at."""
+
+    chains: int = 2
+    draws: int = 750
+    tune: int = 500
+    target_accept: float = 0.9
+
+    def __str__(self) -> str:
+        """Return what tables say of it: chains x (warm-up + draws)."""
+        return f"{self.chains} x ({self.tune} + {self.draws})"
+
+
+SMALL = Sampling()
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A compiled model, the priors of its terms, and how it is sampled."""
+
+    model: Any
+    terms: xr.Dataset
+    sampling: Sampling
+
+    def fit(self, visits: Visits, seed: int) -> xr.Dataset:
+        """Draw from the posterior given these values: everything sampled, `population` and `coefficients`."""
+        import nutpie
+
+        from slopeshift import marginal
+
+        for_nuts, for_coefficients = np.random.SeedSequence(seed).generate_state(2)
+        swapped = self.model.with_data(statistics=marginal.statistics_of(visits, self.terms))
+        tree = nutpie.sample(
+            swapped,
+            **asdict(self.sampling),
+            seed=int(for_nuts),
+            cores=1,
+            save_warmup=False,
+            progress_bar=False,
+        )
+        draws = tree["posterior"].to_dataset()
+        return marginal.with_posterior_coefficients(draws, visits, self.terms, int(for_coefficients))[0]
+
+
+def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Compiled:
+    """Compile the model that a model file's text builds for a trial.
+
+    Raises NullError where the model cannot be refitted, and what `load_model` raises.
+    """
+    import nutpie
+
+    from slopeshift import marginal
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.py"
+        path.write_text(source)
+        file = load_model(path)
+    model, reason = file.build(trial), refusal(file, trial)
+    if reason:
+        raise NullError(f"{name}: {reason}")
+    return Compiled(nutpie.compile_pymc_model(model), marginal.terms_of(model), sampling)
+
+
+def refusal(file: ModelFile, trial: Trial) -> str:
+    """Say why a model cannot be refitted to null trials of a trial; empty where it can.
+
+    It can where it is a line per patient that may change at each injection, and nothing else, integrated out: the sums
+    that its density takes are then those of the visits and their basis.
+    """
+    model = file.build(trial)
+    if "statistics" not in model.named_vars:
+        return "this model samples its coefficients; only one that integrates them out can be refitted"
+    plain = tuple(model.coords["coefficient"]) == visits_of(trial, file.outcome).coefficients
+    if not plain or "covariates" in model.named_vars or len(model.observed_RVs) > 1:
+        return "this model has more in it than a change of slope at each injection; it is not refitted"
+    return ""
+
+
+def population_changes(draws: xr.Dataset, visits: Visits) -> pd.DataFrame:
+    """Summarise the population change of every informed cycle and overall: a row each, as `effects.summarise` does.
+
+    `passed` says whether R-hat and effective sample sizes are what the gate asks for.
+    """
+    from slopeshift import effects
+
+    rows = effects.population(draws, visits.dataset(), visits.outcome.unit)
+    table = effects.summarise(rows.sel(row=rows["quantity"] == "change"))
+    enough = table[["ess_bulk", "ess_tail"]].min(axis=1) >= SMALLEST_ESS
+    return table.assign(passed=(table["rhat"] <= LARGEST_RHAT) & enough)
+
+
+def content_key(*parts: str) -> str:
+    """Hash what decides the results of a job, the code that computes them included."""
+    from slopeshift import effects
+    from slopeshift.fit import engine_sha256
+
+    here = sorted(Path(__file__).parent.glob("*.py"))
+    texts = [Path(effects.__file__).read_text(), *(path.read_text() for path in here)]
+    return sha256("\0".join([*parts, engine_sha256(), *texts]).encode()).hexdigest()[:24]
+
+
+def trial_content(trial: Trial) -> str:
+    """Write out what of a trial decides a refit: its patients, visits and injections."""
+    tables = (trial.patients[["patient"]], trial.visits, trial.injections[["patient", "injection", "month"]])
+    return "\n".join([repr(list(trial.outcomes.values())), *(table.to_csv(index=False) for table in tables)])

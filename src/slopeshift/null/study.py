@@ -1,0 +1,234 @@
+"""The null study of a trial: everything that is asked of chance, table by table, each kept as soon as it is made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from slopeshift.atomic import replacing
+from slopeshift.classical import Rules
+from slopeshift.null.claim import claim_table, claim_text
+from slopeshift.null.population import NATURAL_HISTORIES, Population, fitted
+from slopeshift.null.pseudo import PseudoJob, pseudo_table
+from slopeshift.null.rates import RefitJob, rates_table
+from slopeshift.null.reference import Reference, distribution_table, reference, reference_table
+from slopeshift.null.refit import refusal
+from slopeshift.null.trials import NullError
+from slopeshift.null.work import replicates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import xarray as xr
+
+    from slopeshift.model import ModelFile
+    from slopeshift.null.work import Job, Rows
+    from slopeshift.trial import Trial
+
+CLAIM = "published_claim"
+SELECTED_ON = "alsfrsr"
+"""The outcome that entry rules are about: a minimum loss selects by it, and by no other."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked: the names of the command line's options.
+
+    `replicates` null trials are analysed as the trial was, `refits` of them are refitted with every model, and as many
+    times pseudo-injections are moved where `pseudo` is set. `published` names figures to set against the null.
+    """
+
+    rules: Rules
+    replicates: int = 10_000
+    refits: int = 200
+    minimum_loss: float | None = None
+    published: str | None = None
+    pseudo: bool = False
+    scheduler: str | None = None
+    seed: int = 1
+
+
+RECORD = "study.json"
+"""The file that says what each table was made from."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that applies to the trial, and the posterior of its fit, where one is there that passed its gate.
+
+    `made_from` says by content what the fit was made from.
+    """
+
+    file: ModelFile
+    posterior: xr.Dataset | None
+    made_from: Mapping[str, Any] | None = None
+
+
+def run(
+    trial: Trial,
+    candidates: Sequence[Candidate],
+    options: Options,
+    folder: Path,
+    *,
+    say: Callable[[str], None],
+    progress: bool = False,
+) -> list[Path]:
+    """Make every table that is asked for, write it into `folder` as CSV, and return the files.
+
+    What does not apply to the trial or a model is left out, and `say` is told why. Chunks of replicates are kept in
+    `folder`, in `chunks`. Raises NullError where nothing could be made, and LookupError where `published` is unknown.
+    """
+    written = []
+    usable = [candidate for candidate in candidates if _is_plain(candidate.file, trial, say)]
+    for name, table in _tables(trial, usable, options, folder, say, progress):
+        target = folder / f"{name}.csv"
+        with replacing(target) as path:
+            table.to_csv(path, index=False)
+        with replacing(folder / RECORD) as path:
+            path.write_text(json.dumps(_record(folder) | {name: _made_from(name, trial, candidates)}, indent=1) + "\n")
+        written.append(target)
+    if not written:
+        raise NullError(f"trial {trial.name}: nothing to make of what was asked")
+    return written
+
+
+def stored(trial: Trial, candidates: Sequence[Candidate], folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Read the tables of a study that were made from this trial and these fits.
+
+    Returns them by name, and the names of those that were made from others, and are left where they are.
+    """
+    current, stale = {}, []
+    for name, made_from in _record(folder).items():
+        if made_from != json.loads(json.dumps(_made_from(name, trial, candidates))):
+            stale.append(name)
+        else:
+            current[name] = pd.read_csv(folder / f"{name}.csv", dtype={"injection": str})
+    return current, stale
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    path = folder / RECORD
+    return dict(json.loads(path.read_bytes())) if path.exists() else {}
+
+
+def _made_from(name: str, trial: Trial, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """Say what decides a table, but for how much of it was asked; a published claim has nothing of the trial in it."""
+    if name == CLAIM:
+        return {}
+    models = {candidate.file.name: [candidate.file.sha256, candidate.made_from] for candidate in candidates}
+    return {"data": dict(trial.files), "made_from": models}
+
+
+def _tables(
+    trial: Trial,
+    candidates: Sequence[Candidate],
+    options: Options,
+    folder: Path,
+    say: Callable[[str], None],
+    progress: bool,
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    if options.published:
+        claim = claim_table(options.published, trials=max(options.replicates // 5, 1), seed=options.seed)
+        say(claim_text(claim))
+        yield CLAIM, claim
+
+    def work(job: Job) -> Rows:
+        chunks = folder / "chunks"
+        return replicates(job, options.refits, chunks, scheduler=options.scheduler, progress=progress)
+
+    if not len(trial.injections):
+        say(f"trial {trial.name} has no injection: there is no statistic to place, and no change to refit")
+    else:
+        found = list(_references(trial, candidates, options, say))
+        if found:
+            yield "null_reference", pd.concat(map(reference_table, found), ignore_index=True)
+            yield "null_distribution", pd.concat(map(distribution_table, found), ignore_index=True)
+        refitted = list(_refits(trial, candidates, options, say, work)) if options.refits else []
+        if refitted:
+            yield "null_refits", pd.concat(refitted, ignore_index=True)
+    moves = list(_moves(trial, candidates, options, say, work)) if options.pseudo and options.refits else []
+    if moves:
+        yield "pseudo_injection", pd.concat([table for table, _ in moves], ignore_index=True)
+        yield "pseudo_moves", pd.concat([each for _, each in moves], ignore_index=True)
+
+
+def _is_plain(file: ModelFile, trial: Trial, say: Callable[[str], None]) -> bool:
+    reason = refusal(file, trial)
+    if reason:
+        say(f"{file.name}: {reason}")
+    return not reason
+
+
+def populations(outcome: str, candidates: Sequence[Candidate]) -> list[Population]:
+    """List what null trials of an outcome can be drawn from: fits first, then published natural histories."""
+    fits = [
+        fitted(f"fit of {candidate.file.name}", candidate.posterior)
+        for candidate in candidates
+        if candidate.file.outcome == outcome and candidate.posterior is not None
+    ]
+    return [*fits, *(history for history in NATURAL_HISTORIES if history.outcome == outcome)]
+
+
+def _loss(outcome: str, options: Options) -> float | None:
+    return options.minimum_loss if outcome == SELECTED_ON else None
+
+
+def _references(
+    trial: Trial, candidates: Sequence[Candidate], options: Options, say: Callable[[str], None]
+) -> Iterator[Reference]:
+    for outcome in trial.outcomes:
+        sources = populations(outcome, candidates)
+        if not sources:
+            say(f"{outcome}: neither a fit nor a published natural history to draw null trials from")
+        for source in sources:
+            yield reference(
+                trial,
+                outcome,
+                source,
+                options.rules,
+                trials=options.replicates,
+                seed=options.seed,
+                minimum_loss=_loss(outcome, options),
+            )
+
+
+def _refits(
+    trial: Trial,
+    candidates: Sequence[Candidate],
+    options: Options,
+    say: Callable[[str], None],
+    work: Callable[[Job], Rows],
+) -> Iterator[pd.DataFrame]:
+    for file in (candidate.file for candidate in candidates):
+        sources = populations(file.outcome, candidates)
+        if not sources:
+            say(f"{file.name}: not refitted, there is nothing to draw null trials of {file.outcome} from")
+            continue
+        own = [source for source in sources if source.name == f"fit of {file.name}"]
+        population, loss = (own or sources)[0], _loss(file.outcome, options)
+        job = RefitJob(trial, file.outcome, file.name, file.source, population, options.seed, loss)
+        say(f"{file.name}: refitting {options.refits} null trials drawn from {population.name}")
+        yield rates_table(job, work(job))
+
+
+def _moves(
+    trial: Trial,
+    candidates: Sequence[Candidate],
+    options: Options,
+    say: Callable[[str], None],
+    work: Callable[[Job], Rows],
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    for file in (candidate.file for candidate in candidates):
+        job = PseudoJob(trial, file.outcome, file.name, file.source, options.seed)
+        try:
+            job.check()
+        except NullError as error:
+            say(f"{file.name}: no pseudo-injections, {error}")
+            continue
+        say(f"{file.name}: refitting with {options.refits} sets of pseudo-injections")
+        rows = work(job)
+        yield pseudo_table(job, rows), pd.DataFrame(rows).assign(model=file.name, outcome=file.outcome)

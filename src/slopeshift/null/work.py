@@ -1,0 +1,148 @@
+"""Many replicates done on several processes or machines, and kept as they are done.
+
+A job is run replicate by replicate, each from its own seed, in chunks that are stored as soon as they are done. What
+results does not depend on how the work was divided, by whom it was done, or how often it was interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from slopeshift.atomic import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    Rows = list[dict[str, Any]]
+    Chunk = tuple[int, int]
+
+CHUNK = 5
+"""Replicates that are done and stored together."""
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
+
+
+class WorkError(RuntimeError):
+    """Work could not be done, for a reason that is not in the work; what was done before is kept."""
+
+
+class Job(Protocol):
+    """What is to be done: a value that can be sent to other processes, with a key that tells its inputs by content."""
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that decides the results, but not of how many are wanted."""
+
+    def rows(self, replicate: int) -> Rows:
+        """Do one replicate: rows of numbers, texts and truth values."""
+
+
+def replicates(
+    job: Job,
+    count: int,
+    folder: Path,
+    *,
+    scheduler: str | None = None,
+    processes: int | None = None,
+    progress: bool = False,
+) -> Rows:
+    """Do what is missing of the first `count` replicates, and return the rows of all in their order.
+
+    Chunks are stored in `folder`, in a folder of the job's key, each written whole or not at all; an interrupted run
+    goes on where it stopped. Work is done by `processes` processes (default: one per core), each with one thread, or,
+    with `scheduler`, by the workers of the Dask cluster at that address. Raises KeyboardInterrupt when interrupted,
+    with the chunks done kept, WorkError where a process was lost or Dask is not there, and what a replicate raises.
+    """
+    store = folder / job.key
+    chunks = [(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+    missing = [chunk for chunk in chunks if not _path(store, chunk).exists()]
+    if missing:
+        with _bar(len(missing) if progress else 0) as advance:
+            for chunk, rows in _done(job, missing, scheduler, processes):
+                with replacing(_path(store, chunk)) as path:
+                    path.write_text(json.dumps(rows))
+                advance()
+    return [row for chunk in chunks for row in json.loads(_path(store, chunk).read_bytes())]
+
+
+def _path(store: Path, chunk: Chunk) -> Path:
+    return store / f"{chunk[0]:06d}-{chunk[1]:06d}.json"
+
+
+def _done(
+    job: Job, chunks: Sequence[Chunk], scheduler: str | None, processes: int | None
+) -> Iterator[tuple[Chunk, Rows]]:
+    """Yield chunks with their rows as they are done, in whatever order."""
+    if scheduler is not None:
+        yield from _on_cluster(job, chunks, scheduler)
+    elif processes == 1:
+        yield from ((chunk, _rows(job, chunk)) for chunk in chunks)
+    else:
+        yield from _on_processes(job, chunks, processes)
+
+
+def _rows(job: Job, chunk: Chunk) -> Rows:
+    return [{"replicate": replicate} | row for replicate in range(*chunk) for row in job.rows(replicate)]
+
+
+def _on_processes(job: Job, chunks: Sequence[Chunk], processes: int | None) -> Iterator[tuple[Chunk, Rows]]:
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import active_children, get_context
+
+    number = min(processes or os.process_cpu_count() or 1, len(chunks))
+    # Started afresh, not forked: a fork would inherit the threads and locks of whatever the parent has compiled.
+    pool = ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_one_thread)
+    others = set(active_children())
+    try:
+        futures = {pool.submit(_rows, job, chunk): chunk for chunk in chunks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise WorkError(
+            "a process ended before its work was done; the same command goes on where it stopped"
+        ) from error
+    except (KeyboardInterrupt, GeneratorExit):
+        for process in set(active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """Set a process up to do its work on one thread, and to leave Ctrl-C to its parent."""
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _on_cluster(job: Job, chunks: Sequence[Chunk], address: str) -> Iterator[tuple[Chunk, Rows]]:
+    """Have a Dask cluster do the chunks; those of a worker that is lost are done again by another one."""
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise WorkError("a scheduler needs Dask: install slopeshift[cluster]") from error
+    with Client(address, set_as_default=False) as client:
+        futures = {client.submit(_rows, job, chunk, pure=False): chunk for chunk in chunks}
+        for future in as_completed(futures, loop=client.loop):
+            yield futures[future], future.result()
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Any]:
+    """Show how many chunks are done, where there is anything to show; give what to call after each."""
+    if not total:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("chunks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,217 @@
+"""What chance alone gives, as the report shows it: tables, sentences and figures of the null study of a trial.
+
+The study is made apart from the report; each of its tables may be missing, and then says nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slopeshift.classical import OVERALL
+from slopeshift.effects import CLAIM
+from slopeshift.null.claim import claim_text
+from slopeshift.report import null_figures
+from slopeshift.report.own_analysis import LABELS, period_name, statistic
+from slopeshift.report.pictures import Picture, picture
+from slopeshift.report.wording import Table, number, share
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from slopeshift.report.analysis import Analysis
+
+    Study = Mapping[str, pd.DataFrame]
+
+PLACED = (
+    "improved",
+    "improved_of_defined",
+    "mean_percent",
+    "mean_change",
+    "sd_change",
+    "wilcoxon_p",
+    "rose",
+    "interval_correlation",
+)
+"""Statistics that are placed among those of null trials in print; `null_reference.csv` has all."""
+
+DRAWN = ("improved", "mean_change", "interval_correlation")
+"""Statistics that are drawn; the others are in the table. A mean percentage has tails that no axis holds."""
+
+
+def sources(study: Study, outcome: str) -> list[str]:
+    """Name what null trials of an outcome were drawn from, the fit of its own model first."""
+    table = study.get("null_reference")
+    if table is None:
+        return []
+    found = list(dict.fromkeys(table.loc[table["outcome"] == outcome, "source"]))
+    return sorted(found, key=lambda source: (source != f"fit of {outcome}", not source.startswith("fit of")))
+
+
+def headline(study: Study, outcome: str) -> str:
+    """Say what the trial's own count of improved patients would be had nothing changed; empty where it is not known."""
+    row = _counted(study, outcome)
+    if row is None:
+        return ""
+    return (
+        f"Counted patient by patient, as such trials do, {row['observed']:.0f} improved their slope by more than 25 %. "
+        f"With no change at all, this trial would count {number(row['mean'], 1)} (95 % range {row['lower']:.0f} to "
+        f"{row['upper']:.0f})."
+    )
+
+
+def placed(study: Study, outcome: str, source: str) -> Table:
+    """Place the statistics of an outcome among those of null trials from one source."""
+    table = study["null_reference"]
+    mine = table[(table["outcome"] == outcome) & (table["source"] == source) & table["statistic"].isin(PLACED)]
+    order = {name: i for i, name in enumerate(PLACED)}
+    mine = mine.sort_values("statistic", key=lambda names: names.map(order), kind="stable")
+    rows = [
+        [
+            LABELS[row.statistic],
+            period_name(row.injection),
+            statistic(row.statistic, row.observed),
+            number(row.mean, 0 if row.statistic in ("mean_percent", "largest_rise") else 2),
+            f"{statistic(row.statistic, row.lower)} to {statistic(row.statistic, row.upper)}",
+            "–" if row.share_at_or_above != row.share_at_or_above else share(row.share_at_or_above),
+        ]
+        for row in mine.itertuples()
+    ]
+    trials = int(mine["n_trials"].max()) if len(mine) else 0
+    heads = ["Statistic", "Period", "This trial", "Null mean", "Null 95 % range", "Null at or above"]
+    return Table(f"{trials:,} trials without any change, drawn from: {source}", "llrrrr", heads, rows)
+
+
+def distributions(study: Study, analysis: Analysis) -> list[Picture]:
+    """Draw the null distributions of the main statistics, from the fit of the outcome's model where there is one."""
+    outcome, unit = analysis.record["outcome"], analysis.visits.outcome.unit
+    if "null_distribution" not in study or not sources(study, outcome):
+        return []
+    source = sources(study, outcome)[0]
+    bins, observed = (
+        table[(table["outcome"] == outcome) & (table["source"] == source)]
+        for table in (study["null_distribution"], study["null_reference"])
+    )
+    return [
+        picture(
+            null_figures.null_distribution(bins, observed, name, unit),
+            f"{analysis.anchor}-null-{name}",
+            f"{LABELS[name]}: in trials without any change (bars), and in this one (line).",
+            f"Null distribution of: {LABELS[name]}.",
+        )
+        for name in DRAWN
+        if (bins["statistic"] == name).any()
+    ]
+
+
+def refits(study: Study) -> Table | None:
+    """Print how often the models' own rules fired in refitted null trials; None where none was refitted."""
+    table = study.get("null_refits")
+    if table is None or table.empty:
+        return None
+    rows = [
+        [
+            f"{row.model}, {period_name(str(row.injection)).lower()}",
+            f"{row.n_refits - row.n_failed} of {row.n_refits}",
+            _percent(row.share_positive),
+            _percent(row.share_negative),
+            _percent(row.share_covering_zero),
+            number(row.mean_change),
+            number(row.mean_called),
+            number(row.expected_false_claims),
+        ]
+        for row in table.itertuples()
+    ]
+    heads = [
+        "Model",
+        "Refits that passed",
+        "Pr(change > 0) above 0.975",
+        "Pr(change < 0) above 0.975",
+        "95 % interval covers 0",
+        "Mean change",
+        "Patients called, a trial",
+        "False claims it expects",
+    ]
+    return Table("The models' own rules in trials without any change", "lrrrrrrr", heads, rows)
+
+
+def claims_in_refits(study: Study) -> list[str]:
+    """Say of every refitted model how many patients it called in null trials, and how many it knew to be false."""
+    table = study.get("null_refits")
+    if table is None:
+        return []
+    return [
+        f"With {row.model}, {number(row.mean_called)} patients a trial have a probability above {CLAIM:g} of having "
+        f"slowed by 25 % or more over their cycles. All of them are false; the model, whose prior holds effects "
+        f"possible, expects {number(row.expected_false_claims)} to be. The prior draws every patient towards the "
+        f"others, which keeps both numbers small: anybody is called in {share(row.share_any_called)} of trials."
+        for row in table[table["injection"] == OVERALL].itertuples()
+    ]
+
+
+def pseudo(study: Study) -> Table | None:
+    """Print what injections that were never given did; None where none was moved."""
+    table = study.get("pseudo_injection")
+    if table is None or table.empty:
+        return None
+    rows = [
+        [
+            row.model,
+            str(row.n_patients),
+            f"{row.n_moves - row.n_failed} of {row.n_moves}",
+            f"{number(row.mean_change)} ({number(row.lower_change)} to {number(row.upper_change)})",
+            _percent(row.share_positive),
+            _percent(row.share_covering_zero),
+        ]
+        for row in table.itertuples()
+    ]
+    heads = [
+        "Model",
+        "Patients",
+        "Moves that passed",
+        "Mean change (95 % of moves)",
+        "Pr(change > 0) above 0.975",
+        "95 % interval covers 0",
+    ]
+    return Table("Injections moved to where nothing happened", "lrrrrr", heads, rows)
+
+
+def claim(study: Study) -> str:
+    """Say what a published count is worth beside chance; empty where it was not asked."""
+    return claim_text(study["published_claim"]) if "published_claim" in study else ""
+
+
+def claim_pictures(study: Study) -> list[Picture]:
+    """Draw the null ranges of every published count."""
+    table = study.get("published_claim")
+    if table is None:
+        return []
+    periods = [column.removeprefix("published_") for column in table if column.startswith("published_")]
+    return [
+        picture(
+            null_figures.published_claim(table, period),
+            f"claim-{period}",
+            f"{period_name(period)}: null 95 % ranges (grey) and means (dots) under every entry rule and rule for the "
+            "lead-in slope, and the published count (line).",
+            f"Published count and its null ranges, {period_name(period).lower()}.",
+        )
+        for period in periods
+    ]
+
+
+def _counted(study: Study, outcome: str) -> pd.Series | None:
+    table, known = study.get("null_reference"), sources(study, outcome)
+    if table is None or not known:
+        return None
+    rows = table[
+        (table["outcome"] == outcome)
+        & (table["source"] == known[0])
+        & (table["statistic"] == "improved")
+        & (table["injection"] == OVERALL)
+    ]
+    return rows.iloc[0] if len(rows) and rows["observed"].notna().all() else None
+
+
+def _percent(value: float) -> str:
+    return "–" if value != value else f"{100 * value:.1f} %"

@@ -1,0 +1,75 @@
+"""The regression on the interval between injections, as the report shows it: one table, its sentences, one figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from slopeshift import response_by_interval
+from slopeshift.interval import cycle_lengths, source_words
+from slopeshift.report import interval_figures, interval_words
+from slopeshift.report.pictures import picture
+from slopeshift.report.wording import Table, between, number, probability
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slopeshift.report.analysis import Analysis
+    from slopeshift.report.pictures import Picture
+    from slopeshift.trial import Trial
+
+
+def table(analyses: Sequence[Analysis], second_stage: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Put every answer on the interval under each other: the table `interval`.
+
+    `second_stage` has the columns of `response_by_interval.COLUMNS` that a second stage has.
+    """
+    one_stage = response_by_interval.table([each.fit for each in analyses])
+    parts = [part for part in (one_stage, second_stage) if part is not None and not part.empty]
+    return pd.concat(parts, ignore_index=True) if parts else one_stage
+
+
+def printed(found: pd.DataFrame) -> Table:
+    """Print the table `interval`."""
+    rows = [
+        [
+            f"{row.analysis}, {row.quantity.removeprefix('interval_').replace('interval', 'all cycles')}",
+            row.model,
+            number(row.mean, sign=True),
+            "" if row.mean != row.mean else between(row.lower, row.upper, row.unit, sign=True),
+            "" if row.prob_shorter_better != row.prob_shorter_better else probability(row.prob_shorter_better),
+            row.unit,
+            f"{row.n_cycles:.0f} of {row.n_patients:.0f}",
+            row.note,
+        ]
+        for row in found.itertuples()
+    ]
+    heads = "Analysis|Model|Estimate|95 % interval|Pr(shorter better)|Unit|Cycles of patients|Note".split("|")
+    return Table("Change of slope against the months to the next injection", "llrrrlrl", heads, rows)
+
+
+def sentences(found: pd.DataFrame, trial: Trial) -> list[str]:
+    """Say what was found, and what it may mean; where models ask the same, that one speaks which is there to ask it."""
+    own = found["model"].str.startswith("interval")
+    said = found.loc[own.sort_values(ascending=False, kind="stable").index].drop_duplicates(["analysis", "quantity"])
+    return interval_words.sentences(said.sort_index(), source_words(trial))
+
+
+def figure(analyses: Sequence[Analysis]) -> Picture | None:
+    """Draw the patients' changes against their intervals with the fitted lines; None without a model of it."""
+    regressed = [a for a in analyses if a.passed and "regression" in a.posterior and a.visits.window == float("inf")]
+    chosen = [a for a in regressed if "interval_within" in a.posterior["covariate"].to_numpy()]
+    own = [a for a in chosen if a.record["model"] == "interval"] or chosen
+    if not own:
+        return None
+    a = own[0]
+    lengths = cycle_lengths(a.trial)
+    changes = response_by_interval.changes(a.posterior, a.design, lengths)
+    curve = response_by_interval.curve(a.posterior, a.design, lengths)
+    return picture(
+        interval_figures.response_against_interval(changes, curve, a.rate),
+        f"{a.anchor}-interval",
+        "Each dot is a patient’s cycle (line: 95 % interval); coloured: the fitted line with its 95 % band.",
+        f"Change of slope against the months to the next injection, {len(changes)} cycles.",
+    )

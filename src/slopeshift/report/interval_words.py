@@ -1,0 +1,61 @@
+"""What the table of the interval says, in sentences, and what must be read before them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slopeshift.effects import BETWEEN
+from slopeshift.report.wording import between, counted, number, probability
+from slopeshift.response_by_interval import NEGATIVE_CONTROL, WHOLE, WINDOW, control_fires
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OUTCOME_DEPENDENT = (
+    "Where the next injection is delayed while a patient does well, or brought forward when not, the response goes "
+    "with the interval although the interval does nothing: in simulated trials without any effect the slope change "
+    "measured in the first three months of a cycle correlated with its length by 0.26, 0.43 and 0.58 under weak, "
+    "moderate and strong dependence."
+)
+NOT_AN_EFFECT = (
+    "The negative control found it: how late the next injection was goes with the slope seen before it, in the first "
+    "months of the cycle. The interval was probably chosen from the response, or both have one cause, and the result "
+    "on the interval is not to be read as an effect of the interval."
+)
+CONTROL_SILENT = (
+    "The negative control found no sign of it. In simulated trials with 22 closed cycles of 12 patients it finds "
+    "strong dependence in four of five trials and moderate dependence in half: its silence is evidence, but no proof."
+)
+NO_CONTROL = "The negative control could not be informed, so nothing speaks against it."
+
+
+def sentences(table: pd.DataFrame, source: str) -> list[str]:
+    """Say what the regression on the interval found and how it may be read: empty without a row of it.
+
+    `table` is that of `response_by_interval.table`, `source` the words on which intervals were used.
+    """
+    main = table[table["analysis"].isin((WHOLE, WINDOW))]
+    if main.empty:
+        return []
+    several = main.duplicated(["analysis", "quantity"]).any()
+    found = [(f"By {row.model}.py: " if several else "") + _finding(row) for row in main.itertuples()]
+    if not main["mean"].notna().any():
+        return [*found, *([source] if source else [])]
+    control = table[table["analysis"] == NEGATIVE_CONTROL]
+    heard = CONTROL_SILENT if control["mean"].notna().any() else NO_CONTROL
+    return [*found, source, OUTCOME_DEPENDENT, NOT_AN_EFFECT if control_fires(table) else heard]
+
+
+def _finding(row: Any) -> str:
+    where = "between patients" if row.quantity == BETWEEN else "within a patient"
+    when = " in the first months of a cycle" if row.analysis == WINDOW else ""
+    if row.mean != row.mean:
+        return f"Interval, {where}{when}: {row.note}."
+    sentence = (
+        f"A month more to the next injection goes, {where}, with a change of slope{when} of "
+        f"{number(row.mean, sign=True)} {row.unit.split(' per month')[0]} "
+        f"(95 % interval {between(row.lower, row.upper, row.unit, sign=True)}; probability that shorter is better "
+        f"{probability(row.prob_shorter_better)}; {counted(row.n_cycles, 'cycle')} of "
+        f"{counted(row.n_patients, 'patient')})"
+    )
+    return f"{sentence}; {row.note}." if row.note else f"{sentence}."

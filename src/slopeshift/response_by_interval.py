@@ -1,0 +1,164 @@
+"""What is reported of the regression of the response on the interval, and of the checks that say how to read it.
+
+The coefficients are in outcome units per month, per month of interval: above 0, a longer cycle goes with a slower
+decline in it. Three analyses stand in one table: the change of the whole cycle; that of a fixed window at its
+beginning, in which every cycle is seen for the same time; and the negative control, which regresses the interval on the
+change seen before it ended, so that a coefficient other than 0 shows an interval that was chosen from the response.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from slopeshift import effects
+from slopeshift.effects import BETWEEN, CONTROL, OVERALL, SAMPLES, WITHIN
+from slopeshift.interval import mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slopeshift.fit import Fit
+
+WHOLE, WINDOW, NEGATIVE_CONTROL = "whole cycle", "fixed window", "negative control"
+
+COLUMNS = (
+    "model outcome analysis quantity unit mean sd lower upper prob_positive prob_shorter_better rhat ess_bulk ess_tail "
+    "mcse prior_sd contraction n_cycles n_patients note"
+).split()
+
+HARDLY = 0.1
+"""Share of the prior variance that the data must remove, or a coefficient is called hardly informed."""
+
+_UNINFORMED = {
+    WITHIN: "no patient had two intervals of different length",
+    BETWEEN: "patients do not differ in their mean interval",
+    CONTROL: "fewer than three closed cycles show a change, or all intervals are equal",
+}
+
+
+def table(fits: Sequence[Fit]) -> pd.DataFrame:
+    """Put the coefficients of all models that regress on the interval in one table, with COLUMNS.
+
+    A coefficient that the trial cannot inform, and those of a fit that failed its gate, have no numbers and a note that
+    says so. Models without such a coefficient have no row; without any the table is empty.
+    """
+    sampled = [fit for fit in fits if fit.record["status"] == "sampled"]
+    parts = [part for fit in sampled if not (part := _coefficients_of(fit)).empty]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def coefficients(draws: xr.Dataset, prior: xr.Dataset, design: xr.Dataset, unit: str) -> pd.DataFrame:
+    """Summarise the coefficients of the interval: COLUMNS from `analysis` on, a row each.
+
+    `draws` and `prior` hold `regression` (covariate); `design` is the `constant_data` of the fit, `unit` the outcome's.
+    `prob_shorter_better` is Pr(coefficient < 0), which says nothing of the negative control; `contraction` the share
+    of the prior variance that the data removed.
+    """
+    values = effects.regression_draws(draws)
+    if not values.sizes["row"]:
+        return pd.DataFrame(columns=COLUMNS[2:])
+    names = list(values["row"].to_numpy())
+    informed = effects.informed_regression(design)
+    spread = effects.regression_draws(prior).sel(row=names).std(SAMPLES, ddof=1).to_numpy()
+    found = effects.summarise(values.drop_vars("row").assign_coords(quantity=("row", np.array(names, dtype=object))))
+    found = found.assign(
+        prob_shorter_better=(values < 0).mean(SAMPLES).to_numpy(),
+        prior_sd=spread,
+        contraction=1 - (found["sd"] / spread) ** 2,
+    )
+    found["note"] = [
+        _note(row.quantity, row.quantity in informed, row.contraction, design) for row in found.itertuples()
+    ]
+    numbers = [name for name in COLUMNS[5:-3] if name != "prior_sd"]
+    found.loc[~found["quantity"].isin(informed), numbers] = np.nan
+    found.loc[found["quantity"] == CONTROL, "prob_shorter_better"] = np.nan
+    units = [effects.regression_unit(name, f"{unit}/month") for name in names]
+    return found.assign(analysis=_analysis(names, design), unit=units, **_sizes(names, design))[COLUMNS[2:]]
+
+
+def control_fires(found: pd.DataFrame) -> bool:
+    """Say whether the 95 % interval of the negative control in a `table` leaves out 0."""
+    control = found[found["analysis"] == NEGATIVE_CONTROL]
+    return bool(((control["lower"] > 0) | (control["upper"] < 0)).any())
+
+
+def closed(design: xr.Dataset) -> xr.DataArray:
+    """Say which cycles ended with a next injection: bool (patient, injection)."""
+    month = design["injection_month"]
+    return (month.shift(injection=-1) > month).transpose("patient", "injection")
+
+
+def changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> pd.DataFrame:
+    """Summarise the patients' own changes beside their intervals: patient, injection, months, mean, lower, upper.
+
+    A row for every closed cycle with a value; `lengths` is `cycle_lengths` of the trial.
+    """
+    drawn = effects.patients(draws, design)["change"]
+    own = drawn.isel(row=np.flatnonzero(drawn["injection"].to_numpy() != OVERALL))
+    found = (
+        effects.summarise(own).astype({"injection": int})
+        if own.sizes["row"]
+        else pd.DataFrame(columns=lengths.columns[:2])
+    )
+    merged = lengths.merge(found, on=["patient", "injection"], validate="one_to_one")
+    return merged.reindex(columns=["patient", "injection", "months", "mean", "lower", "upper"])
+
+
+def curve(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame, points: int = 61) -> pd.DataFrame:
+    """Trace the expected change of an average patient against the interval: quantity, months, mean, lower, upper.
+
+    For each informed coefficient a line through the mean change over the informed cycles at the mean interval, over the
+    range of `lengths`, with its pointwise 95 % interval. Outcome units per month.
+    """
+    names = [name for name in effects.informed_regression(design) if name != CONTROL]
+    columns = ["quantity", "months", "mean", "lower", "upper"]
+    if not names:
+        return pd.DataFrame(columns=columns)
+    months = np.linspace(lengths["months"].min(), lengths["months"].max(), points)
+    drawn = effects.population(draws, design, "")
+    overall = drawn.sel(row=(drawn["quantity"] == "change") & (drawn["injection"] == OVERALL)).isel(row=0, drop=True)
+    away = xr.DataArray(months - mean_interval(lengths), dims="months")
+    lines = []
+    for name in names:
+        line = overall + draws["regression"].sel(covariate=name, drop=True) * away
+        lower, upper = line.quantile(effects.INTERVAL, SAMPLES).to_numpy()
+        lines.append(pd.DataFrame(dict(zip(columns, (name, months, line.mean(SAMPLES), lower, upper), strict=True))))
+    return pd.concat(lines, ignore_index=True)
+
+
+def _coefficients_of(fit: Fit) -> pd.DataFrame:
+    draws, prior, design = (fit.tree[name].to_dataset() for name in ("posterior", "prior", "constant_data"))
+    found = coefficients(draws, prior, design, fit.record["unit"])
+    if not fit.record["gate"]["passed"]:
+        found[COLUMNS[5:-3]] = np.nan
+        found["note"] = "not shown: the fit failed its diagnostics gate"
+    who = {name: fit.record[name] for name in ("model", "outcome")}
+    return found.assign(**who)[COLUMNS]
+
+
+def _sizes(names: Sequence[str], design: xr.Dataset) -> dict[str, int]:
+    """Count the closed cycles that inform the coefficients, and their patients."""
+    if CONTROL in names:
+        patients = design["seen_patient"].to_numpy()
+        return {"n_cycles": patients.size, "n_patients": np.unique(patients).size}
+    cycles = closed(design) & effects.informed(design)
+    return {"n_cycles": int(cycles.sum()), "n_patients": int(cycles.any("injection").sum())}
+
+
+def _analysis(names: Sequence[str], design: xr.Dataset) -> str:
+    if CONTROL in names:
+        return NEGATIVE_CONTROL
+    return WHOLE if np.isinf(design["window"]) else WINDOW
+
+
+def _note(name: str, informed: bool, contraction: float, design: xr.Dataset) -> str:
+    if not informed:
+        reason = _UNINFORMED[name] if closed(design).any() else "no patient had two injections"
+        return f"not informed: {reason}; prior only"
+    if contraction < HARDLY:
+        return "hardly informed: mostly the prior"
+    return ""

@@ -1,0 +1,123 @@
+"""Safety: which events occurred, after which injection, and what risk the number of patients leaves open.
+
+An event belongs to the latest injection before it or on its day; until then, and for a patient without an injection, it
+belongs to the time `before` treatment. The trials have no control group, so nothing here says what caused an event.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slopeshift.trial import Trial
+
+COLUMNS = (
+    "term serious related injection n_patients n_events n_with_event risk_mean risk_lower risk_upper "
+    "upper_bound_of_none rule_of_three"
+)
+BEFORE, OVERALL, ANY = "before", "overall", "any"
+PRIOR = (1.0, 1.0)
+"""Beta prior of the risk per patient: uniform."""
+
+LEVEL = 0.95
+
+
+def safety_table(trial: Trial) -> pd.DataFrame:
+    """Count events and state the risk per patient: the table `safety`.
+
+    A row per kind of event and period. Kinds are any event, any serious event, and every combination of term, serious
+    and related that occurs (`any` where a column is not what the row is about). Periods are the time before treatment,
+    of all patients; 1..K, of the patients who had that injection; and overall, from the first injection on, of all
+    treated patients. Columns: n_patients at risk; n_events; n_with_event, the patients with one or more; mean and 95 %
+    interval of the risk that a patient has one, with a uniform prior, Beta(1 + with, 1 + without); and, where nobody
+    had one, the one-sided 95 % upper bound that this allows, exact and by the rule of three (3 / patients; Hanley and
+    Lippman-Hand 1983, doi 10.1001/jama.1983.03330370053031).
+
+    A trial without events, in whose files there is no table of events either, has no row: nothing is known then.
+    Events before treatment that were not recorded are counted as none.
+    """
+    if trial.events.empty and "events.csv" not in trial.files:
+        return pd.DataFrame(columns=COLUMNS.split())
+    events = _placed(trial)
+    at_risk = _at_risk(trial)
+    rows = [
+        _row(kind, period, chosen[_within(chosen, period)], patients)
+        for kind, chosen in _kinds(events)
+        for period, patients in at_risk.items()
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS.split())
+
+
+def events_by_patient(trial: Trial) -> pd.DataFrame:
+    """Count events and serious events of every patient, at any time and from injection 1 on (`_treated`)."""
+    events = _placed(trial)
+    treated = events["injection"] != BEFORE
+    counts = {
+        "n_events": events,
+        "n_serious": events[events["serious"]],
+        "n_events_treated": events[treated],
+        "n_serious_treated": events[treated & events["serious"]],
+    }
+    patients = trial.patients["patient"]
+    number = {name: patients.map(chosen["patient"].value_counts()) for name, chosen in counts.items()}
+    injections = patients.map(trial.injections["patient"].value_counts())
+    table = pd.DataFrame({"patient": patients, "injections": injections, **number})
+    return table.fillna(dict.fromkeys(table.columns[1:], 0)).astype(dict.fromkeys(table.columns[1:], int))
+
+
+def upper_bound_of_none(patients: int, level: float = LEVEL) -> float:
+    """Give the largest risk per patient under which nobody of `patients` has an event with probability 1 - `level`.
+
+    Exact (Clopper and Pearson 1934, doi 10.1093/biomet/26.4.404); 1 where there are no patients.
+    """
+    return 1.0 - (1.0 - level) ** (1.0 / patients) if patients else 1.0
+
+
+def _placed(trial: Trial) -> pd.DataFrame:
+    """Add to every event the injection it belongs to, as text; a column `related` is there in any case."""
+    events = trial.events
+    given = trial.injections.groupby("patient")["month"].apply(np.asarray).to_dict()
+    latest = [
+        int((given.get(patient, np.empty(0)) <= month).sum())
+        for patient, month in zip(events["patient"], events["month"], strict=True)
+    ]
+    related = events["related"].fillna("") if "related" in events else pd.Series("", index=events.index)
+    injection = pd.Series([str(k) if k else BEFORE for k in latest], index=events.index, dtype=object)
+    return events.assign(injection=injection, related=related)
+
+
+def _at_risk(trial: Trial) -> dict[str, int]:
+    by_injection = trial.injections["injection"].value_counts().sort_index()
+    return {
+        BEFORE: len(trial.patients),
+        **{str(k): int(number) for k, number in by_injection.items()},
+        OVERALL: trial.injections["patient"].nunique(),
+    }
+
+
+def _kinds(events: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
+    """Yield the kinds of events, as (term, serious, related), with the events of each."""
+    yield (ANY, ANY, ANY), events
+    yield (ANY, "yes", ANY), events[events["serious"]]
+    for (term, serious, related), group in events.groupby(["term", "serious", "related"], sort=True):
+        yield (str(term), "yes" if serious else "no", str(related)), group
+
+
+def _within(events: pd.DataFrame, period: str) -> pd.Series:
+    return events["injection"] != BEFORE if period == OVERALL else events["injection"] == period
+
+
+def _row(kind: tuple[str, str, str], period: str, events: pd.DataFrame, patients: int) -> tuple[object, ...]:
+    from scipy.stats import beta
+
+    affected = events["patient"].nunique()
+    risk = beta(PRIOR[0] + affected, PRIOR[1] + patients - affected)
+    lower, upper = risk.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    none = (upper_bound_of_none(patients), min(3 / patients, 1.0) if patients else 1.0)
+    bounds = (np.nan, np.nan) if affected else none
+    return (*kind, period, patients, len(events), affected, risk.mean(), lower, upper, *bounds)

@@ -1,0 +1,288 @@
+"""Refits of null trials and pseudo-injections: what goes in, what is told of them, and that they find nothing."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from trials import ROOT, line_trial, posterior
+
+from slopeshift import fit as fitting
+from slopeshift.basis import visits_of
+from slopeshift.classical import Rules
+from slopeshift.model import load_model
+from slopeshift.null.population import PLATFORM, fitted
+from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table
+from slopeshift.null.rates import RefitJob, rates_table
+from slopeshift.null.refit import Sampling, compile_once, population_changes, refusal
+from slopeshift.null.study import Candidate, Options, populations, run
+from slopeshift.null.trials import NullError
+from slopeshift.null.work import replicates
+from slopeshift.trial import read_trial, trial_from_tables
+
+MODEL = ROOT / "models" / "alsfrsr.py"
+TEXT = MODEL.read_text()
+SYNTHETIC = read_trial(ROOT / "data" / "synthetic-msc-als")
+
+
+def refits(trial=None, **changed):
+    given = {"outcome": "alsfrsr", "model": "alsfrsr", "source": TEXT, "population": PLATFORM, "seed": 1}
+    return RefitJob(trial=trial or line_trial(), **given | changed)
+
+
+def moves(trial=None, **changed):
+    given = {"outcome": "alsfrsr", "model": "alsfrsr", "source": TEXT, "seed": 1}
+    return PseudoJob(trial=trial or line_trial(), **given | changed)
+
+
+# ---- jobs ----
+
+
+def test_a_job_is_known_by_its_content():
+    assert refits() == refits()
+    assert refits() == pickle.loads(pickle.dumps(refits()))
+    other_fit = fitted("fit", posterior())
+    different = [
+        refits(),
+        refits(seed=2),
+        refits(minimum_loss=3.0),
+        refits(source=TEXT + "\n"),
+        refits(population=other_fit),
+        refits(population=replace(other_fit, slope=other_fit.slope + 1e-12)),
+        refits(population=replace(PLATFORM, slope=-1.0)),
+        refits(line_trial(seed=1)),
+        refits(sampling=Sampling(draws=800)),
+        moves(),
+        moves(seed=2),
+    ]
+    assert len({job.key for job in different}) == len(different)
+
+
+# ---- pseudo-injections ----
+
+
+def months_of(trial):
+    return trial.visits.groupby("patient")["month"].apply(list).to_dict()
+
+
+def test_only_values_before_treatment_are_used_and_only_of_patients_with_two():
+    found = before_treatment(SYNTHETIC, "alsfrsr")
+    injected = set(SYNTHETIC.injections["patient"])
+    recorded = SYNTHETIC.visits.dropna(subset=["alsfrsr"]).query("month <= 0")
+    recorded = recorded[recorded["patient"].isin(injected)]
+    enough = recorded.groupby("patient").filter(lambda rows: len(rows) > 1)
+    assert len(found.visits) == len(enough)
+    assert sorted(found.visits["alsfrsr"]) == sorted(enough["alsfrsr"])
+    assert found.injections.empty
+    assert list(found.outcomes) == ["alsfrsr"]
+
+
+def test_a_cohort_without_injections_is_used_whole():
+    trial = line_trial(injections=0)
+    assert len(before_treatment(trial, "alsfrsr").visits) == len(trial.visits)
+
+
+def test_every_pseudo_injection_lies_between_two_values_of_its_patient():
+    untreated = before_treatment(SYNTHETIC, "alsfrsr")
+    for seed in range(20):
+        trial = moved(untreated, "alsfrsr", np.random.default_rng(seed))
+        visits = visits_of(trial, "alsfrsr")
+        assert visits.injections == (1,)
+        assert (visits.visits_in_cycle[:, 0] >= 1).all()
+        assert (visits.visits_in_lead_in >= 1).all()
+        assert len(visits.value) == len(untreated.visits)
+
+
+def test_a_move_shifts_the_clock_and_nothing_else():
+    untreated = before_treatment(SYNTHETIC, "alsfrsr")
+    trial = moved(untreated, "alsfrsr", np.random.default_rng(1))
+    before, after = months_of(untreated), months_of(trial)
+    for patient, months in after.items():
+        np.testing.assert_allclose(np.diff(months), np.diff(before[patient]))
+    np.testing.assert_array_equal(trial.visits["alsfrsr"], untreated.visits["alsfrsr"])
+
+
+def test_pseudo_injections_differ_between_moves_and_repeat_with_the_seed():
+    untreated = before_treatment(SYNTHETIC, "alsfrsr")
+    one, again, other = (months_of(moved(untreated, "alsfrsr", np.random.default_rng(s))) for s in (1, 1, 2))
+    assert one == again
+    assert one != other
+
+
+def test_a_declared_outcome_keeps_its_scale():
+    tables = {
+        "patients": pd.DataFrame({"patient": ["A", "B"]}),
+        "visits": pd.DataFrame(
+            {"patient": ["A", "A", "B", "B"], "month": [-2.0, 0, -3.0, 0], "grip": [4.0, 3.0, 5.0, 5.0]}
+        ),
+        "injections": pd.DataFrame({"patient": ["A", "B"], "injection": [1, 1], "month": [0.0, 0.0]}),
+    }
+    settings = {"title": "T", "synthetic": True, "source": "s", "outcomes": {"grip": {"unit": "kg", "min": 0}}}
+    trial = trial_from_tables("grip", tables, settings)
+    found = moved(before_treatment(trial, "grip"), "grip", np.random.default_rng(1))
+    assert found.outcomes["grip"] == trial.outcomes["grip"]
+
+
+def test_too_few_values_before_treatment_are_refused():
+    trial = line_trial(patients=3)
+    late = trial.visits[(trial.visits["month"] >= 0) | (trial.visits["patient"] == "P1")]
+    tables = {"patients": trial.patients, "visits": late, "injections": trial.injections}
+    short = trial_from_tables("short", tables, {"title": "Short", "synthetic": True, "source": "test"})
+    with pytest.raises(
+        NullError, match=r"trial short: 1 patients have two values of alsfrsr before treatment; .* need 2"
+    ):
+        moves(short).check()
+
+
+# ---- tables ----
+
+
+def row(injection="1", lower=-0.1, upper=0.5, prob=0.9, passed=True, called=0, false=0.0, mean=0.2):
+    return {
+        "replicate": 0, "injection": injection, "mean": mean, "lower": lower, "upper": upper, "prob_positive": prob,
+        "rhat": 1.0, "ess_bulk": 900.0, "passed": passed, "n_called": called, "expected_false_claims": false,
+    }  # fmt: skip
+
+
+def test_rates_are_shares_of_the_refits_that_passed():
+    rows = [
+        row(prob=0.98, lower=0.01, called=2, false=0.3),
+        row(prob=0.01, lower=-0.9, upper=-0.1, mean=-0.4),
+        row(),
+        row(),
+        row(prob=1.0, passed=False, called=9),
+        row("overall"),
+    ]
+    table = rates_table(refits(minimum_loss=3.0), rows).set_index("injection")
+    first = table.loc["1"]
+    assert (first["n_refits"], first["n_failed"]) == (5, 1)
+    assert (first["share_positive"], first["share_negative"]) == (0.25, 0.25)
+    assert first["mc_error"] == pytest.approx(np.sqrt(0.25 * 0.75 / 4))
+    assert first["share_covering_zero"] == 0.5
+    assert (first["mean_called"], first["share_any_called"]) == (0.5, 0.25)
+    assert first["expected_false_claims"] == pytest.approx(0.075)
+    assert first["minimum_loss"] == 3.0
+    assert table.loc["overall", "n_refits"] == 1
+
+
+def test_no_rate_is_made_of_refits_that_all_failed():
+    table = rates_table(refits(), [row(passed=False)])
+    assert table["n_failed"].to_list() == [1]
+    assert table[["share_positive", "mc_error", "share_covering_zero", "mean_called"]].isna().all(axis=None)
+
+
+def test_what_moves_found_is_described():
+    rows = [row(mean=x, prob=p) | {"n_patients": 9, "n_visits": 31} for x, p in ((0.1, 0.99), (0.3, 0.5), (-0.1, 0.2))]
+    found = pseudo_table(moves(), [*rows, rows[0] | {"passed": False}]).iloc[0]
+    assert (found["n_moves"], found["n_failed"], found["n_patients"], found["n_visits"]) == (4, 1, 9, 31)
+    assert found["mean_change"] == pytest.approx(0.1)
+    assert found["share_positive"] == pytest.approx(1 / 3)
+    assert found["share_covering_zero"] == 1.0
+
+
+# ---- the study ----
+
+
+def test_a_fit_comes_before_published_natural_history():
+    file = load_model(MODEL)
+    names = [source.name for source in populations("alsfrsr", [Candidate(file, posterior())])]
+    assert names[:2] == ["fit of alsfrsr", "PRO-ACT placebo, normal"]
+    assert populations("grip", [Candidate(file, posterior())]) == []
+
+
+def test_what_is_asked_is_written_and_what_does_not_apply_is_said(tmp_path):
+    said = []
+    options = Options(Rules(), replicates=40, refits=0, published="petrou2021")
+    written = run(line_trial(), [Candidate(load_model(MODEL), posterior())], options, tmp_path, say=said.append)
+    assert [path.name for path in written] == ["published_claim.csv", "null_reference.csv", "null_distribution.csv"]
+    table = pd.read_csv(tmp_path / "null_reference.csv")
+    assert table["source"].nunique() == 6
+    assert (table["n_trials"] == 40).all()
+    assert "no evidence" in said[0]
+
+
+def test_the_entry_rule_selects_by_the_score_alone(tmp_path):
+    options = Options(Rules(), replicates=20, refits=0, minimum_loss=3.0)
+    run(SYNTHETIC, [], options, tmp_path, say=print)
+    losses = pd.read_csv(tmp_path / "null_reference.csv").groupby("outcome")["minimum_loss"].unique()
+    assert losses["alsfrsr"].tolist() == [3.0]
+    assert np.isnan(losses["fvc"]).all()
+
+
+def test_a_trial_without_injections_has_nothing_but_pseudo_injections(tmp_path):
+    said = []
+    with pytest.raises(NullError, match="trial lines: nothing to make of what was asked"):
+        run(line_trial(injections=0), [], Options(Rules(), refits=0), tmp_path, say=said.append)
+    assert said == ["trial lines has no injection: there is no statistic to place, and no change to refit"]
+
+
+# ---- refits for real ----
+
+
+@pytest.mark.slow
+def test_a_model_given_other_values_gives_what_one_built_for_them_gives():
+    trial, other = line_trial(patients=8), line_trial(patients=8, seed=5)
+    sampling = Sampling(chains=2, draws=1000, tune=500)
+    swapped = compile_once("alsfrsr", TEXT, trial, sampling).fit(visits_of(other, "alsfrsr"), 3)
+    built = compile_once("alsfrsr", TEXT, other, sampling).fit(visits_of(other, "alsfrsr"), 3)
+    for name in ("population", "coefficients", "sigma"):
+        np.testing.assert_allclose(swapped[name], built[name], rtol=1e-6)
+    table = population_changes(swapped, visits_of(other, "alsfrsr"))
+    settings = fitting.Settings(seed=9, draws=1000, tune=1000, prior_draws=50)
+    full = fitting.sample(load_model(MODEL), other, settings, progress=False).tree["posterior"]
+    change = full["population"].sel(coefficient="change 1")
+    mine = table.set_index("injection").loc["1"]
+    assert mine["mean"] == pytest.approx(float(change.mean()), abs=4 * mine["mcse"] + 0.01)
+
+
+def test_a_model_that_samples_its_coefficients_is_not_refitted():
+    written_out = TEXT.replace("normal(curve", "normal_written_out(curve").replace(
+        "import normal", "import normal_written_out"
+    )
+    with pytest.raises(NullError, match="alsfrsr: this model samples its coefficients; only one that integrates them"):
+        compile_once("alsfrsr", written_out, line_trial(), Sampling())
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "models").glob("*.py")), ids=lambda path: path.stem)
+def test_every_model_is_refitted_or_said_why_not(path):
+    file = load_model(path)
+    reason = refusal(file, SYNTHETIC)
+    assert (reason == "") == (path.stem in ("alsfrsr", "fvc")), reason
+
+
+@pytest.mark.slow
+def test_interrupted_refits_go_on_to_the_last_digit(tmp_path):
+    job = refits(line_trial(patients=8), sampling=Sampling(draws=400, tune=300))
+    replicates(job, 1, tmp_path / "warm", processes=2)  # a first run compiles, and may differ in the last digit
+    whole = replicates(job, 12, tmp_path / "whole", processes=2)
+    first, second, _ = sorted((tmp_path / "whole" / job.key).iterdir())
+    kept = second.read_bytes()
+    first.unlink()
+    second.unlink()
+    again = replicates(job, 12, tmp_path / "whole", processes=1)
+    assert again == whole
+    assert second.read_bytes() == kept
+
+
+@pytest.mark.slow
+def test_the_models_own_rules_fire_no_more_often_than_they_say(tmp_path):
+    """200 null trials of the synthetic design: one-sided error 2.5 %, so 12 or more would be a 1 in 500 event."""
+    job = refits(SYNTHETIC)
+    table = rates_table(job, replicates(job, 200, tmp_path)).set_index("injection")
+    assert (table["n_refits"] == 200).all()
+    assert (table["n_failed"] <= 4).all()
+    for injection in ("1", "2", "3", "overall"):
+        assert table.loc[injection, "share_positive"] <= 11 / 200
+        assert table.loc[injection, "share_covering_zero"] >= 0.90
+    assert abs(table.loc["overall", "mean_change"]) < 4 * table.loc["overall", "sd_change"] / np.sqrt(200)
+
+
+@pytest.mark.slow
+def test_pseudo_injections_into_straight_lines_find_nothing(tmp_path):
+    job = moves(line_trial(patients=20, injections=0, seed=4))
+    rows = replicates(job, 20, tmp_path)
+    found = pseudo_table(job, rows).iloc[0]
+    assert found["n_moves"] == 20
+    assert found["share_covering_zero"] >= 0.9
+    assert len({r["mean"] for r in rows}) == 20, "each move is another one"

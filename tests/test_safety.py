@@ -1,0 +1,123 @@
+"""Safety: events in their place, and risks against their definitions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+from trials import ROOT, line_trial
+
+from slopeshift.safety import COLUMNS, events_by_patient, safety_table, upper_bound_of_none
+from slopeshift.trial import read_trial, trial_from_tables
+
+SYNTHETIC = read_trial(ROOT / "data" / "synthetic-msc-als")
+
+
+def with_events(events, injections=2, columns=("patient", "month", "term", "serious", "related")):
+    """Six patients, P6 without an injection; the others at months 0 and 4."""
+    trial = line_trial(injections=injections)
+    tables = {name: getattr(trial, name) for name in ("patients", "visits", "injections")}
+    tables["events"] = pd.DataFrame(events, columns=list(columns))
+    return trial_from_tables("events", tables, {"title": "Events", "synthetic": True, "source": "test"})
+
+
+EVENTS = [
+    ("P1", -1.0, "fall", "no", "no"),
+    ("P1", 0.0, "fever", "no", "yes"),
+    ("P1", 3.9, "fever", "no", "yes"),
+    ("P2", 4.0, "pneumonia", "yes", "no"),
+    ("P3", 4.5, "fever", "no", "yes"),
+    ("P6", 2.0, "fall", "no", "no"),
+]
+
+
+def row(table, injection, term="any", serious="any"):
+    found = table[(table["term"] == term) & (table["serious"] == serious) & (table["injection"] == injection)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_an_event_belongs_to_the_latest_injection_up_to_and_on_its_day():
+    table = safety_table(with_events(EVENTS))
+    assert list(table.columns) == COLUMNS.split()
+    counts = {period: row(table, period)["n_events"] for period in ("before", "1", "2", "overall")}
+    assert counts == {"before": 2, "1": 2, "2": 2, "overall": 4}
+    assert row(table, "2", serious="yes")["n_with_event"] == 1
+    assert row(table, "1", serious="yes")["n_with_event"] == 0
+
+
+def test_patients_are_counted_once_and_those_at_risk_are_those_who_had_the_injection():
+    table = safety_table(with_events(EVENTS))
+    fever = row(table, "1", "fever", "no")
+    assert (fever["n_events"], fever["n_with_event"], fever["n_patients"]) == (2, 1, 5)
+    assert row(table, "before")["n_patients"] == 6
+    assert row(table, "overall")["n_patients"] == 5
+
+
+def test_every_kind_has_a_row_for_every_period_also_where_it_did_not_occur():
+    table = safety_table(with_events(EVENTS))
+    kinds = {("any", "any"), ("any", "yes"), ("fall", "no"), ("fever", "no"), ("pneumonia", "yes")}
+    assert set(zip(table["term"], table["serious"], strict=True)) == kinds
+    assert len(table) == 5 * 4
+
+
+def test_the_risk_is_the_posterior_under_a_uniform_prior():
+    found = row(safety_table(with_events(EVENTS)), "overall")
+
+    def density(p):
+        return p**3 * (1 - p) ** 2
+
+    total = integrate.quad(density, 0, 1)[0]
+    assert found["n_with_event"] == 3
+    assert found["risk_mean"] == pytest.approx(integrate.quad(lambda p: p * density(p), 0, 1)[0] / total)
+    for end, below in ((found["risk_lower"], 0.025), (found["risk_upper"], 0.975)):
+        assert integrate.quad(density, 0, end)[0] / total == pytest.approx(below)
+
+
+@given(st.integers(1, 2000))
+def test_at_the_upper_bound_nobody_has_an_event_in_one_of_twenty_trials(patients):
+    bound = upper_bound_of_none(patients)
+    assert stats.binom.pmf(0, patients, bound) == pytest.approx(0.05)
+    assert bound < 3 / patients
+
+
+def test_bounds_of_none_stand_only_where_there_was_none():
+    table = safety_table(SYNTHETIC)
+    serious = row(table, "overall", serious="yes")
+    assert (serious["n_events"], serious["n_patients"]) == (0, 19)
+    assert serious["upper_bound_of_none"] == pytest.approx(1 - 0.05 ** (1 / 19))
+    assert serious["rule_of_three"] == pytest.approx(3 / 19)
+    assert table.loc[table["n_with_event"] > 0, ["upper_bound_of_none", "rule_of_three"]].isna().all(axis=None)
+
+
+def test_every_event_is_counted_in_one_kind_and_one_period():
+    table = safety_table(SYNTHETIC)
+    kinds = table[(table["term"] != "any") & (table["injection"] != "overall")]
+    assert kinds["n_events"].sum() == len(SYNTHETIC.events) == 42
+
+
+def test_events_of_each_patient_add_up():
+    table = events_by_patient(with_events(EVENTS)).set_index("patient")
+    assert list(table.loc["P1"]) == [2, 3, 0, 2, 0]
+    assert list(table.loc["P2"]) == [2, 1, 1, 1, 1]
+    assert list(table.loc["P6"]) == [0, 1, 0, 0, 0]
+    assert list(table.loc["P4"]) == [2, 0, 0, 0, 0]
+
+
+def test_without_a_table_of_events_nothing_is_said():
+    assert safety_table(line_trial()).empty
+
+
+def test_a_trial_without_injections_has_only_the_time_before():
+    table = safety_table(with_events([("P1", 1.0, "fall", "no", "no")], injections=0))
+    assert row(table, "before")["n_events"] == 1
+    overall = row(table, "overall")
+    assert (overall["n_patients"], overall["n_events"]) == (0, 0)
+    assert overall["upper_bound_of_none"] == 1.0, "no patient, no bound"
+
+
+def test_relatedness_need_not_be_recorded():
+    table = safety_table(with_events([e[:4] for e in EVENTS], columns=("patient", "month", "term", "serious")))
+    assert set(table["related"]) == {"any", ""}
+    assert not np.isinf(table.select_dtypes("number")).any(axis=None)

@@ -1,0 +1,152 @@
+"""The two-stage regression: against its posterior on a grid, and against saying anything where nothing can be said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy.stats import halfnorm, multivariate_normal, norm
+
+from slopeshift.effects import SAMPLES
+from slopeshift.fit import Fit
+from slopeshift.priors import HalfNormal, Normal
+from slopeshift.two_stage import COLUMNS, READ_AS, RegressionPriors, closed_changes, two_stage
+
+PATIENTS = [f"P{i}" for i in range(1, 9)]
+MONTHS = np.array([3.0, 5.0, 4.0, 6.0, 3.5, 5.5, 4.5, 3.0])
+PRIORS = RegressionPriors(Normal(0, 0.5), Normal(0, 0.1), HalfNormal(0.3), HalfNormal(0.5))
+NUMBERS = COLUMNS[COLUMNS.index("mean") : COLUMNS.index("n_cycles")]
+
+
+def lengths(months=MONTHS, cycles=2):
+    """Give patient i a first cycle of months[i], and those before the last two a second one, a month longer."""
+    rows = [(p, 1, m, "actual") for p, m in zip(PATIENTS, months, strict=False)]
+    rows += [(p, 2, m + 1, "actual") for p, m in zip(PATIENTS[:-2], months, strict=False)] if cycles == 2 else []
+    return pd.DataFrame(rows, columns=["patient", "injection", "months", "source"])
+
+
+def data_sets():
+    """Two data sets of changes (set, patient, injection), the second with another slope on the interval."""
+    rng = np.random.default_rng(3)
+    months = np.stack([MONTHS, MONTHS + 1, MONTHS], axis=1)
+    noise = rng.normal(0, 0.2, (2, 8, 3)) + rng.normal(0, 0.2, (2, 8, 1))
+    return np.array([0.12, 0.0])[:, None, None] * (months - 4) + noise
+
+
+def fit_of(changes, passed=True, **extra):
+    """Make a fit of changes (chain, draw, patient, injection); no injection follows the third."""
+    shape = changes.shape[:3]
+    coefficients = np.concatenate([np.full((*shape, 2), [35.0, -1.0]), changes], axis=3)
+    posterior = xr.Dataset(
+        {"coefficients": ((*SAMPLES, "patient", "coefficient"), coefficients), **extra},
+        coords={"patient": PATIENTS, "coefficient": ["level", "slope", "change 1", "change 2", "change 3"]},
+    )
+    design = xr.Dataset(
+        {"visits_in_cycle": (("patient", "injection"), np.full((8, 3), 3))},
+        coords={"patient": PATIENTS, "injection": [1, 2, 3]},
+    )
+    record = {"model": "m", "unit": "points", "gate": {"passed": passed}}
+    return Fit(xr.DataTree.from_dict({"posterior": posterior, "constant_data": design}), record)
+
+
+def on_a_grid(change, months, patient):
+    """Posterior mean and sd of the coefficient, with everything but the two standard deviations integrated out."""
+    x = np.column_stack([np.ones(len(months)), months - months.mean()])
+    prior = np.diag([PRIORS.intercept.sd**2, PRIORS.interval.sd**2])
+    same = (patient[:, None] == patient[None, :]).astype(float)
+    weight, mean, variance = [], [], []
+    for sd in np.linspace(0.01, 1.0, 30):
+        for sigma in np.linspace(0.05, 0.9, 40):
+            noise = sigma**2 * np.eye(len(change)) + sd**2 * same
+            precision = np.linalg.inv(prior) + x.T @ np.linalg.solve(noise, x)
+            mean.append(np.linalg.solve(precision, x.T @ np.linalg.solve(noise, change))[1])
+            variance.append(np.linalg.inv(precision)[1, 1])
+            weight.append(
+                multivariate_normal(np.zeros(len(change)), noise + x @ prior @ x.T).logpdf(change)
+                + halfnorm(scale=PRIORS.sd_patient.sd).logpdf(sd)
+                + halfnorm(scale=PRIORS.sigma.sd).logpdf(sigma)
+            )
+    p = np.exp(np.array(weight) - max(weight))
+    p /= p.sum()
+    centre = p @ mean
+    return centre, np.sqrt(p @ (np.array(variance) + (np.array(mean) - centre) ** 2))
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    """Let every draw of the first stage be one of two data sets, in turn."""
+    sets = data_sets()
+    table = lengths()
+    changes = np.broadcast_to(sets[np.arange(40) % 2], (4, 40, 8, 3))
+    return fit_of(changes), table
+
+
+def test_pools_the_posteriors_of_all_draws_of_the_first_stage(mixture):
+    """Mean and variance of the mixture, from each data set's posterior on a grid."""
+    fit, table = mixture
+    found = two_stage(fit, table, seed=1, priors=PRIORS, number=160).iloc[0]
+    row = np.array([PATIENTS.index(p) for p in table["patient"]])
+    column = table["injection"].to_numpy() - 1
+    each = [on_a_grid(one[row, column], table["months"].to_numpy(), row) for one in data_sets()]
+    means, sds = np.array(each).T
+    sd = np.sqrt((sds**2).mean() + means.var())
+    assert found["mean"] == pytest.approx(means.mean(), abs=4.5 * found["mcse"])
+    assert found["sd"] == pytest.approx(sd, rel=0.08)
+    assert found["mcse"] < sd / 8
+    assert found["lower"] < found["mean"] < found["upper"]
+    assert found["prob_positive"] + found["prob_shorter_better"] == pytest.approx(1)
+    assert norm.cdf(found["mean"] / found["sd"]) == pytest.approx(found["prob_positive"], abs=0.06)
+    assert (found["n_cycles"], found["n_patients"], found["unit"]) == (14, 8, "points/month per month")
+    assert found["note"] == READ_AS
+
+
+def test_the_same_seed_gives_the_same_answer(mixture):
+    fit, table = mixture
+    pd.testing.assert_frame_equal(*(two_stage(fit, table, seed=2, number=40) for _ in range(2)))
+
+
+def test_too_few_draws_are_not_shown(mixture):
+    found = two_stage(*mixture, seed=1, number=4).iloc[0]
+    assert found[NUMBERS].isna().all()
+    assert found["note"].startswith("not shown: the second stage failed the limits of the gate (")
+    assert "ESS" in found["note"]
+
+
+def test_takes_the_changes_of_cycles_that_have_a_length_and_a_value():
+    fit = fit_of(np.arange(24.0).reshape(1, 1, 8, 3))
+    design = fit.tree["constant_data"].to_dataset()
+    design["visits_in_cycle"][1, 0] = 0
+    cycles, changes = closed_changes(fit.tree["posterior"].to_dataset(), design, lengths())
+    expected = [(i, k) for i in range(8) for k in (0, 1) if (k == 0 or i < 6) and (i, k) != (1, 0)]
+    assert list(zip(cycles["patient"], cycles["injection"], strict=True)) == [
+        (PATIENTS[i], str(k + 1)) for i, k in expected
+    ]
+    np.testing.assert_array_equal(changes[0, 0], [3 * i + k for i, k in expected])
+    np.testing.assert_array_equal(cycles["months"], [MONTHS[i] + k for i, k in expected])
+
+
+@pytest.mark.parametrize(
+    ("table", "note"),
+    [
+        (lengths()[:0], "not informed: no cycle with a value was followed by another injection"),
+        (lengths(MONTHS[:1], 1), "not informed: only patient P1 has a cycle that was followed by another injection"),
+        (lengths(np.full(8, 3.0), 1), "not informed: all intervals are 3.0 months"),
+    ],
+)
+def test_where_the_trial_says_nothing_there_is_a_note_and_no_number(table, note):
+    found = two_stage(fit_of(np.zeros((2, 5, 8, 3))), table, seed=1)
+    assert list(found.columns) == COLUMNS
+    assert found["note"].tolist() == [note]
+    assert found[NUMBERS].isna().all(axis=None)
+    assert found["n_cycles"].tolist() == [len(table)]
+
+
+def test_of_a_fit_that_failed_its_gate_nothing_is_shown():
+    found = two_stage(fit_of(np.zeros((2, 5, 8, 3)), passed=False), lengths(), seed=1)
+    assert found["note"].tolist() == ["not shown: the first stage failed its diagnostics gate"]
+    assert found[NUMBERS].isna().all(axis=None)
+
+
+def test_a_first_stage_that_knows_the_interval_is_refused():
+    fit = fit_of(np.zeros((2, 5, 8, 3)), regression=((*SAMPLES, "covariate"), np.zeros((2, 5, 1))))
+    with pytest.raises(ValueError, match="m regresses on covariates itself; give the fit of a model without any"):
+        two_stage(fit, lengths(), seed=1)
