@@ -194,3 +194,17 @@ def test_a_control_of_few_patients_is_refused(pair, tmp_path):
 def test_a_trial_made_in_memory_has_no_control():
     with pytest.raises(TrialError, match="a control of a trial made in memory"):
         line_trial(control={"source": "x", "between_study_sd": {"alsfrsr": 1}})
+
+
+# ---- trials made from a trial ----
+
+
+def test_pseudo_injections_and_refits_keep_the_control(pair):
+    from slopeshift.null.pseudo import before_treatment, moved
+    from slopeshift.null.refit import trial_content
+
+    trial = read_trial(pair())
+    again = moved(before_treatment(trial, "alsfrsr"), "alsfrsr", np.random.default_rng(1))
+    assert lead_in_slope(again, "alsfrsr", Normal(5, 5)) == lead_in_slope(trial, "alsfrsr", Normal(5, 5))
+    alone = trial_from_tables("mine", tables_of(trial), {"title": "T", "synthetic": True, "source": "test"})
+    assert trial_content(trial) != trial_content(alone)
