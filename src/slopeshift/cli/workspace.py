@@ -20,7 +20,7 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to l
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
         typer.echo(f"{folder}: there already, and not an empty folder; choose another name", err=True)
         raise typer.Exit(BAD_INPUT)
-    carried = Path(str(files("slopeshift")))
+    carried = Path(str(files("slopeshift"))).resolve()
     models, data = carried / "_models", carried / "_data"
     if not models.is_dir():  # a checkout, where they lie beside the package
         models, data = carried.parents[1] / "models", carried.parents[1] / "data"
