@@ -95,10 +95,7 @@ def with_nutpie(name: str, path: Path, trial: Trial, target_accept: float) -> di
     sampling, tree = seconds(lambda: nutpie.sample(compiled, **settings, target_accept=target_accept))
     draws = tree["posterior"].to_dataset()
     if "loading" in draws:
-        terms = xr.Dataset(
-            {n: (model.named_vars_to_dims[n], model[n].get_value()) for n in ("term_mean", "term_sd", "term_design")}
-        )
-        first, back, draws = _drawn_back(draws, visits, terms)
+        first, back, draws = _drawn_back(draws, visits, marginal.terms_of(model))
         compiling, sampling = compiling + first - back, sampling + back
     diverging = float(tree["sample_stats"]["diverging"].sum())
     return row(name, (compiling, sampling), draws[["population"]], draws[list(SPREADS)], diverging)

@@ -159,6 +159,14 @@ def test_priors_and_terms_that_do_not_match_are_all_named():
         assert text in str(told.value)
 
 
+def test_one_standard_deviation_with_two_priors_is_refused():
+    other = between_patients("sd_cycle", bmb.Prior("HalfNormal", sigma=0.3))
+    with pytest.raises(
+        FormulaError, match=r"sd_cycle: has priors HalfNormal\(sigma: 0\.\d+\) and HalfNormal\(sigma: 0\.\d+\)"
+    ):
+        formula_model(LINE, {**PRIORS, "since|patient": other}, line_trial())
+
+
 @pytest.mark.parametrize("term", ["I(month ** 2)", "month:since"])
 def test_a_formula_that_is_no_straight_line_between_injections_is_refused(term):
     formula, priors = f"{LINE} + {term}", {**PRIORS, term: normal(1)}

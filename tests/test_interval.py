@@ -218,11 +218,7 @@ def drawn_back(name, trial, draws=4000):
         },
         coords={"chain": [0], "draw": range(draws), "coefficient": list(visits.coefficients)},
     )
-    names = ("term_mean", "term_sd", "term_design", "covariates")
-    data = visits.dataset().assign(
-        {key: (model.named_vars_to_dims[key], np.asarray(model[key].get_value())) for key in names}
-    )
-    data = data.assign_coords(term=list(model.coords["term"]), source=list(model.coords["source"]))
+    data = marginal.terms_of(model)
     return marginal.with_posterior_coefficients(fixed, visits, data, seed=6)[0], visits, data, loading
 
 
@@ -441,6 +437,13 @@ def test_a_silent_control_is_said_to_be_no_proof_and_a_missing_one_to_be_missing
     assert not control_fires(silent)
     assert "found no sign of it" in sentences(silent, "")[-1]
     assert "could not be informed" in sentences(found[found["analysis"] != "negative control"], "")[-1]
+
+
+def test_two_models_of_one_analysis_are_told_apart(found):
+    again = found[found["analysis"] == "whole cycle"].assign(model="other")
+    words = [sentence.split(":")[0] for sentence in sentences(pd.concat([found, again]), "")]
+    assert words[:6:2] == ["By interval.py", "By interval_fixed_window.py", "By other.py"]
+    assert not sentences(found, "")[0].startswith("By ")
 
 
 def test_nothing_is_said_where_no_model_regresses_on_the_interval():

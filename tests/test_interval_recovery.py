@@ -22,7 +22,6 @@ from slopeshift.trial import trial_from_tables
 
 pytestmark = pytest.mark.slow
 TRIALS = 60
-TERMS = ("term_mean", "term_sd", "term_design", "covariates")
 MODELS = ("interval", "interval_fixed_window", "interval_negative_control")
 
 
@@ -54,9 +53,8 @@ def test_an_effect_of_the_interval_is_recovered_without_bias_and_covered():
         truth = dict(zip(("interval_within", "interval_between"), rng.normal(0, 0.1, 2), strict=True))
         trial = simulated(design, seed, IntervalEffect(*truth.values()))
         model, draws = sampler(trial, seed)
-        terms = xr.Dataset({name: (model.named_vars_to_dims[name], model[name].get_value()) for name in TERMS})
-        terms = terms.assign_coords(term=list(model.coords["term"]), source=list(model.coords["source"]))
-        found = marginal.with_posterior_coefficients(draws, sampler.file.visits(trial), terms, seed)[0]["regression"]
+        visits = sampler.file.visits(trial)
+        found = marginal.with_posterior_coefficients(draws, visits, marginal.terms_of(model), seed)[0]["regression"]
         for name, true in truth.items():
             values = found.sel(covariate=name)
             low, high = values.quantile((0.025, 0.975))

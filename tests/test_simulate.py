@@ -18,6 +18,7 @@ from slopeshift.simulate import (
     DEFAULT_SETTINGS,
     DEFAULT_TRUTH,
     Design,
+    IntervalEffect,
     OutcomeTruth,
     Simulated,
     Truth,
@@ -694,3 +695,45 @@ def test_impossible_design_is_refused(changes: dict[str, object], message: str) 
 def test_design_and_truth_that_do_not_fit_are_refused(design: Design, truth: Truth, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         simulate(design, truth, seed=1)
+
+
+# ---- an effect of the interval ----
+
+ALL_GIVEN = Design(enrolled=40, follow_up=6.0)
+
+
+def changes_and_intervals(effect: IntervalEffect | None) -> tuple[np.ndarray, np.ndarray]:
+    """True changes (patient, injection) and, from the injections given, the intervals (patient, injection less one)."""
+    simulated = simulate(ALL_GIVEN, both(replace(NULL, change=(0.1, 0.2, 0.3))), 7, effect)
+    change = np.array([patient["alsfrsr"]["change"] for patient in simulated.truth["patients"]])
+    months = simulated.tables["injections"].pivot_table(index="patient", columns="injection", values="month").to_numpy()
+    return change, np.diff(months, axis=1)
+
+
+def test_an_effect_of_the_interval_moves_the_changes_by_what_differs_within_and_between() -> None:
+    change, interval = changes_and_intervals(IntervalEffect(within=0.2, between=-0.1))
+    own = interval.mean(axis=1, keepdims=True)
+    within = np.column_stack([interval - own, np.zeros(40)])
+    np.testing.assert_allclose(change, [0.1, 0.2, 0.3] + 0.2 * within - 0.1 * (own - 4.5), atol=0.005)
+
+
+def test_the_interval_has_no_effect_unless_one_is_given_and_then_on_one_outcome() -> None:
+    truth = both(replace(NULL, change=(0.1, 0.2, 0.3)))
+    without, with_effect = (simulate(ALL_GIVEN, truth, 7, e) for e in (None, IntervalEffect(0.2, 0.2)))
+    assert "interval_effect" not in without.truth
+    assert with_effect.truth["interval_effect"] == {"within": 0.2, "between": 0.2, "outcome": "alsfrsr"}
+    pd.testing.assert_frame_equal(without.tables["injections"], with_effect.tables["injections"])
+    pd.testing.assert_series_equal(without.tables["visits"]["fvc"], with_effect.tables["visits"]["fvc"])
+    assert not without.tables["visits"]["alsfrsr"].equals(with_effect.tables["visits"]["alsfrsr"])
+
+
+def test_an_interval_that_both_acts_and_follows_from_the_response_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot both cause the response and depend on it: set one to 0"):
+        simulate(replace(ALL_GIVEN, interval_on_response=1.0), both(NULL), 1, IntervalEffect(within=0.1))
+
+
+@pytest.mark.parametrize("cycles", [0, 1])
+def test_without_a_next_injection_the_interval_has_no_effect(cycles: int) -> None:
+    truth = both(replace(NULL, change=(0.1,) * cycles))
+    simulated = simulate(Design(enrolled=5), truth, 3, IntervalEffect(0.5, 0.5))
+    assert [patient["alsfrsr"]["change"] for patient in simulated.truth["patients"]] == [[0.1] * cycles] * 5

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from slopeshift.fit import Fit, Settings
     from slopeshift.null.study import Candidate
     from slopeshift.trial import Trial
@@ -80,7 +82,8 @@ def report(
     with _input_errors():
         read = _read(trial)
         found = [_current_fit(path, read, fits / read.name) for path in _model_files(models)]
-        index = page.write(read, found, out or REPORTS / read.name)
+        study = _study(read, models, fits / read.name)
+        index = page.write(read, found, out or REPORTS / read.name, study)
     typer.echo(f"wrote {index}")
     failed = [
         fit.record["model"] for fit in found if fit.record["status"] == "sampled" and not fit.record["gate"]["passed"]
@@ -232,16 +235,29 @@ def _current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
     return fit
 
 
+def _study(trial: Trial, models: Path, folder: Path) -> Mapping[str, pd.DataFrame]:
+    """Read the tables of the null study, those made from other data or fits left out."""
+    from slopeshift.null.study import stored
+
+    if not (folder / "null").is_dir():
+        return {}
+    current, stale = stored(trial, _candidates(trial, models, folder), folder / "null")
+    if stale:
+        typer.echo(f"left out, made from other data or fits: {', '.join(stale)}; make them anew with `slopeshift null`")
+    return current
+
+
 def _candidates(trial: Trial, models: Path, folder: Path) -> list[Candidate]:
-    """Load the models that apply to a trial, each with the posterior of its fit where that may be used."""
+    """Load the models that answer the question of a trial, with the posterior of their fits where that may be used."""
     from slopeshift.fit import FitError
-    from slopeshift.model import load_model
+    from slopeshift.model import leading, load_model
     from slopeshift.null.study import Candidate
 
+    files = {path: load_model(path) for path in _model_files(models)}
+    first = leading({file.name: file.outcome for file in files.values()})
     found = []
-    for path in _model_files(models):
-        file = load_model(path)
-        if file.outcome not in trial.outcomes:
+    for path, file in files.items():
+        if file.outcome not in trial.outcomes or file.name not in first:
             continue
         try:
             fit = _current_fit(path, trial, folder)
@@ -252,7 +268,8 @@ def _candidates(trial: Trial, models: Path, folder: Path) -> list[Candidate]:
         passed = fit.record["status"] == "sampled" and fit.record["gate"]["passed"]
         if not passed:
             typer.echo(f"{file.name}: its fit failed the diagnostics gate and is not drawn from")
-        found.append(Candidate(file, fit.tree["posterior"].to_dataset() if passed else None))
+        posterior = fit.tree["posterior"].to_dataset() if passed else None
+        found.append(Candidate(file, posterior, fit.record["inputs"]))
     return found
 
 

@@ -92,7 +92,8 @@ def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray
     """Derive the population quantities: (chain, draw, row), with row coordinates quantity, injection and unit.
 
     `draws` holds `population` (coefficient), the standard deviations and, where the model has it, `correlation` (pair).
-    Injections after which no patient has a value are left out. `overall` is the mean over all informed cycles of all patients.
+    Injections after which no patient has a value are left out. `overall` is the mean over all informed cycles of all
+    patients.
     Percentages and ratios are given only where the population declines in the lead-in in 99.9 % of draws.
     Where the changes are regressed on covariates, those of the population are at covariates of 0, and each coefficient
     of the interval that the data inform is a quantity by its name.

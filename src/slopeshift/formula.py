@@ -75,10 +75,13 @@ def between_patients(name: str, prior: bmb.Prior, *, known_to_differ: bool = Fal
 
     def scale(_: str, dims: object = None, **arguments: object) -> TensorVariable:
         signed = prior.name == "HalfNormal" and not known_to_differ
-        have, stored = pm.modelcontext(None).named_vars, f"{name}_signed" if signed else name
-        if stored in have:
-            return have[stored]
-        return signed_scale(name, prior.args["sigma"]) if signed else getattr(pm, prior.name)(name, **arguments)
+        sd = pm.modelcontext(None).named_vars.get(f"{name}_signed" if signed else name)
+        if sd is None:
+            sd = signed_scale(name, prior.args["sigma"]) if signed else getattr(pm, prior.name)(name, **arguments)
+            sd.tag.prior = str(prior)
+        if sd.tag.prior != str(prior):
+            raise FormulaError(f"{name}: has priors {sd.tag.prior} and {prior}; give it one, or the terms two names")
+        return sd
 
     return bmb.Prior(
         "Normal",
@@ -229,8 +232,9 @@ def _add_coefficients(terms: list[Term]) -> None:
         else:
             own = parameter[term.group].reshape((len(term.group), 1, -1))
             patients.append((term.share * own).sum(axis=2))
-    pm.Deterministic("population", sum(population), dims="coefficient")
-    pm.Deterministic("coefficients", sum(patients), dims=("patient", "coefficient"))
+    size = len(model.coords["coefficient"])
+    pm.Deterministic("population", sum(population, pt.zeros(size)), dims="coefficient")
+    pm.Deterministic("coefficients", sum(patients, pt.zeros(size)), dims=("patient", "coefficient"))
 
 
 def _add_regression(names: list[str], columns: Columns) -> None:

@@ -189,6 +189,23 @@ def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: Tensor
     )
 
 
+def terms_of(model: pm.Model) -> xr.Dataset:
+    """Take the record of the terms out of a model: what `with_posterior_coefficients` and `statistics_of` need of it."""
+    names = [name for name in ("term_mean", "term_sd", "term_design", "covariates") if name in model.named_vars]
+    dims = {name: model.named_vars_to_dims[name] for name in names}
+    coords = {dim: list(model.coords[dim]) for dim in {"source", *(dim for each in dims.values() for dim in each)}}
+    return xr.Dataset({name: (dims[name], model[name].get_value()) for name in names}, coords)
+
+
+def statistics_of(visits: Visits, terms: xr.Dataset) -> Floats:
+    """Form the `statistics` of other values, or other visits of as many patients, for a model that is compiled already.
+
+    `terms` is `terms_of` the model. Returns (outcome, block, row, lane).
+    """
+    wide, design = _widened(visits, known := _terms(terms, visits))
+    return statistics([wide], [design @ known.mean])
+
+
 def with_prior_coefficients(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> xr.Dataset:
     """Draw the coefficients of population and patients from their prior, for every draw of `loading`.
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import xarray as xr
 
 from slopeshift.simulate.cohort import SLOW_RATE, SLOW_SHARE
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -134,14 +134,17 @@ class Fitted:
 
 
 def fitted(name: str, posterior: xr.Dataset) -> Fitted:
-    """Take the population without changes out of the posterior of a fit of a piecewise line."""
-    population = posterior["population"]
+    """Take the population without changes out of the posterior of a fit of a piecewise line.
+
+    A model without correlations has none between level and slope.
+    """
+    population, none = posterior["population"], xr.zeros_like(posterior["sigma"])
     parts = {
         "level": population.sel(coefficient="level"),
         "slope": population.sel(coefficient="slope"),
         "sd_level": posterior["sd_level"],
         "sd_slope": posterior["sd_slope"],
-        "correlation": posterior["correlation"].sel(pair="level, slope"),
+        "correlation": posterior["correlation"].sel(pair="level, slope") if "correlation" in posterior else none,
         "residual": posterior["sigma"],
     }
     flat = {part: values.transpose("chain", "draw").to_numpy().ravel() for part, values in parts.items()}

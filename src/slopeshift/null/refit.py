@@ -64,8 +64,7 @@ class Compiled:
         from slopeshift import marginal
 
         for_nuts, for_coefficients = np.random.SeedSequence(seed).generate_state(2)
-        mean = self.terms["term_design"].to_numpy() @ self.terms["term_mean"].to_numpy()
-        swapped = self.model.with_data(statistics=marginal.statistics([visits], [mean]))
+        swapped = self.model.with_data(statistics=marginal.statistics_of(visits, self.terms))
         tree = nutpie.sample(
             swapped,
             **asdict(self.sampling),
@@ -84,7 +83,8 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     Raises NullError where the model cannot be refitted, and what `load_model` raises.
     """
     import nutpie
-    import xarray as xr
+
+    from slopeshift import marginal
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.py"
@@ -93,11 +93,7 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     model, reason = file.build(trial), refusal(file, trial)
     if reason:
         raise NullError(f"{name}: {reason}")
-    terms = {part: model[part].get_value() for part in ("term_mean", "term_sd", "term_design")}
-    dims = {"term_mean": ("term",), "term_sd": ("term",), "term_design": ("coefficient", "term")}
-    coords = {dim: list(model.coords[dim]) for dim in ("term", "source")}
-    data = xr.Dataset({part: (dims[part], values) for part, values in terms.items()}, coords=coords)
-    return Compiled(nutpie.compile_pymc_model(model), data, sampling)
+    return Compiled(nutpie.compile_pymc_model(model), marginal.terms_of(model), sampling)
 
 
 def refusal(file: ModelFile, trial: Trial) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ from slopeshift.null.trials import NullError
 from slopeshift.null.work import replicates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import xarray as xr
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from slopeshift.null.work import Job, Rows
     from slopeshift.trial import Trial
 
+CLAIM = "published_claim"
 SELECTED_ON = "alsfrsr"
 """The outcome that entry rules are about: a minimum loss selects by it, and by no other."""
 
@@ -51,12 +53,20 @@ class Options:
     seed: int = 1
 
 
+RECORD = "study.json"
+"""The file that says what each table was made from."""
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """A model that applies to the trial, and the posterior of its fit, where one is there that passed its gate."""
+    """A model that applies to the trial, and the posterior of its fit, where one is there that passed its gate.
+
+    `made_from` says by content what the fit was made from.
+    """
 
     file: ModelFile
     posterior: xr.Dataset | None
+    made_from: Mapping[str, Any] | None = None
 
 
 def run(
@@ -79,10 +89,39 @@ def run(
         target = folder / f"{name}.csv"
         with replacing(target) as path:
             table.to_csv(path, index=False)
+        with replacing(folder / RECORD) as path:
+            path.write_text(json.dumps(_record(folder) | {name: _made_from(name, trial, candidates)}, indent=1) + "\n")
         written.append(target)
     if not written:
         raise NullError(f"trial {trial.name}: nothing to make of what was asked")
     return written
+
+
+def stored(trial: Trial, candidates: Sequence[Candidate], folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Read the tables of a study that were made from this trial and these fits.
+
+    Returns them by name, and the names of those that were made from others, and are left where they are.
+    """
+    current, stale = {}, []
+    for name, made_from in _record(folder).items():
+        if made_from != json.loads(json.dumps(_made_from(name, trial, candidates))):
+            stale.append(name)
+        else:
+            current[name] = pd.read_csv(folder / f"{name}.csv", dtype={"injection": str})
+    return current, stale
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    path = folder / RECORD
+    return dict(json.loads(path.read_bytes())) if path.exists() else {}
+
+
+def _made_from(name: str, trial: Trial, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """Say what decides a table, but for how much of it was asked; a published claim has nothing of the trial in it."""
+    if name == CLAIM:
+        return {}
+    models = {candidate.file.name: [candidate.file.sha256, candidate.made_from] for candidate in candidates}
+    return {"data": dict(trial.files), "models": models}
 
 
 def _tables(
@@ -96,7 +135,7 @@ def _tables(
     if options.published:
         claim = claim_table(options.published, trials=max(options.replicates // 5, 1), seed=options.seed)
         say(claim_text(claim))
-        yield "published_claim", claim
+        yield CLAIM, claim
 
     def work(job: Job) -> Rows:
         chunks = folder / "chunks"

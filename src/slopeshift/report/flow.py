@@ -90,7 +90,7 @@ def deaths(trial: Trial) -> int:
 
 
 def adverse_events(trial: Trial) -> Table | None:
-    """Count events by term, seriousness and relation to treatment, the most frequent first; None where none is recorded."""
+    """Count events by term, relation to treatment and seriousness, most frequent first; None where there is none."""
     if trial.events.empty:
         return None
     related = trial.events["related"].fillna("") if "related" in trial.events else ""
@@ -111,12 +111,11 @@ def risks(safety: pd.DataFrame) -> Table | None:
     `safety` is `safety.safety_table`; events of every kind together, and the serious ones, by injection.
     """
     kinds = {"any": "Any event", "yes": "Serious event"}
+    periods = {BEFORE: "before treatment", OVERALL: "from injection 1 on"}
     rows = [
         [
             kinds[row.serious],
-            {BEFORE: "before treatment", OVERALL: "from injection 1 on"}.get(
-                row.injection, f"injection {row.injection}"
-            ),
+            periods.get(row.injection, f"injection {row.injection}"),
             f"{row.n_with_event} of {row.n_patients}",
             str(row.n_events),
             f"{share(row.risk_mean)} ({share(row.risk_lower)} to {share(row.risk_upper)})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slopeshift.report import glossary
+from slopeshift.effects import BETWEEN, WITHIN
 from slopeshift.report.plots import BLUE, GREY, INK, PANEL, VERMILLION, styled
 
 if TYPE_CHECKING:
@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOOKS = {"interval_within": (BLUE, "-"), "interval_between": (VERMILLION, (0, (5, 1.5)))}
+_LOOKS = {
+    WITHIN: (BLUE, "-", "Line: within a patient"),
+    BETWEEN: (VERMILLION, (0, (5, 1.5)), "Line: between patients"),
+}
 
 
 @styled
 def response_against_interval(changes: pd.DataFrame, curve: pd.DataFrame, unit: str) -> Figure:
     """Draw every closed cycle's change with its 95 % interval against its length, and the fitted lines with bands.
+
+    The points are estimates of the same model, drawn towards its lines: how well these fit is not to be seen from them.
 
     `changes` has columns months, mean, lower, upper (`unit`), a row per cycle; `curve` has quantity, months, mean,
     lower, upper: a panel for each quantity, with the same points. Without a line the points stand alone.
@@ -30,10 +35,10 @@ def response_against_interval(changes: pd.DataFrame, curve: pd.DataFrame, unit: 
     for ax, (quantity, line) in zip(panels, lines, strict=True):
         _points(ax, changes)
         if not line.empty:
-            colour, dash = _LOOKS.get(quantity, (INK, "-"))
+            colour, dash, words = _LOOKS[quantity]
             ax.fill_between(line["months"], line["lower"], line["upper"], color=colour, alpha=0.25, linewidth=0)
             ax.plot(line["months"], line["mean"], color=colour, linestyle=dash)
-            ax.set_title(glossary.entry(quantity).label)
+            ax.set_title(words)
         ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
         ax.set_ylabel(f"Change of slope,\n{unit}")
     panels[-1].set_xlabel("Months to the next injection")

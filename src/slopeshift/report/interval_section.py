@@ -45,16 +45,7 @@ def printed(found: pd.DataFrame) -> Table:
         ]
         for row in found.itertuples()
     ]
-    heads = [
-        "Analysis",
-        "Model",
-        "Estimate",
-        "95 % interval",
-        "Pr(shorter better)",
-        "Unit",
-        "Cycles of patients",
-        "Note",
-    ]
+    heads = "Analysis|Model|Estimate|95 % interval|Pr(shorter better)|Unit|Cycles of patients|Note".split("|")
     return Table("Change of slope against the months to the next injection", "llrrrlrl", heads, rows)
 
 
@@ -77,6 +68,6 @@ def figure(analyses: Sequence[Analysis]) -> Picture | None:
     return picture(
         interval_figures.response_against_interval(changes, curve, a.rate),
         f"{a.anchor}-interval",
-        "Each dot is a patient’s cycle (line: 95 % interval); coloured: what the model fits to them, with its 95 % band.",
+        "Each dot is a patient’s cycle (line: 95 % interval); coloured: the fitted line with its 95 % band.",
         f"Change of slope against the months to the next injection, {len(changes)} cycles.",
     )

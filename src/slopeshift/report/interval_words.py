@@ -37,7 +37,8 @@ def sentences(table: pd.DataFrame, source: str) -> list[str]:
     main = table[table["analysis"].isin((WHOLE, WINDOW))]
     if main.empty:
         return []
-    found = [_finding(row) for row in main.itertuples()]
+    several = main.duplicated(["analysis", "quantity"]).any()
+    found = [(f"By {row.model}.py: " if several else "") + _finding(row) for row in main.itertuples()]
     if not main["mean"].notna().any():
         return [*found, *([source] if source else [])]
     control = table[table["analysis"] == NEGATIVE_CONTROL]

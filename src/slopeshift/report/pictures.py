@@ -192,6 +192,7 @@ def checks(analysis: Analysis) -> list[Picture]:
 
 
 def picture(figure: Figure, name: str, caption: str, description: str) -> Picture:
+    """Make a picture of a figure; `name` is unique in the page, `description` is read aloud."""
     return Picture(svg(figure, name, description), caption)
 
 
