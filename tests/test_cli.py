@@ -184,6 +184,7 @@ def test_null_writes_its_tables_beside_the_fits(trial, tmp_path):
     assert {path.name for path in (tmp_path / "mine" / "null").iterdir()} == {
         "null_reference.csv",
         "null_distribution.csv",
+        "study.json",
     }
 
 

@@ -39,8 +39,8 @@ class Options:
     """What is asked: the names of the command line's options.
 
     `replicates` null trials are analysed as the trial was, and a fifth as many simulated for each combination that a
-    published count is set against; `refits` of them are refitted with every model, and as many
-    times pseudo-injections are moved where `pseudo` is set. `published` names figures to set against the null.
+    published count is set against; `refits` of them are refitted with every model, and as many times pseudo-injections
+    are moved where `pseudo` is set. `published` names figures to set against the null.
     """
 
     rules: Rules
@@ -121,7 +121,7 @@ def _made_from(name: str, trial: Trial, candidates: Sequence[Candidate]) -> dict
     if name == CLAIM:
         return {}
     models = {candidate.file.name: [candidate.file.sha256, candidate.made_from] for candidate in candidates}
-    return {"data": dict(trial.files), "models": models}
+    return {"data": dict(trial.files), "model_files": models}
 
 
 def _tables(
