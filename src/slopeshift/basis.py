@@ -8,8 +8,7 @@ so b_k counts the months spent while injection k is the latest, and the coeffici
 *from lead-in* during that cycle.
 
 With a window of w months, every cycle is cut in two at tau_k + w: b_k then counts the months of the window, and a
-column of its own counts the rest of the cycle, so that what happens after the window says nothing about the change in
-it.
+column of its own, with a coefficient of its own, those of the rest of the cycle.
 """
 
 from __future__ import annotations

@@ -65,6 +65,8 @@ def fit(
         paths = model or _model_files(models)
         read = _read(trial)
         status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
+        if model is None:
+            _second_stage(read, models, fits / read.name, settings.seed)
     if any(status):
         raise typer.Exit(BAD_INPUT if BAD_INPUT in status else GATE_FAILED)
 
@@ -78,12 +80,15 @@ def report(
 ) -> None:
     """Write the report and its tables from the fits of a trial."""
     from slopeshift import report as page
+    from slopeshift.two_stage import saved
 
     with _input_errors():
         read = _read(trial)
         found = [_current_fit(path, read, fits / read.name) for path in _model_files(models)]
         study = _study(read, models, fits / read.name)
-        index = page.write(read, found, out or REPORTS / read.name, study)
+        first = _first_stage(read, models, fits / read.name)
+        second = None if first is None else saved(first, fits / read.name)
+        index = page.write(read, found, out or REPORTS / read.name, study, second)
     typer.echo(f"wrote {index}")
     failed = [
         fit.record["model"] for fit in found if fit.record["status"] == "sampled" and not fit.record["gate"]["passed"]
@@ -233,6 +238,34 @@ def _current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
             "make it anew with `slopeshift fit`"
         )
     return fit
+
+
+def _second_stage(trial: Trial, models: Path, folder: Path, seed: int) -> None:
+    """Bring the two-stage regression on the interval up to date, where the trial and its models ask for one."""
+    from slopeshift.two_stage import saved
+
+    fit = _first_stage(trial, models, folder)
+    if fit is None or saved(fit, folder) is not None:
+        return
+    from slopeshift.interval import cycle_lengths
+    from slopeshift.two_stage import save, two_stage
+
+    typer.echo("two-stage regression on the interval: 400 fits of the second stage")
+    save(fit, two_stage(fit, cycle_lengths(trial), seed=seed), folder)
+
+
+def _first_stage(trial: Trial, models: Path, folder: Path) -> Fit | None:
+    """Open the fit that the second stage takes patients' changes from; None where there is no use for one."""
+    from slopeshift.fit import FitError
+
+    first = models / "alsfrsr.py"  # the outcome that the second stage has priors for
+    if not (first.exists() and (models / "interval.py").exists() and "alsfrsr" in trial.outcomes):
+        return None
+    try:
+        fit = _current_fit(first, trial, folder)
+    except FitError:
+        return None
+    return fit if len(trial.injections) else None
 
 
 def _study(trial: Trial, models: Path, folder: Path) -> Mapping[str, pd.DataFrame]:

@@ -190,7 +190,7 @@ def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: Tensor
 
 
 def terms_of(model: pm.Model) -> xr.Dataset:
-    """Take the record of the terms out of a model: what `with_posterior_coefficients` and `statistics_of` need of it."""
+    """Take the record of the terms out of a model, as `with_posterior_coefficients` and `statistics_of` need it."""
     names = [name for name in ("term_mean", "term_sd", "term_design", "covariates") if name in model.named_vars]
     dims = {name: model.named_vars_to_dims[name] for name in names}
     coords = {dim: list(model.coords[dim]) for dim in {"source", *(dim for each in dims.values() for dim in each)}}

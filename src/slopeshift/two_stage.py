@@ -11,7 +11,9 @@ interval narrower, than those of one model for both, beside which it belongs.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,9 +21,12 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift import effects, gate
+from slopeshift.atomic import replacing
 from slopeshift.priors import HalfNormal, Normal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pymc as pm
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
@@ -39,6 +44,8 @@ READ_AS = (
     "uncertainty of the first stage carried over; nearer to zero and narrower than it should be, because the first "
     "stage did not know the interval: read it beside the one-stage coefficient"
 )
+
+FILE = "two_stage.json"
 
 FORMULA = "change ~ interval + (1 | patient)"
 TUNE, KEPT = 300, 25
@@ -89,6 +96,23 @@ def two_stage(
         coefficient, diverging = regression_draws(cycles, _evenly(changes, number), priors, seed)
         row |= _summary(coefficient, diverging, priors)
     return pd.DataFrame([row]).reindex(columns=COLUMNS)
+
+
+def save(fit: Fit, found: pd.DataFrame, folder: Path) -> None:
+    """Keep the answer in `folder`, whole or not at all, with what its fit was made from."""
+    text = json.dumps({"model": fit.record["model"], "inputs": fit.record["inputs"], "rows": found.to_json()}, indent=1)
+    with replacing(folder / FILE) as path:
+        path.write_text(text + "\n")
+
+
+def saved(fit: Fit, folder: Path) -> pd.DataFrame | None:
+    """Read the answer that was kept of this fit, with its model and outcome; None where there is none of it."""
+    path = folder / FILE
+    kept = json.loads(path.read_bytes()) if path.exists() else {}
+    if (kept.get("model"), kept.get("inputs")) != (fit.record["model"], fit.record["inputs"]):
+        return None
+    rows = pd.read_json(StringIO(kept["rows"]), dtype={"note": str}).reindex(columns=COLUMNS)
+    return rows.assign(model=fit.record["model"], outcome=fit.record["outcome"])
 
 
 def closed_changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:

@@ -121,7 +121,7 @@ def _made_from(name: str, trial: Trial, candidates: Sequence[Candidate]) -> dict
     if name == CLAIM:
         return {}
     models = {candidate.file.name: [candidate.file.sha256, candidate.made_from] for candidate in candidates}
-    return {"data": dict(trial.files), "model_files": models}
+    return {"data": dict(trial.files), "made_from": models}
 
 
 def _tables(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slopeshift.classical import OVERALL
+from slopeshift.effects import CLAIM
 from slopeshift.null.claim import claim_text
 from slopeshift.report import null_figures
 from slopeshift.report.own_analysis import LABELS, period_name, statistic
@@ -35,8 +36,8 @@ PLACED = (
 )
 """Statistics that are placed among those of null trials in print; `null_reference.csv` has all."""
 
-DRAWN = ("improved", "mean_percent", "mean_change", "interval_correlation")
-"""Statistics that are drawn; the others are in the table."""
+DRAWN = ("improved", "mean_change", "interval_correlation")
+"""Statistics that are drawn; the others are in the table. A mean percentage has tails that no axis holds."""
 
 
 def sources(study: Study, outcome: str) -> list[str]:
@@ -71,7 +72,7 @@ def placed(study: Study, outcome: str, source: str) -> Table:
             LABELS[row.statistic],
             period_name(row.injection),
             statistic(row.statistic, row.observed),
-            statistic(row.statistic, row.mean),
+            number(row.mean, 0 if row.statistic in ("mean_percent", "largest_rise") else 2),
             f"{statistic(row.statistic, row.lower)} to {statistic(row.statistic, row.upper)}",
             "–" if row.share_at_or_above != row.share_at_or_above else share(row.share_at_or_above),
         ]
@@ -133,6 +134,20 @@ def refits(study: Study) -> Table | None:
         "False claims it expects",
     ]
     return Table("The models' own rules in trials without any change", "lrrrrrrr", heads, rows)
+
+
+def claims_in_refits(study: Study) -> list[str]:
+    """Say of every refitted model how many patients it called in null trials, and how many it knew to be false."""
+    table = study.get("null_refits")
+    if table is None:
+        return []
+    return [
+        f"With {row.model}, {number(row.mean_called)} patients a trial have a probability above {CLAIM:g} of having "
+        f"slowed by 25 % or more over their cycles. All of them are false; the model, whose prior holds effects "
+        f"possible, expects {number(row.expected_false_claims)} to be. The prior draws every patient towards the "
+        f"others, which keeps both numbers small: anybody is called in {share(row.share_any_called)} of trials."
+        for row in table[table["injection"] == OVERALL].itertuples()
+    ]
 
 
 def pseudo(study: Study) -> Table | None:

@@ -50,8 +50,10 @@ def printed(found: pd.DataFrame) -> Table:
 
 
 def sentences(found: pd.DataFrame, trial: Trial) -> list[str]:
-    """Say what was found, and what it may mean."""
-    return interval_words.sentences(found, source_words(trial))
+    """Say what was found, and what it may mean; where models ask the same, that one speaks which is there to ask it."""
+    own = found["model"].str.startswith("interval")
+    said = found.loc[own.sort_values(ascending=False, kind="stable").index].drop_duplicates(["analysis", "quantity"])
+    return interval_words.sentences(said.sort_index(), source_words(trial))
 
 
 def figure(analyses: Sequence[Analysis]) -> Picture | None:

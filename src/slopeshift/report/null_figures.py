@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from slopeshift.report.plots import BLUE, CARD, GREY, INK, PANEL, VERMILLION, styled
+from slopeshift.report.plots import BLUE, GREY, INK, PANEL, VERMILLION, styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +73,7 @@ def published_claim(table: pd.DataFrame, period: str) -> Figure:
     and lead-in from 2.5 to 97.5 %, the mean a dot, and the published count a line.
     """
     groups = list(table.groupby(["entry", "lead_in"], sort=False))
-    figure = Figure(figsize=(PANEL + CARD / 2, 0.9 + 0.42 * len(groups)), layout="constrained")
+    figure = Figure(figsize=(PANEL, 0.9 + 0.42 * len(groups)), layout="constrained")
     ax = figure.subplots()
     for place, (_, group) in enumerate(groups):
         y = place + np.linspace(-0.35, 0.35, len(group))
