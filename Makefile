@@ -101,7 +101,7 @@ $(PASSED): $(MODELS:%=models/%.py) $(FITS)/.models $(FITS)/.settings $(TRIAL_FIL
 	@touch $@
 
 # Depends on the fits that are there, so that a failed gate is reported too.
-$(REPORT): $(FITS)/.models $(wildcard $(FITS)/*.nc $(FITS)/*.json) $(TRIAL_FILES) $(READER_FILES)
+$(REPORT): $(FITS)/.models $(wildcard $(FITS)/*.nc $(FITS)/*.json $(FITS)/null/*.csv) $(TRIAL_FILES) $(READER_FILES)
 	@$(SLOPESHIFT) report $(TRIAL) --fits fits --models models --out $(@D)
 
 # Times alone cannot tell that a setting changed or that a file was deleted: these lists are rewritten when they differ.

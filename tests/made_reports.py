@@ -1,0 +1,161 @@
+"""Made-up trials and fits for the tests of the report, and a page read back."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from slopeshift import report
+from slopeshift.basis import visits_of
+from slopeshift.fit import Fit, judged
+from slopeshift.results import results_of
+from slopeshift.trial import trial_from_tables
+
+CHAINS, DRAWS = 4, 400
+CHANGE = 0.6123
+"""Population change of the made-up fits: a number that nothing else on the page is likely to print."""
+
+
+def made_trial(names=("A1", "A2", "A3", "A4"), k=2, synthetic=True, silent=(), controls=0):
+    """Monthly visits from -3; patient i gets k, k-1, ... injections, at least one; `silent` patients have no value."""
+    given = {name: max(k - i, min(k, 1)) for i, name in enumerate(names)} | {f"C{i}": 0 for i in range(controls)}
+    rng = np.random.default_rng(3)
+    visits = [(name, m) for name, n in given.items() if name not in silent for m in range(-3, 4 * max(n, 1) + 1)]
+    table = pd.DataFrame(visits, columns=["patient", "month"])
+    table["alsfrsr"] = (36 - 0.9 * table["month"] + rng.normal(0, 2, len(table))).round().clip(0, 48)
+    ends = pd.DataFrame({"patient": list(given), "end_month": [4.0 * max(n, 1) for n in given.values()]})
+    injections = [(name, i + 1, 4.0 * i) for name, n in given.items() for i in range(n)]
+    tables = {
+        "patients": ends.assign(end_reason=["death", *["completed"] * (len(given) - 1)]),
+        "visits": table,
+        "injections": pd.DataFrame(injections, columns=["patient", "injection", "month"]),
+    }
+    return trial_from_tables("made", tables, {"title": "A made-up trial", "synthetic": synthetic, "source": "a test"})
+
+
+def made_draws(visits, chains, draws, seed, spread):
+    """Draws of every variable that a fit has; each is a permutation of normal quantiles, so chains agree perfectly."""
+    rng = np.random.default_rng(seed)
+    quantiles = np.sort(rng.normal(size=draws))
+
+    def normal(mean, sd, *shape):
+        z = np.stack([rng.permutation(quantiles) for _ in range(chains * int(np.prod(shape, dtype=int)))])
+        return mean + sd * np.moveaxis(z.reshape(chains, *shape, draws), -1, 1)
+
+    k = len(visits.injections)
+    centre = np.array([36, -0.9, *[CHANGE] * k])
+    scale = np.array([1, 0.1, *[0.3] * k]) * spread
+    pairs = ["level, slope", "level, response", "slope, response"] if k else ["level, slope"]
+    names = ["sd_level", "sd_slope", *(["sd_response", "sd_cycle"] if k else []), "sigma"]
+    sample = ("chain", "draw")
+    return xr.Dataset(
+        {
+            "population": ((*sample, "coefficient"), normal(centre, scale, k + 2)),
+            "coefficients": (
+                (*sample, "patient", "coefficient"),
+                normal(centre, 2 * scale, len(visits.patients), k + 2),
+            ),
+            "correlation": ((*sample, "pair"), normal(0, 0.2, len(pairs))),
+            **{name: (sample, np.abs(normal(2, 0.1))) for name in names},
+        },
+        coords={name: list(values) for name, values in visits.coords.items()} | {"pair": pairs},
+    )
+
+
+def made_fit(trial, model="alsfrsr", broken=False, seed=1):
+    """A fit of nothing but numbers, of the form that `fit.sample` gives; `broken` has a chain that went elsewhere."""
+    visits = visits_of(trial, "alsfrsr")
+    rng = np.random.default_rng(seed)
+    posterior, prior = made_draws(visits, CHAINS, DRAWS, seed, 1.0), made_draws(visits, 1, 300, seed + 1, 3.0)
+    if broken:
+        posterior["population"][0] += 5
+
+    def predicted(chains, draws):
+        value = visits.value + rng.normal(0, 2, (chains, draws, len(visits.value)))
+        return xr.Dataset({"alsfrsr": (("chain", "draw", "visit"), value)})
+
+    stats = xr.Dataset(
+        {
+            "diverging": (("chain", "draw"), np.zeros((CHAINS, DRAWS), dtype=bool)),
+            "energy": (("chain", "draw"), rng.normal(size=(CHAINS, DRAWS))),
+        }
+    )
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": posterior,
+            "prior": prior,
+            "sample_stats": stats,
+            "prior_predictive": predicted(1, 300),
+            "posterior_predictive": predicted(CHAINS, DRAWS),
+            "constant_data": visits.dataset(),
+        }
+    )
+    fit = Fit(tree, made_record(model))
+    return judged(fit, results_of(fit).failures)
+
+
+def made_record(model):
+    return {
+        "model": model,
+        "title": f"Title of {model}",
+        "description": "y ~ Normal(mean, sigma)",
+        "source": "if a < b & c: pass  # 95 % of them",
+        "trial": "made",
+        "outcome": "alsfrsr",
+        "unit": "points",
+        "status": "sampled",
+        "inputs": {"data": {}, "model": "0" * 64, "engine": "1" * 64, "settings": {"seed": 1}},
+        "versions": {"python": "3"},
+        "platform": "here",
+        "created": "2026-01-01T00:00:00+00:00",
+        "seconds": {"total": 1.0},
+    }
+
+
+SKIPPED = Fit(
+    xr.DataTree(), {"model": "fvc", "outcome": "fvc", "status": "skipped", "reason": "the trial records no fvc"}
+)
+
+
+class Page(HTMLParser):
+    """The text of a page, its tables by caption (rows of cells), and every tag with its attributes."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.html, self.text, self.tags, self.tables, self._cell = html, [], [], {}, None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "table":
+            self._rows = []
+        if tag == "tr":
+            self._rows.append([])
+        if tag in ("td", "th", "caption"):
+            self._cell = []
+
+    def handle_endtag(self, tag):
+        if tag == "caption":
+            self._caption = "".join(self._cell)
+        if tag in ("td", "th"):
+            self._rows[-1].append("".join(self._cell))
+        if tag == "table":
+            self.tables.setdefault(self._caption.replace("\u00a0", " "), []).append(self._rows)
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self._cell is not None:
+            self._cell.append(data)
+
+    def rows(self, caption):
+        return [row for table in self.tables.get(caption, []) for row in table[1:]]
+
+    @property
+    def words(self):
+        return re.sub(r"\s+", " ", " ".join(self.text))
+
+
+def written(folder, trial, fits, *more):
+    return Page(report.write(trial, fits, folder, *more).read_text(encoding="utf-8"))

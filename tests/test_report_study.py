@@ -1,0 +1,167 @@
+"""What stands beside the model's answer in the report: chance, the interval, the trial's own analysis, safety."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_reports import made_fit, made_trial, written
+
+from slopeshift.classical import Rules, model_free
+from slopeshift.null.claim import LeadIn, claim_table
+from slopeshift.null.population import NATURAL_HISTORIES, fitted
+from slopeshift.null.reference import distribution_table, reference, reference_table
+
+NAMES = tuple(f"A{i}" for i in range(1, 9))
+
+
+@pytest.fixture(scope="module")
+def trial():
+    return made_trial(NAMES, k=2)
+
+
+@pytest.fixture(scope="module")
+def fits(trial):
+    return [made_fit(trial), made_fit(trial, "second_opinion")]
+
+
+@pytest.fixture(scope="module")
+def study(trial, fits):
+    """A real null reference of few trials, and made-up numbers where a refit would be needed."""
+    population = fitted("fit of alsfrsr", fits[0].tree["posterior"].to_dataset())
+    found = reference(trial, "alsfrsr", population, Rules(), trials=200, seed=1)
+    refits = {
+        "model": "alsfrsr",
+        "outcome": "alsfrsr",
+        "source": "fit of alsfrsr",
+        "minimum_loss": np.nan,
+        "injection": ["1", "overall"],
+        "n_refits": 100,
+        "n_failed": 1,
+        "share_positive": 0.0123,
+        "share_negative": 0.02,
+        "mc_error": 0.01,
+        "share_covering_zero": 0.967,
+        "mean_change": 0.01,
+        "sd_change": 0.1,
+        "mean_called": 0.37,
+        "expected_false_claims": 0.05,
+        "share_any_called": 0.21,
+    }
+    pseudo = {
+        "model": ["alsfrsr"],
+        "outcome": "alsfrsr",
+        "n_patients": 8,
+        "n_visits": 32,
+        "n_moves": 50,
+        "n_failed": 0,
+        "mean_change": 0.03,
+        "sd_change": 0.05,
+        "lower_change": -0.08,
+        "upper_change": 0.14,
+        "mean_prob_positive": 0.5,
+        "share_positive": 0.0,
+        "share_negative": 0.0,
+        "share_covering_zero": 1.0,
+    }
+    claim = claim_table("petrou2021", trials=20, seed=1, histories=[NATURAL_HISTORIES[0]], lead_ins=[LeadIn()])
+    return {
+        "null_reference": reference_table(found),
+        "null_distribution": distribution_table(found),
+        "null_refits": pd.DataFrame(refits),
+        "pseudo_injection": pd.DataFrame(pseudo),
+        "published_claim": claim,
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def page(folder, trial, fits, study):
+    return written(folder, trial, fits, study)
+
+
+def test_the_first_screen_sets_the_trials_own_count_beside_chance(page, study):
+    table = study["null_reference"]
+    row = table[(table["statistic"] == "improved") & (table["injection"] == "overall")].iloc[0]
+    expected = (
+        f"{row['observed']:.0f} improved their slope by more than 25 %. With no change at all, this trial would count "
+        f"{row['mean']:.1f} (95 % range {row['lower']:.0f} to {row['upper']:.0f})"
+    )
+    assert expected in page.words.replace("\u00a0", " ")
+
+
+def test_statistics_are_placed_with_the_numbers_of_their_table(page, study):
+    printed = page.rows("200 trials without any change, drawn from: fit of alsfrsr")
+    table = study["null_reference"].set_index(["statistic", "injection"])
+    mine = {
+        row[1]: row
+        for row in printed
+        if row[0] == "Slope improved by more than 25 %, patients".replace(" %", "\u00a0%")
+    }
+    for period, injection in (("Injection 1", "1"), ("All cycles", "overall")):
+        row = table.loc[("improved", injection)]
+        assert mine[period][2:4] == [f"{row['observed']:.0f}", f"{row['mean']:.2f}".replace("-", "−")]
+
+
+def test_the_rules_of_the_model_are_reported_with_their_false_alarms(page):
+    rows = page.rows("The models' own rules in trials without any change")
+    assert rows[0][:5] == ["alsfrsr, injection 1", "99 of 100", "1.2\u00a0%", "2.0\u00a0%", "96.7\u00a0%"]
+    assert "0.37 patients a trial have a probability above 0.8" in page.words
+    assert "expects 0.05 to be" in page.words
+
+
+def test_moved_injections_are_reported(page):
+    assert page.rows("Injections moved to where nothing happened")[0][3] == "0.03 (−0.08 to 0.14)"
+
+
+def test_a_published_claim_stands_with_its_limits(page):
+    assert "where 15 of 19 were published" in page.words
+    assert "It is no evidence that the injections did it: there was no control group" in page.words
+    assert page.html.count('id="claim-') > 4
+
+
+def test_the_tables_of_the_study_travel_with_the_report(page, folder, study):
+    for name in ("null_reference", "null_refits", "pseudo_injection", "published_claim"):
+        assert len(pd.read_csv(folder / "tables" / f"{name}.csv")) == len(study[name])
+
+
+def test_without_a_study_the_page_says_how_to_make_one(tmp_path, trial, fits):
+    page = written(tmp_path, trial, fits)
+    assert "make null makes it" in page.words
+    assert "With no change at all" not in page.words
+
+
+def test_the_trials_own_analysis_is_printed_with_the_numbers_of_its_table(page, folder, trial):
+    own = pd.read_csv(folder / "tables" / "classical.csv").set_index(["statistic", "injection"])["value"]
+    expected = model_free(trial).set_index(["statistic", "injection"])["value"]
+    np.testing.assert_allclose(own, expected, rtol=1e-5)
+    printed = {
+        row[0].replace("\u00a0", " "): row[1:] for row in page.rows("Least-squares slopes and what is counted of them")
+    }
+    assert printed["Patients with both slopes"][0] == f"{expected['patients', '1']:.0f}"
+    assert printed["Mean change of slope, units a month"][0] == f"{expected['mean_change', '1']:.2f}".replace("-", "−")
+
+
+def test_published_figures_carry_their_source_and_are_said_to_be_of_others(page):
+    rows = page.rows("Published by Petrou et al. 2021, not this trial")
+    assert ["15 of 19", "doi:10.52586/4980"] in [row[2:4] for row in rows]
+    assert all(row[-1] for row in page.rows("Published figures of other patients"))
+
+
+def test_a_model_beside_the_one_that_answers_stays_off_the_first_screen(page):
+    first_screen = page.html[page.html.index('id="answer"') : page.html.index("<nav")]
+    assert "Title of alsfrsr" in first_screen
+    assert "Title of second_opinion" not in first_screen
+    assert ">second_opinion</a>" in first_screen
+    assert "m2-forest" not in page.html
+    assert "m2-rank-0" in page.html
+
+
+def test_without_a_model_of_the_interval_the_section_says_so(page):
+    assert "No model of this report regresses on the interval." in page.words
+
+
+def test_deaths_are_told_with_safety(page):
+    assert "Deaths recorded as the end of follow-up: 1 of 8 patients" in page.words
