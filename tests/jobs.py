@@ -13,6 +13,7 @@ class Draws:
 
     seed: int
     seconds: float = 0.0
+    program: str = ""
 
     @property
     def key(self):
@@ -28,7 +29,7 @@ class Draws:
 class Dying:
     """Replicate 7 takes its process with it."""
 
-    key = "dying"
+    key, program = "dying", ""
 
     def rows(self, replicate):
         if replicate == 7:
@@ -40,7 +41,7 @@ class Dying:
 class Failing:
     """Replicate 7 cannot be done."""
 
-    key = "failing"
+    key, program = "failing", ""
 
     def rows(self, replicate):
         if replicate == 7:

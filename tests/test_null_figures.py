@@ -66,7 +66,7 @@ def test_a_value_that_is_undefined_in_this_trial_alone_is_not_marked(synthetic):
 
 @pytest.mark.parametrize("period", ["1", "whole"])
 def test_the_claim_has_a_row_for_every_rule_and_the_published_count(period):
-    lead_ins = [LeadIn(3, 3.0, entry) for entry in ENTRY_RULES]
+    lead_ins = [LeadIn(4, 3.0, entry) for entry in ENTRY_RULES]
     table = claim_table("petrou2021", trials=30, seed=1, histories=[PLATFORM], lead_ins=lead_ins)
     figure = null_figures.published_claim(table, period)
     text = drawn(figure)

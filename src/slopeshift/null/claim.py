@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.classical import LEAD_IN_RULES, Layout, Rules, improvements, layout
+from slopeshift.classical import (
+    END_TO_END,
+    FROM_ONSET,
+    LEAD_IN_RULES,
+    LEAST_SQUARES,
+    Layout,
+    Rules,
+    improvements,
+    layout,
+)
 from slopeshift.null.population import NATURAL_HISTORIES, NaturalHistory
 from slopeshift.null.trials import NullError
 from slopeshift.published import figures
@@ -110,7 +119,9 @@ def claim_table(
     A cell is a natural history (default: all of ALSFRS-R), a lead-in and a rule for its slope. Columns: source,
     distribution, lead_in_visits, lead_in_months, entry, lead_in, n_trials; for each count published_P, of_P, and of the
     null count mean_P, lower_P and upper_P (95 % of trials) and probability_P (that it is at or above the published
-    one), P being 1, 2, ..., whole; and probability_all, that all of them are.
+    one), P being 1, 2, ..., whole; and probability_all, that all of them are. Cells that would be another one again are
+    left out: with two or three equally spaced visits the least-squares slope is the one from end to end, and without an
+    entry rule the slope from onset does not depend on the lead-in.
     """
     counts = published_counts(name)
     chosen = [h for h in NATURAL_HISTORIES if h.outcome == "alsfrsr"] if histories is None else histories
@@ -119,6 +130,7 @@ def claim_table(
         for lead_in, plans in _plans(counts, lead_ins, rules, trials, seed)
         for history in chosen
         for rule, null in _null_counts(counts, history, lead_in, plans, trials, seed)
+        if not _repeats(lead_in, rule, lead_ins, rules)
     ]
     return pd.DataFrame(rows)
 
@@ -146,6 +158,13 @@ def _place(table: pd.DataFrame, period: str) -> str:
         f"For the {_said(period)}, where {published} of {of} were published, the null mean is {mean.min():.1f} to "
         f"{mean.max():.1f}, and the upper end of its 95 % range reaches the published count in {within} of {len(table)}"
     )
+
+
+def _repeats(lead_in: LeadIn, rule: str, lead_ins: Sequence[LeadIn], rules: Sequence[str]) -> bool:
+    """Say whether a cell is the same as another one of the grid."""
+    if rule == END_TO_END:
+        return lead_in.visits <= 3 and LEAST_SQUARES in rules
+    return rule == FROM_ONSET and lead_in != next((x for x in lead_ins if x.entry == lead_in.entry == "none"), lead_in)
 
 
 def _said(period: str) -> str:

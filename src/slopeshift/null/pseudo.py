@@ -23,6 +23,7 @@ from slopeshift.null.refit import (
     compile_once,
     content_key,
     population_changes,
+    program_key,
     trial_content,
 )
 from slopeshift.null.trials import NullError
@@ -56,6 +57,11 @@ class PseudoJob:
         """Hash of everything that decides the results."""
         settings = repr((self.outcome, self.model, self.seed, self.sampling))
         return content_key("pseudo", settings, self.source, trial_content(self.trial))
+
+    @cached_property
+    def program(self) -> str:
+        """Hash of what is compiled."""
+        return program_key("pseudo" + self.source, self.trial)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PseudoJob) and self.key == other.key

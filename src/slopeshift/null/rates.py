@@ -24,6 +24,7 @@ from slopeshift.null.refit import (
     compile_once,
     content_key,
     population_changes,
+    program_key,
     trial_content,
 )
 from slopeshift.null.trials import null_trial
@@ -60,6 +61,11 @@ class RefitJob:
         """Hash of everything that decides the results."""
         settings = repr((self.outcome, self.model, self.seed, self.minimum_loss, self.sampling))
         return content_key("refits", settings, self.source, described(self.population), trial_content(self.trial))
+
+    @cached_property
+    def program(self) -> str:
+        """Hash of what is compiled."""
+        return program_key("refits" + self.source, self.trial)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RefitJob) and self.key == other.key

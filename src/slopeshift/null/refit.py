@@ -134,6 +134,11 @@ def content_key(*parts: str) -> str:
     return sha256("\0".join([*parts, engine_sha256(), *texts]).encode()).hexdigest()[:24]
 
 
+def program_key(source: str, trial: Trial) -> str:
+    """Hash what decides what is compiled: the model's text, the trial and the engine."""
+    return content_key("program", source, trial_content(trial))
+
+
 def trial_content(trial: Trial) -> str:
     """Write out what of a trial decides a refit: its patients, visits and injections, and its control."""
     tables = (trial.patients[["patient"]], trial.visits, trial.injections[["patient", "injection", "month"]])

@@ -38,8 +38,9 @@ SELECTED_ON = "alsfrsr"
 class Options:
     """What is asked: the names of the command line's options.
 
-    `replicates` null trials are analysed as the trial was, `refits` of them are refitted with every model, and as many
-    times pseudo-injections are moved where `pseudo` is set. `published` names figures to set against the null.
+    `replicates` null trials are analysed as the trial was, and a fifth as many simulated for each combination that a
+    published count is set against; `refits` of them are refitted with every model, and as many times pseudo-injections
+    are moved where `pseudo` is set. `published` names figures to set against the null.
     """
 
     rules: Rules

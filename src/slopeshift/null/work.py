@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from slopeshift.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     Rows = list[dict[str, Any]]
     Chunk = tuple[int, int]
@@ -37,6 +40,10 @@ class Job(Protocol):
     @property
     def key(self) -> str:
         """Hash of everything that decides the results, but not of how many are wanted."""
+
+    @property
+    def program(self) -> str:
+        """Hash of what is compiled for it; empty where nothing is."""
 
     def rows(self, replicate: int) -> Rows:
         """Do one replicate: rows of numbers, texts and truth values."""
@@ -87,7 +94,30 @@ def _done(
 
 
 def _rows(job: Job, chunk: Chunk) -> Rows:
+    if job.program:
+        _compile(job)
     return [{"replicate": replicate} | row for replicate in range(*chunk) for row in job.rows(replicate)]
+
+
+def _compile(job: Job) -> None:
+    """Have another process compile what the job needs, once per machine.
+
+    Code that was compiled in the process that runs it may differ in the last digit from the same code taken from the
+    caches on disk. So it is always taken from there.
+    """
+    import pytensor
+
+    done = Path(pytensor.config.compiledir) / f"slopeshift-{job.program}"
+    if not done.exists():
+        command = [sys.executable, "-c", "import pickle, sys; pickle.load(sys.stdin.buffer).rows(0)"]
+        places = os.pathsep.join(filter(None, sys.path))
+        environment = os.environ | {"PYTHONPATH": places}
+        ended = subprocess.run(
+            command, input=pickle.dumps(job), env=environment, stderr=subprocess.DEVNULL, check=False
+        )
+        # What cannot be done is raised where it is done for real.
+        if ended.returncode == 0:
+            done.touch()
 
 
 def _on_processes(job: Job, chunks: Sequence[Chunk], processes: int | None) -> Iterator[tuple[Chunk, Rows]]:
