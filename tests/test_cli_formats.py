@@ -232,6 +232,9 @@ def test_the_wheel_alone_makes_a_workspace_that_fits(tmp_path):
     where = command(environment / "bin" / "python", "-c", "import slopeshift; print(slopeshift.__file__)", cwd=tmp_path)
     assert Path(where.stdout.strip()).is_relative_to(environment)
     assert command("slopeshift", "init", "mine", cwd=tmp_path).returncode == 0
+    for path in (tmp_path / "mine" / "models").glob("*.py"):
+        if path.stem not in ("alsfrsr", "fvc"):
+            path.unlink()  # two show that it works; the others would take minutes to compile
     done = command("make", "fit", "DRAWS=500", "TUNE=500", "CHAINS=4", cwd=tmp_path / "mine")
     assert done.returncode in (0, 2), done.stderr  # 2: make's word for a gate that so few draws may fail
     fits = {path.name for path in (tmp_path / "mine" / "fits" / "synthetic-msc-als").iterdir()}
