@@ -30,7 +30,8 @@ ORDER = """
     report.own_analysis report.chance report
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
     formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
-    formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam formats.write formats
+    formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam
+    formats.plausible formats.write formats
     formats.contents formats.export_rows formats.export_proact formats.export_cdisc formats.export
     cli.answers cli.fits cli.formats cli.workspace cli
 """.split()

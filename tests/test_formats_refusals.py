@@ -201,6 +201,11 @@ CASES = [
          CSV, 5, "month", "'day 3'", "write days as a number"),
     Case("table", "control character", cell(CSV, 2, "onset_site", "li\x07mb"), CSV, 2, "onset_site", "x07", "control characters"),
     Case("table", "no score at all", lambda f: _blanked(f, "alsfrsr", "fvc"), "visits.csv", None, None, "a header and no rows", "add"),
+    Case("table", "litres", lambda f: _scaled(f, "fvc", 0.03), CSV, None, "fvc", "values from", "not litres (3.1) or a fraction"),
+    Case("redcap", "fractions", lambda f: _scaled(f, "fvc", 0.01, "redcap.csv"), "redcap.csv", None, "fvc", "values from",
+         "give % of predicted"),
+    Case("table", "days for months", lambda f: _scaled(f, "month", 30), CSV, None, "month", "210 months between the visits",
+         "map it as `day`"),
     # ---- dates ----
     Case("dated", "day or month first", cell(CSV, 5, "date", "03/04/2021"), CSV, 5, "date", "'03/04/2021'", "--dates dmy or --dates mdy"),
     Case("dated", "two-digit year", cell(CSV, 5, "date", "03/04/21"), CSV, 5, "date", "'03/04/21'", "year in four digits"),
@@ -228,6 +233,14 @@ def _zip(folder):
     with zipfile.ZipFile(folder / "table.xlsx", "w") as packed:
         packed.writestr("xl/workbook.xml", "<not/>")
     (folder / CSV).unlink()
+
+
+def _scaled(folder, column, factor, file=CSV):
+    table = pd.read_csv(folder / file, dtype="str", keep_default_na=False)
+    table[column] = [str(round(float(cell) * factor, 3)) if cell else "" for cell in table[column]]
+    if column == "month":  # the ends too, which are counted in the same unit
+        table["end_month"] = [str(round(float(cell) * factor, 3)) if cell else "" for cell in table["end_month"]]
+    table.to_csv(folder / file, index=False)
 
 
 def _blanked(folder, *columns):

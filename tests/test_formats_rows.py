@@ -214,6 +214,14 @@ def test_what_is_there_is_not_overwritten(tmp_path):
         take("table", path, out, dates="dmy", accept=True, replace=True)
 
 
+def test_what_a_killed_import_left_behind_is_swept_up(tmp_path):
+    path = written(tmp_path, LONG)
+    (tmp_path / ".out.import.1" / "out").mkdir(parents=True)
+    (tmp_path / ".outer.import.1").mkdir()
+    take("table", path, tmp_path / "out", dates="dmy", accept=True)
+    assert {left.name for left in tmp_path.glob(".*")} == {".outer.import.1"}
+
+
 def test_a_file_or_link_in_the_place_of_the_folder_is_refused(tmp_path):
     path = written(tmp_path, LONG)
     (tmp_path / "link").symlink_to(ROOT / "data")

@@ -112,6 +112,9 @@ def whole_folder(destination: Path) -> Iterator[Path]:
     Where writing fails, the destination stays as it was. It is for the caller to ask whether it may be replaced.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
+    for left_behind in destination.parent.iterdir():  # by a process that was killed
+        if left_behind.name.startswith(f".{destination.name}.import."):
+            shutil.rmtree(left_behind)
     hidden = destination.parent / f".{destination.name}.import.{os.getpid()}"
     hidden.mkdir()
     try:
