@@ -6,14 +6,17 @@ MODELS := $(sort $(basename $(notdir $(wildcard models/*.py))))
 
 # What a fit depends on besides its model and its trial: fit.py, the models' vocabulary, and all that these import
 # (tests/test_architecture.py). Every other module only reads fits, and can be edited without refitting.
-ENGINE := trial basis interval priors lanes kernel marginal curves outcomes formula model atomic fit
+ENGINE := trial basis interval priors history lanes kernel marginal curves outcomes formula model atomic fit
 
 NAME := $(notdir $(patsubst %/,%,$(TRIAL)))
 FITS := fits/$(NAME)
 REPORT := reports/$(NAME)/index.html
 PASSED := $(FITS)/.passed
 MISSING := $(filter-out $(basename $(notdir $(wildcard $(FITS)/*.json))),$(MODELS))
-TRIAL_FILES := $(wildcard $(TRIAL)/*.csv $(TRIAL)/trial.toml)
+# The folder that trial.toml names as the trial's control, if it names one.
+CONTROL := $(shell awk -F'"' '/^\[/ { here = ($$0 == "[control]") } here && /^source/ { print $$2 }' $(TRIAL)/trial.toml 2>/dev/null)
+DATA := $(TRIAL) $(if $(CONTROL),$(TRIAL)/$(CONTROL))
+TRIAL_FILES := $(wildcard $(DATA:%=%/*.csv) $(DATA:%=%/trial.toml))
 ENGINE_FILES := $(wildcard $(ENGINE:%=src/slopeshift/%.py) $(ENGINE:%=src/slopeshift/%/*.py))
 READER_FILES := $(filter-out $(ENGINE_FILES),$(wildcard src/slopeshift/*.py src/slopeshift/*/*.* src/slopeshift/*/*/*.*))
 NULL_OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES)) $(if $(REFITS),--refits $(REFITS))

@@ -5,7 +5,7 @@ b_k(t)    = months spent by time t while injection k was the latest;  t = months
 change_ik = change + change_k + response_i + cycle_ik                 (> 0: slower decline than in the lead-in)
 
 level     ~ Normal(35, 4)      points at the first injection; change ~ Normal(0, 0.3), change_k ~ Normal(0, 0.15)
-slope     ~ Normal(-1, 0.4)    points a month before it
+slope     ~ Normal(-1, 0.4)    points a month before it, or what the trial's control says
 (level_i, slope_i, response_i) ~ Normal((level, slope, 0), D R D),  D = diag(sd_level, sd_slope, sd_response)
 cycle_ik  ~ Normal(0, sd_cycle),  R ~ LKJ(2)
 
@@ -17,6 +17,7 @@ import pymc as pm
 
 from slopeshift.basis import visits_of
 from slopeshift.curves import piecewise_line
+from slopeshift.history import lead_in_slope
 from slopeshift.outcomes import normal
 from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
 
@@ -29,7 +30,7 @@ def build(trial):
         curve = piecewise_line(
             visits,
             level=Normal(35, 4),  # points; trials that require > 20 at entry start at 30-40
-            slope=Normal(-1.0, 0.4),  # points/month; PRO-ACT -1.02, CENTAUR placebo -1.66
+            slope=lead_in_slope(trial, OUTCOME, Normal(-1.0, 0.4)),  # points/month; PRO-ACT -1.02, CENTAUR -1.66
             change=Normal(0, 0.3),  # points/month; sceptical: 95 % within +/- 0.6
             change_by_injection=Normal(0, 0.15),  # points/month
             sd_level=HalfNormal(5),  # points

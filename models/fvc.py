@@ -5,7 +5,7 @@ b_k(t)    = months spent by time t while injection k was the latest;  t = months
 change_ik = change + change_k + response_i + cycle_ik                 (> 0: slower decline than in the lead-in)
 
 level     ~ Normal(80, 12)      at the first injection;  change ~ Normal(0, 0.8), change_k ~ Normal(0, 0.4)
-slope     ~ Normal(-2.5, 0.8)   a month before it
+slope     ~ Normal(-2.5, 0.8)   a month before it, or what the trial's control says
 (level_i, slope_i, response_i) ~ Normal((level, slope, 0), D R D),  D = diag(sd_level, sd_slope, sd_response)
 cycle_ik  ~ Normal(0, sd_cycle),  R ~ LKJ(2)
 
@@ -17,6 +17,7 @@ import pymc as pm
 
 from slopeshift.basis import visits_of
 from slopeshift.curves import piecewise_line
+from slopeshift.history import lead_in_slope
 from slopeshift.outcomes import normal
 from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
 
@@ -29,7 +30,7 @@ def build(trial):
         curve = piecewise_line(
             visits,
             level=Normal(80, 12),  # % predicted; trial baselines 75-99
-            slope=Normal(-2.5, 0.8),  # %/month; topiramate placebo -2.4, minocycline placebo -3.0
+            slope=lead_in_slope(trial, OUTCOME, Normal(-2.5, 0.8)),  # %/month; topiramate -2.4, minocycline -3.0
             change=Normal(0, 0.8),  # %/month
             change_by_injection=Normal(0, 0.4),  # %/month
             sd_level=HalfNormal(18),  # % predicted; 17-21 in trial baselines

@@ -16,6 +16,7 @@ import pymc as pm
 
 from slopeshift.basis import visits_of
 from slopeshift.curves import Covariate, piecewise_line
+from slopeshift.history import lead_in_slope
 from slopeshift.interval import split
 from slopeshift.outcomes import normal
 from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
@@ -30,7 +31,7 @@ def build(trial):
         curve = piecewise_line(
             visits,
             level=Normal(35, 4),  # points
-            slope=Normal(-1.0, 0.4),  # points/month
+            slope=lead_in_slope(trial, OUTCOME, Normal(-1.0, 0.4)),  # points/month
             change=Normal(0, 0.3),  # points/month, at the mean interval
             change_by_injection=Normal(0, 0.15),  # points/month
             sd_level=HalfNormal(5),  # points

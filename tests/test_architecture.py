@@ -18,7 +18,7 @@ ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
     basis interval
     simulate.cohort simulate.conduct simulate
-    priors lanes kernel marginal curves outcomes formula
+    priors history lanes kernel marginal curves outcomes formula
     model
     effects gate atomic fit results two_stage response_by_interval
     classical.segments classical.ranks classical
@@ -28,7 +28,11 @@ ORDER = """
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
     report.pictures report.limitations report.interval_words report.interval_figures report.interval_section
     report.own_analysis report.chance report
-    cli
+    formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
+    formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
+    formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam formats.write formats
+    formats.contents formats.export_rows formats.export_proact formats.export_cdisc formats.export
+    cli.answers cli.fits cli.formats cli.workspace cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""
 
@@ -162,7 +166,7 @@ def folder_names(source: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"cli"}))
+@pytest.mark.parametrize("name", sorted(name for name in SOURCES if name.partition(".")[0] != "cli"))
 def test_only_cli_knows_folder_names(name):
     assert folder_names(SOURCES[name]) == []
 

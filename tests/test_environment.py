@@ -341,6 +341,15 @@ def test_an_edit_of_what_fits_are_made_with_is_looked_at(trial, edited, calls):
     assert make(trial, "fit")[1] == calls * [FIT_CALL]
 
 
+def test_an_edit_of_the_control_is_looked_at(trial):
+    shutil.copytree(trial / "data/tiny", trial / "data/other")
+    (trial / "data/tiny/trial.toml").write_text('source = "here"\n[control]\nsource = "../other"\n')
+    make(trial, "fit")
+    assert make(trial, "fit")[1] == []
+    later(trial / "data/other/visits.csv")
+    assert make(trial, "fit")[1] == [FIT_CALL]
+
+
 def test_a_deleted_table_refits(trial):
     make(trial, "fit")
     (trial / "data/tiny/events.csv").unlink()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ENGINE = (
     *("trial", "trial.cells", "trial.columns", "trial.door", "trial.rules", "trial.settings"),
-    *("basis", "interval", "priors", "lanes", "kernel", "marginal", "curves", "outcomes", "formula"),
+    *("basis", "interval", "priors", "history", "lanes", "kernel", "marginal", "curves", "outcomes", "formula"),
     *("model", "atomic", "fit"),
 )
 """Modules whose text decides what a fit is: a change of theirs makes it out of date."""

@@ -33,6 +33,6 @@ def figures(name: str) -> pd.DataFrame:
 
 def _folder() -> Path:
     """Find the figures: beside the source of a checkout, or inside the package once it is installed."""
-    package = Path(__file__).parent
+    package = Path(__file__).resolve().parent
     installed = package / "_published"
     return installed if installed.is_dir() else package.parents[1] / "data" / "published"

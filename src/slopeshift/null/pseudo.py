@@ -7,7 +7,7 @@ history, entry selection or chance, and could be found after a real injection ju
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +139,7 @@ def _as_trial(visits: pd.DataFrame, injections: list[tuple[str, int, float]], ou
         limits = {"min": outcome.minimum, "max": outcome.maximum}
         declared = {"label": outcome.label, "unit": outcome.unit, "integer": outcome.integer}
         settings["outcomes"] = {outcome.name: declared | {k: v for k, v in limits.items() if v is not None}}
-    return trial_from_tables(of.name, tables, settings)
+    return replace(trial_from_tables(of.name, tables, settings), control=of.control)
 
 
 def pseudo_table(job: PseudoJob, rows: list[dict[str, Any]]) -> pd.DataFrame:

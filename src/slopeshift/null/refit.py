@@ -140,6 +140,9 @@ def program_key(source: str, trial: Trial) -> str:
 
 
 def trial_content(trial: Trial) -> str:
-    """Write out what of a trial decides a refit: its patients, visits and injections."""
+    """Write out what of a trial decides a refit: its patients, visits and injections, and its control."""
     tables = (trial.patients[["patient"]], trial.visits, trial.injections[["patient", "injection", "month"]])
-    return "\n".join([repr(list(trial.outcomes.values())), *(table.to_csv(index=False) for table in tables)])
+    texts = [repr(list(trial.outcomes.values())), *(table.to_csv(index=False) for table in tables)]
+    if trial.control is not None:
+        texts += [repr(sorted(trial.control.between_study_sd.items())), trial_content(trial.control.trial)]
+    return "\n".join(texts)

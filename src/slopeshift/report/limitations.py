@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slopeshift.effects import OVERALL
+from slopeshift.history import lead_in_slope, mean_slope
+from slopeshift.priors import Normal
 from slopeshift.report import flow
 from slopeshift.report.analysis import NEAR_END_SHARE, end_of_scale_share
 from slopeshift.report.wording import counted, listed, share
@@ -23,6 +25,7 @@ def of_trial(trial: Trial) -> list[str]:
             "Whoever received a later injection had stayed in the trial: one model of all patients compares the "
             "cycles, but the reasons for stopping are not modelled."
         )
+    found += _borrowed(trial)
     found.append(_dropout(trial))
     found.append("Decline is taken to be a straight line between injections; natural courses can bend by themselves.")
     return found
@@ -57,6 +60,24 @@ def of_fit(analysis: Analysis) -> list[str]:
 def _dropout(trial: Trial) -> str:
     known = f"Deaths recorded: {flow.deaths(trial)}" if "end_reason" in trial.patients else "Deaths are not recorded"
     return f"Death and dropout: values are taken to be missing at random; there is no survival model. {known}."
+
+
+def _borrowed(trial: Trial) -> list[str]:
+    """Say which prior a control gives the slope before treatment, with every number that goes into it."""
+    if trial.control is None:
+        return []
+    found = []
+    for outcome, spread in trial.control.between_study_sd.items():
+        slope = mean_slope(trial.control.trial, outcome)
+        prior = lead_in_slope(trial, outcome, Normal(0, 1))
+        label = trial.control.trial.outcomes[outcome].label
+        found.append(
+            f"The prior of the {label} slope before treatment is taken from {trial.control.source} "
+            f"({counted(slope.patients, 'patient')}, {slope.mean:.2f} a month, standard error "
+            f"{slope.standard_error:.2f}), widened by a between-study SD of {spread:g} that was chosen, not estimated: "
+            f"mean {prior.mean:.2f}, SD {prior.sd:.2f}. It is right only if that cohort declines as this one would."
+        )
+    return found
 
 
 def _control(trial: Trial) -> str:

@@ -7,19 +7,21 @@ reports everything that is wrong at once and changes nothing silently. `data/REA
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from slopeshift.trial.columns import DAYS_PER_MONTH, ITEMS, Outcome, Problem, Records
 from slopeshift.trial.door import Delivery, from_folder, from_frames, inspect
+from slopeshift.trial.settings import FILE as SETTINGS
+from slopeshift.trial.settings import settings_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["DAYS_PER_MONTH", "Outcome", "Trial", "TrialError", "read_trial", "trial_from_tables"]
+__all__ = ["DAYS_PER_MONTH", "Control", "Outcome", "Trial", "TrialError", "read_trial", "trial_from_tables"]
 
 # The columns every table of a trial has, in this order, and first in it; events are sorted by all of theirs.
 _ALWAYS = {
@@ -29,6 +31,7 @@ _ALWAYS = {
     "events": ["patient", "month", "term", "serious"],
 }
 _LISTED = 100
+FEWEST_PATIENTS = 10  # of a control, with two values each: fewer say little of a mean slope
 _WIDEST = {"file": 32, "row": 8, "column": 24, "found": 60, "remedy": 160}
 
 
@@ -50,13 +53,25 @@ class TrialError(ValueError):
         return "\n".join([f"trial {self.name!r}: {size}; nothing was taken in", "", *lines])
 
 
+@dataclass(frozen=True)
+class Control:
+    """A natural history that a trial names in its settings: where from, and how far studies differ.
+
+    `between_study_sd` holds, by outcome, the standard deviation of mean slopes between studies, in units a month.
+    """
+
+    source: str
+    between_study_sd: Mapping[str, float]
+    trial: Trial = field(repr=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Trial:
     """A trial that passed the door. What it hands out are copies: changing them leaves the trial as it is.
 
     Every month is counted from the patient's first injection; for a patient without one, from month 0 of the tables,
     or, where they give dates, from the first visit. `synthetic` tells generated data from real data; `source` says
-    where they are from.
+    where they are from. `control` is another trial that this one names as its natural history.
     """
 
     name: str
@@ -66,6 +81,7 @@ class Trial:
     _outcomes: tuple[Outcome, ...] = field(repr=False)
     _files: tuple[tuple[str, str], ...] = field(repr=False)
     _tables: Mapping[str, pd.DataFrame] = field(repr=False)
+    control: Control | None = field(default=None, repr=False)
 
     @property
     def patients(self) -> pd.DataFrame:
@@ -97,13 +113,26 @@ class Trial:
         """SHA-256 of the bytes of each file read; empty for a trial made in memory."""
         return dict(self._files)
 
+    def natural_history(self, outcome: str) -> pd.DataFrame:
+        """Return `patient`, `month` and an outcome's values up to the first injection; all, where there is none."""
+        treated = self._tables["visits"]["patient"].isin(self._tables["injections"]["patient"])
+        before = self._tables["visits"][~treated | (self._tables["visits"]["month"] <= 0)]
+        return before[["patient", "month", outcome]].dropna(subset=outcome)
+
 
 def read_trial(directory: Path) -> Trial:
     """Read a trial from a folder of patients.csv, visits.csv, injections.csv, trial.toml and optionally events.csv.
 
-    Raises TrialError with everything that is wrong in any of the files.
+    The control that trial.toml may name is read with it, by the same rules. Raises TrialError with everything that is
+    wrong in any of the files.
     """
-    return _admitted(from_folder(directory))
+    delivery = from_folder(directory)
+    control, problems = _control(directory, delivery.settings or {})
+    trial = _admitted(replace(delivery, problems=(*delivery.problems, *problems)))
+    if control is None:
+        return trial
+    files = {f"control/{name}": digest for name, digest in control.trial.files.items()}
+    return replace(trial, control=control, _files=(*trial.files.items(), *files.items()))
 
 
 def trial_from_tables(name: str, tables: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]) -> Trial:
@@ -111,7 +140,51 @@ def trial_from_tables(name: str, tables: Mapping[str, pd.DataFrame], settings: M
 
     Raises TrialError with everything that is wrong; rows are counted from 2, as in a file.
     """
-    return _admitted(from_frames(name, tables, settings))
+    delivery = from_frames(name, tables, settings)
+    if "control" in settings:
+        remedy = "write the trial to a folder and read it from there"
+        found = Problem(SETTINGS, None, "control", "a control of a trial made in memory", remedy)
+        delivery = replace(delivery, problems=(*delivery.problems, found))
+    return _admitted(delivery)
+
+
+def _control(directory: Path, settings: Mapping[str, Any]) -> tuple[Control | None, list[Problem]]:
+    """Read the control that the settings name; return it, or what is wrong with it."""
+    given = settings.get("control")
+    if given is None or any(str(problem.column).startswith("control") for problem in settings_problems(settings)):
+        return None, []
+    folder = directory / given["source"]
+    if folder.resolve() == directory.resolve():
+        return None, [_of_control("source", "the trial itself", "name the folder of another trial")]
+    delivery = from_folder(folder)
+    if delivery.settings and "control" in delivery.settings:
+        return None, [_of_control("source", "a control with a control of its own", "name a trial without [control]")]
+    try:
+        trial = _admitted(delivery)
+    except TrialError as error:
+        found = f"{_counted(len(error.problems), 'problem')} in {given['source']}"
+        return None, [_of_control("source", found, f"run `slopeshift check {folder}`")]
+    problems = list(_unusable(trial, given["between_study_sd"], settings))
+    return Control(given["source"], dict(given["between_study_sd"]), trial), problems
+
+
+def _unusable(trial: Trial, spread: Mapping[str, float], settings: Mapping[str, Any]) -> Iterator[Problem]:
+    if trial.synthetic and settings.get("synthetic") is False:
+        yield _of_control("source", "a synthetic control for real data", "name a trial of real patients")
+    for outcome in spread:
+        if outcome not in trial.outcomes:
+            remedy = f"delete it; the control records {', '.join(trial.outcomes)}"
+            yield _of_control(f"between_study_sd.{outcome}", f"no value of {outcome!r} in the control", remedy)
+            continue
+        rows = trial.natural_history(outcome)
+        count = int((rows.groupby("patient")["month"].nunique() >= 2).sum())
+        if count < FEWEST_PATIENTS:
+            found = f"{_counted(count, 'patient')} with two values of {outcome} before an injection"
+            yield _of_control("source", found, f"name a trial with at least {FEWEST_PATIENTS}")
+
+
+def _of_control(key: str, found: str, remedy: str) -> Problem:
+    return Problem(SETTINGS, None, f"control.{key}", found, remedy)
 
 
 def _admitted(delivery: Delivery) -> Trial:

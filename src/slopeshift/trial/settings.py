@@ -49,11 +49,26 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(entry, Mapping) for entry in value.values())
 
 
+def _is_section(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_spread(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(_is_number(sd) and sd > 0 for sd in value.values())
+
+
 _TRIAL = {
     "title": _Entry(_is_line, 'one line of text in quotes: title = "..."', required=True),
     "synthetic": _Entry(_is_flag, "true or false, without quotes: synthetic = false", required=True),
     "source": _Entry(_is_text, 'a text in quotes: source = "..."', required=True),
     "outcomes": _Entry(_is_table, "one section for each outcome: [outcomes.NAME]"),
+    "control": _Entry(_is_section, "a section [control] with source and between_study_sd"),
+}
+_CONTROL = {
+    "source": _Entry(_is_line, 'the folder of another trial, from this one: source = "../other"', required=True),
+    "between_study_sd": _Entry(
+        _is_spread, "an SD above 0 for each outcome, in its units a month: { alsfrsr = 0.15 }", required=True
+    ),
 }
 _OUTCOME = {
     "unit": _Entry(_is_line, 'one line of text in quotes: unit = "..."', required=True),
@@ -67,6 +82,8 @@ _OUTCOME = {
 def settings_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong with the settings: keys missing, unknown or of the wrong type, outcomes that cannot be."""
     yield from _entries(settings, _TRIAL, "")
+    if isinstance(control := settings.get("control"), Mapping):
+        yield from _entries(control, _CONTROL, "control.")
     for name, outcome in _declared(settings).items():
         yield from _outcome_problems(name, outcome)
 

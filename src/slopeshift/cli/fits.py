@@ -1,17 +1,15 @@
-"""The command line: `slopeshift check | fit | report | null | simulate`. The only module that knows folder names.
-
-Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted.
-"""
+"""The commands on fits: `fit`, `report` and `null`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, input_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,32 +18,16 @@ if TYPE_CHECKING:
     from slopeshift.null.study import Candidate
     from slopeshift.trial import Trial
 
-BAD_INPUT, GATE_FAILED, INTERRUPTED = 1, 3, 130
 LISTED = 10
 MODELS, FITS, REPORTS = Path("models"), Path("fits"), Path("reports")
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 TrialFolder = Annotated[Path, typer.Argument(metavar="TRIAL", help="Folder with the trial's tables.")]
 Models = Annotated[Path, typer.Option(help="Folder with the model files.")]
 Fits = Annotated[Path, typer.Option(help="Folder that holds a folder of fits per trial.")]
 
 
-@app.callback()
-def main() -> None:
-    """Did the slope change after each injection, by how much, for whom, and how sure can we be?"""
-
-
-@app.command()
-def check(trial: TrialFolder) -> None:
-    """Read a trial's tables and list everything that is wrong with them."""
-    with _input_errors():
-        read = _read(trial)
-    typer.echo(f"{trial}: {_described(read)}. Nothing wrong.")
-
-
-@app.command()
 def fit(
+    context: typer.Context,
     trial: TrialFolder,
     model: Annotated[list[Path] | None, typer.Option(help="Model file; repeatable. Default: all of --models.")] = None,
     models: Models = MODELS,
@@ -58,12 +40,14 @@ def fit(
 ) -> None:
     """Sample every model that is out of date, and hold the result to the diagnostics gate."""
     from slopeshift.fit import Settings
+    from slopeshift.trial import read_trial
 
     given = {"seed": seed, "draws": draws, "tune": tune, "chains": chains}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    with _input_errors():
+
+    with input_errors(context):
         paths = model or _model_files(models)
-        read = _read(trial)
+        read = read_trial(trial)
         status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
         if model is None:
             _second_stage(read, models, fits / read.name, settings.seed)
@@ -71,8 +55,8 @@ def fit(
         raise typer.Exit(BAD_INPUT if BAD_INPUT in status else GATE_FAILED)
 
 
-@app.command()
 def report(
+    context: typer.Context,
     trial: TrialFolder,
     models: Models = MODELS,
     fits: Fits = FITS,
@@ -80,10 +64,11 @@ def report(
 ) -> None:
     """Write the report and its tables from the fits of a trial."""
     from slopeshift import report as page
+    from slopeshift.trial import read_trial
     from slopeshift.two_stage import saved
 
-    with _input_errors():
-        read = _read(trial)
+    with input_errors(context):
+        read = read_trial(trial)
         found = [_current_fit(path, read, fits / read.name) for path in _model_files(models)]
         study = _study(read, models, fits / read.name)
         first = _first_stage(read, models, fits / read.name)
@@ -98,8 +83,8 @@ def report(
         raise typer.Exit(GATE_FAILED)
 
 
-@app.command()
 def null(
+    context: typer.Context,
     trial: TrialFolder,
     published: Annotated[str | None, typer.Option(metavar="NAME", help="Published counts to set beside.")] = None,
     pseudo: Annotated[bool, typer.Option("--pseudo", help="Also move injections to where nothing happened.")] = False,
@@ -116,6 +101,7 @@ def null(
     from slopeshift.classical import Rules
     from slopeshift.null.study import Options, run
     from slopeshift.published import names
+    from slopeshift.trial import read_trial
 
     if published is not None and published not in names():
         raise typer.BadParameter(f"{published!r}; there are {', '.join(names())}", param_hint="--published")
@@ -126,46 +112,14 @@ def null(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--lead-in") from None
     options = Options(rules, replicates, refits, minimum_loss, published, pseudo, scheduler, seed)
-    with _input_errors():
-        read = _read(trial)
+    with input_errors(context):
+        read = read_trial(trial)
         candidates = _candidates(read, models, fits / read.name)
         written = run(
             read, candidates, options, fits / read.name / "null", say=typer.echo, progress=sys.stderr.isatty()
         )
     for path in written:
         typer.echo(f"wrote {path}")
-
-
-@app.command()
-def simulate(
-    folder: Annotated[Path, typer.Argument(help="Folder to write.")],
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed. Default: that of the committed trial.")] = None,
-) -> None:
-    """Write a synthetic trial of the default design, with the truth it was drawn from."""
-    from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_SEED, DEFAULT_SETTINGS, DEFAULT_TRUTH, write
-    from slopeshift.simulate import simulate as draw
-
-    with _input_errors():
-        simulated = draw(DEFAULT_DESIGN, DEFAULT_TRUTH, DEFAULT_SEED if seed is None else seed)
-        write(simulated, DEFAULT_SETTINGS, folder)
-    typer.echo(f"wrote {folder}")
-
-
-def _read(folder: Path) -> Trial:
-    from slopeshift.trial import read_trial
-
-    return read_trial(folder)
-
-
-def _described(trial: Trial) -> str:
-    counts = {
-        "patients": len(trial.patients),
-        "visits": len(trial.visits),
-        "injections": len(trial.injections),
-        "events": len(trial.events),
-    }
-    values = ", ".join(f"{trial.visits[name].count()} {outcome.label}" for name, outcome in trial.outcomes.items())
-    return ", ".join(f"{n} {name}" for name, n in counts.items()) + f"; values: {values}"
 
 
 def _model_files(folder: Path) -> list[Path]:
@@ -304,22 +258,3 @@ def _candidates(trial: Trial, models: Path, folder: Path) -> list[Candidate]:
         posterior = fit.tree["posterior"].to_dataset() if passed else None
         found.append(Candidate(file, posterior, fit.record["inputs"]))
     return found
-
-
-@contextmanager
-def _input_errors() -> Iterator[None]:
-    """Answer what is wrong with the input by its text and an exit status, not by a traceback."""
-    from slopeshift.fit import FitError
-    from slopeshift.model import ModelError
-    from slopeshift.null.trials import NullError
-    from slopeshift.null.work import WorkError
-    from slopeshift.trial import TrialError
-
-    try:
-        yield
-    except (TrialError, ModelError, FitError, NullError, WorkError, OSError) as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(BAD_INPUT) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the fits made before are kept", err=True)
-        raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,79 @@
+"""The command line: `slopeshift check | fit | report | null | simulate | import | export | init`, and folder names.
+
+Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slopeshift.cli import fits, formats, workspace
+from slopeshift.cli.answers import (
+    EXIT_STATUSES,
+    answer_json,
+    counted,
+    described,
+    input_errors,
+    listed,
+    set_up,
+)
+
+app = typer.Typer(no_args_is_help=True, epilog=EXIT_STATUSES, pretty_exceptions_enable=False)
+
+app.command()(fits.fit)
+app.command()(fits.report)
+app.command()(fits.null)
+app.command("import")(formats.import_source)
+app.command()(formats.export)
+app.command()(workspace.init)
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Did the slope change after each injection, by how much, for whom, and how sure can we be?"""
+    set_up(context, quiet=quiet, debug=debug)
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    trial: fits.TrialFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
+    """Read a trial's tables and list everything that is wrong with them."""
+    from slopeshift.trial import TrialError, read_trial
+
+    with input_errors(context):
+        try:
+            read = read_trial(trial)
+        except TrialError as error:
+            if as_json:
+                answer_json({"trial": str(trial), "problems": listed(error.problems)})
+            raise
+    if as_json:
+        answer_json({"trial": str(trial), **counted(read), "problems": []})
+    else:
+        typer.echo(f"{trial}: {described(read)}. Nothing wrong.")
+
+
+@app.command()
+def simulate(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Folder to write.")],
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed. Default: that of the committed trial.")] = None,
+) -> None:
+    """Write a synthetic trial of the default design, with the truth it was drawn from."""
+    from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_SEED, DEFAULT_SETTINGS, DEFAULT_TRUTH, write
+    from slopeshift.simulate import simulate as draw
+
+    with input_errors(context):
+        simulated = draw(DEFAULT_DESIGN, DEFAULT_TRUTH, DEFAULT_SEED if seed is None else seed)
+        write(simulated, DEFAULT_SETTINGS, folder)
+    typer.echo(f"wrote {folder}")

@@ -1,0 +1,75 @@
+"""How a command answers: exit statuses, errors in words, and what a script can read."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+
+    from slopeshift.trial import Trial
+
+BAD_INPUT, GATE_FAILED, INTERRUPTED = 1, 3, 130
+EXIT_STATUSES = "Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted."
+
+
+def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:
+    """Let the commands of a run say nothing but errors, or show where an error came from."""
+    context.obj = {"debug": debug}
+    if quiet:
+        context.with_resource(redirect_stdout(io.StringIO()))
+
+
+@contextmanager
+def input_errors(context: typer.Context | None = None) -> Iterator[None]:
+    """Answer what is wrong with the input by its text and an exit status; by a traceback only with --debug."""
+    from slopeshift.fit import FitError
+    from slopeshift.model import ModelError
+    from slopeshift.null.trials import NullError
+    from slopeshift.null.work import WorkError
+    from slopeshift.trial import TrialError
+
+    try:
+        yield
+    except (TrialError, ModelError, FitError, NullError, WorkError, OSError) as error:
+        if context is not None and (context.find_root().obj or {}).get("debug"):
+            raise
+        typer.echo(error, err=True)
+        raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the fits made before are kept", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def counted(trial: Trial) -> dict[str, int]:
+    """Count what a trial holds."""
+    tables = {name: len(getattr(trial, name)) for name in ("patients", "visits", "injections", "events")}
+    return tables | {name: int(trial.visits[name].count()) for name in trial.outcomes}
+
+
+def described(trial: Trial) -> str:
+    """Say what a trial holds."""
+    counts = {name: len(getattr(trial, name)) for name in ("patients", "visits", "injections", "events")}
+    values = ", ".join(f"{trial.visits[name].count()} {outcome.label}" for name, outcome in trial.outcomes.items())
+    return ", ".join(f"{n} {name}" for name, n in counts.items()) + f"; values: {values}"
+
+
+def answer_json(content: Mapping[str, Any]) -> None:
+    """Print an answer for a script."""
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False, default=str))
+
+
+def listed(problems: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return problems as records, with nothing where there is no row or column."""
+    table = problems.astype(object)
+    return [
+        {str(key): value for key, value in line.items()}
+        for line in table.where(problems.notna(), None).to_dict("records")
+    ]

@@ -1,0 +1,44 @@
+"""The command `init`: a folder to work in, laid out from what the installed package carries."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import slopeshift
+from slopeshift.cli.answers import BAD_INPUT
+
+EXAMPLE = "synthetic-msc-als"
+
+
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to lay out; new or empty.")]) -> None:
+    """Lay out a folder to work in: models, an example trial, a Makefile and an environment."""
+    if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
+        typer.echo(f"{folder}: there already, and not an empty folder; choose another name", err=True)
+        raise typer.Exit(BAD_INPUT)
+    carried = Path(str(files("slopeshift"))).resolve()
+    models, data = carried / "_models", carried / "_data"
+    if not models.is_dir():  # a checkout, where they lie beside the package
+        models, data = carried.parents[1] / "models", carried.parents[1] / "data"
+    if not (models.is_dir() and data.is_dir()):
+        typer.echo("this installation carries no models and no example; install slopeshift from its wheel", err=True)
+        raise typer.Exit(BAD_INPUT)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(models, folder / "models", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(data / EXAMPLE, folder / "data" / EXAMPLE)
+    shutil.copy(data / "README.md", folder / "data")
+    for name, text in _own().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    typer.echo(f"{folder}: models, data/{EXAMPLE}, a Makefile. Next:\n  cd {folder}\n  make fit report")
+
+
+def _own() -> dict[str, str]:
+    """Return the files of a workspace that no checkout has."""
+    templates = files("slopeshift.cli") / "workspace_files"
+    names = {"Makefile": "Makefile", "environment.yml": "environment.yml", "gitignore": ".gitignore"}
+    texts = {name: (templates / stored).read_text(encoding="utf-8") for stored, name in names.items()}
+    return {name: text.replace("VERSION", slopeshift.__version__) for name, text in texts.items()}

@@ -1,0 +1,153 @@
+"""What SDTM and ADaM share: a folder of datasets, study days without a day 0, scores by code, one row a patient.
+
+A record that cannot be placed in time, or that another of the same day contradicts, is left out and listed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from slopeshift.formats import notation
+from slopeshift.formats.conflicts import agreed, not_after
+from slopeshift.formats.ledger import LEFT_OUT, USED, marked
+from slopeshift.formats.reading import Choices, Collected, cell_problems, filled, months_of_days, numbers
+from slopeshift.formats.source import ENDINGS, Source, read_source
+from slopeshift.trial.columns import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SUBJECT = "USUBJID"
+
+
+def collect_datasets(path: Path, sheet: str | None, wanted: Callable[[str], bool], needs: str) -> Collected:
+    """Read the datasets of a folder whose name (the file's, in capitals) is wanted; `needs` names one that must be."""
+    if not path.is_dir():
+        remedy = "give the folder with the datasets"
+        return Collected((), problems=(Problem(str(path), None, None, "no such folder", remedy),))
+    found: dict[str, Path] = {}
+    unread, problems, sources = {}, [], []
+    for file in sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")):
+        name = file.stem.upper()
+        if not wanted(name) or file.suffix.casefold() not in ENDINGS:
+            unread[file.name] = "nothing in a trial's tables is made of this file"
+        elif name in found:
+            remedy = "keep one of them in the folder"
+            problems.append(Problem(file.name, None, None, f"the same dataset as {found[name].name}", remedy))
+        else:
+            found[name] = file
+            source, in_file = read_source(file, sheet)
+            problems += in_file
+            if source and SUBJECT not in source.table:
+                problems.append(Problem(file.name, 1, SUBJECT, "no such column", "export the dataset with USUBJID"))
+            sources += [source] if source else []
+    if needs not in found:
+        remedy = f"add {needs.lower()}.xpt, .sas7bdat, .json or .csv"
+        problems.append(Problem(str(path), None, None, f"no dataset {needs}", remedy))
+    return Collected(tuple(sources), unread, tuple(problems))
+
+
+def name_of(source: Source) -> str:
+    """Return the name of a dataset: that of its file, in capitals."""
+    return source.file.rpartition(".")[0].upper()
+
+
+@dataclass
+class Desk:
+    """Where datasets are worked through: fates and problems gather here while records are taken.
+
+    `clock` is `date` where any of the times looked at is a full date, else `month`, from study days.
+    """
+
+    choices: Choices
+    clock: str = "month"
+    fates: list[pd.DataFrame] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def set_clock(self, cells: list[pd.Series[str]]) -> None:
+        """Count in dates if any of these cells is a date."""
+        self.clock = "date" if any(filled(column).any() for column in cells) else "month"
+
+    def records(self, source: Source) -> pd.DataFrame:
+        """Return file, row, patient and every column of a dataset; rows without a patient are left out."""
+        table = source.table.assign(file=source.file, row=source.table.index, patient=source.table[SUBJECT])
+        self.leave_out(table[~filled(table["patient"])], "no USUBJID")
+        return table[filled(table["patient"])]
+
+    def leave_out(self, records: pd.DataFrame, reason: str | pd.Series[str]) -> None:
+        """Write into the ledger that nothing is made of these records."""
+        self.fates.append(marked(records, LEFT_OUT, reason))
+
+    def use(self, records: pd.DataFrame, what: str) -> None:
+        """Write into the ledger what is made of these records."""
+        self.fates.append(marked(records, USED, what))
+
+    def day(self, records: pd.DataFrame, dated: str, counted: str) -> pd.DataFrame:
+        """Give records their `time` in days; NaN, with what is wrong in `untimed`, where they have none."""
+        column = dated if self.clock == "date" else counted
+        cells = column_of(records, column)
+        if self.clock == "date":
+            texts, wrong = notation.days(_sas_days(records, cells), self.choices.notation)
+            time = notation.by_distinct(
+                texts, lambda text: float(date.fromisoformat(text).toordinal()) if text else None
+            )
+            time = time.astype("float64")
+        else:
+            time, wrong = numbers(cells), pd.Series("", index=cells.index, dtype="str")
+            wrong = wrong.mask(filled(cells) & time.isna(), "write the study day as a number")
+            time = time - (time > 0)
+        said = (f"{column} is not a full date (" + wrong + ")").where(wrong != "", f"no {column}")
+        return records.assign(time=time, untimed=said)
+
+    def timed(self, records: pd.DataFrame, dated: str, counted: str) -> pd.DataFrame:
+        """Return the records that have a time; the others are left out."""
+        known = self.day(records, dated, counted)
+        self.leave_out(known[known["time"].isna()], known["untimed"][known["time"].isna()])
+        return known[known["time"].notna()]
+
+    def number(self, records: pd.DataFrame, column: str) -> pd.Series[float]:
+        """Read a column of numbers; a problem where a cell is none."""
+        cells, wrong = notation.points(column_of(records, column), self.choices.notation)
+        read = numbers(cells)
+        wrong = wrong.mask(filled(cells) & read.isna() & (wrong == ""), "write a number, or leave the cell empty")
+        for file, rows in records.groupby("file"):
+            by_row = rows.set_index("row")
+            at = pd.Series(wrong[rows.index].to_numpy(), index=by_row.index)
+            self.problems += cell_problems(str(file), column, column_of(by_row, column), at)
+        return read
+
+    def time_text(self, days: pd.Series[float]) -> pd.Series[str]:
+        """Write days as the trial's clock does: ISO dates, or months."""
+        if self.clock == "month":
+            return months_of_days(days)
+        texts = days.map(lambda day: date.fromordinal(int(day)).isoformat(), na_action="ignore")
+        return texts.astype("object").fillna("").astype("str")
+
+    def before_end(self, records: pd.DataFrame, ends: pd.Series[float], what: str) -> pd.DataFrame:
+        """Return the records that are not after their patient's end."""
+        kept, fates = not_after(records, ends, what)
+        self.fates += fates
+        return kept
+
+    def said(self, records: pd.DataFrame, value: pd.Series[str], label: str) -> pd.Series[str]:
+        """Return one text a patient; contradictions are left out."""
+        told, fates = agreed(records.assign(value=value)[filled(value)], "value", label)
+        self.fates += fates
+        return told
+
+
+def column_of(records: pd.DataFrame, column: str) -> pd.Series[str]:
+    """Return a column, empty where there is none."""
+    return records[column] if column in records else pd.Series("", index=records.index, dtype="str")
+
+
+def _sas_days(records: pd.DataFrame, cells: pd.Series[str]) -> pd.Series[str]:
+    """Write the unformatted numbers of a SAS file as dates: days since 1960-01-01."""
+    ours = records["file"].str.casefold().str.endswith((".xpt", ".sas7bdat")) & cells.str.fullmatch(r"-?\d{1,5}")
+    dates = notation.by_distinct(cells[ours], lambda cell: (notation.SAS_ZERO + timedelta(days=int(cell))).isoformat())
+    return pd.concat([cells[~ours], dates.astype("str")]).reindex(cells.index)

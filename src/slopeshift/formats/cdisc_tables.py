@@ -1,0 +1,112 @@
+"""The tables of a trial made of CDISC records: visits, injections, events and patients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from slopeshift.formats.cdisc import Desk, column_of
+from slopeshift.formats.conflicts import in_range, once_a_time
+from slopeshift.formats.reading import beside, filled, stacked
+from slopeshift.trial.columns import HIGHEST_ITEM, ITEMS, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slopeshift.formats.source import Source
+
+LIMITS = {"alsfrsr": (0, 48, True), "fvc": (0, 200, False)} | dict.fromkeys(ITEMS, (0, HIGHEST_ITEM, True))
+YES_NO = {"Y": "yes", "N": "no"}
+NO_SCORES = pd.DataFrame(
+    {"file": pd.Series(dtype="str"), "row": pd.Series(dtype="int64"), "patient": pd.Series(dtype="str"),
+     "time": pd.Series(dtype="float64"), "column": pd.Series(dtype="str"), "value": pd.Series(dtype="float64")}
+)  # fmt: skip
+
+
+def visits_of(desk: Desk, scores: pd.DataFrame, ends: pd.Series[float]) -> pd.DataFrame:
+    """Make visits of scores (file, row, patient, time, column, value), one a patient and day."""
+    kept = []
+    for column, records in desk.before_end(scores, ends, "end").groupby("column", sort=False):
+        low, high, whole = LIMITS[str(column)]
+        possible, out = in_range(records, "value", low, high, whole=whole, label=str(column))
+        single, again = once_a_time(possible, "value", str(column))
+        desk.fates += [*out, *again]
+        kept.append(single)
+    every = _whole_scales(desk, pd.concat([scores.iloc[:0], *kept]))
+    desk.use(every, "visit")
+    where = every.groupby(["patient", "time"], sort=True)[["file", "row"]].first()
+    wide = every.set_index(["patient", "time", "column"])["value"].unstack().reindex(where.index)  # noqa: PD010
+    texts = {column: wide[column].map(lambda value: f"{value:.10g}", na_action="ignore") for column in wide}
+    visits = pd.DataFrame(texts, index=wide.index).reset_index()
+    visits.insert(1, desk.clock, desk.time_text(visits["time"]))
+    index = pd.MultiIndex.from_frame(where)
+    return visits.drop(columns="time").astype("object").fillna("").astype("str").set_axis(index)
+
+
+def _whole_scales(desk: Desk, scores: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the items of a day that has not all twelve of them."""
+    item = scores["column"].isin(ITEMS)
+    counts = item.groupby([scores["patient"], scores["time"]]).transform("sum")
+    part = item & (counts < len(ITEMS))
+    desk.leave_out(scores[part], "an item of a day on which not all twelve items are there")
+    return scores[~part]
+
+
+def codes_of(pairs: list[tuple[str, list[str]]]) -> dict[str, str]:
+    """Return the column of visits that each code stands for."""
+    return {code: column for column, codes in pairs for code in codes}
+
+
+def patients_of(desk: Desk, records: pd.DataFrame, said: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
+    """Make one row a patient of what was said of each; records give the order and the source rows."""
+    first = records.drop_duplicates("patient").set_index("patient", drop=False)
+    patients = pd.DataFrame({"patient": first["patient"]})
+    for column, told in said.items():
+        patients[column] = patients["patient"].map(told).astype("object").fillna("").astype("str")
+    return patients.set_axis(pd.MultiIndex.from_frame(first[["file", "row"]]))
+
+
+def injections_of(desk: Desk, records: pd.DataFrame, dated: str, counted: str) -> pd.DataFrame:
+    """Make injections of records with a `dose` in 10^6 cells (NaN: unknown) and a `route`.
+
+    Those of dose 0 are a placebo and left out; one without a time is a problem.
+    """
+    placebo = records["dose"] == 0
+    desk.leave_out(records[placebo], "a dose of 0: a placebo, which is no injection of cells")
+    placed = desk.day(records[~placebo], dated, counted)
+    for _, record in placed[placed["time"].isna()].iterrows():
+        column = dated if desk.clock == "date" else counted
+        remedy = "complete it, or take the record out: an injection must not be lost"
+        desk.problems.append(Problem(record["file"], int(record["row"]), column, str(record["untimed"]), remedy))
+    desk.use(placed, "injection")
+    texts = placed["dose"].map(lambda value: f"{value:.10g}", na_action="ignore")
+    table = pd.DataFrame({"patient": placed["patient"], desk.clock: desk.time_text(placed["time"])})
+    table = table.assign(dose=texts, route=placed["route"]).astype("object").fillna("").astype("str")
+    return table.set_axis(pd.MultiIndex.from_frame(placed[["file", "row"]]))
+
+
+def events_of(
+    desk: Desk,
+    source: Source | None,
+    times: tuple[str, str],
+    others: Mapping[str, tuple[str, ...]],
+    deaths: pd.Series[float],
+) -> pd.DataFrame:
+    """Make events of a dataset of adverse events; `others` names the columns, the first there, of grade and related."""
+    if source is None:
+        return stacked("events", desk.clock, [])
+    records = desk.records(source)
+    serious = column_of(records, "AESER").map(YES_NO)
+    term = column_of(records, "AEDECOD").where(filled(column_of(records, "AEDECOD")), column_of(records, "AETERM"))
+    lacking = serious.isna() | ~filled(term)
+    desk.leave_out(records[lacking], "AESER is not Y or N, or there is no AEDECOD and no AETERM")
+    timed = desk.timed(beside(records[~lacking], term=term, serious=serious), *times)
+    kept = desk.before_end(timed, deaths, "death")
+    desk.use(kept, "event")
+    table = pd.DataFrame({"patient": kept["patient"], desk.clock: desk.time_text(kept["time"])})
+    table = table.assign(term=kept["term"], serious=kept["serious"])
+    for column, names in others.items():
+        table[column] = column_of(kept, next((name for name in names if name in kept), names[0]))
+    located = table.astype("str").set_axis(pd.MultiIndex.from_frame(kept[["file", "row"]]))
+    return stacked("events", desk.clock, [located])

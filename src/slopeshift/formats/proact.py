@@ -1,0 +1,153 @@
+"""PRO-ACT: pooled trials in ALS as tables of one natural-history cohort, without injections.
+
+Times are days from the start of each trial. Records of the ALSFRS of 40 points are not ALSFRS-R totals and are left
+out; so is a total that its items contradict. FVC is the best of up to three trials in per cent of predicted, computed
+from litres and the predicted litres where no per cent is given.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from slopeshift.formats.conflicts import agreed, not_after, once_a_time
+from slopeshift.formats.ledger import LEFT_OUT, USED, marked
+from slopeshift.formats.proact_tables import NO_RECORDS, Part, of_table
+from slopeshift.formats.reading import Choices, Collected, Reading, empty_table, filled, months_of_days
+from slopeshift.formats.source import ENDINGS, read_source
+from slopeshift.trial.columns import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from slopeshift.formats.source import Source
+
+TITLE = "PRO-ACT tables"
+MAPPED = False
+TABLES = ("alsfrs", "fvc", "deathdata", "demographics", "alshistory", "riluzole", "treatment")
+UNREAD = {
+    "svc": "slow vital capacity is another measurement than FVC",
+    "adverseevents": "these adverse events do not say whether they were serious",
+}
+SAID = {
+    "age": "age",
+    "sex": "sex",
+    "onset_month": "Onset_Delta",
+    "onset_site": "site of onset",
+    "study_arm": "Study_Arm",
+    "riluzole": "use of riluzole",
+}
+
+
+def collect(path: Path, sheet: str | None) -> Collected:
+    """Read the tables that are used from a folder; names with and without PROACT_ and F_ are known."""
+    if not path.is_dir():
+        return Collected((), problems=(Problem(str(path), None, None, "no such folder", "give the folder of tables"),))
+    found: dict[str, Path] = {}
+    unread, problems, sources = {}, [], []
+    for file in sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")):
+        name = _table_name(file.stem)
+        if name not in TABLES or file.suffix.casefold() not in ENDINGS:
+            unread[file.name] = UNREAD.get(name, "nothing in a trial's tables is made of this file")
+        elif name in found:
+            remedy = "keep one of them in the folder"
+            problems.append(Problem(file.name, None, None, f"the same table as {found[name].name}", remedy))
+        else:
+            found[name] = file
+    for file in found.values():
+        source, in_file = read_source(file, sheet)
+        problems += in_file
+        sources += [source] if source else []
+    if not {"alsfrs", "fvc"} & set(found):
+        remedy = "give the folder with PROACT_ALSFRS.csv or PROACT_FVC.csv"
+        problems.append(Problem(str(path), None, None, "neither a table ALSFRS nor a table FVC", remedy))
+    return Collected(tuple(sources), unread, tuple(problems))
+
+
+def native(sources: Sequence[Source], choices: Choices) -> Reading:
+    """Return patients and visits; every time in months from the start of the patient's trial."""
+    by_name = {_table_name(source.file.rpartition(".")[0]): source for source in sources}
+    parts = {name: of_table(name, source, choices) for name, source in by_name.items()}
+    fates = [fate for part in parts.values() for fate in part.fates]
+    problems = tuple(problem for part in parts.values() for problem in part.problems)
+    if problems:
+        return Reading({}, problems=problems)
+    ends, in_ends = _said(parts, "deathdata", "time", "day of death")
+    everyone = sorted({p for part in parts.values() for p in part.seen}, key=lambda name: (len(name), name))
+    kept: dict[str, pd.DataFrame] = {}
+    for name, label in (("alsfrs", "ALSFRS-R"), ("fvc", "FVC")):
+        kept[name], late = not_after(
+            parts[name].records if name in parts else NO_RECORDS, ends.astype("float64"), "death"
+        )
+        kept[name], again = once_a_time(kept[name], "value", label)
+        fates += [*late, *again, marked(kept[name], USED, "visit")]
+    visits = _visits(kept["alsfrs"], kept["fvc"])
+    first_day = pd.concat(list(kept.values())).groupby("patient")["time"].min()
+    patients, in_patients = _patients(parts, everyone, ends, first_day)
+    tables = {"patients": patients, "visits": visits}
+    tables |= {name: empty_table(name, "month") for name in ("injections", "events")}
+    return Reading(tables, (*fates, *in_ends, *in_patients))
+
+
+def _table_name(stem: str) -> str:
+    return re.sub(r"^(f_)?(proact_)?|[^a-z]", "", stem.casefold())
+
+
+def _said(parts: Mapping[str, Part], name: str, value: str, label: str) -> tuple[pd.Series[Any], list[pd.DataFrame]]:
+    if name not in parts:
+        return pd.Series(dtype="float64"), []
+    told, fates = agreed(parts[name].records, value, label)
+    taken = parts[name].records["patient"].isin(told.index)
+    return told, [*fates, marked(parts[name].records[taken], USED, "patient")]
+
+
+def _visits(alsfrs: pd.DataFrame, fvc: pd.DataFrame) -> pd.DataFrame:
+    """Join the two scores of a patient's day into one visit, in the order of patients and days."""
+    keys = ["patient", "time"]
+    both = alsfrs.merge(fvc, on=keys, how="outer", suffixes=("", "_fvc"))
+    both = both.assign(length=both["patient"].str.len()).sort_values(["length", *keys], ignore_index=True)
+    where = [both["file"].fillna(both["file_fvc"]), both["row"].fillna(both["row_fvc"]).astype("int64")]
+    visits = pd.DataFrame(
+        {
+            "patient": both["patient"],
+            "month": months_of_days(both["time"]),
+            "alsfrsr": both["value"].map(lambda value: f"{value:.0f}", na_action="ignore"),
+            "fvc": both["value_fvc"].map(lambda value: f"{value:g}", na_action="ignore"),
+        }
+    )
+    return (
+        visits.astype("object")
+        .fillna("")
+        .astype("str")
+        .set_index(pd.MultiIndex.from_arrays(where, names=["file", "row"]))
+    )
+
+
+def _patients(
+    parts: Mapping[str, Part], everyone: list[str], ends: pd.Series[float], first_day: pd.Series[float]
+) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    patients = pd.DataFrame({"patient": everyone}, dtype="str").set_index("patient", drop=False)
+    fates = []
+    for name in (name for name in ("demographics", "alshistory", "treatment", "riluzole") if name in parts):
+        records = parts[name].records
+        late = records["onset_day"] > records["patient"].map(first_day).astype("float64")
+        fates.append(marked(records[late], LEFT_OUT, "Onset_Delta is after the first visit"))
+        records = records.assign(onset_month=months_of_days(records["onset_day"].mask(late)))
+        used = pd.Series(False, index=records.index)
+        for value, label in SAID.items():
+            told, again = agreed(records[records[value] != ""], value, label)
+            fates += again
+            used |= (records[value] != "") & records["patient"].isin(told.index)
+            if len(told) and not (value in patients and filled(patients[value]).any()):
+                patients[value] = patients["patient"].map(told).fillna("").astype("str")
+        fates.append(marked(records[used], USED, "patient"))
+        fates.append(marked(records[~used & ~late], LEFT_OUT, "nothing in it that a trial's tables hold"))
+    patients["end_month"] = months_of_days(patients["patient"].map(ends).astype("float64"))
+    patients["end_reason"] = patients["end_month"].map(lambda end: "death" if end else "")
+    rows = pd.MultiIndex.from_arrays(
+        [["(all tables)"] * len(patients), range(2, len(patients) + 2)], names=["file", "row"]
+    )
+    return patients.set_axis(rows), fates
