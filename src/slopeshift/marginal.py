@@ -274,7 +274,7 @@ def _terms(data: xr.Dataset, visits: Visits) -> Terms:
 
 
 def _with_coefficients(draws: xr.Dataset, visits: Visits, known: Terms, terms: Floats, theta: Floats) -> xr.Dataset:
-    """Add population, patients and regression, from terms (d, m) and theta (d, n, p), which gets the covariates' part."""
+    """Add population, patients and regression, from terms (d, m) and theta (d, n, p), which gets the latter's part."""
     shape, dims = (draws.sizes["chain"], draws.sizes["draw"]), ("chain", "draw")
     regression = terms[:, len(known.names) - len(known.covariates) :]
     for k, shift in enumerate(known.shift):
