@@ -130,7 +130,8 @@ def patients(draws: xr.Dataset, design: xr.Dataset) -> xr.Dataset:
         columns = coefficient.get_indexer([f"change {k}" for k in of])
         values[..., row] = drawn[..., patient, columns].mean(axis=-1)
     coords = {name: ("row", labels[name].to_numpy()) for name in ("patient", "injection", "n_visits")}
-    slopes = drawn[..., place, coefficient.get_loc("slope")]
+    # In single precision, which halves the memory of a large cohort: it is only ever compared with a share of itself.
+    slopes = drawn[..., coefficient.get_loc("slope")].astype(np.float32)[..., place]
     return xr.Dataset({"change": ((*SAMPLES, "row"), values), "slope": ((*SAMPLES, "row"), slopes)}, coords=coords)
 
 

@@ -274,13 +274,14 @@ def _terms(data: xr.Dataset, visits: Visits) -> Terms:
 
 
 def _with_coefficients(draws: xr.Dataset, visits: Visits, known: Terms, terms: Floats, theta: Floats) -> xr.Dataset:
-    """Add population, patients and regression from terms (d, m) and theta (d, n, p), the covariates' part left out."""
+    """Add population, patients and regression, from terms (d, m) and theta (d, n, p), which gets the latter's part."""
     shape, dims = (draws.sizes["chain"], draws.sizes["draw"]), ("chain", "draw")
     regression = terms[:, len(known.names) - len(known.covariates) :]
-    total = theta + np.tensordot(regression, known.shift, axes=1)
+    for k, shift in enumerate(known.shift):
+        theta += regression[:, k, None, None] * shift
     filled = draws.assign_coords(patient=list(visits.patients)).assign(
         population=((*dims, "coefficient"), (terms @ known.design.T).reshape(*shape, -1)),
-        coefficients=((*dims, "patient", "coefficient"), total.reshape(*shape, *total.shape[1:])),
+        coefficients=((*dims, "patient", "coefficient"), theta.reshape(*shape, *theta.shape[1:])),
     )
     if known.covariates:
         filled = filled.assign_coords(covariate=list(known.covariates))
@@ -309,4 +310,6 @@ def _flat(values: xr.DataArray) -> Floats:
 def _by_visit(draws: xr.Dataset, visits: Visits, values: Floats) -> xr.DataArray:
     shape = (draws.sizes["chain"], draws.sizes["draw"], -1)
     coords = {"chain": draws["chain"], "draw": draws["draw"], "visit": range(len(visits.value))}
-    return xr.DataArray(values.reshape(shape), coords, ("chain", "draw", "visit"), name=visits.outcome.name)
+    # Single precision, as it is stored: these are the largest arrays of a large cohort.
+    values = values.reshape(shape).astype(np.float32)
+    return xr.DataArray(values, coords, ("chain", "draw", "visit"), name=visits.outcome.name)
