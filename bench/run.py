@@ -99,7 +99,7 @@ def with_nutpie(name: str, path: Path, trial: Trial, target_accept: float) -> di
 
     def sample(seed: int, draws: int, tune: int) -> xr.DataTree:
         settings = {"draws": draws, "tune": tune, "chains": CHAINS, "seed": seed, "progress_bar": False}
-        tree = nutpie.sample(compiled, **settings, target_accept=target_accept)
+        tree = nutpie.sample(compiled, **settings, target_accept=target_accept, adaptation=fit.ADAPTATION)
         posterior = tree["posterior"].to_dataset()
         if "loading" in posterior:
             posterior = marginal.with_posterior_coefficients(posterior, visits, marginal.terms_of(model), seed)[0]

@@ -45,6 +45,10 @@ SAMPLE_STATS = {
 }
 """What is kept of nutpie's statistics, by the names ArviZ knows."""
 
+ADAPTATION = "draw_diag"
+"""How nutpie scales its steps: by the variance of draws, as Stan does. By the draws' gradients, its default, sampled
+coefficients of a small trial mix half as well; where they are integrated out, either does."""
+
 RECORD = "slopeshift"
 """The attribute of the stored tree that holds the record."""
 
@@ -154,6 +158,7 @@ def posterior_draws(model: pm.Model, settings: Settings, progress: bool) -> tupl
         chains=settings.chains,
         seed=settings.seed,
         target_accept=settings.target_accept,
+        adaptation=ADAPTATION,
         save_warmup=False,
         progress_bar=progress,
         blocking=False,
