@@ -42,7 +42,7 @@ COMMITTED = Path(__file__).parents[1] / "data" / "synthetic-msc-als"
 FILES = ("patients.csv", "visits.csv", "injections.csv", "events.csv", "trial.toml", "truth.json")
 MANY = 3_000
 
-# PRO-ACT components of the HEALEY design report (METHODS 2.4, A.1), nothing happening at either injection.
+# PRO-ACT components reported of a platform trial (its paper: doi 10.1002/ana.26714), nothing happening at either injection.
 NULL = OutcomeTruth(
     level=34.0,
     slope=-1.03,
@@ -296,7 +296,7 @@ def test_high_baseline_reaches_the_ceiling() -> None:
 
 @pytest.mark.parametrize(
     ("minimum_loss", "responders", "mean_change"),
-    [(-math.inf, 6.8, -0.03), (3.0, 10.1, 0.54)],  # of 19, and points/month: METHODS A.1, 4 and 3 lead-in visits
+    [(-math.inf, 6.8, -0.03), (3.0, 10.1, 0.54)],  # of 19, and points/month, by another simulation, of 4 and 3 lead-in visits
 )
 def test_entry_by_lead_in_loss_makes_regression_to_the_mean(
     minimum_loss: float, responders: float, mean_change: float
@@ -318,7 +318,7 @@ def test_entry_rules_hold_for_everyone() -> None:
 @pytest.mark.parametrize(("strength", "correlation"), [(0.0, 0.01), (0.5, 0.26), (1.0, 0.43), (2.0, 0.58)])
 def test_outcome_dependent_interval_correlates_with_response(strength: float, correlation: float) -> None:
     cycle = first_cycle(Design(enrolled=MANY, interval_on_response=strength), both(NULL))
-    assert cycle["change"].corr(cycle["interval"]) == pytest.approx(correlation, abs=0.07)  # METHODS A.1
+    assert cycle["change"].corr(cycle["interval"]) == pytest.approx(correlation, abs=0.07)  # by another simulation
     assert cycle["interval"].between(3, 6).all()
 
 
@@ -381,7 +381,7 @@ def test_data_cut_leaves_patients_ongoing() -> None:
 
 @pytest.mark.parametrize(
     ("distribution", "sigma", "no_decline_6", "no_decline_12", "improved_25", "improved_50", "sd_change", "declining"),
-    [  # reference/derived_null_benchmarks.csv; METHODS A.2
+    [  # by another simulation
         ("normal", 2.0, 0.172, 0.141, 0.467, 0.334, 1.30, 0.784),
         ("gamma", 2.0, 0.142, 0.070, 0.493, 0.375, 1.32, 0.788),
         ("lognormal", 2.0, 0.115, 0.036, 0.497, 0.379, 1.34, 0.798),
@@ -418,7 +418,7 @@ def default_history() -> pd.DataFrame:
 
 def test_default_patients_plateau_as_often_as_published() -> None:
     scores = default_history()["alsfrsr"]
-    # PRO-ACT 25 % and 16 % (Bedlack 2016); 12-17 % and less is what smooth slope distributions give (METHODS A.2).
+    # PRO-ACT 25 % and 16 % (Bedlack 2016); 12-17 % and less is what smooth slope distributions give (another simulation).
     assert 0.17 <= (scores[6] >= scores[0]).mean() <= 0.27
     assert 0.12 <= (scores[12] >= scores[0]).mean() <= 0.18
 
@@ -427,7 +427,7 @@ def test_default_patients_decline_as_published() -> None:
     scores = default_history()["alsfrsr"]
     decline = line_slope(scores, -3, 6)
     assert decline.mean() == pytest.approx(-1.03, abs=0.06)  # HEALEY App. I; floor and ceiling take a little
-    assert scores[0].mean() == pytest.approx(35.0, abs=0.4)  # METHODS 9
+    assert scores[0].mean() == pytest.approx(35.0, abs=0.4)  # the prior of the model
     assert scores[0].std() == pytest.approx(math.hypot(5.0, 1.9), rel=0.04)  # SD 5 (LITRA, EMPOWER, PRO-ACT) and error
 
 
@@ -437,8 +437,8 @@ def test_default_patients_change_slope_by_chance_as_published() -> None:
     change = line_slope(scores, 0, 4) - before
     falling = before < 0
     assert 1.05 <= change.std() <= 1.81  # 95 % interval of the 1.33 of 27 untreated controls (Oh 2018, Table 3)
-    assert 0.45 <= (-change / before >= 0.25)[falling].mean() <= 0.52  # METHODS 4
-    assert 0.32 <= (-change / before >= 0.50)[falling].mean() <= 0.40  # METHODS 4
+    assert 0.45 <= (-change / before >= 0.25)[falling].mean() <= 0.52  # by another simulation
+    assert 0.32 <= (-change / before >= 0.50)[falling].mean() <= 0.40  # by another simulation
 
 
 def test_default_fvc_is_as_published() -> None:
@@ -452,7 +452,7 @@ def test_default_fvc_is_as_published() -> None:
 
 
 def test_default_residuals_are_as_published() -> None:
-    for outcome, least, most in (("alsfrsr", 1.8, 2.1), ("fvc", 5.6, 6.2)):  # 1.77-2.10 (METHODS 8) and rounding; 5.9
+    for outcome, least, most in (("alsfrsr", 1.8, 2.1), ("fvc", 5.6, 6.2)):  # 1.77-2.10 in trials, and rounding; 5.9
         lead_in = default_history()[outcome].loc[:, -3:0]
         left_over = lead_in.sub(lead_in.mean(axis=1), axis=0) - np.outer(
             line_slope(default_history()[outcome], -3, 0), [-1.5, -0.5, 0.5, 1.5]
@@ -465,7 +465,7 @@ def test_default_outcomes_go_together_as_published() -> None:
     level = np.corrcoef(drawn["alsfrsr"].level, drawn["fvc"].level)[0, 1]
     slope = np.corrcoef(drawn["alsfrsr"].slope, drawn["fvc"].slope)[0, 1]
     assert level == pytest.approx(0.31, abs=0.03)  # PRO-ACT (PMID 34076262)
-    assert 0.3 < slope < 0.5  # by judgement (METHODS 8), a little less than the 0.4 of the copula
+    assert 0.3 < slope < 0.5  # by judgement, a little less than the 0.4 of the copula
 
 
 # Every trial is a possible one
