@@ -42,7 +42,7 @@ COMMITTED = Path(__file__).parents[1] / "data" / "synthetic-msc-als"
 FILES = ("patients.csv", "visits.csv", "injections.csv", "events.csv", "trial.toml", "truth.json")
 MANY = 3_000
 
-# PRO-ACT components reported of a platform trial (its paper: doi 10.1002/ana.26714), nothing happening at either injection.
+# PRO-ACT components as reported of a platform trial (doi 10.1002/ana.26714); nothing happens at either injection.
 NULL = OutcomeTruth(
     level=34.0,
     slope=-1.03,
@@ -296,7 +296,7 @@ def test_high_baseline_reaches_the_ceiling() -> None:
 
 @pytest.mark.parametrize(
     ("minimum_loss", "responders", "mean_change"),
-    [(-math.inf, 6.8, -0.03), (3.0, 10.1, 0.54)],  # of 19, and points/month, by another simulation, of 4 and 3 lead-in visits
+    [(-math.inf, 6.8, -0.03), (3.0, 10.1, 0.54)],  # of 19; points/month; by another simulation
 )
 def test_entry_by_lead_in_loss_makes_regression_to_the_mean(
     minimum_loss: float, responders: float, mean_change: float
@@ -418,7 +418,7 @@ def default_history() -> pd.DataFrame:
 
 def test_default_patients_plateau_as_often_as_published() -> None:
     scores = default_history()["alsfrsr"]
-    # PRO-ACT 25 % and 16 % (Bedlack 2016); 12-17 % and less is what smooth slope distributions give (another simulation).
+    # PRO-ACT 25 % and 16 % (Bedlack 2016); 12-17 % and less is what smooth distributions of slopes give.
     assert 0.17 <= (scores[6] >= scores[0]).mean() <= 0.27
     assert 0.12 <= (scores[12] >= scores[0]).mean() <= 0.18
 
