@@ -16,7 +16,7 @@ from slopeshift.report.pictures import Picture, picture
 from slopeshift.report.wording import Table, number, share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -37,7 +37,8 @@ PLACED = (
 """Statistics that are placed among those of null trials in print; `null_reference.csv` has all."""
 
 DRAWN = ("improved", "mean_change", "interval_correlation")
-"""Statistics that are drawn; the others are in the table. A mean percentage has tails that no axis holds."""
+DRAWN_TOO = tuple(name for name in PLACED if name not in DRAWN)
+"""Statistics that are drawn at once, and those that unfold: a mean percentage has tails that no axis holds."""
 
 
 def sources(study: Study, outcome: str) -> list[str]:
@@ -83,8 +84,8 @@ def placed(study: Study, outcome: str, source: str) -> Table:
     return Table(f"{trials:,} trials without any change, drawn from: {source}", "llrrrr", heads, rows)
 
 
-def distributions(study: Study, analysis: Analysis) -> list[Picture]:
-    """Draw the null distributions of the main statistics, from the fit of the outcome's model where there is one."""
+def distributions(study: Study, analysis: Analysis, names: Sequence[str]) -> list[Picture]:
+    """Draw the null distributions of statistics, from the fit of the outcome's model where there is one."""
     outcome, unit = analysis.record["outcome"], analysis.visits.outcome.unit
     if "null_distribution" not in study or not sources(study, outcome):
         return []
@@ -100,7 +101,7 @@ def distributions(study: Study, analysis: Analysis) -> list[Picture]:
             f"{LABELS[name]}: in trials without any change (bars), and in this one (line).",
             f"Null distribution of: {LABELS[name]}.",
         )
-        for name in DRAWN
+        for name in names
         if (bins["statistic"] == name).any()
     ]
 
