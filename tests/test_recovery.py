@@ -48,7 +48,7 @@ def test_intervals_cover_the_truth(name, record_property):
     table = pd.DataFrame(rows, columns=["seed", "quantity", "truth", "low", "high", "covered"])
     coverage = table.groupby("quantity", sort=False)["covered"].mean()
     print(f"\n{name}: 95 % intervals cover the truth in {table['covered'].mean():.1%} of cases\n{coverage.to_string()}")
-    record_property(f"coverage_{name}", table["covered"].mean())
+    record_property(f"coverage_{name}", float(table["covered"].mean()))
     assert table["covered"].mean() >= 0.90
     # A parameter that is covered in fewer than 15 of 20 trials is biased: chance gives that once in 3,000 at 95 %.
     assert (coverage >= 15 / TRIALS).all(), coverage
