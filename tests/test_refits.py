@@ -16,7 +16,7 @@ from slopeshift.null.population import PLATFORM, fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table
 from slopeshift.null.rates import RefitJob, rates_table
 from slopeshift.null.refit import Sampling, compile_once, population_changes, refusal
-from slopeshift.null.study import Candidate, Options, populations, run
+from slopeshift.null.study import Candidate, Options, populations, run, stored
 from slopeshift.null.trials import NullError
 from slopeshift.null.work import replicates
 from slopeshift.trial import read_trial, trial_from_tables
@@ -286,3 +286,18 @@ def test_pseudo_injections_into_straight_lines_find_nothing(tmp_path):
     assert found["n_moves"] == 20
     assert found["share_covering_zero"] >= 0.9
     assert len({r["mean"] for r in rows}) == 20, "each move is another one"
+
+
+def test_tables_made_from_other_data_or_fits_are_not_handed_out(tmp_path):
+    file, options = load_model(MODEL), Options(Rules(), replicates=5, refits=0, published="petrou2021")
+    candidate = Candidate(file, posterior(), {"settings": {"seed": 1}})
+    trial = line_trial()
+    run(trial, [candidate], options, tmp_path, say=lambda _: None)
+    tables, stale = stored(trial, [candidate], tmp_path)
+    assert set(tables) == {"published_claim", "null_reference", "null_distribution"}
+    assert stale == []
+    assert set(tables["null_reference"]["injection"]) == {"1", "2", "overall", "whole"}
+    refitted = Candidate(file, posterior(), {"settings": {"seed": 2}})
+    tables, stale = stored(trial, [refitted], tmp_path)
+    assert set(tables) == {"published_claim"}, "what was published does not depend on the trial"
+    assert set(stale) == {"null_reference", "null_distribution"}

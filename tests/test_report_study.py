@@ -9,6 +9,7 @@ from slopeshift.classical import Rules, model_free
 from slopeshift.null.claim import LeadIn, claim_table
 from slopeshift.null.population import NATURAL_HISTORIES, fitted
 from slopeshift.null.reference import distribution_table, reference, reference_table
+from slopeshift.report import interval_section
 
 NAMES = tuple(f"A{i}" for i in range(1, 9))
 
@@ -165,3 +166,40 @@ def test_without_a_model_of_the_interval_the_section_says_so(page):
 
 def test_deaths_are_told_with_safety(page):
     assert "Deaths recorded as the end of follow-up: 1 of 8 patients" in page.words
+
+
+def interval_rows():
+    """Two models that ask the same of the interval, a fixed window, and a control that found nothing."""
+    common = {
+        "outcome": "alsfrsr",
+        "unit": "points/month per month",
+        "lower": -0.2,
+        "upper": 0.1,
+        "n_cycles": 22,
+        "n_patients": 12,
+        "note": "",
+    }
+    rows = [
+        ("formula", "whole cycle", "interval_within", -0.01),
+        ("interval", "whole cycle", "interval_within", -0.04),
+        ("interval", "whole cycle", "interval_between", 0.03),
+        ("interval_negative_control", "negative control", "interval_control", 0.0),
+    ]
+    table = pd.DataFrame(rows, columns=["model", "analysis", "quantity", "mean"])
+    return table.assign(prob_shorter_better=0.66, **common)
+
+
+def test_of_models_that_ask_the_same_of_the_interval_the_one_made_for_it_speaks(trial):
+    said = interval_section.sentences(interval_rows(), trial)
+    assert "within a patient, with a change of slope of −0.04 points/month" in said[0]
+    assert "between patients, with a change of slope of +0.03 points/month" in said[1]
+    assert not any("−0.01" in sentence for sentence in said)
+    assert "The negative control found no sign of it" in said[-1]
+
+
+def test_the_table_of_the_interval_has_every_model_with_its_numbers():
+    printed = interval_section.printed(interval_rows()).rows
+    assert [row[:4] for row in printed[:2]] == [
+        ["whole cycle, within", "formula", "−0.01", "−0.20 to +0.10"],
+        ["whole cycle, within", "interval", "−0.04", "−0.20 to +0.10"],
+    ]

@@ -9,7 +9,7 @@ from scipy.stats import halfnorm, multivariate_normal, norm
 from slopeshift.effects import SAMPLES
 from slopeshift.fit import Fit
 from slopeshift.priors import HalfNormal, Normal
-from slopeshift.two_stage import COLUMNS, READ_AS, RegressionPriors, closed_changes, two_stage
+from slopeshift.two_stage import COLUMNS, READ_AS, RegressionPriors, closed_changes, save, saved, two_stage
 
 PATIENTS = [f"P{i}" for i in range(1, 9)]
 MONTHS = np.array([3.0, 5.0, 4.0, 6.0, 3.5, 5.5, 4.5, 3.0])
@@ -150,3 +150,21 @@ def test_a_first_stage_that_knows_the_interval_is_refused():
     fit = fit_of(np.zeros((2, 5, 8, 3)), regression=((*SAMPLES, "covariate"), np.zeros((2, 5, 1))))
     with pytest.raises(ValueError, match="m regresses on covariates itself; give the fit of a model without any"):
         two_stage(fit, lengths(), seed=1)
+
+
+def kept(fit, **record):
+    """The same fit with more in its record."""
+    return Fit(fit.tree, {**fit.record, "outcome": "alsfrsr", **record})
+
+
+def test_what_is_kept_is_what_is_read_and_only_of_the_same_fit(tmp_path):
+    numbers = pd.DataFrame([dict.fromkeys(NUMBERS, 0.25)])
+    found = numbers.assign(analysis="two-stage", quantity="interval", unit="u", n_cycles=4, n_patients=2, note=READ_AS)
+    found = pd.concat([found, found.assign(mean=np.nan, note="not informed")], ignore_index=True)[COLUMNS]
+    fit = kept(fit_of(data_sets()[None]), inputs={"data": {"visits.csv": "a"}})
+    save(fit, found, tmp_path)
+    read = saved(fit, tmp_path)
+    pd.testing.assert_frame_equal(read[COLUMNS], found, check_dtype=False)
+    assert set(read["outcome"]) == {"alsfrsr"}
+    assert saved(kept(fit, inputs={"data": {"visits.csv": "b"}}), tmp_path) is None
+    assert saved(fit, tmp_path / "nowhere") is None
