@@ -10,11 +10,11 @@ from trials import ROOT, line_trial, posterior
 
 from slopeshift import fit as fitting
 from slopeshift.basis import visits_of
-from slopeshift.classical import Rules
+from slopeshift.classical import Rules, layout_of
 from slopeshift.model import load_model
 from slopeshift.null.population import PLATFORM, fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table
-from slopeshift.null.rates import RefitJob, rates_table
+from slopeshift.null.rates import RefitJob, claims_alone, rates_table
 from slopeshift.null.refit import Sampling, compile_once, population_changes, refusal
 from slopeshift.null.study import Candidate, Options, populations, run, stored
 from slopeshift.null.trials import NullError
@@ -142,6 +142,7 @@ def row(injection="1", lower=-0.1, upper=0.5, prob=0.9, passed=True, called=0, f
     return {
         "replicate": 0, "injection": injection, "mean": mean, "lower": lower, "upper": upper, "prob_positive": prob,
         "rhat": 1.0, "ess_bulk": 900.0, "passed": passed, "n_called": called, "expected_false_claims": false,
+        "n_called_alone": 4, "expected_false_alone": 0.4,
     }  # fmt: skip
 
 
@@ -162,6 +163,7 @@ def test_rates_are_shares_of_the_refits_that_passed():
     assert first["share_covering_zero"] == 0.5
     assert (first["mean_called"], first["share_any_called"]) == (0.5, 0.25)
     assert first["expected_false_claims"] == pytest.approx(0.075)
+    assert (first["mean_called_alone"], first["expected_false_alone"]) == (4, pytest.approx(0.4))
     assert first["minimum_loss"] == 3.0
     assert table.loc["overall", "n_refits"] == 1
 
@@ -170,6 +172,30 @@ def test_no_rate_is_made_of_refits_that_all_failed():
     table = rates_table(refits(), [row(passed=False)])
     assert table["n_failed"].to_list() == [1]
     assert table[["share_positive", "mc_error", "share_covering_zero", "mean_called"]].isna().all(axis=None)
+
+
+def test_judged_alone_a_patient_is_called_as_regression_theory_says():
+    """A regression of each patient, lead-in and cycle apart, with the residual SD known, by matrices and many draws."""
+    trial = line_trial(patients=16, injections=1, seed=4)
+    visits, sigma = visits_of(trial, "alsfrsr"), 0.8
+    found = claims_alone(layout_of(trial, visits, Rules()), visits.value, sigma, np.random.default_rng(1))
+    rng, probability = np.random.default_rng(2), []
+    for i in range(15):
+        month, value = (x[visits.patient_index == i] for x in (visits.month, visits.value))
+        before, after = month <= 0, month >= 0
+        weights = np.zeros((2, len(month)))
+        for row_, inside in enumerate((before, after)):
+            x = np.column_stack([np.ones(inside.sum()), month[inside]])
+            weights[row_, inside] = np.linalg.pinv(x)[1]
+        slopes = rng.multivariate_normal(weights @ value, sigma**2 * weights @ weights.T, 40_000)
+        probability.append(((slopes[:, 0] < 0) & (slopes[:, 1] >= 0.75 * slopes[:, 0])).mean())
+    probability = np.array(probability)
+    called = probability > 0.8
+    assert 0 < called.sum() < 15
+    assert (abs(probability - 0.8) > 0.02).all(), "no patient so near the limit that draws decide"
+    row_of = found.set_index("injection").loc["1"]
+    assert row_of["n_called_alone"] == called.sum()
+    assert row_of["expected_false_alone"] == pytest.approx((1 - probability[called]).sum(), abs=0.05)
 
 
 def test_what_moves_found_is_described():

@@ -46,6 +46,8 @@ def study(trial, fits):
         "mean_called": 0.37,
         "expected_false_claims": 0.05,
         "share_any_called": 0.21,
+        "mean_called_alone": 4.56,
+        "expected_false_alone": 0.34,
     }
     pseudo = {
         "model": ["alsfrsr"],
@@ -111,6 +113,7 @@ def test_the_rules_of_the_model_are_reported_with_their_false_alarms(page):
     assert rows[0][:5] == ["alsfrsr, injection 1", "99 of 100", "1.2\u00a0%", "2.0\u00a0%", "96.7\u00a0%"]
     assert "0.37 patients a trial have a probability above 0.8" in page.words
     assert "expects 0.05 to be" in page.words
+    assert "4.56 would be called and 0.34 expected to be false" in page.words
 
 
 def test_moved_injections_are_reported(page):

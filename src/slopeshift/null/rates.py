@@ -15,6 +15,7 @@ import pandas as pd
 
 from slopeshift import effects
 from slopeshift.basis import visits_of
+from slopeshift.classical import Rules, improvements, layout_of
 from slopeshift.null.population import described
 from slopeshift.null.refit import (
     CLAIMED,
@@ -30,13 +31,22 @@ from slopeshift.null.refit import (
 from slopeshift.null.trials import null_trial
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from slopeshift.basis import Visits
+    from slopeshift.classical import Layout
     from slopeshift.null.population import Population
     from slopeshift.trial import Trial
 
+    Floats = NDArray[np.float64]
+
+DRAWS_ALONE = 1000
+"""Draws of each patient's own slopes."""
+
 COLUMNS = (
     "model outcome source minimum_loss sampling injection n_refits n_failed share_positive share_negative mc_error "
-    "share_covering_zero mean_change sd_change mean_called expected_false_claims share_any_called"
+    "share_covering_zero mean_change sd_change mean_called expected_false_claims share_any_called "
+    "mean_called_alone expected_false_alone"
 )
 
 
@@ -75,25 +85,48 @@ class RefitJob:
 
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Simulate and refit one null trial: a row per informed injection and overall."""
-        compiled, visits = _prepared(self)
-        for_values, for_fit = np.random.SeedSequence([self.seed, replicate]).spawn(2)
+        compiled, visits, plan = _prepared(self)
+        for_values, for_fit, for_slopes = np.random.SeedSequence([self.seed, replicate]).spawn(3)
         values = null_trial(visits, self.population, np.random.default_rng(for_values), self.minimum_loss)
         simulated = replace(visits, value=values)
         draws = compiled.fit(simulated, int(for_fit.generate_state(1)[0]))
         changes = population_changes(draws, simulated)
         patients = effects.patients(draws, simulated.dataset())
         claims = effects.responders(patients, [effects.SLOWING_PERCENT])
+        alone = claims_alone(plan, values, float(draws["sigma"].mean()), np.random.default_rng(for_slopes))
         table = changes.merge(claims[["injection", "n_called", "expected_false_claims"]], on="injection")
-        kept = "injection mean lower upper prob_positive rhat ess_bulk passed n_called expected_false_claims"
+        table = table.merge(alone, on="injection", how="left")
+        kept = (
+            "injection mean lower upper prob_positive rhat ess_bulk passed n_called expected_false_claims "
+            "n_called_alone expected_false_alone"
+        )
         return [
             {str(name): _plain(value) for name, value in row.items()} for row in table[kept.split()].to_dict("records")
         ]
 
 
 @lru_cache(maxsize=2)
-def _prepared(job: RefitJob) -> tuple[Compiled, Visits]:
-    """Compile the model once per process."""
-    return compile_once(job.model, job.source, job.trial, job.sampling), visits_of(job.trial, job.outcome)
+def _prepared(job: RefitJob) -> tuple[Compiled, Visits, Layout]:
+    """Compile the model, and lay the trial's segments out, once per process."""
+    visits = visits_of(job.trial, job.outcome)
+    compiled = compile_once(job.model, job.source, job.trial, job.sampling)
+    return compiled, visits, layout_of(job.trial, visits, Rules())
+
+
+def claims_alone(plan: Layout, values: Floats, sigma: float, rng: np.random.Generator) -> pd.DataFrame:
+    """Count whom one would call slowed by each patient's own slopes alone: no prior, nobody drawn towards the others.
+
+    A flat prior of a patient's slopes and residuals Normal(0, sigma) make their posterior the least-squares slopes of
+    `values` (visit,) with new residuals added. Columns injection, n_called_alone (patients with Pr(slowing of 25 % or
+    more) above 0.8) and expected_false_alone (the sum over them of one minus it).
+    """
+    drawn = values + sigma * rng.standard_normal((DRAWS_ALONE, len(values)))
+    probability = (improvements(plan, drawn) >= effects.SLOWING_PERCENT).mean(axis=0)
+    called = probability > effects.CLAIM
+    false = np.where(called, 1 - probability, 0.0).sum(axis=0)
+    return pd.DataFrame(
+        {"injection": plan.periods, "n_called_alone": called.sum(axis=0), "expected_false_alone": false}
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -107,9 +140,10 @@ def rates_table(job: RefitJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
     Pr(change > 0) above 0.975, which should be near 0.025, with its Monte Carlo standard error; share_negative, the
     same of Pr(change < 0); share_covering_zero, whose 95 % interval covers zero, which should be near 0.95; mean and
     SD of the posterior mean change; mean_called, the patients per trial with Pr(slowing of 25 % or more) above 0.8, all
-    of them false; expected_false_claims, how many of these the model itself expects to be; and share_any_called.
+    of them false; expected_false_claims, how many of these the model itself expects to be; share_any_called; and
+    mean_called_alone and expected_false_alone, the same where every patient is judged alone (`claims_alone`).
     """
-    empty = pd.DataFrame(columns=["injection", "mean", "lower", "upper", "prob_positive", "passed", "n_called"])
+    empty = pd.DataFrame(columns=["injection"])
     table = pd.DataFrame(rows) if rows else empty
     labels = {"model": job.model, "outcome": job.outcome, "source": job.population.name, "sampling": str(job.sampling)}
     loss = np.nan if job.minimum_loss is None else job.minimum_loss
@@ -132,4 +166,6 @@ def _rate(group: pd.DataFrame) -> dict[str, float]:
         "mean_called": good["n_called"].mean(),
         "expected_false_claims": good["expected_false_claims"].mean(),
         "share_any_called": (good["n_called"] > 0).mean(),
+        "mean_called_alone": good["n_called_alone"].mean(),
+        "expected_false_alone": good["expected_false_alone"].mean(),
     }

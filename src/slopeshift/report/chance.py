@@ -145,8 +145,10 @@ def claims_in_refits(study: Study) -> list[str]:
     return [
         f"With {row.model}, {number(row.mean_called)} patients a trial have a probability above {CLAIM:g} of having "
         f"slowed by 25 % or more over their cycles. All of them are false; the model, whose prior holds effects "
-        f"possible, expects {number(row.expected_false_claims)} to be. The prior draws every patient towards the "
-        f"others, which keeps both numbers small: anybody is called in {share(row.share_any_called)} of trials."
+        f"possible, expects {number(row.expected_false_claims)} to be: the two agree on average over all that its "
+        f"prior holds possible, not where nothing is. Anybody is called in {share(row.share_any_called)} of trials. "
+        f"Judged by their own slopes alone, without prior or other patients, {number(row.mean_called_alone)} would be "
+        f"called and {number(row.expected_false_alone)} expected to be false: so much does the prior move both."
         for row in table[table["injection"] == OVERALL].itertuples()
     ]
 
