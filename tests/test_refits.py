@@ -12,6 +12,7 @@ from slopeshift import fit as fitting
 from slopeshift.basis import visits_of
 from slopeshift.classical import Rules, layout_of
 from slopeshift.model import load_model
+from slopeshift.null import study
 from slopeshift.null.population import PLATFORM, fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table
 from slopeshift.null.rates import RefitJob, claims_alone, rates_table
@@ -314,7 +315,7 @@ def test_pseudo_injections_into_straight_lines_find_nothing(tmp_path):
     assert len({r["mean"] for r in rows}) == 20, "each move is another one"
 
 
-def test_tables_made_from_other_data_or_fits_are_not_handed_out(tmp_path):
+def test_tables_made_from_other_data_fits_or_code_are_not_handed_out(tmp_path, monkeypatch):
     file, options = load_model(MODEL), Options(Rules(), replicates=5, refits=0, published="petrou2021")
     candidate = Candidate(file, posterior(), {"settings": {"seed": 1}})
     trial = line_trial()
@@ -323,6 +324,9 @@ def test_tables_made_from_other_data_or_fits_are_not_handed_out(tmp_path):
     assert set(tables) == {"published_claim", "null_reference", "null_distribution"}
     assert stale == []
     assert set(tables["null_reference"]["injection"]) == {"1", "2", "overall", "whole"}
+    with monkeypatch.context() as edited:
+        edited.setattr(study, "content_key", lambda: "another program")
+        assert stored(trial, [candidate], tmp_path)[0] == {}
     refitted = Candidate(file, posterior(), {"settings": {"seed": 2}})
     tables, stale = stored(trial, [refitted], tmp_path)
     assert set(tables) == {"published_claim"}, "what was published does not depend on the trial"

@@ -368,6 +368,9 @@ def test_adverse_events_are_counted_by_term_and_seriousness():
         ["fever", "not said", "3", "2", "1", "1"],
         ["pain", "not said", "1", "1", "0", "0"],
     ]
+    rows = {row[0]: row[2:4] for row in flow.events_of_patients(trial).rows}
+    assert sum(int(events) for events, _ in rows.values()) == 4
+    assert sum(int(serious) for _, serious in rows.values()) == 1
 
 
 def test_the_prior_base_rate_leaves_the_mean_over_cycles_out(fits, trial):

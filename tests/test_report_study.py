@@ -72,6 +72,9 @@ def study(trial, fits):
         "null_refits": pd.DataFrame(refits),
         "pseudo_injection": pd.DataFrame(pseudo),
         "published_claim": claim,
+        "pseudo_moves": pd.DataFrame(
+            {"model": "alsfrsr", "mean": [0.0, 0.1], "lower": [-0.3, -0.2], "upper": [0.3, 0.4], "passed": True}
+        ),
     }
 
 
@@ -118,6 +121,7 @@ def test_the_rules_of_the_model_are_reported_with_their_false_alarms(page):
 
 def test_moved_injections_are_reported(page):
     assert page.rows("Injections moved to where nothing happened")[0][3] == "0.03 (−0.08 to 0.14)"
+    assert "after injections that were never given, by model alsfrsr" in page.html
 
 
 def test_a_published_claim_stands_with_its_limits(page):

@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 from scipy.stats import halfnorm, multivariate_normal, norm
 
+import slopeshift.two_stage
 from slopeshift.effects import SAMPLES
 from slopeshift.fit import Fit
 from slopeshift.priors import HalfNormal, Normal
@@ -157,7 +158,7 @@ def kept(fit, **record):
     return Fit(fit.tree, {**fit.record, "outcome": "alsfrsr", **record})
 
 
-def test_what_is_kept_is_what_is_read_and_only_of_the_same_fit(tmp_path):
+def test_what_is_kept_is_what_is_read_and_only_of_the_same_fit_and_code(tmp_path, monkeypatch):
     numbers = pd.DataFrame([dict.fromkeys(NUMBERS, 0.25)])
     found = numbers.assign(analysis="two-stage", quantity="interval", unit="u", n_cycles=4, n_patients=2, note=READ_AS)
     found = pd.concat([found, found.assign(mean=np.nan, note="not informed")], ignore_index=True)[COLUMNS]
@@ -168,3 +169,7 @@ def test_what_is_kept_is_what_is_read_and_only_of_the_same_fit(tmp_path):
     assert set(read["outcome"]) == {"alsfrsr"}
     assert saved(kept(fit, inputs={"data": {"visits.csv": "b"}}), tmp_path) is None
     assert saved(fit, tmp_path / "nowhere") is None
+    edited = tmp_path / "edited.py"
+    edited.write_text("another program")
+    monkeypatch.setattr(slopeshift.two_stage, "__file__", str(edited))
+    assert saved(fit, tmp_path) is None

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from hashlib import sha256
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +27,6 @@ from slopeshift.atomic import replacing
 from slopeshift.priors import HalfNormal, Normal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pymc as pm
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
@@ -100,7 +100,7 @@ def two_stage(
 
 def save(fit: Fit, found: pd.DataFrame, folder: Path) -> None:
     """Keep the answer in `folder`, whole or not at all, with what its fit was made from."""
-    text = json.dumps({"model": fit.record["model"], "inputs": fit.record["inputs"], "rows": found.to_json()}, indent=1)
+    text = json.dumps(_made_from(fit) | {"rows": found.to_json()}, indent=1)
     with replacing(folder / FILE) as path:
         path.write_text(text + "\n")
 
@@ -109,10 +109,17 @@ def saved(fit: Fit, folder: Path) -> pd.DataFrame | None:
     """Read the answer that was kept of this fit, with its model and outcome; None where there is none of it."""
     path = folder / FILE
     kept = json.loads(path.read_bytes()) if path.exists() else {}
-    if (kept.get("model"), kept.get("inputs")) != (fit.record["model"], fit.record["inputs"]):
+    rows = kept.pop("rows", "")
+    if kept != _made_from(fit):
         return None
-    rows = pd.read_json(StringIO(kept["rows"]), dtype={"note": str}).reindex(columns=COLUMNS)
+    rows = pd.read_json(StringIO(rows), dtype={"note": str}).reindex(columns=COLUMNS)
     return rows.assign(model=fit.record["model"], outcome=fit.record["outcome"])
+
+
+def _made_from(fit: Fit) -> dict[str, object]:
+    """Say, by content, what decides the answer: the first stage and the text of the second."""
+    program = sha256(Path(__file__).read_bytes()).hexdigest()
+    return {"model": fit.record["model"], "inputs": fit.record["inputs"], "program": program}
 
 
 def closed_changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:

@@ -204,7 +204,7 @@ def _second_stage(trial: Trial, models: Path, folder: Path, seed: int) -> None:
     from slopeshift.interval import cycle_lengths
     from slopeshift.two_stage import save, two_stage
 
-    typer.echo("two-stage regression on the interval: 400 fits of the second stage")
+    typer.echo("two-stage regression on the interval: fitting the second stage to draws of the first")
     save(fit, two_stage(fit, cycle_lengths(trial), seed=seed), folder)
 
 

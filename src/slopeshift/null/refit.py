@@ -126,11 +126,12 @@ def population_changes(draws: xr.Dataset, visits: Visits) -> pd.DataFrame:
 
 def content_key(*parts: str) -> str:
     """Hash what decides the results of a job, the code that computes them included."""
-    from slopeshift import effects
+    from slopeshift import classical, effects
     from slopeshift.fit import engine_sha256
 
-    here = sorted(Path(__file__).parent.glob("*.py"))
-    texts = [Path(effects.__file__).read_text(), *(path.read_text() for path in here)]
+    folders = (Path(module).parent for module in (__file__, classical.__file__))
+    used = [Path(effects.__file__), *(path for folder in folders for path in sorted(folder.glob("*.py")))]
+    texts = [path.read_text() for path in used]
     return sha256("\0".join([*parts, engine_sha256(), *texts]).encode()).hexdigest()[:24]
 
 

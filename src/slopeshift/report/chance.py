@@ -180,6 +180,23 @@ def pseudo(study: Study) -> Table | None:
     return Table("Injections moved to where nothing happened", "lrrrrr", heads, rows)
 
 
+def pseudo_pictures(study: Study, analyses: Sequence[Analysis]) -> list[Picture]:
+    """Draw what every set of moved injections did, a figure per model."""
+    moves = study.get("pseudo_moves")
+    if moves is None:
+        return []
+    return [
+        picture(
+            null_figures.pseudo_changes(moves[moves["model"] == a.record["model"]], a.visits.outcome.unit),
+            f"{a.anchor}-pseudo",
+            f"Model {a.record['model']}: the population change after each set of moved injections, in order.",
+            f"Changes of slope after injections that were never given, by model {a.record['model']}.",
+        )
+        for a in analyses
+        if (moves["model"] == a.record["model"]).any()
+    ]
+
+
 def claim(study: Study) -> str:
     """Say what a published count is worth beside chance; empty where it was not asked."""
     return claim_text(study["published_claim"]) if "published_claim" in study else ""

@@ -8,7 +8,7 @@ import numpy as np
 
 from slopeshift.basis import visits_of
 from slopeshift.report.wording import Table, number, share
-from slopeshift.safety import ANY, BEFORE, OVERALL
+from slopeshift.safety import ANY, BEFORE, OVERALL, events_by_patient
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,6 +125,15 @@ def risks(safety: pd.DataFrame) -> Table | None:
     ]
     heads = ["Kind", "Period", "Patients with one", "Events", "Risk per patient (95 % interval)", "None seen allows"]
     return Table("Risk that a patient has an event", "llrrrr", heads, rows) if rows else None
+
+
+def events_of_patients(trial: Trial) -> Table | None:
+    """Count the events of every patient; None where none is recorded."""
+    if trial.events.empty:
+        return None
+    rows = [[str(cell) for cell in row] for row in events_by_patient(trial).itertuples(index=False)]
+    heads = ["Patient", "Injections", "Events", "Serious", "Events from injection 1 on", "Serious from injection 1 on"]
+    return Table("Events by patient", "lrrrrr", heads, rows)
 
 
 def short_lead_in(visits: Visits) -> list[str]:

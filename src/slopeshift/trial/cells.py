@@ -29,7 +29,6 @@ _BEYOND_LIMIT = re.compile(r"[<>≤≥].*")
 _MISSING_WORDS = re.compile(r"[-–—.?*]+|#?n/?a\.?|n\.a\.?|nan|null|none|missing|unknown|not done|nd", re.IGNORECASE)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAY_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
-# Control characters, line separators and lone surrogates: none can be seen, and some break the files a report writes.
 # Controls, line separators, lone surrogates, and marks that turn the order of letters on a page.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
