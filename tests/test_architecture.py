@@ -23,8 +23,9 @@ ORDER = """
     effects gate atomic fit results two_stage response_by_interval
     classical.segments classical.ranks classical
     published safety
+    work refit
     null.population null.trials null.reference null.claim
-    null.work null.refit null.rates null.pseudo null.study null
+    null.rates null.pseudo null.study null
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
     report.pictures report.limitations report.interval_words report.interval_figures report.interval_section
     report.own_analysis report.chance report

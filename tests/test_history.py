@@ -201,7 +201,7 @@ def test_a_trial_made_in_memory_has_no_control():
 
 def test_pseudo_injections_and_refits_keep_the_control(pair):
     from slopeshift.null.pseudo import before_treatment, moved
-    from slopeshift.null.refit import trial_content
+    from slopeshift.refit import trial_content
 
     trial = read_trial(pair())
     again = moved(before_treatment(trial, "alsfrsr"), "alsfrsr", np.random.default_rng(1))

@@ -16,11 +16,11 @@ from slopeshift.null import study
 from slopeshift.null.population import PLATFORM, fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table
 from slopeshift.null.rates import RefitJob, claims_alone, rates_table
-from slopeshift.null.refit import Sampling, compile_once, population_changes, refusal
 from slopeshift.null.study import Candidate, Options, populations, run, stored
 from slopeshift.null.trials import NullError
-from slopeshift.null.work import replicates
+from slopeshift.refit import RefitError, Sampling, compile_once, population_changes, refusal
 from slopeshift.trial import read_trial, trial_from_tables
+from slopeshift.work import replicates
 
 MODEL = ROOT / "models" / "alsfrsr.py"
 TEXT = MODEL.read_text()
@@ -267,7 +267,7 @@ def test_a_model_that_samples_its_coefficients_is_not_refitted():
     written_out = TEXT.replace("normal(curve", "normal_written_out(curve").replace(
         "import normal", "import normal_written_out"
     )
-    with pytest.raises(NullError, match="alsfrsr: this model samples its coefficients; only one that integrates them"):
+    with pytest.raises(RefitError, match="alsfrsr: this model samples its coefficients; only one that integrates them"):
         compile_once("alsfrsr", written_out, line_trial(), Sampling())
 
 
@@ -325,7 +325,7 @@ def test_tables_made_from_other_data_fits_or_code_are_not_handed_out(tmp_path, m
     assert stale == []
     assert set(tables["null_reference"]["injection"]) == {"1", "2", "overall", "whole"}
     with monkeypatch.context() as edited:
-        edited.setattr(study, "content_key", lambda: "another program")
+        edited.setattr(study, "content_key", lambda **_: "another program")
         assert stored(trial, [candidate], tmp_path)[0] == {}
     refitted = Candidate(file, posterior(), {"settings": {"seed": 2}})
     tables, stale = stored(trial, [refitted], tmp_path)

@@ -33,12 +33,13 @@ def input_errors(context: typer.Context | None = None) -> Iterator[None]:
     from slopeshift.fit import FitError
     from slopeshift.model import ModelError
     from slopeshift.null.trials import NullError
-    from slopeshift.null.work import WorkError
+    from slopeshift.refit import RefitError
     from slopeshift.trial import TrialError
+    from slopeshift.work import WorkError
 
     try:
         yield
-    except (TrialError, ModelError, FitError, NullError, WorkError, OSError) as error:
+    except (TrialError, ModelError, FitError, NullError, RefitError, WorkError, OSError) as error:
         if context is not None and (context.find_root().obj or {}).get("debug"):
             raise
         typer.echo(error, err=True)

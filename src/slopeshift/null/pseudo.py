@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.basis import visits_of
-from slopeshift.null.refit import (
+from slopeshift.null.trials import CODE, NullError
+from slopeshift.refit import (
     CLAIMED,
     SMALL,
     Compiled,
@@ -26,7 +27,6 @@ from slopeshift.null.refit import (
     program_key,
     trial_content,
 )
-from slopeshift.null.trials import NullError
 from slopeshift.trial import DAYS_PER_MONTH, trial_from_tables
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ class PseudoJob:
     def key(self) -> str:
         """Hash of everything that decides the results."""
         settings = repr((self.outcome, self.model, self.seed, self.sampling))
-        return content_key("pseudo", settings, self.source, trial_content(self.trial))
+        return content_key("pseudo", settings, self.source, trial_content(self.trial), code=CODE)
 
     @cached_property
     def program(self) -> str:
         """Hash of what is compiled."""
-        return program_key("pseudo" + self.source, self.trial)
+        return program_key("pseudo" + self.source, self.trial, CODE)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PseudoJob) and self.key == other.key

@@ -17,7 +17,8 @@ from slopeshift import effects
 from slopeshift.basis import visits_of
 from slopeshift.classical import Rules, improvements, layout_of
 from slopeshift.null.population import described
-from slopeshift.null.refit import (
+from slopeshift.null.trials import CODE, null_trial
+from slopeshift.refit import (
     CLAIMED,
     SMALL,
     Compiled,
@@ -28,7 +29,6 @@ from slopeshift.null.refit import (
     program_key,
     trial_content,
 )
-from slopeshift.null.trials import null_trial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,12 +70,14 @@ class RefitJob:
     def key(self) -> str:
         """Hash of everything that decides the results."""
         settings = repr((self.outcome, self.model, self.seed, self.minimum_loss, self.sampling))
-        return content_key("refits", settings, self.source, described(self.population), trial_content(self.trial))
+        return content_key(
+            "refits", settings, self.source, described(self.population), trial_content(self.trial), code=CODE
+        )
 
     @cached_property
     def program(self) -> str:
         """Hash of what is compiled."""
-        return program_key("refits" + self.source, self.trial)
+        return program_key("refits" + self.source, self.trial, CODE)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RefitJob) and self.key == other.key

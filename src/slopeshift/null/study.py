@@ -15,9 +15,9 @@ from slopeshift.null.population import NATURAL_HISTORIES, Population, fitted
 from slopeshift.null.pseudo import PseudoJob, pseudo_table
 from slopeshift.null.rates import RefitJob, rates_table
 from slopeshift.null.reference import Reference, distribution_table, reference, reference_table
-from slopeshift.null.refit import content_key, refusal
-from slopeshift.null.trials import NullError
-from slopeshift.null.work import replicates
+from slopeshift.null.trials import CODE, NullError
+from slopeshift.refit import content_key, refusal
+from slopeshift.work import replicates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from slopeshift.model import ModelFile
-    from slopeshift.null.work import Job, Rows
     from slopeshift.trial import Trial
+    from slopeshift.work import Job, Rows
 
 CLAIM = "published_claim"
 SELECTED_ON = "alsfrsr"
@@ -119,9 +119,9 @@ def _record(folder: Path) -> dict[str, Any]:
 def _made_from(name: str, trial: Trial, candidates: Sequence[Candidate]) -> dict[str, Any]:
     """Say what decides a table, but for how much of it was asked; a published claim has nothing of the trial in it."""
     if name == CLAIM:
-        return {"program": content_key()}
+        return {"program": content_key(code=CODE)}
     models = {candidate.file.name: [candidate.file.sha256, candidate.made_from] for candidate in candidates}
-    return {"program": content_key(), "data": dict(trial.files), "made_from": models}
+    return {"program": content_key(code=CODE), "data": dict(trial.files), "made_from": models}
 
 
 def _tables(

@@ -5,6 +5,7 @@ Blocks of trials are drawn from their own seeds, so that what is drawn does not 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,9 @@ BLOCK = 500
 class NullError(ValueError):
     """A null trial cannot be simulated, or says nothing, for the reason that the text gives."""
 
+
+CODE = Path(__file__).parent
+"""The code that null trials are made with; results are kept together with its text."""
 
 LARGEST_SEARCH = 500
 """Times that a patient is drawn again before an entry rule is called impossible."""

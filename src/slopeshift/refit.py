@@ -1,4 +1,4 @@
-"""A model compiled once and fitted to many data sets of the same shape, as a null reference needs it.
+"""A model compiled once and fitted to many data sets of the same shape, as null trials and sensitivity need it.
 
 Only models whose coefficients are integrated out can do this: their data enter through sums that can be exchanged.
 """
@@ -15,7 +15,6 @@ import numpy as np
 
 from slopeshift.basis import visits_of
 from slopeshift.model import load_model
-from slopeshift.null.trials import NullError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +29,10 @@ CLAIMED = 0.975
 
 LARGEST_RHAT, SMALLEST_ESS = 1.01, 400
 """What the gate asks of reported quantities; here of the population changes."""
+
+
+class RefitError(ValueError):
+    """A model cannot be fitted to exchanged data; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Compiled:
 def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Compiled:
     """Compile the model that a model file's text builds for a trial.
 
-    Raises NullError where the model cannot be refitted, and what `load_model` raises.
+    Raises RefitError where the model cannot be refitted, and what `load_model` raises.
     """
     import nutpie
 
@@ -92,7 +95,7 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
         file = load_model(path)
     model, reason = file.build(trial), refusal(file, trial)
     if reason:
-        raise NullError(f"{name}: {reason}")
+        raise RefitError(f"{name}: {reason}")
     return Compiled(nutpie.compile_pymc_model(model), marginal.terms_of(model), sampling)
 
 
@@ -124,20 +127,21 @@ def population_changes(draws: xr.Dataset, visits: Visits) -> pd.DataFrame:
     return table.assign(passed=(table["rhat"] <= LARGEST_RHAT) & enough)
 
 
-def content_key(*parts: str) -> str:
-    """Hash what decides the results of a job, the code that computes them included."""
+def content_key(*parts: str, code: Path) -> str:
+    """Hash what decides the results of a job, the code that computes them included: the folder `code`, and this."""
     from slopeshift import classical, effects
     from slopeshift.fit import engine_sha256
 
-    folders = (Path(module).parent for module in (__file__, classical.__file__))
-    used = [Path(effects.__file__), *(path for folder in folders for path in sorted(folder.glob("*.py")))]
+    folders = (code, Path(classical.__file__).parent)
+    used = [Path(__file__), Path(effects.__file__)]
+    used += [path for folder in folders for path in sorted(folder.glob("*.py"))]
     texts = [path.read_text() for path in used]
     return sha256("\0".join([*parts, engine_sha256(), *texts]).encode()).hexdigest()[:24]
 
 
-def program_key(source: str, trial: Trial) -> str:
+def program_key(source: str, trial: Trial, code: Path) -> str:
     """Hash what decides what is compiled: the model's text, the trial and the engine."""
-    return content_key("program", source, trial_content(trial))
+    return content_key("program", source, trial_content(trial), code=code)
 
 
 def trial_content(trial: Trial) -> str:
