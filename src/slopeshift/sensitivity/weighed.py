@@ -1,0 +1,103 @@
+"""The analyses that need no new sampling: other priors, expectation bias, and the curves that lead to a tipping point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from slopeshift.sensitivity import curves
+from slopeshift.sensitivity.alternatives import (
+    QUARTER,
+    alternatives,
+    expected_decline,
+    log_ratio_of,
+    overall_sd,
+    own_prior,
+)
+from slopeshift.sensitivity.evidence import under
+from slopeshift.sensitivity.rows import labelled, moments, of_weighed, refused
+from slopeshift.sensitivity.subject import flat
+
+if TYPE_CHECKING:
+    from slopeshift.sensitivity.alternatives import Alternative
+    from slopeshift.sensitivity.evidence import Weighed
+    from slopeshift.sensitivity.subject import Subject
+
+OUT_OF_REACH = "the posterior is too far from this prior to be weighed: edit the prior in the model file, and fit that"
+BIASES = (0.1, QUARTER, 0.5)
+"""SDs of the expectation bias that get a row, as shares of the decline that the prior expects."""
+
+
+def prior_rows(subject: Subject) -> pd.DataFrame:
+    """Look at the changes under every other prior: the rows of the sensitivity table."""
+    own = own_prior(subject.design)
+    listed = alternatives(subject.file, subject.trial, subject.design, subject.posterior.weights, subject.unit)
+    return pd.concat([_under(subject, own, each) for each in listed], ignore_index=True)
+
+
+def _under(subject: Subject, own: object, other: Alternative) -> pd.DataFrame:
+    labels = {"analysis": other.analysis, "detail": other.detail, **subject.labels, **subject.counts}
+    ratio = log_ratio_of(subject.model, subject.draws, other.scaled)
+    found = under(subject.posterior.evidence, other.prior, own_prior(subject.design), ratio)
+    if not found.reliable:
+        return refused(OUT_OF_REACH, pareto_k=found.k, ess=found.ess, **labels)
+    table = of_weighed(population_of(subject, found), found.weight, subject.design, subject.unit)
+    return labelled(table, pareto_k=found.k, ess=found.ess, **labels)
+
+
+def population_of(subject: Subject, found: Weighed) -> xr.DataArray:
+    """Make coefficients of the population of weighed terms: (chain, draw, coefficient)."""
+    shape = (subject.draws.sizes["chain"], subject.draws.sizes["draw"], -1)
+    values = (found.terms @ subject.posterior.evidence.design.T).reshape(shape)
+    coords = {"coefficient": subject.design["coefficient"].to_numpy()}
+    return xr.DataArray(values, dims=("chain", "draw", "coefficient"), coords=coords)
+
+
+def bias_rows(subject: Subject) -> pd.DataFrame:
+    """Take an expectation bias b ~ Normal(0, s) off the change of every injection, for a few s."""
+    changes = subject.main
+    tables = []
+    for share in BIASES:
+        s = share * abs(expected_decline(subject.design))
+        rows = [_less_bias(subject, str(injection), s) for injection in changes["injection"]]
+        tables.append(
+            labelled(
+                pd.DataFrame(rows, columns=["injection", "mean", "sd", "lower", "upper", "prob_positive"]),
+                analysis="expectation bias",
+                detail=f"change less b, b ~ Normal(0, {s:.3g}) {subject.unit}/month",
+                **subject.labels,
+                **subject.counts,
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _less_bias(subject: Subject, injection: str, s: float) -> list[object]:
+    from slopeshift import effects
+
+    rows = effects.population(subject.draws, subject.design, subject.unit)
+    chosen = ((rows["quantity"] == "change") & (rows["injection"] == injection)).to_numpy()
+    change = flat(rows.isel(row=int(np.flatnonzero(chosen)[0]), drop=True))
+    bias = s * np.random.default_rng([subject.seed, 15]).standard_normal(len(change))
+    return [injection, *moments(change - bias, np.full(len(change), 1 / len(change)))]
+
+
+def curve_tables(subject: Subject) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Trace the headline probability against each assumption, and find where it crosses 0.8: curves and tipping."""
+    posterior, decline = subject.posterior, expected_decline(subject.design)
+    own = own_prior(subject.design)
+    traced = {
+        curves.PRIOR_SD: (curves.prior_sd_curve(posterior), overall_sd(own, posterior.weights)),
+        curves.NATURAL_HISTORY: (curves.natural_history_curve(posterior), 0.0),
+        curves.EXPECTATION: (curves.expectation_curve(flat(subject.overall), decline), 0.0),
+    }
+    labels, unit = subject.labels, f"{subject.unit}/month"
+    lines = [curve.assign(kind=kind, **labels) for kind, (curve, _) in traced.items()]
+    points = [curves.tipping(curve, at) | {"kind": kind, "unit": unit} | labels for kind, (curve, at) in traced.items()]
+    return (
+        pd.concat(lines, ignore_index=True).reindex(columns=curves.CURVE),
+        pd.DataFrame(points).reindex(columns=curves.TIPPING),
+    )
