@@ -23,7 +23,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from slopeshift.marginal import SHIFT, Terms
+from slopeshift.marginal import Terms, record_terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -224,9 +224,10 @@ def coefficients(curve: PiecewiseLine) -> TensorVariable:
     standard normal that is then scaled, each where its posterior has no funnel: levels the first way, slopes the first
     way where they are known to differ, responses and cycle deviations the second way.
     Adds `population` (coefficient), `coefficients` (patient, coefficient), the covariates' part included, and, where
-    there are covariates, `regression` (covariate).
+    there are covariates, `regression` (covariate); and the record of its terms (see `marginal.record_terms`).
     """
     spread = curve.spread
+    record_terms(population_terms(curve))
     level = pm.Normal("level", curve.level.mean, curve.level.sd)
     slope = pm.Normal("slope", curve.slope.mean, curve.slope.sd)
     patient_level = pm.Normal("patient_level", level, spread.level, dims="patient")
@@ -247,10 +248,9 @@ def _moved(curve: PiecewiseLine) -> TensorVariable | float:
     """Sample the covariates' coefficients and return how far they move each patient: (patient, coefficient)."""
     if not curve.covariates:
         return 0.0
-    pm.modelcontext(None).add_coord("covariate", [covariate.name for covariate in curve.covariates])
     mean, sd = (np.array([getattr(c.prior, part) for c in curve.covariates], float) for part in ("mean", "sd"))
     regression = pm.Normal("regression", mean, sd, dims="covariate")
-    return pt.tensordot(regression, pm.Data("covariates", curve.shift, dims=SHIFT), axes=1)
+    return pt.tensordot(regression, curve.shift, axes=1)
 
 
 def _patient_slopes(
