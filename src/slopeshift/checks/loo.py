@@ -20,8 +20,6 @@ from slopeshift.checks.material import flat
 from slopeshift.effects import SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from slopeshift.checks.left_out import GivenOthers
@@ -171,21 +169,3 @@ def uniformity(pit: Floats) -> float:
 
     p_value, *_ = array_stats.uniformity_test(np.clip(pit, 1e-12, 1 - 1e-12))
     return float(p_value)
-
-
-def comparable(materials: Mapping[str, Material], found: Mapping[str, LeaveOneOut | None]) -> dict[str, str]:
-    """Say of every model of one outcome why it cannot be compared with the first one; empty where it can."""
-    first = next(iter(materials.values()), None)
-    reasons = {}
-    for name, material in materials.items():
-        assert first is not None
-        same = len(material.visits.value) == len(first.visits.value) and all(
-            np.array_equal(getattr(material.visits, part), getattr(first.visits, part))
-            for part in ("value", "month", "patient_index")
-        )
-        reasons[name] = "" if same else "it is about other values"
-        if found[name] is None:
-            reasons[name] = "it stores no log likelihood of single values"
-        if "interval_control" in material.posterior:
-            reasons[name] = "its likelihood holds the intervals besides the values"
-    return reasons
