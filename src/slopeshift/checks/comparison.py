@@ -27,7 +27,9 @@ COLUMNS = (
 )
 
 
-def comparison(outcome: str, materials: Mapping[str, Material], found: Mapping[str, LeaveOneOut | None]) -> pd.DataFrame:
+def comparison(
+    outcome: str, materials: Mapping[str, Material], found: Mapping[str, LeaveOneOut | None]
+) -> pd.DataFrame:
     """Compare the models of one outcome by leave-one-out: the table `model_comparison`, best first.
 
     `materials` and `found` are by model, the one that answers the question first. Columns as in COLUMNS: the expected
@@ -42,7 +44,9 @@ def comparison(outcome: str, materials: Mapping[str, Material], found: Mapping[s
     rows: list[dict[str, Any]] = []
     if good:
         order = _compared(good)
-        rows = [{"outcome": outcome, "model": str(name), **_row(good[str(name)], row)} for name, row in order.iterrows()]
+        rows = [
+            {"outcome": outcome, "model": str(name), **_row(good[str(name)], row)} for name, row in order.iterrows()
+        ]
     rows += [{"outcome": outcome, "model": name, "left_out_because": why} for name, why in reasons.items() if why]
     return pd.DataFrame(rows, columns=COLUMNS.split())
 
@@ -50,8 +54,7 @@ def comparison(outcome: str, materials: Mapping[str, Material], found: Mapping[s
 def _compared(good: Mapping[str, LeaveOneOut]) -> pd.DataFrame:
     """Have ArviZ order the models, or, where there is one, put it by itself."""
     if len(good) == 1:
-        name, one = next(iter(good.items()))
-        return pd.DataFrame({"elpd_diff": [0.0], "dse": [0.0]}, index=[name])
+        return pd.DataFrame({"elpd_diff": [0.0], "dse": [0.0]}, index=list(good))
     import arviz as az
 
     # ArviZ copies what it is given; the weights of every draw are not needed here.

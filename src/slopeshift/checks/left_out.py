@@ -40,24 +40,25 @@ class GivenOthers:
     def log_density(self, value: Floats) -> Floats:
         """Evaluate the log density of the values (visit,) left out one by one: (draw, visit)."""
         z = (value - self.mean) / self.sd
-        return -0.5 * (z**2 + np.log(2 * np.pi)) - np.log(self.sd)
+        density: Floats = -0.5 * (z**2 + np.log(2 * np.pi)) - np.log(self.sd)
+        return density
 
 
 def given_others(material: Material) -> GivenOthers | None:
     """Derive what every value is expected to be from its patient's others, for each draw of the population.
 
-    None where the model is not a normal residual around coefficients that were integrated out: known by the stored log
-    density of the patients, where there is one, being that of this arithmetic.
+    None where the model is not a normal residual around coefficients that were integrated out. Whether it is, the
+    stored log density of the patients tells: it must be that of this arithmetic.
     """
-    draws = material.posterior
-    if not {"loading", "sigma"} <= set(draws):
+    if not {"loading", "sigma"} <= set(material.posterior):
         return None
-    found = _given_others(material)
-    if material.by_patient is not None:
-        stored = flat(material.by_patient)
-        if not np.allclose(found.by_patient, stored, rtol=SAME_DENSITY, atol=SAME_DENSITY):
-            return None
-    return found
+    if material.integrated_out:
+        return _given_others(material)
+    if material.by_patient is None:
+        return None
+    found, stored = _given_others(material), flat(material.by_patient)
+    same = np.allclose(found.by_patient, stored, rtol=SAME_DENSITY, atol=SAME_DENSITY)
+    return found if same else None
 
 
 def _given_others(material: Material) -> GivenOthers:

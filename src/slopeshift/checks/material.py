@@ -36,7 +36,8 @@ class Material:
     of its own. `posterior` has `coefficients` and the other draws, about KEPT of them; `predicted` (chain, draw, visit)
     are new values at the same visits from the same draws. `log_likelihood` (chain, draw, visit) is that of a value
     given its patient's coefficients, `by_patient` (chain, draw, patient) that of all of a patient's values given the
-    population; None where the model has none.
+    population; None where the model has none. `shift` are its covariates, as the fit records them. `integrated_out`
+    says that the coefficients are known to have been, and the residual to be normal, without asking the densities.
     """
 
     trial: Trial
@@ -47,6 +48,7 @@ class Material:
     predicted: xr.DataArray
     log_likelihood: xr.DataArray | None
     by_patient: xr.DataArray | None
+    integrated_out: bool
 
     @property
     def replicates(self) -> Floats:
@@ -69,38 +71,45 @@ def material_of(trial: Trial, fit: Fit) -> Material:
     """
     name, tree = fit.record["outcome"], fit.tree
     design = tree["constant_data"].to_dataset()
-    visits = visits_of(trial, name, float(design["window"]))
+    visits = visits_of(trial, name)
     if not np.array_equal(design["month"], visits.month):
         raise FitError(f"{fit.record['model']}: this fit was made from other visits than the trial has; fit it again")
-    predicted = tree["posterior_predictive"][name]
+    predicted = tree["posterior_predictive"].to_dataset()[name]
     step = max(-(-predicted.sizes["chain"] * predicted.sizes["draw"] // KEPT), 1)
     kept = predicted.isel(draw=slice(None, None, step))
     groups = ("log_likelihood", "log_likelihood_of_patient")
-    pointwise, by_patient = (_draws_of(tree[g][name], kept) if g in tree.children else None for g in groups)
+    pointwise, by_patient = (
+        _draws_of(tree[group].to_dataset()[[name]], kept)[name] if group in tree.children else None for group in groups
+    )
     return Material(
         trial=trial,
         visits=visits,
         basis=design["basis"].transpose("visit", "coefficient").to_numpy(),
-        shift=design["covariates"] if "covariates" in design else None,
+        shift=design.get("covariates"),
         posterior=_draws_of(tree["posterior"].to_dataset(), kept),
         predicted=kept,
         log_likelihood=pointwise,
         by_patient=by_patient,
+        integrated_out=False,
     )
 
 
 def material_of_draws(trial: Trial, visits: Visits, draws: xr.Dataset, seed: int) -> Material:
     """Take what the checks need from the draws of a refit (`refit.Compiled.fit`) to the values of `visits`.
 
-    Of `trial` only the patients' months of onset and the injections are used, so that it may hold other values.
+    Of `trial` only the patients' months of onset are used, so that it may hold other values. Raises ValueError where
+    the draws are not those of a model whose coefficients are integrated out.
     """
     from slopeshift import marginal
 
     step = max(-(-draws.sizes["chain"] * draws.sizes["draw"] // KEPT), 1)
     some = draws.isel(draw=slice(None, None, step))
+    # Densities and predictions are those of a normal residual, which only such a model is known to have.
+    if "loading" not in draws:
+        raise ValueError("these draws have no `loading`: give those of a model whose coefficients are integrated out")
     predicted = marginal.predicted(some, visits, seed)
     pointwise = marginal.log_likelihood(some, visits)
-    return Material(trial, visits, visits.basis, None, some, predicted, pointwise, None)
+    return Material(trial, visits, visits.basis, None, some, predicted, pointwise, None, integrated_out=True)
 
 
 def flat(values: xr.DataArray) -> NDArray[np.float64]:
@@ -109,7 +118,7 @@ def flat(values: xr.DataArray) -> NDArray[np.float64]:
     return np.ascontiguousarray(array.reshape(-1, *array.shape[2:]))
 
 
-def _draws_of[T: (xr.Dataset, xr.DataArray)](values: T, kept: xr.DataArray) -> T:
+def _draws_of(values: xr.Dataset, kept: xr.DataArray) -> xr.Dataset:
     """Take the draws that are kept; those that are numbered alike belong together."""
     if "draw" in values.coords and "draw" in kept.coords:
         return values.sel(draw=kept["draw"])

@@ -91,7 +91,7 @@ def _priors(fit: Fit, material: Material) -> dict[str, xr.DataArray]:
 
 
 def _of_population(population: xr.DataArray, design: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Split the normal prior of the population's coefficients into those that depend on each other: level, slope, ..."""
+    """Split the normal prior of the population's coefficients into what is independent: level, slope, changes."""
     mean, sd, terms = (design[f"term_{part}"].to_numpy() for part in ("mean", "sd", "design"))
     names = [str(name) for name in population["coefficient"].to_numpy()]
     covariance = terms @ np.diag(sd**2) @ terms.T
@@ -133,11 +133,12 @@ def _sensitivity(draws: xr.DataArray, density: xr.DataArray) -> Floats:
 
 def _weaker(values: Floats, density: Floats) -> Floats:
     """Mean of draws (draw, row) with one density to the power LESS, by Pareto-smoothed weights: (row,)."""
-    from arviz_stats.base import array_stats
+    from arviz_stats.base.array import array_stats
     from scipy.special import softmax
 
-    weights: Floats = softmax(array_stats.power_scale_lw(density, alpha=LESS)) @ values
-    return weights
+    log_weights = array_stats.power_scale_lw(density, alpha=LESS)  # type: ignore[no-untyped-call]
+    mean: Floats = softmax(log_weights) @ values
+    return mean
 
 
 def _finding(prior: float, data: float) -> str:

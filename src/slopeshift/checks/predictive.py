@@ -151,6 +151,8 @@ def _shape(material: Material, recorded: Floats, predicted: Floats) -> Iterator[
 def _classical(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
     """Analyse predicted trials as the trial itself would be: how many improve, and how much slopes change."""
     plan = layout_of(material.trial, material.visits, Rules())
+    if not plan.periods:
+        return
     some = predicted[:: max(-(-len(predicted) // ANALYSED), 1)]
     own, others = (statistics(plan, values) for values in (recorded, some))
     names = {"improved": (RESPONDERS, "patients improved by more than 25 %"), "sd_change": (SD_OF_CHANGES, "SD")}

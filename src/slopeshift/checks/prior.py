@@ -31,7 +31,7 @@ def prior_in_words(fit: Fit, visits: Visits, seed: int) -> pd.DataFrame:
     Shares are over patients and prior draws. `lower` and `upper` are the ends of a 95 % range, and NaN for a share.
     """
     prior = fit.tree["prior"].to_dataset()
-    values = flat(fit.tree["prior_predictive"][fit.record["outcome"]])
+    values = flat(fit.tree["prior_predictive"].to_dataset()[fit.record["outcome"]])
     rows = [*_outside(values, visits), *_slopes(prior, fit), _after_a_year(prior, visits, seed)]
     return pd.DataFrame(rows, columns=["statement", "value", "lower", "upper", "unit"])
 
@@ -93,7 +93,7 @@ def _slopes(prior: xr.Dataset, fit: Fit) -> Iterator[tuple[str, float, float, fl
     rate = f"{fit.record['unit']}/month"
     yield ("Slope of an average patient before injections", *_range(population), rate)
     yield ("Slope of a patient before injections", *_range(each), rate)
-    yield "Patients whose score rises before injections", float((each > 0).mean()), np.nan, np.nan, "share"
+    yield "Patients whose values rise before injections", float((each > 0).mean()), np.nan, np.nan, "share"
     changes = effects.patients(prior, fit.tree["constant_data"].to_dataset())
     cycle = (changes["injection"] != effects.OVERALL).to_numpy()
     if cycle.any():
@@ -104,10 +104,10 @@ def _slopes(prior: xr.Dataset, fit: Fit) -> Iterator[tuple[str, float, float, fl
 
 
 def _after_a_year(prior: xr.Dataset, visits: Visits, seed: int) -> tuple[str, float, float, float, str]:
-    """Follow the line before injections for a year: the score that would be recorded then."""
+    """Follow the line before injections for a year: the value that would be recorded then."""
     level, slope = (flat(prior["coefficients"].sel(coefficient=name)) for name in ("level", "slope"))
     noise = np.random.default_rng(seed).standard_normal(level.shape) * flat(prior["sigma"])[:, None]
-    words = "Score 12 months later, nothing having changed"
+    words = "Value 12 months after the first injection, nothing having changed"
     return (words, *_range((level + YEAR * slope + noise).ravel()), visits.outcome.unit)
 
 

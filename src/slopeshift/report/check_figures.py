@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-ENVELOPE, SIMULATIONS = 0.95, 1000
+ENVELOPE, SIMULATIONS, SEED = 0.95, 1000, 1
 LONGEST_LABEL = 24
 
 
@@ -35,7 +35,8 @@ def uniform(pit: Floats) -> Figure:
     from arviz_stats.ecdf_utils import ecdf_pit
 
     figure, ax = _panel(2.9)
-    x, share, lower, upper = ecdf_pit(pit, ENVELOPE, SIMULATIONS, rng=np.random.default_rng(1))
+    rng = np.random.default_rng(SEED)
+    x, share, lower, upper = ecdf_pit(pit, ENVELOPE, SIMULATIONS, rng=rng)  # type: ignore[no-untyped-call]
     ax.fill_between(x, lower - x, upper - x, color=BLUE, alpha=0.3, linewidth=0, step="mid", label="95 % envelope")
     ax.plot(x, share - x, color=INK, drawstyle="steps-mid", label="this model")
     ax.axhline(0, color=GREY, linewidth=0.8)
@@ -60,8 +61,9 @@ def binned(rows: pd.DataFrame, parts: Sequence[str], unit: str) -> Figure:
         ax.plot([], [], color=BLUE, alpha=0.4, linewidth=7, label="predicted (95 %)")
         ax.plot(group["observed"], y, "o", color=INK, markersize=4.5, label="recorded")
         ax.set_yticks(y, [_wrapped(label) for label in group["where"]], fontsize=8)
-        ax.set(ylim=(len(group) - 0.5, -0.5), xlabel=f"{group['quantity'].iloc[0].capitalize()}, {unit}")
-        if "mean" in parts[list(axes).index(ax)]:
+        name = str(group["quantity"].iloc[0])
+        ax.set(ylim=(len(group) - 0.5, -0.5), xlabel=f"{name[0].upper()}{name[1:]}, {unit}")
+        if name.startswith("mean"):
             ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     _legend(figure, axes[0])
     return figure

@@ -11,12 +11,12 @@ from slopeshift.checks import predictive as p
 from slopeshift.report import check_figures
 from slopeshift.report.check_words import MEANING, left_out, priors_that_matter, verdict
 from slopeshift.report.pictures import picture
-from slopeshift.report.wording import Table, between, in_unit, number, share
+from slopeshift.report.wording import Table, number, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from slopeshift.checks import Checks
+    from slopeshift.checks import Checks, LeaveOneOut, Material
     from slopeshift.report.analysis import Analysis
     from slopeshift.report.pictures import Picture
 
@@ -58,14 +58,14 @@ def judged(checks: Checks) -> Table:
     """Print every check with the number it is judged by, and whether it fired."""
     rows = [
         [
-            rule.check.capitalize() if rule.check[:2] != "SD" else rule.check,
+            rule.check[0].upper() + rule.check[1:],
             _judged_by(rule.check, rule.value),
             _limit(rule.check, rule.limit),
             "FIRED" if rule.fired else "not computed" if rule.value != rule.value else "silent",
         ]
         for rule in checks.rules
     ]
-    return Table("What was checked, by rules fixed beforehand", "lrrl", ["Check", "Found", "Fires", ""], rows)
+    return Table("What was checked, by rules fixed beforehand", "lrrl", ["Check", "Found", "Fires", "Verdict"], rows)
 
 
 def quantities(checks: Checks) -> Table:
@@ -93,12 +93,14 @@ def prior_table(checks: Checks) -> Table | None:
     rows = [
         [
             row.statement,
-            share(row.value) if row.unit == "share" else f"{in_unit(row.value, row.unit)} {row.unit}",
-            "" if row.lower != row.lower else between(row.lower, row.upper, row.unit),
+            share(row.value) if row.unit == "share" else f"{number(row.value, _places(row.unit))} {row.unit}",
+            "" if row.lower != row.lower else " to ".join(number(v, _places(row.unit)) for v in (row.lower, row.upper)),
         ]
         for row in words.itertuples()
     ]
-    return Table("What the priors expect of these visits", "lrr", ["Before any data", "Mean or share", "95 % range"], rows)
+    return Table(
+        "What the priors expect of these visits", "lrr", ["Before any data", "Mean or share", "95 % range"], rows
+    )
 
 
 def compared(analyses: Sequence[Analysis], found: Checked, table: pd.DataFrame) -> Table | None:
@@ -125,9 +127,12 @@ def pictures(analysis: Analysis, checks: Checks) -> list[Picture]:
     counts = [q for q in checks.quantities if q.check == p.RESPONDERS]
     if counts:
         told = "; ".join(
-            f"{q.where} {q.observed:.0f} of {q.n_values}, predicted {number(float(q.predicted.mean()), 1)}" for q in counts
+            f"{q.where} {q.observed:.0f} of {q.n_values}, predicted {number(float(q.predicted.mean()), 1)}"
+            for q in counts
         )
-        caption = "The trial’s own count of improved patients (line) among those of trials that the model predicts (bars)."
+        caption = (
+            "The trial’s own count of improved patients (line) among those of trials that the model predicts (bars)."
+        )
         drawn.append(
             picture(check_figures.counts(counts), f"{analysis.anchor}-count", caption, f"Improved patients: {told}.")
         )
@@ -180,7 +185,7 @@ def _pareto(analysis: Analysis, checks: Checks) -> Picture:
     assert loo is not None
     k = loo.by_visit.pareto_k.to_numpy()
     patients = None if loo.by_patient is None else loo.by_patient.pareto_k.to_numpy()
-    caption = "How far leaving out a value, or a patient, would move the fit: beyond the line it is not known without a refit."
+    caption = "How far leaving out a value, or a patient, moves the fit: beyond the line it is not known without a refit."
     words = f"Pareto k of {len(k)} values, largest {number(float(k.max()))}"
     words += "." if patients is None else f", and of {len(patients)} patients, largest {number(float(patients.max()))}."
     figure = check_figures.pareto(k, patients, float(loo.by_visit.good_k))
@@ -212,6 +217,11 @@ def _limit(check: str, limit: float) -> str:
     return f"from {limit:g}" if check == PRIOR else f"below {limit:g}"
 
 
+def _places(unit: str) -> int:
+    """Decimals of a prior's numbers: slopes have two, values none."""
+    return 2 if unit.endswith("/month") else 0
+
+
 def _chance(value: float) -> str:
     """Write a probability with three decimals, and never as 0."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
@@ -222,7 +232,7 @@ def _by_outcome(analyses: Sequence[Analysis], found: Checked) -> list[tuple[str,
     return [(o, [a for a in analyses if a.record["outcome"] == o and a.anchor in found]) for o in outcomes]
 
 
-def _materials(group: Sequence[Analysis], found: Checked) -> tuple[dict[str, object], dict[str, object]]:
+def _materials(group: Sequence[Analysis], found: Checked) -> tuple[dict[str, Material], dict[str, LeaveOneOut | None]]:
     names = {a.record["model"]: found[a.anchor] for a in group}
     return {n: c.material for n, c in names.items()}, {n: c.loo for n, c in names.items()}
 

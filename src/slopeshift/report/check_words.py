@@ -94,7 +94,14 @@ def priors_that_matter(checks: Checks) -> list[str]:
     changes = moved[moved["quantity"] == "change"]
     overall = changes[changes["injection"] == OVERALL].sort_values("sensitivity", ascending=False)
     if overall.empty:
-        sentences = ["No single prior moves the mean change of slope by much: the data decide it."]
+        most = table[(table["quantity"] == "change") & (table["injection"] == OVERALL)]
+        most = most.sort_values("sensitivity", ascending=False).head(1)
+        sentences = [
+            f"No single prior moves the mean change of slope by as much as counts, {SENSITIVE:g}: that of the "
+            f"{_prior(row.prior)} comes nearest, with a sensitivity of {number(row.sensitivity)}, of the data "
+            f"{number(row.sensitivity_to_data)}."
+            for row in most.itertuples()
+        ]
     else:
         sentences = [
             f"The prior of the {_prior(row.prior)} moves the mean change of slope: with four fifths of its weight the "
@@ -105,11 +112,16 @@ def priors_that_matter(checks: Checks) -> list[str]:
         ]
     rest = moved[moved["quantity"] != "change"]
     named = [
-        f"{glossary.label(row.quantity, row.injection)} by the prior of the {_prior(row.prior)}" for row in rest.itertuples()
+        f"{glossary.label(row.quantity, row.injection)} ({_by(row.prior, row.quantity)})" for row in rest.itertuples()
     ]
     if named:
-        sentences.append(f"Also moved: {'; '.join(named)}.")
+        sentences.append(f"Other results that a prior moves: {'; '.join(named)}.")
     return sentences
+
+
+def _by(prior: str, quantity: str) -> str:
+    own = prior == quantity or (prior, quantity) == ("slope", "lead_in_slope") or quantity.startswith(f"{prior}_")
+    return "by its own prior" if own else f"by the prior of the {_prior(prior)}"
 
 
 def _prior(name: str) -> str:
