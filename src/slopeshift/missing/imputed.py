@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.basis import basis_at
 from slopeshift.missing.departures import left_early
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Unseen:
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """Draws of the posterior to impute from: `coefficients` (imputation, patient, coefficient), `sigma` (imputation)."""
+    """Draws to impute from: `coefficients` (imputation, patient, coefficient) and `sigma` (imputation,)."""
 
     coefficients: Floats
     sigma: Floats
@@ -79,8 +78,7 @@ def completed(visits: Visits, after: Unseen, lines: Lines, delta: float, seed: i
     The residuals depend on `seed` and the imputation alone, so that sets with another delta differ by it and nothing
     else. Counts of visits in cycles stay those of recorded values.
     """
-    starts = visits.segment_month[after.patient_index]
-    basis = basis_at(after.month, starts)
+    basis = np.vstack([visits.basis_of(i, after.month[[j]]) for j, i in enumerate(after.patient_index)])
     return tuple(
         replace(
             visits,

@@ -8,6 +8,7 @@ adds to the change of an open-label trial. All without sampling anew.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +48,7 @@ TIPPING = tuple("outcome model kind at prob_positive tips_below tips_above searc
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What the curves need of a fit: the evidence on its terms, their prior record, and the overall change's weights."""
+    """What the curves need of a fit: the evidence on its terms, their priors, and what the overall change is of them."""
 
     evidence: Evidence
     terms: xr.Dataset
@@ -105,7 +106,7 @@ def crossings(x: Floats, probability: Floats, at: float, level: float = HEADLINE
 def _first(x: Floats, probability: Floats, at: float, level: float, direction: int) -> float:
     side = np.flatnonzero(direction * (x - at) >= -1e-12)
     order = side[np.argsort(direction * x[side], kind="stable")]
-    for one, other in zip(order[:-1], order[1:], strict=True):
+    for one, other in pairwise(order):
         before, after = probability[one] - level, probability[other] - level
         if not np.isfinite([before, after]).all():
             return float("nan")
@@ -127,4 +128,3 @@ def tipping(curve: pd.DataFrame, at: float) -> dict[str, float]:
         "searched_from": float(x[known].min()) if known.any() else np.nan,
         "searched_to": float(x[known].max()) if known.any() else np.nan,
     }
-

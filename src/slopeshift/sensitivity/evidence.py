@@ -77,7 +77,9 @@ class Weighed:
         return self.k < LARGEST_K and self.ess >= ESS_MIN
 
 
-def evidence_of(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int, extra: Floats | None = None) -> Evidence:
+def evidence_of(
+    draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int, extra: Floats | None = None
+) -> Evidence:
     """Form the likelihood of the terms at each draw of `loading` and `sigma` of a model that integrates out.
 
     `terms` has `term_mean` and `term_design`; `extra` (visit, column) adds columns to the basis, each with a term of
@@ -121,9 +123,7 @@ def _information(grams: Floats, moments: Floats, loading: Floats, sigma: Floats)
     return solved[..., :-1], solved[..., -1]
 
 
-def under(
-    evidence: Evidence, new: NormalPrior, old: NormalPrior, log_ratio: Floats | float = 0.0
-) -> Weighed:
+def under(evidence: Evidence, new: NormalPrior, old: NormalPrior, log_ratio: Floats | float = 0.0) -> Weighed:
     """Draw the terms under another prior; `log_ratio` (draw,) is that of new to old density of what was sampled."""
     known, half, chol = _solved(evidence, new)
     weight, k = smoothed(known - _solved(evidence, old)[0] + log_ratio)
@@ -132,7 +132,7 @@ def under(
 
 
 def log_evidence(evidence: Evidence, prior: NormalPrior) -> Floats:
-    """log p(y | draw, prior), but for what does not depend on the prior: (draw,)."""
+    """Take log p(y | draw, prior), but for what does not depend on the prior: (draw,)."""
     return _solved(evidence, prior)[0]
 
 
@@ -148,13 +148,13 @@ def _solved(evidence: Evidence, prior: NormalPrior) -> tuple[Floats, Floats, Flo
 
 def smoothed(log_ratio: Floats) -> tuple[Floats, float]:
     """Turn log ratios (draw,) into Pareto-smoothed weights that sum to 1, and the shape k of their tail."""
-    from arviz_stats.base import array_stats
+    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 
     log_ratio = log_ratio - log_ratio.max()
     if np.ptp(log_ratio) < 1e-9:
         return np.full(len(log_ratio), 1 / len(log_ratio)), -np.inf
     # ArviZ smooths the weights of leaving out what has this log likelihood: the sign is the other way round.
-    log_weight, k = array_stats.psislw(-log_ratio)
+    log_weight, k = array_stats.psislw(-log_ratio)  # type: ignore[no-untyped-call]
     weight = np.exp(log_weight - np.max(log_weight))
     return weight / weight.sum(), float(k)
 

@@ -14,17 +14,16 @@ import pandas as pd
 
 from slopeshift.atomic import replacing
 from slopeshift.effects import OVERALL
-from slopeshift.refit import refusal
+from slopeshift.refit import RefitError, refusal
 from slopeshift.sensitivity import curves, variations
-from slopeshift.sensitivity.alternatives import expected_decline
 from slopeshift.sensitivity.refits import VariationJob, code_key
-from slopeshift.sensitivity.rows import COLUMNS, MAIN, beside_main, labelled, refused, withheld
+from slopeshift.sensitivity.rows import COLUMNS, beside_main, labelled, refused, withheld
 from slopeshift.sensitivity.subject import Subject
-from slopeshift.sensitivity.weighed import bias_rows, curve_tables, prior_rows
+from slopeshift.sensitivity.weighed import bent_rows, bias_rows, curve_tables, prior_rows
 from slopeshift.work import replicates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from slopeshift.fit import Fit
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 RECORD = "study.json"
 """The file that says what the tables were made from."""
 
-TABLES = ("sensitivity", "sensitivity_curves", "sensitivity_tipping", "dropout_tipping")
+TABLES = ("sensitivity", "sensitivity_curves", "sensitivity_tipping", "dropout_tipping", "waning")
 DELTA = "delta"
 """Kind of the tipping point of values after leaving, among those of `curves`."""
 
@@ -43,17 +42,22 @@ DROPOUT = tuple(
     "outcome model delta injection mean sd lower upper prob_positive prob_slowing_25 difference n_left n_imputed "
     "n_imputations share_below_scale rhat ess note".split()
 )
+WANING = tuple(
+    "outcome model lag half_life injection mean sd lower upper prob_positive difference log_predictive_density "
+    "difference_from_at_once standard_error_of_difference unreliable_values".split()
+)
+"""`difference_from_at_once`: of the log predictive density of all values, each given the others, from that of an effect
+that sets in at once and lasts."""
+
 REFIT_FAILED = "withheld: R-hat or effective sample size of the refit is outside the gate's limits"
-
-
-class SensitivityError(ValueError):
-    """There is nothing to vary; the text says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A model that answers the question for an outcome, its fit where there is one that is up to date, and the model
-    that states a grid of lags and half-lives for the same outcome, where there is one.
+    """A model that answers the question for an outcome, with its fit and a grid of shapes.
+
+    `fit` is None where there is none that is up to date; `grid` is the model of the same outcome that states lags and
+    half-lives to compare, where there is one.
     """
 
     file: ModelFile
@@ -81,7 +85,7 @@ def run(
     """Make the tables in TABLES, write them into `folder` as CSV with a record of what they are made from.
 
     A model that cannot be varied is left out, and `say` is told why. Refits that were done are kept in `folder`, in
-    `chunks`. Raises SensitivityError where nothing can be varied.
+    `chunks`. Raises RefitError where nothing can be varied.
     """
     found: list[dict[str, pd.DataFrame]] = []
     for candidate in candidates:
@@ -98,7 +102,7 @@ def run(
 
         found.append(_tables(subject, candidate.grid, work))
     if not found:
-        raise SensitivityError(f"trial {trial.name}: no fit whose sensitivity could be looked at")
+        raise RefitError(f"trial {trial.name}: no fit whose sensitivity could be looked at")
     written = []
     for name in TABLES:
         target = folder / f"{name}.csv"
@@ -110,9 +114,7 @@ def run(
     return written
 
 
-def stored(
-    trial: Trial, candidates: Sequence[Candidate], folder: Path
-) -> tuple[dict[str, pd.DataFrame], list[str]]:
+def stored(trial: Trial, candidates: Sequence[Candidate], folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Read the tables of a study that was made from this trial and these fits.
 
     Returns them by name, and the names of those that were made from others, and are left where they are.
@@ -161,13 +163,12 @@ def _subject(trial: Trial, candidate: Candidate, seed: int) -> Subject:
     return Subject(trial, candidate.file, tree["posterior"].to_dataset(), tree["constant_data"].to_dataset(), seed)
 
 
-def _tables(
-    subject: Subject, grid: ModelFile | None, work: Callable[[VariationJob], Rows]
-) -> dict[str, pd.DataFrame]:
+def _tables(subject: Subject, grid: ModelFile | None, work: Callable[[VariationJob], Rows]) -> dict[str, pd.DataFrame]:
     imputing, imputed = variations.after_leaving(subject)
     leaving_out, notes = variations.subsets(subject)
-    refits = (*imputing, *leaving_out, *(variations.waning(subject, grid) if grid is not None else ()))
+    shapes, about = variations.waning(subject, grid) if grid is not None else ([], pd.DataFrame({"detail": []}))
     file = subject.file
+    refits = (*imputing, *leaving_out, *shapes)
     job = VariationJob(subject.trial, file.outcome, file.name, file.source, subject.seed, refits)
     rows = work(job)
     refitted = [_refitted(subject, job, rows, v) for v in range(len(refits))]
@@ -175,12 +176,15 @@ def _tables(
         labels = {"analysis": variations.AFTER_LEAVING, "detail": "", **subject.labels}
         notes.append(refused(variations.why_nothing_imputed(subject), **labels))
     lines, tipping = curve_tables(subject)
-    table = pd.concat([subject.main, prior_rows(subject), *refitted, *notes, bias_rows(subject)], ignore_index=True)
+    weighed = (prior_rows(subject), bent_rows(subject), bias_rows(subject))
+    table = pd.concat([subject.main, *refitted, *notes, *weighed], ignore_index=True)
     table = beside_main(table, subject.main)[list(COLUMNS)]
     dropout = _dropout(table, imputed)
     if len(dropout):
         tipping = pd.concat([tipping, _dropout_tips(subject, dropout)], ignore_index=True)
-    return dict(zip(TABLES, (table, lines, tipping, dropout), strict=True))
+    of_shapes = [row for row in rows if job.variations[row["replicate"]].compared]
+    fading = _waning(table, about, of_shapes)
+    return dict(zip(TABLES, (table, lines, tipping, dropout, fading), strict=True))
 
 
 def _refitted(subject: Subject, job: VariationJob, rows: Rows, which: int) -> pd.DataFrame:
@@ -200,5 +204,23 @@ def _dropout(table: pd.DataFrame, imputed: pd.DataFrame) -> pd.DataFrame:
 def _dropout_tips(subject: Subject, dropout: pd.DataFrame) -> pd.DataFrame:
     overall = dropout[dropout["injection"] == OVERALL]
     curve = overall.rename(columns={"delta": "x"})[["x", "prob_positive"]].astype(float)
-    point = curves.tipping(curve, 0.0) | {"kind": DELTA, "unit": f"{subject.unit}/month"} | subject.labels
+    point = {**curves.tipping(curve, 0.0), "kind": DELTA, "unit": f"{subject.unit}/month", **subject.labels}
     return pd.DataFrame([point]).reindex(columns=curves.TIPPING)
+
+
+def _waning(table: pd.DataFrame, about: pd.DataFrame, rows: Rows) -> pd.DataFrame:
+    """Put every shape's predictive density beside its changes; `rows` are those of the refits of `about`, in order."""
+    found = table[table["analysis"] == variations.WANING].merge(about, on="detail")
+    if not len(about):
+        return found.reindex(columns=WANING)
+    firsts = {row["replicate"]: row for row in reversed(rows)}
+    by_value = np.array([firsts[which]["by_value"] for which in sorted(firsts)])
+    at_once = (about["lag"] == 0) & (about["half_life"] == np.inf)
+    from_at_once = by_value - (by_value[at_once.to_numpy()] if at_once.any() else np.nan)
+    densities = about.assign(
+        log_predictive_density=by_value.sum(axis=1),
+        difference_from_at_once=from_at_once.sum(axis=1),
+        standard_error_of_difference=np.sqrt(by_value.shape[1]) * from_at_once.std(axis=1, ddof=1),
+        unreliable_values=[firsts[which]["unreliable"] for which in sorted(firsts)],
+    )
+    return found.merge(densities.drop(columns=["lag", "half_life"]), on="detail").reindex(columns=WANING)

@@ -1,4 +1,4 @@
-"""The analyses that refit the model: values left out, values after leaving imputed, effects that set in late or wane."""
+"""The analyses that refit the model: values left out or imputed, and effects that set in late or wane."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from slopeshift.sensitivity.subsets import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from slopeshift.basis import Visits
     from slopeshift.model import ModelFile
     from slopeshift.sensitivity.subject import Subject
+    from slopeshift.sensitivity.subsets import Mask
 
 BOUNDARY, ONE_LEFT_OUT = "values on injection days left out", "one patient left out"
 COMPLETERS, FULLY_INJECTED = "completers only", "patients with all injections only"
@@ -35,7 +34,7 @@ FEWEST_PATIENTS = 3
 MOST_LEFT_OUT = 100
 """Patients up to which each is left out in turn: in a larger trial one of them cannot move the answer by much."""
 
-IMPUTATIONS = 20
+IMPUTATIONS = 10
 DELTAS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 """By how much faster than expected those who left decline, as multiples of the decline that the prior expects."""
 
@@ -46,7 +45,7 @@ def subsets(subject: Subject) -> Listed:
     """List the analyses that do without some values, and the rows of those that cannot be made, with the reason."""
     visits, trial = subject.visits, subject.trial
     most = visits.injection_month.shape[1]
-    whole: list[tuple[str, str, NDArray]] = [
+    whole: list[tuple[str, str, Mask]] = [
         (BOUNDARY, "visits that belong to two slopes at once", on_injection_days(visits)),
         (COMPLETERS, "reason for the end of follow-up: completed", of_patients(visits, not_completers(trial))),
         (FULLY_INJECTED, f"those with {most} injections", of_patients(visits, not_fully_injected(visits))),
@@ -115,15 +114,20 @@ def why_nothing_imputed(subject: Subject) -> str:
     return f"nobody left a month or more before {months:.1f} months after the last injection, as completers did"
 
 
-def waning(subject: Subject, grid: ModelFile) -> list[Variation]:
-    """List the shapes of the effect of an injection that a model file compares: the same coefficients on other bases."""
+def waning(subject: Subject, grid: ModelFile) -> tuple[list[Variation], pd.DataFrame]:
+    """List the shapes of the effect of an injection that a model file compares: the same coefficients on other bases.
+
+    The table says of each `detail` its lag and half_life, in months.
+    """
     from slopeshift.basis import visits_of
 
-    found = []
+    refits, about = [], []
     for shape in grid.grid:
         visits = visits_of(subject.trial, subject.file.outcome, shape)
-        found.append(Variation(WANING, f"lag {shape.lag:g} months, half-life {_months(shape.half_life)}", (visits,), visits))
-    return found
+        detail = f"lag {shape.lag:g} months, half-life {_months(shape.half_life)}"
+        refits.append(Variation(WANING, detail, (visits,), visits, compared=True))
+        about.append({"detail": detail, "lag": shape.lag, "half_life": shape.half_life})
+    return refits, pd.DataFrame(about, columns=["detail", "lag", "half_life"])
 
 
 def _months(half_life: float) -> str:
