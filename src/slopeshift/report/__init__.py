@@ -62,9 +62,8 @@ def write(
 
     `fits` are the trial's fits, of which those that answer the question come first; of a model that was skipped, only
     the record is looked at. A fit that failed its gate is reported by its diagnostics alone. `study` are the tables of
-    the null study of the trial, by name, `second_stage` the rows of the two-stage regression, and `varied` the tables of
-    the sensitivity study, where there are any.
-    The same input gives the same bytes.
+    the null study of the trial, by name, `second_stage` the rows of the two-stage regression, and `varied` the tables
+    of the sensitivity study, where there are any. The same input gives the same bytes.
     """
     first = leading({fit.record["model"]: fit.record["outcome"] for fit in fits})
     sampled = sorted(

@@ -48,8 +48,8 @@ def sentences(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
     gone = int(injected["reason"].isin(LEFT).sum())
     said = [
         f"Of {counted(len(injected), 'injected patient')}, {gone} left: {', '.join(reasons)}. "
-        "The answer is about the course that would have been seen had nobody left: what was not recorded is taken to go on "
-        "as the patient's recorded values and the other patients say."
+        "The answer is about the course that would have been seen had nobody left: what was not recorded is taken to "
+        "go on as the patient's recorded values and the other patients say."
     ]
     return [*said, *_tipping(trial, varied, main), *_warnings(trial, main)]
 
@@ -76,8 +76,8 @@ def _tipping(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
         return [said, f"No delta up to {number(point['searched_to'])} {unit} brings the probability below 0.8."]
     return [
         said,
-        f"The probability of slower decline overall falls below 0.8 once those who left declined faster than expected by "
-        f"{number(above)} {unit} or more.",
+        f"The probability of slower decline overall falls below 0.8 once those who left declined faster than expected "
+        f"by {number(above)} {unit} or more.",
     ]
 
 
@@ -87,15 +87,16 @@ def _warnings(trial: Trial, main: Analysis) -> list[str]:
     table = survivors(trial, main.record["outcome"], main.posterior)
     slopes = table[table["quantity"] == "lead_in_slope"]
     said = [
-        f"Warning: those who reached injection {row.cycle} had declined more slowly before any treatment than those who "
-        f"did not, by {number(row.mean)} {main.rate} (probability {probability(row.prob_higher)}). What is seen after "
-        f"injection {row.cycle} is seen in slower patients; do not read it without the lead-in."
+        f"Warning: those who reached injection {row.cycle} had declined more slowly before any treatment than those "
+        f"who did not, by {number(row.mean)} {main.rate} (probability {probability(row.prob_higher)}). What is seen "
+        f"after injection {row.cycle} is seen in slower patients; do not read it without the lead-in."
         for row in slopes[slopes["warns"]].itertuples()
     ]
     if len(slopes) and not said:
         said = [
-            "Those who reached later injections are not shown to have declined more slowly before treatment than those who "
-            f"did not (largest probability {probability(float(slopes['prob_higher'].max()))}, warned of above {WARNED:g})."
+            "Those who reached later injections are not shown to have declined more slowly before treatment than those "
+            f"who did not (largest probability {probability(float(slopes['prob_higher'].max()))}; above {WARNED:g} it "
+            "would be warned of)."
         ]
     return said
 
@@ -151,8 +152,8 @@ def drawn(varied: Varied, main: Analysis) -> list[Picture]:
         picture(
             figures.curve(mine.rename(columns={"delta": "x"}), 0.0, f"Delta, {main.rate}"),
             f"{main.anchor}-missing-delta",
-            "The probability of slower decline overall, by how much faster than expected those who left declined. Dashed: "
-            "a probability of 0.8.",
+            "The probability of slower decline overall, by how much faster than expected those who left declined. "
+            "Dashed: a probability of 0.8.",
             "Probability of a slower decline against delta.",
         )
     ]

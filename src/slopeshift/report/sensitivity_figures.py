@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ from slopeshift.sensitivity.curves import HEADLINE
 from slopeshift.sensitivity.rows import MAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def forest(rows: pd.DataFrame, ranges: Collection[str], unit: str) -> Figure:
     return figure
 
 
-def _shown(rows: pd.DataFrame, ranges: Collection[str]):  # type: ignore[no-untyped-def]
+def _shown(rows: pd.DataFrame, ranges: Collection[str]) -> Iterator[tuple[str, float, float, float, bool]]:
     """Yield name, mean, lower, upper and whether it is a span of means."""
     for analysis, group in rows.groupby("analysis", sort=False):
         known = group.dropna(subset="mean")
@@ -60,7 +60,7 @@ def _shown(rows: pd.DataFrame, ranges: Collection[str]):  # type: ignore[no-unty
             yield _name(row, len(group)), row.mean, row.lower, row.upper, False
 
 
-def _name(row, number: int) -> str:  # type: ignore[no-untyped-def]
+def _name(row: Any, number: int) -> str:
     """Name a row by its analysis; where there are several of the name, by what it is in detail."""
     if row.analysis == MAIN or number == 1:
         text = str(row.analysis)

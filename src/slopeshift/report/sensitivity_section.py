@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -119,20 +119,20 @@ def printed(rows: pd.DataFrame, outcome: str, unit: str) -> Table:
     return Table("The change overall in every analysis", "llrrrrrrl", heads, cells)
 
 
-def _cells(row: object) -> list[str]:
-    name = f"{row.analysis}: {row.model}" if row.analysis == OTHER_MODEL else str(row.analysis)  # type: ignore[attr-defined]
-    if row.mean != row.mean:  # type: ignore[attr-defined]
-        return [name, str(row.detail), "", "", "", "", "", "", str(row.note)]  # type: ignore[attr-defined]
+def _cells(row: Any) -> list[str]:
+    name = f"{row.analysis}: {row.model}" if row.analysis == OTHER_MODEL else str(row.analysis)
+    if row.mean != row.mean:
+        return [name, str(row.detail), "", "", "", "", "", "", str(row.note)]
     return [
         name,
-        str(row.detail),  # type: ignore[attr-defined]
-        f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",  # type: ignore[attr-defined]
-        probability(row.prob_positive),  # type: ignore[attr-defined]
-        probability(row.prob_slowing_25),  # type: ignore[attr-defined]
-        number(row.difference, 1, sign=True),  # type: ignore[attr-defined]
-        number(row.n_patients, 0),  # type: ignore[attr-defined]
-        number(row.n_values, 0),  # type: ignore[attr-defined]
-        str(row.note),  # type: ignore[attr-defined]
+        str(row.detail),
+        f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
+        probability(row.prob_positive),
+        probability(row.prob_slowing_25),
+        number(row.difference, 1, sign=True),
+        number(row.n_patients, 0),
+        number(row.n_values, 0),
+        str(row.note),
     ]
 
 
@@ -186,8 +186,8 @@ def drawn(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[Picture]:
         picture(
             figures.forest(mine, RANGES, main.rate),
             f"{anchor}-sensitivity-forest",
-            "The change overall in every analysis, with its 95 % interval; the band is that of the main analysis. Where "
-            "there are many analyses of a kind, the bar spans their means.",
+            "The change overall in every analysis, with its 95 % interval; the band is that of the main analysis. "
+            "Where there are many analyses of a kind, the bar spans their means.",
             f"Forest of {len(mine)} analyses of the change overall, {main.rate}.",
         )
     ]

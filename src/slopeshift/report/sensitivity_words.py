@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def _analyses(mine: pd.DataFrame, own: pd.Series) -> list[str]:
     return said
 
 
-def _called(row) -> str:  # type: ignore[no-untyped-def]
+def _called(row: Any) -> str:
     if row.analysis == OTHER_MODEL:
         return f"model {row.model}"
     return f"{row.analysis}, {row.detail}" if row.analysis == variations.WANING else str(row.analysis)
@@ -82,8 +82,8 @@ def _patients(mine: pd.DataFrame) -> str:
     return (
         f"Without any one patient the change lies between {number(low['mean'], sign=True)} (without {low['detail']}) "
         f"and {number(high['mean'], sign=True)} (without {high['detail']}), and the probability between "
-        f"{probability(rows['prob_positive'].min())} and {probability(rows['prob_positive'].max())}: by the rule that no "
-        f"patient should move it by more than {INFLUENTIAL_SDS:g} posterior SD, the answer {hangs}."
+        f"{probability(rows['prob_positive'].min())} and {probability(rows['prob_positive'].max())}: by the rule that "
+        f"no patient should move it by more than {INFLUENTIAL_SDS:g} posterior SD, the answer {hangs}."
     )
 
 
@@ -114,7 +114,10 @@ def _prior(point: pd.Series) -> str:
             if np.isnan(above)
             else f"It reaches 0.8 only where the SD is above {number(above)}."
         )
-        return f"Under a prior centred at no change the probability is below 0.8 already at the model's SD of {own} {unit}. {wider}"
+        return (
+            "Under a prior centred at no change the probability is below 0.8 already at the model's SD of "
+            f"{own} {unit}. {wider}"
+        )
     below = tips(point, "tips_below")
     if np.isnan(below):
         return (
@@ -122,7 +125,7 @@ def _prior(point: pd.Series) -> str:
             f"{number(point['searched_from'])} {unit} (the model's own: {own})."
         )
     return (
-        f"Tipping prior: whoever holds, before the data, that the mean change over the injections is 0 with an SD below "
+        "Tipping prior: whoever holds, before the data, that the mean change over the injections is 0 with an SD below "
         f"{number(below)} {unit} ends with a probability below 0.8; the model's own SD is {own}."
     )
 
@@ -134,9 +137,9 @@ def _expectation(point: pd.Series) -> str:
     if np.isnan(above):
         return f"Expectation would have to add more than {number(point['searched_to'])} {unit} (SD) to undo the claim."
     return (
-        f"In an open trial patients and raters expect something. If expectation alone may change the slope by an unknown "
-        f"amount around zero with an SD of {number(above)} {unit}, the probability that more than expectation slowed the "
-        f"decline falls below 0.8; the data cannot tell the two apart."
+        "In an open trial patients and raters expect something. If expectation alone may change the slope by an "
+        f"unknown amount around zero with an SD of {number(above)} {unit}, the probability that more than expectation "
+        "slowed the decline falls below 0.8; the data cannot tell the two apart."
     )
 
 
@@ -147,8 +150,8 @@ def _natural_history(point: pd.Series) -> str:
     found = [shift for shift in (below, above) if not np.isnan(shift)]
     if not found:
         return (
-            f"Moving the expected slope before treatment by up to {number(point['searched_to'])} {unit} either way does "
-            "not bring the probability below 0.8."
+            f"Moving the expected slope before treatment by up to {number(point['searched_to'])} {unit} either way "
+            "does not bring the probability below 0.8."
         )
     nearest = min(found, key=abs)
     return (
