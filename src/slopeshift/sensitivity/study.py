@@ -210,9 +210,9 @@ def _dropout_tips(subject: Subject, dropout: pd.DataFrame) -> pd.DataFrame:
 
 def _waning(table: pd.DataFrame, about: pd.DataFrame, rows: Rows) -> pd.DataFrame:
     """Put every shape's predictive density beside its changes; `rows` are those of the refits of `about`, in order."""
+    if about.empty:
+        return pd.DataFrame(columns=WANING)
     found = table[table["analysis"] == variations.WANING].merge(about, on="detail")
-    if not len(about):
-        return found.reindex(columns=WANING)
     firsts = {row["replicate"]: row for row in reversed(rows)}
     by_value = np.array([firsts[which]["by_value"] for which in sorted(firsts)])
     at_once = (about["lag"] == 0) & (about["half_life"] == np.inf)
