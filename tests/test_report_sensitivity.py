@@ -57,6 +57,8 @@ def varied():
         stored_row("prior of the common change halved", "SD 0.15", 0.5, 0.97, -0.3),
         stored_row("sceptical prior", "mean 0", 0.31, 0.7654, -1.2),
         *(stored_row(variations.ONE_LEFT_OUT, f"A{i}", 0.6 + i / 100, 0.96, i / 20) for i in range(1, 9)),
+        stored_row(variations.WANING, "lag 0 months, half-life infinite", 0.6, 0.97, 0.0),
+        stored_row(variations.WANING, "lag 1 months, half-life 3 months", 0.9, 0.85, 0.9),
         stored_row(variations.COMPLETERS, "completed", np.nan, np.nan, np.nan, note="fewer than 3 patients"),
     ]
     x = np.linspace(0.01, 1, 20)
@@ -154,6 +156,11 @@ def test_many_analyses_of_a_kind_are_printed_as_a_range(page):
     assert rows["one patient left out"][1] == "8 analyses; lowest: A1; highest: A8"
     assert rows["one patient left out"][2] == "means +0.61 to +0.68"
     assert rows["completers only"][-1] == "fewer than 3 patients"
+
+
+def test_shapes_that_the_data_do_not_tell_apart_are_said_not_to_be(page):
+    assert "to set in up to 1 month late or to wear off, in 2 shapes" in page.words
+    assert "between 0.85 and 0.97; the data tell none of them apart from an effect that sets in at once" in page.words
 
 
 def test_shapes_are_printed_with_how_well_they_predict(page):

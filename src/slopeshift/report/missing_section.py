@@ -44,7 +44,7 @@ def sentences(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
     """Say who left, what is assumed of what was not recorded, and what would undo the answer."""
     ended = endings(trial)
     injected = ended[ended["injections"] > 0]
-    reasons = [f"{counted(int((injected['reason'] == r).sum()), 'patient')} ({r})" for r in LEFT]
+    reasons = [f"{int((injected['reason'] == r).sum())} ({r})" for r in LEFT]
     gone = int(injected["reason"].isin(LEFT).sum())
     said = [
         f"Of {counted(len(injected), 'injected patient')}, {gone} left: {', '.join(reasons)}. "
@@ -63,10 +63,10 @@ def _tipping(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
         return ["Nobody left long enough before the planned end for a value to be imputed."]
     first = mine.iloc[0]
     said = (
-        f"For the {int(first['n_left'])} who left a month or more before {number(planned_follow_up(trial), 1)} months "
-        f"after their last injection, as long as those who completed were followed, {int(first['n_imputed'])} monthly "
-        f"values were imputed from their own lines, with a decline faster by delta than expected, deaths included, and "
-        f"the model was refitted to {int(first['n_imputations'])} imputations for each delta."
+        f"Those who completed were followed for {number(planned_follow_up(trial), 1)} months after their last injection. "
+        f"For the {int(first['n_left'])} who left a month or more before that, {int(first['n_imputed'])} monthly values "
+        "were imputed from their own lines, those of the dead among them, with a decline faster by delta than expected, "
+        f"and the model was refitted to {int(first['n_imputations'])} imputations for each delta."
     )
     point = points[(points["model"] == main.record["model"]) & (points["kind"] == DELTA)].iloc[0]
     unit, above = point["unit"], float(point["tips_above"])

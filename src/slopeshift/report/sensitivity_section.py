@@ -137,15 +137,16 @@ def _cells(row: Any) -> list[str]:
 
 
 def _range(analysis: str, group: pd.DataFrame) -> list[str]:
-    low, high = group.loc[group["mean"].idxmin()], group.loc[group["mean"].idxmax()]
+    lowest, highest = group.loc[group["mean"].idxmin()], group.loc[group["mean"].idxmax()]
     positive, slowing, moved = (group[name] for name in ("prob_positive", "prob_slowing_25", "difference"))
 
     def span(values: pd.Series[float], decimals: int = 2, sign: bool = False) -> str:
-        return f"{number(values.min(), decimals, sign)} to {number(values.max(), decimals, sign)}"
+        low, high = (number(value, decimals, sign) for value in (values.min(), values.max()))
+        return low if low == high else f"{low} to {high}"
 
     return [
         analysis,
-        f"{len(group)} analyses; lowest: {low['detail']}; highest: {high['detail']}",
+        f"{len(group)} analyses; lowest: {lowest['detail']}; highest: {highest['detail']}",
         f"means {span(group['mean'], sign=True)}",
         span(positive),
         span(slowing),

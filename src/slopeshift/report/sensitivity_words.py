@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 
     Varied = Mapping[str, pd.DataFrame]
 
-_APART = (MAIN, MOVED, variations.ONE_LEFT_OUT, variations.AFTER_LEAVING, "expectation bias", "enthusiastic prior")
+_APART = (
+    *(MAIN, MOVED, variations.ONE_LEFT_OUT, variations.AFTER_LEAVING, variations.WANING),
+    *("expectation bias", "enthusiastic prior"),
+)
 """What has sentences of its own, or is meant to move the answer: not counted among what should leave it in place."""
+
+
+LEAST_TOLD = 4.0
+"""Difference of log predictive densities below which no model is told from another (Sivula et al. 2025,
+doi 10.48550/arXiv.2008.10296)."""
 
 
 def sentences(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
@@ -31,7 +39,11 @@ def sentences(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
     own = mine[mine["analysis"] == MAIN]
     if own.empty or own["mean"].isna().all():
         return ["The main analysis gave no change that could be varied."]
-    return [text for text in (*_analyses(mine, own.iloc[0]), _patients(mine), *_tipping(varied, main)) if text]
+    return [
+        text
+        for text in (*_analyses(mine, own.iloc[0]), _shapes(mine, varied), _patients(mine), *_tipping(varied, main))
+        if text
+    ]
 
 
 def _analyses(mine: pd.DataFrame, own: pd.Series) -> list[str]:
@@ -39,7 +51,9 @@ def _analyses(mine: pd.DataFrame, own: pd.Series) -> list[str]:
     known, silent = counted_rows.dropna(subset="mean"), counted_rows[counted_rows["mean"].isna()]
     if known.empty:
         return []
-    far = known[known["difference"].abs() >= MOVED_SDS]
+    # A change that means something else may differ without moving anything.
+    same = (known["note"] == "") | (known["analysis"] != OTHER_MODEL)
+    far = known[same & (known["difference"].abs() >= MOVED_SDS)]
     side = known["prob_positive"] >= curves.HEADLINE
     claimed = own["prob_positive"] >= curves.HEADLINE
     crossed = known[side != claimed]
@@ -69,6 +83,27 @@ def _called(row: Any) -> str:
     if row.analysis == OTHER_MODEL:
         return f"model {row.model}"
     return f"{row.analysis}, {row.detail}" if row.analysis == variations.WANING else str(row.analysis)
+
+
+def _shapes(mine: pd.DataFrame, varied: Varied) -> str:
+    """Say what effects that set in late or wear off make of the answer, and whether the data tell them apart."""
+    rows = mine[mine["analysis"] == variations.WANING].dropna(subset="mean")
+    if rows.empty:
+        return ""
+    compared = varied["waning"].drop_duplicates(["model", "lag", "half_life"])
+    compared = compared[compared["model"] == rows["model"].iloc[0]]
+    longest = float(compared["lag"].max())
+    months = "month" if longest == 1 else "months"
+    gain, error = compared["difference_from_at_once"], compared["standard_error_of_difference"]
+    better = ((gain > LEAST_TOLD) & (gain > 2 * error)).any()
+    told = (
+        "at least one of them predicts the values clearly better" if better else "the data tell none of them apart from"
+    )
+    return (
+        f"Were effects to set in up to {longest:g} {months} late or to wear off, in {len(rows)} shapes, the "
+        f"probability of a slower decline would lie between {probability(rows['prob_positive'].min())} and "
+        f"{probability(rows['prob_positive'].max())}; {told} an effect that sets in at once and lasts."
+    )
 
 
 def _patients(mine: pd.DataFrame) -> str:
