@@ -63,10 +63,10 @@ def _tipping(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
         return ["Nobody left long enough before the planned end for a value to be imputed."]
     first = mine.iloc[0]
     said = (
-        f"Those who completed were followed for {number(planned_follow_up(trial), 1)} months after their last injection. "
-        f"For the {int(first['n_left'])} who left a month or more before that, {int(first['n_imputed'])} monthly values "
-        "were imputed from their own lines, those of the dead among them, with a decline faster by delta than expected, "
-        f"and the model was refitted to {int(first['n_imputations'])} imputations for each delta."
+        f"Those who completed were followed for {number(planned_follow_up(trial), 1)} months after their last "
+        f"injection. For the {int(first['n_left'])} who left a month or more before that, {int(first['n_imputed'])} "
+        "monthly values were imputed from their own lines, those of the dead among them, with a decline faster by "
+        f"delta than expected, and the model was refitted to {int(first['n_imputations'])} imputations for each delta."
     )
     point = points[(points["model"] == main.record["model"]) & (points["kind"] == DELTA)].iloc[0]
     unit, above = point["unit"], float(point["tips_above"])

@@ -96,9 +96,7 @@ def _shapes(mine: pd.DataFrame, varied: Varied) -> str:
     months = "month" if longest == 1 else "months"
     gain, error = compared["difference_from_at_once"], compared["standard_error_of_difference"]
     better = ((gain > LEAST_TOLD) & (gain > 2 * error)).any()
-    told = (
-        "at least one of them predicts the values clearly better" if better else "the data tell none of them apart from"
-    )
+    told = "one of them predicts the values clearly better than" if better else "the data tell none of them apart from"
     return (
         f"Were effects to set in up to {longest:g} {months} late or to wear off, in {len(rows)} shapes, the "
         f"probability of a slower decline would lie between {probability(rows['prob_positive'].min())} and "
