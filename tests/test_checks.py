@@ -21,6 +21,7 @@ from slopeshift.checks.rules import FIRES, PRIOR, UNRELIABLE, rules
 from slopeshift.effects import SAMPLES
 from slopeshift.fit import Fit, FitError
 from slopeshift.refit import Sampling, compile_once
+from slopeshift.trial import trial_from_tables
 
 MODEL = (ROOT / "models" / "alsfrsr.py").read_text()
 SMALL = Sampling(chains=2, draws=400, tune=300)
@@ -387,6 +388,51 @@ def test_a_trial_without_injections_has_the_checks_that_need_none():
     assert predictive.MEAN_BY_SCORE in set(found.predictive_table["check"])
     assert found.loo is None
     assert found.loo_table.empty
+
+
+def any_draws(visits, seed=1):
+    """Draws of the form that a refit has, of nothing in particular."""
+    rng = np.random.default_rng(seed)
+    names, patients, shape = visits.coefficients, visits.patients, (2, 300)
+    centre = np.array([35.0] + [0.0] * (len(names) - 1))
+    return xr.Dataset(
+        {
+            "loading": ((*SAMPLES, "coefficient", "source"), rng.normal(size=(*shape, len(names), len(names) + 1))),
+            "sigma": (SAMPLES, 2 + rng.random(shape)),
+            "population": ((*SAMPLES, "coefficient"), centre + rng.normal(size=(*shape, len(names)))),
+            "coefficients": (
+                (*SAMPLES, "patient", "coefficient"),
+                centre + rng.normal(size=(*shape, len(patients), len(names))),
+            ),
+        },
+        coords={"chain": [0, 1], "draw": range(300), "coefficient": list(names), "patient": list(patients)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "injections"),
+    [
+        ({"A": {0: 40}}, {}),
+        ({"A": {0: 40, 1: 39}, "B": {0: 38}}, {"A": [0]}),
+        ({"A": {-1: 40, 1: 39}}, {"A": [0, 4]}),
+        ({"A": dict.fromkeys(range(-1, 7), 0)}, {"A": [0]}),
+    ],
+    ids=["one value", "one patient treated", "a cycle without a value", "nothing but zeros"],
+)
+def test_the_smallest_trials_are_checked(values, injections):
+    rows = [(patient, month, value) for patient, of in values.items() for month, value in of.items()]
+    given = [(patient, k + 1, month) for patient, of in injections.items() for k, month in enumerate(of)]
+    tables = {
+        "patients": pd.DataFrame({"patient": [*values, "never seen"]}),
+        "visits": pd.DataFrame(rows, columns=["patient", "month", "alsfrsr"]),
+        "injections": pd.DataFrame(given, columns=["patient", "injection", "month"]),
+    }
+    trial = trial_from_tables("small", tables, {"title": "Small", "synthetic": True, "source": "test"})
+    visits = visits_of(trial, "alsfrsr")
+    found = checks.checks_of_draws(trial, visits, any_draws(visits), seed=1)
+    assert len(found.loo_table) == len(rows) + len(values)
+    assert found.loo_table["log_predictive_density"].notna().all()
+    assert found.predictive_table["tail_probability"].between(0, 1).all()
 
 
 # ---- priors ----

@@ -121,7 +121,8 @@ def autocorrelation(values: Floats, pairs: tuple[Places, Places]) -> Floats:
 def heaviest(values: Floats) -> Floats:
     """Largest residual, in multiples of the median one: (draw, visit) to (draw,)."""
     size = np.abs(values)
-    largest: Floats = size.max(axis=1) / np.median(size, axis=1)
+    median = np.median(size, axis=1)
+    largest: Floats = size.max(axis=1) / np.where(median > 0, median, 1.0)
     return largest
 
 
