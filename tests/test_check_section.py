@@ -208,7 +208,7 @@ def test_bins_that_were_put_together_can_be_drawn(checks):
     table = checks.predictive_table.groupby("check").head(1)
     long = table.assign(where="0 to 1 months after – over 4.5 months after")
     for rows in (table, long):
-        assert "months after" in svg(binned(rows, parts, "points"), "x", "words") or rows is table
+        assert rows["where"].iloc[0].split(" – ")[0] in svg(binned(rows, parts, "points"), "x", "words")
 
 
 def test_values_that_are_not_reliable_have_a_mark_of_their_own(checks):
