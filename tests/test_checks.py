@@ -12,7 +12,7 @@ from trials import ROOT, line_trial
 from slopeshift import checks, marginal
 from slopeshift.basis import visits_of
 from slopeshift.checks import comparison, loo, predictive, prior, residuals
-from slopeshift.checks.left_out import given_others
+from slopeshift.checks.left_out import given_neighbours, given_others
 from slopeshift.checks.loo import leave_one_out
 from slopeshift.checks.material import KEPT, flat, material_of, material_of_draws
 from slopeshift.checks.power_scaling import prior_sensitivity
@@ -103,6 +103,33 @@ def test_a_value_given_the_others_is_that_of_the_dense_normal(material):
             centre = mean[j] + gain @ (value[mine[others]] - mean[others])
             sd = np.sqrt(covariance[j, j] - gain @ covariance[others, j])
             assert below == pytest.approx(norm.cdf(value[place], centre, sd), abs=1e-9)
+
+
+def test_a_value_given_its_neighbours_is_that_of_the_dense_normal(material):
+    from scipy.stats import multivariate_normal
+
+    correlation = xr.full_like(material.posterior["sigma"], 0.6)
+    together = replace(material, posterior=material.posterior.assign(autocorrelation=correlation))
+    found, visits = given_neighbours(together), material.visits
+    mine = np.flatnonzero(visits.patient_index == 2)
+    theta, sigma = flat(material.posterior["coefficients"])[5, 2], flat(material.posterior["sigma"])[5]
+    covariance = sigma**2 * 0.6 ** np.abs(visits.month[mine][:, None] - visits.month[mine])
+    mean, value = material.basis[mine] @ theta, visits.value[mine]
+    whole = multivariate_normal(mean, covariance).logpdf(value)
+    assert found.by_patient[5, 2] == pytest.approx(whole)
+    for j in range(len(mine)):
+        others = np.delete(np.arange(len(mine)), j)
+        rest = multivariate_normal(mean[others], covariance[np.ix_(others, others)]).logpdf(value[others])
+        assert found.log_density(visits.value)[5, mine[j]] == pytest.approx(whole - rest)
+    assert given_neighbours(material) is None
+
+
+def test_without_correlation_neighbours_say_nothing(material):
+    posterior = material.posterior.drop_vars("loading").assign(autocorrelation=0 * material.posterior["sigma"])
+    alone = replace(material, posterior=posterior, integrated_out=False)
+    plain = replace(alone, posterior=posterior.drop_vars("autocorrelation"))
+    found, usual = leave_one_out(alone), leave_one_out(plain)
+    assert float(found.by_visit.elpd) == pytest.approx(float(usual.by_visit.elpd), abs=0.01)
 
 
 def test_covariates_move_what_is_expected_of_a_patient(material):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift.checks.left_out import given_others
+from slopeshift.checks.left_out import given_neighbours, given_others
 from slopeshift.checks.material import flat
 from slopeshift.effects import SAMPLES
 
@@ -70,6 +70,10 @@ def leave_one_out(material: Material) -> LeaveOneOut | None:
         patients = np.array(material.visits.patients)[seen]
         whole = _psis(_like(material, others.by_patient[:, seen], "patient", patients), material)
         return LeaveOneOut(elpd, whole, _pit_of_normal(others, value, elpd), True)
+    neighbours = given_neighbours(material)
+    if neighbours is not None:
+        elpd = _psis(_like(material, neighbours.log_density(value), "visit", range(len(value))), material)
+        return LeaveOneOut(elpd, None, _pit_of_normal(neighbours, value, elpd), False)
     if material.log_likelihood is None:
         return None
     elpd = _psis(material.log_likelihood.rename(name).astype(float), material)
