@@ -24,11 +24,14 @@ ORDER = """
     classical.segments classical.ranks classical
     published safety
     work refit
+    checks.material checks.left_out checks.loo checks.residuals checks.predictive checks.prior checks.power_scaling
+    checks.comparison checks.rules checks.refits checks
     null.population null.trials null.reference null.claim
     null.rates null.pseudo null.study null
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
     report.pictures report.limitations report.interval_words report.interval_figures report.interval_section
-    report.own_analysis report.chance report
+    report.own_analysis report.chance
+    report.check_figures report.check_words report.check_section report
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
     formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
     formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam

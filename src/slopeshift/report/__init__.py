@@ -13,6 +13,7 @@ from slopeshift.model import leading
 from slopeshift.report import (
     analysis,
     chance,
+    check_section,
     flow,
     glossary,
     interval_section,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from slopeshift.checks import Checks
     from slopeshift.fit import Fit
     from slopeshift.report.analysis import Analysis
     from slopeshift.trial import Trial
@@ -61,10 +63,12 @@ def write(
     )
     skipped = [fit.record for fit in fits if fit.record["status"] == "skipped"]
     analyses = [analyse(trial, fit, f"m{number}") for number, fit in enumerate(sampled, 1)]
+    checked = check_section.checked(analyses)
     tables = {name: table(analyses, name) for name in OF_A_FIT} | {
         "interval": interval_section.table(analyses, second_stage),
         "classical": model_free(trial),
         "safety": safety_table(trial),
+        **check_section.tables(analyses, checked),
         **{name: study[name] for name in STUDY if study and name in study},
     }
     for name, content in tables.items():
@@ -72,7 +76,7 @@ def write(
             path.write_text(csv(content), encoding="utf-8", newline="")
     index = folder / "index.html"
     with replacing(index) as path:
-        path.write_text(page(trial, analyses, skipped, tables, study or {}), encoding="utf-8", newline="")
+        path.write_text(page(trial, analyses, skipped, tables, study or {}, checked), encoding="utf-8", newline="")
     return index
 
 
@@ -94,8 +98,12 @@ def page(
     skipped: Sequence[object],
     tables: Mapping[str, pd.DataFrame],
     study: Mapping[str, pd.DataFrame],
+    checked: Mapping[str, Checks],
 ) -> str:
-    """Write the page; `skipped` are the records of the models that do not apply to the trial."""
+    """Write the page; `skipped` are the records of the models that do not apply to the trial.
+
+    `checked` are the checks of the fits that passed their gate, by the short name of the analysis.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -108,6 +116,7 @@ def page(
     environment.globals |= {
         "analysis": analysis,
         "chance": chance,
+        "check_section": check_section,
         "flow": flow,
         "glossary": glossary,
         "interval_section": interval_section,
@@ -119,6 +128,7 @@ def page(
     }
     template = environment.get_template("report.html.j2")
     context = {"trial": trial, "analyses": analyses, "skipped": skipped, "tables": tables, "study": study}
+    context["checked"] = checked
     return _typeset(template.render(context))
 
 
