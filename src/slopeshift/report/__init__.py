@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from slopeshift.fit import Fit
     from slopeshift.report.analysis import Analysis
+    from slopeshift.report.pictures import Picture
     from slopeshift.trial import Trial
 
 OF_A_FIT = ("population", "patients", "responders", "diagnostics", "change_curve")
@@ -71,8 +72,9 @@ def write(
         with replacing(folder / "tables" / f"{name}.csv") as path:
             path.write_text(csv(content), encoding="utf-8", newline="")
     index = folder / "index.html"
+    shown: list[Picture] = []
     with replacing(index) as path:
-        path.write_text(page(trial, analyses, skipped, tables, study or {}), encoding="utf-8", newline="")
+        path.write_text(page(trial, analyses, skipped, tables, study or {}, shown), encoding="utf-8", newline="")
     return index
 
 
@@ -94,8 +96,12 @@ def page(
     skipped: Sequence[object],
     tables: Mapping[str, pd.DataFrame],
     study: Mapping[str, pd.DataFrame],
+    shown: list[Picture],
 ) -> str:
-    """Write the page; `skipped` are the records of the models that do not apply to the trial."""
+    """Write the page; `skipped` are the records of the models that do not apply to the trial.
+
+    The figures of the page are added to `shown`, in its order.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -118,7 +124,7 @@ def page(
         "wording": wording,
     }
     template = environment.get_template("report.html.j2")
-    context = {"trial": trial, "analyses": analyses, "skipped": skipped, "tables": tables, "study": study}
+    context = {"trial": trial, "analyses": analyses, "skipped": skipped, "tables": tables, "study": study, "shown": shown}
     return _typeset(template.render(context))
 
 

@@ -41,10 +41,12 @@ _ENDED = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as it stands in the page."""
+    """A figure as it stands in the page. `name` is unique there; `figure` is what `element` was drawn from."""
 
     element: Markup
     caption: str
+    name: str
+    figure: Figure
 
 
 @plots.styled
@@ -193,7 +195,7 @@ def checks(analysis: Analysis) -> list[Picture]:
 
 def picture(figure: Figure, name: str, caption: str, description: str) -> Picture:
     """Make a picture of a figure; `name` is unique in the page, `description` is read aloud."""
-    return Picture(svg(figure, name, description), caption)
+    return Picture(svg(figure, name, description), caption, name, figure)
 
 
 def _changes(draws: xr.DataArray) -> dict[str, Floats]:
