@@ -12,13 +12,21 @@ from slopeshift.classical import model_free
 from slopeshift.model import leading
 from slopeshift.report import (
     analysis,
+    answer,
     chance,
+    contents,
+    crosswalk,
+    data_checks,
+    estimand,
     flow,
+    flow_figures,
     glossary,
+    identity,
     interval_section,
     limitations,
     own_analysis,
     pictures,
+    prior_table,
     sections,
     wording,
 )
@@ -37,6 +45,12 @@ if TYPE_CHECKING:
 OF_A_FIT = ("population", "patients", "responders", "diagnostics", "change_curve")
 STUDY = ("null_reference", "null_refits", "pseudo_injection", "published_claim")
 """Tables of the null study that are published with the report; its others are for figures."""
+
+_MODULES = (
+    *(analysis, answer, chance, contents, crosswalk, data_checks, estimand, flow, flow_figures, glossary, identity),
+    *(interval_section, limitations, own_analysis, pictures, prior_table, sections, wording),
+)
+"""What templates may call, by the module's name."""
 
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -111,20 +125,16 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
-        "analysis": analysis,
-        "chance": chance,
-        "flow": flow,
-        "glossary": glossary,
-        "interval_section": interval_section,
-        "limitations": limitations,
-        "own_analysis": own_analysis,
-        "pictures": pictures,
-        "sections": sections,
-        "wording": wording,
-    }
+    environment.globals |= {module.__name__.rpartition(".")[2]: module for module in _MODULES}
     template = environment.get_template("report.html.j2")
-    context = {"trial": trial, "analyses": analyses, "skipped": skipped, "tables": tables, "study": study, "shown": shown}
+    context = {
+        "trial": trial,
+        "analyses": analyses,
+        "skipped": skipped,
+        "tables": tables,
+        "study": study,
+        "shown": shown,
+    }
     return _typeset(template.render(context))
 
 
