@@ -86,10 +86,9 @@ def _treatment(trial: Trial) -> str:
         return "none: natural history"
     most = int(trial.injections["injection"].max())
     text = f"repeated injections, at most {most}; cycle k runs from injection k to the next, or to the last value"
-    for column, unit in (("dose", "10⁶ cells"), ("route", "")):
-        if column in trial.injections:
-            kinds = sorted(
-                {f"{value:g}" if column == "dose" else str(value) for value in trial.injections[column].dropna()}
-            )
-            text += f"; {column} {listed(kinds[:4])}{' and others' if len(kinds) > 4 else ''} {unit}".rstrip()
+    if "dose" in trial.injections and len(doses := trial.injections["dose"].dropna()):
+        span = f"{doses.min():g}" if doses.min() == doses.max() else f"{doses.min():g} to {doses.max():g}"
+        text += f"; dose {span} × 10⁶ cells"
+    if "route" in trial.injections and len(routes := sorted(set(trial.injections["route"].dropna()))):
+        text += f"; route {listed([str(route) for route in routes])}"
     return text
