@@ -124,7 +124,14 @@ def page(
         "wording": wording,
     }
     template = environment.get_template("report.html.j2")
-    context = {"trial": trial, "analyses": analyses, "skipped": skipped, "tables": tables, "study": study, "shown": shown}
+    context = {
+        "trial": trial,
+        "analyses": analyses,
+        "skipped": skipped,
+        "tables": tables,
+        "study": study,
+        "shown": shown,
+    }
     return _typeset(template.render(context))
 
 
