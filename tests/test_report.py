@@ -49,7 +49,7 @@ def csv(folder, name):
 
 def test_the_page_loads_nothing_from_anywhere(page):
     tags = {tag for tag, _ in page.tags}
-    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
+    assert not tags & {"link", "img", "iframe", "object", "embed", "base", "form"}
     for _, attributes in page.tags:
         for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
             assert attributes.get(name, "#").startswith("#"), attributes
@@ -271,7 +271,7 @@ def hostile(tmp_path_factory):
 def test_a_name_is_shown_as_it_is_written(hostile, name):
     page = hostile[1]
     assert name in {row[0] for row in page.rows("Every patient, by injection")}
-    assert "script" not in {tag for tag, _ in page.tags}
+    assert [tag for tag, _ in page.tags].count("script") == 2, "the numbers of the patient view, and its own script"
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_neutralised(hostile):

@@ -18,6 +18,7 @@ from slopeshift.report import (
     interval_section,
     limitations,
     own_analysis,
+    patient_view,
     pictures,
     sections,
     wording,
@@ -119,6 +120,7 @@ def page(
         "interval_section": interval_section,
         "limitations": limitations,
         "own_analysis": own_analysis,
+        "patient_view": patient_view,
         "pictures": pictures,
         "sections": sections,
         "wording": wording,
@@ -136,8 +138,8 @@ def page(
 
 
 def _typeset(html: str) -> str:
-    """Keep numbers and their percent signs on one line, but for preformatted text."""
-    parts = re.split(r"(<pre.*?</pre>)", html, flags=re.DOTALL)
+    """Keep numbers and their percent signs on one line, but for preformatted text and the script, which is hashed."""
+    parts = re.split(r"(<pre.*?</pre>|<script>.*?</script>)", html, flags=re.DOTALL)
     return "".join(part if i % 2 else re.sub(r"(?<=\d) (?=%)", "\u00a0", part) for i, part in enumerate(parts))
 
 
