@@ -1,4 +1,4 @@
-"""The report of a trial: one self-contained page, and the tables behind it as CSV files."""
+"""The report of a trial: one self-contained page, and its tables and figures as files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from slopeshift.model import leading
 from slopeshift.report import (
     analysis,
     chance,
+    files,
     flow,
     glossary,
     interval_section,
@@ -39,9 +40,6 @@ OF_A_FIT = ("population", "patients", "responders", "diagnostics", "change_curve
 STUDY = ("null_reference", "null_refits", "pseudo_injection", "published_claim")
 """Tables of the null study that are published with the report; its others are for figures."""
 
-_FORMULA = re.compile(r"[=+\-@\t\r]")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
 
 def write(
     trial: Trial,
@@ -49,8 +47,13 @@ def write(
     folder: Path,
     study: Mapping[str, pd.DataFrame] | None = None,
     second_stage: pd.DataFrame | None = None,
+    *,
+    figures: bool = True,
 ) -> Path:
-    """Write `index.html` and `tables/*.csv` into `folder`, each whole or not at all; return the path of the page.
+    """Write a report into `folder`, each file whole or not at all, the page last; return the path of the page.
+
+    Written are `index.html`, every table as `tables/NAME.csv` and in `tables.xlsx`, and every figure of the page as
+    `figures/NAME.svg` and `figures/NAME.png` unless `figures` is False. What an earlier report left there is deleted.
 
     `fits` are the trial's fits, of which those that answer the question come first; of a model that was skipped, only
     the record is looked at. A fit that failed its gate is reported by its diagnostics alone. `study` are the tables of
@@ -69,13 +72,14 @@ def write(
         "safety": safety_table(trial),
         **{name: study[name] for name in STUDY if study and name in study},
     }
-    for name, content in tables.items():
-        with replacing(folder / "tables" / f"{name}.csv") as path:
-            path.write_text(csv(content), encoding="utf-8", newline="")
-    index = folder / "index.html"
     shown: list[Picture] = []
+    html = page(trial, analyses, skipped, tables, study or {}, shown)
+    drawn = files.figure_table(shown if figures else [], {each.anchor: each.record["model"] for each in analyses})
+    files.write_tables(trial, tables | {"figures": drawn}, folder)
+    files.write_figures(shown if figures else [], list(drawn["file"]), folder)
+    index = folder / "index.html"
     with replacing(index) as path:
-        path.write_text(page(trial, analyses, skipped, tables, study or {}, shown), encoding="utf-8", newline="")
+        path.write_text(html, encoding="utf-8", newline="")
     return index
 
 
@@ -83,12 +87,6 @@ def table(analyses: Sequence[Analysis], name: str) -> pd.DataFrame:
     """Put the rows of one table of all models under each other."""
     tables = [getattr(each.results, name) for each in analyses]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["model", "outcome"])
-
-
-def csv(frame: pd.DataFrame) -> str:
-    """Write a table as CSV, six significant digits; text that a spreadsheet would run gets an apostrophe in front."""
-    safe = frame.assign(**{name: frame[name].map(_inert) for name in frame.select_dtypes(["object", "string"])})
-    return str(safe.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def page(
@@ -141,9 +139,3 @@ def _typeset(html: str) -> str:
     """Keep numbers and their percent signs on one line, but for preformatted text and the script, which is hashed."""
     parts = re.split(r"(<pre.*?</pre>|<script>.*?</script>)", html, flags=re.DOTALL)
     return "".join(part if i % 2 else re.sub(r"(?<=\d) (?=%)", "\u00a0", part) for i, part in enumerate(parts))
-
-
-def _inert(cell: object) -> object:
-    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
-        return "'" + cell
-    return cell

@@ -18,7 +18,6 @@ from markupsafe import Markup
 from slopeshift.effects import INTERVAL, OVERALL
 from slopeshift.report.analysis import primary
 from slopeshift.report.courses import courses, ended, months_range, padded
-from slopeshift.report.glossary import TERMS
 from slopeshift.report.sections import missing_cycles
 from slopeshift.report.wording import between, certainty, counted, in_unit, listed, number, probability
 
@@ -40,6 +39,12 @@ MOST = 300
 _NOTHING = {
     "no injection": "No injection was given, so nothing is said of a change.",
     "not informed": "No value was recorded after an injection, so nothing is said of a change.",
+}
+_FLAGS = {
+    "percent undefined": "Percent undefined: the slope before treatment may be near zero, and a percentage of it means "
+    "little, although the patient still counts among those who may have slowed.",
+    "short lead-in": "Short lead-in: fewer than two values up to the first injection, so that the slope before "
+    "treatment is mostly that of other patients.",
 }
 _ESCAPED = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"})
 
@@ -159,7 +164,7 @@ def _change(overall: Any, words: Mapping[str, str], analysis: Analysis) -> list[
             f"more {probability(overall.prob_slowing_25)}, before the data "
             f"{probability(overall.prior_prob_slowing_25)}."
         )
-        said += [f"{flag.capitalize()}: {_lower(TERMS[flag.capitalize()])}" for flag in flags]
+        said += [_FLAGS[flag] for flag in flags]
     elif words:
         said.append(_NOTHING[words[OVERALL]])
     for reason in ("not reached", "not informed"):
@@ -190,7 +195,3 @@ def _short(values: Iterable[float], digits: int = 4) -> list[float]:
     """Keep what a drawing needs."""
     rounded = (float(f"{value:.{digits}g}") for value in values)
     return [int(value) if value.is_integer() else value for value in rounded]
-
-
-def _lower(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]
