@@ -157,5 +157,5 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.text))
 
 
-def written(folder, trial, fits, *more):
-    return Page(report.write(trial, fits, folder, *more).read_text(encoding="utf-8"))
+def written(folder, trial, fits, *more, figures=False):
+    return Page(report.write(trial, fits, folder, *more, figures=figures).read_text(encoding="utf-8"))

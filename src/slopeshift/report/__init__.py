@@ -1,4 +1,4 @@
-"""The report of a trial: one self-contained page, and the tables behind it as CSV files."""
+"""The report of a trial: one self-contained page, and its tables and figures as files."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from slopeshift.report import (
     crosswalk,
     data_checks,
     estimand,
+    files,
     flow,
     flow_figures,
     glossary,
@@ -25,6 +26,7 @@ from slopeshift.report import (
     interval_section,
     limitations,
     own_analysis,
+    patient_view,
     pictures,
     prior_table,
     sections,
@@ -46,14 +48,14 @@ OF_A_FIT = ("population", "patients", "responders", "diagnostics", "change_curve
 STUDY = ("null_reference", "null_refits", "pseudo_injection", "published_claim")
 """Tables of the null study that are published with the report; its others are for figures."""
 
+PAGE, SUMMARY = "report.html.j2", "summary.html.j2"
+"""Templates of the page, and of the one that prints on one sheet."""
+
 _MODULES = (
     *(analysis, answer, chance, contents, crosswalk, data_checks, estimand, flow, flow_figures, glossary, identity),
-    *(interval_section, limitations, own_analysis, pictures, prior_table, sections, wording),
+    *(interval_section, limitations, own_analysis, patient_view, pictures, prior_table, sections, wording),
 )
 """What templates may call, by the module's name."""
-
-_FORMULA = re.compile(r"[=+\-@\t\r]")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def write(
@@ -62,8 +64,14 @@ def write(
     folder: Path,
     study: Mapping[str, pd.DataFrame] | None = None,
     second_stage: pd.DataFrame | None = None,
+    *,
+    figures: bool = True,
 ) -> Path:
-    """Write `index.html` and `tables/*.csv` into `folder`, each whole or not at all; return the path of the page.
+    """Write a report into `folder`, each file whole or not at all, the page last; return the path of the page.
+
+    Written are `index.html`, its first screen on one sheet as `summary.html`, every table as `tables/NAME.csv` and in
+    `tables.xlsx`, and every figure of the page as `figures/NAME.svg` and `figures/NAME.png` unless `figures` is False.
+    What an earlier report left there is deleted.
 
     `fits` are the trial's fits, of which those that answer the question come first; of a model that was skipped, only
     the record is looked at. A fit that failed its gate is reported by its diagnostics alone. `study` are the tables of
@@ -82,13 +90,17 @@ def write(
         "safety": safety_table(trial),
         **{name: study[name] for name in STUDY if study and name in study},
     }
-    for name, content in tables.items():
-        with replacing(folder / "tables" / f"{name}.csv") as path:
-            path.write_text(csv(content), encoding="utf-8", newline="")
-    index = folder / "index.html"
     shown: list[Picture] = []
+    html = page(trial, analyses, skipped, tables, study or {}, shown)
+    short = page(trial, analyses, skipped, tables, study or {}, [], SUMMARY)
+    drawn = files.figure_table(shown if figures else [], {each.anchor: each.record["model"] for each in analyses})
+    files.write_tables(trial, tables | {"figures": drawn}, folder)
+    files.write_figures(shown if figures else [], list(drawn["file"]), folder)
+    with replacing(folder / "summary.html") as path:
+        path.write_text(_of_the_page(short), encoding="utf-8", newline="")
+    index = folder / "index.html"
     with replacing(index) as path:
-        path.write_text(page(trial, analyses, skipped, tables, study or {}, shown), encoding="utf-8", newline="")
+        path.write_text(html, encoding="utf-8", newline="")
     return index
 
 
@@ -98,12 +110,6 @@ def table(analyses: Sequence[Analysis], name: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["model", "outcome"])
 
 
-def csv(frame: pd.DataFrame) -> str:
-    """Write a table as CSV, six significant digits; text that a spreadsheet would run gets an apostrophe in front."""
-    safe = frame.assign(**{name: frame[name].map(_inert) for name in frame.select_dtypes(["object", "string"])})
-    return str(safe.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-
-
 def page(
     trial: Trial,
     analyses: Sequence[Analysis],
@@ -111,9 +117,11 @@ def page(
     tables: Mapping[str, pd.DataFrame],
     study: Mapping[str, pd.DataFrame],
     shown: list[Picture],
+    template: str = PAGE,
 ) -> str:
-    """Write the page; `skipped` are the records of the models that do not apply to the trial.
+    """Write the page, or what else `template` makes of the same.
 
+    `skipped` are the records of the models that do not apply to the trial.
     The figures of the page are added to `shown`, in its order.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -126,7 +134,6 @@ def page(
         lstrip_blocks=True,
     )
     environment.globals |= {module.__name__.rpartition(".")[2]: module for module in _MODULES}
-    template = environment.get_template("report.html.j2")
     context = {
         "trial": trial,
         "analyses": analyses,
@@ -135,16 +142,15 @@ def page(
         "study": study,
         "shown": shown,
     }
-    return _typeset(template.render(context))
+    return _typeset(environment.get_template(template).render(context))
+
+
+def _of_the_page(html: str) -> str:
+    """Let links of the summary lead into the page beside it; what figures refer to is in themselves."""
+    return re.sub(r'(<a [^>]*?href=")#', r"\1index.html#", html)
 
 
 def _typeset(html: str) -> str:
-    """Keep numbers and their percent signs on one line, but for preformatted text."""
-    parts = re.split(r"(<pre.*?</pre>)", html, flags=re.DOTALL)
+    """Keep numbers and their percent signs on one line, but for preformatted text and the script, which is hashed."""
+    parts = re.split(r"(<pre.*?</pre>|<script>.*?</script>)", html, flags=re.DOTALL)
     return "".join(part if i % 2 else re.sub(r"(?<=\d) (?=%)", "\u00a0", part) for i, part in enumerate(parts))
-
-
-def _inert(cell: object) -> object:
-    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
-        return "'" + cell
-    return cell

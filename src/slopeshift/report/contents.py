@@ -39,3 +39,8 @@ def titles(sections: list[Section]) -> dict[str, Markup]:
 def ids(html: str) -> frozenset[str]:
     """List the ids that a page has, for what may be linked to."""
     return frozenset(_IDS.findall(html))
+
+
+def in_css(text: str) -> Markup:
+    """Write any text as the inside of a string of a style sheet."""
+    return Markup("".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):x} " for c in text))
