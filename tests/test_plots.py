@@ -78,7 +78,7 @@ def test_forest_fills_the_patients_that_are_called(called):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_is_drawn_as_it_is_written(name):
-    root = ElementTree.fromstring(drawn(forest([name]))))
+    root = ElementTree.fromstring(drawn(forest([name])))
     texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
     short = name if len(name) <= plots.LABEL_LENGTH else name[: plots.LABEL_LENGTH - 1] + "…"
     assert short in texts

@@ -45,7 +45,7 @@ def of_report(
     """List what this report lacks, or what a check of it found."""
     found = []
     if trial.synthetic:
-        found.insert(0, "Synthetic data: nothing here is about any patient or any treatment.")
+        found.append("Synthetic data: nothing here is about any patient or any treatment.")
     if failed := [a.record["model"] for a in analyses if not a.passed]:
         found.append(f"No result of {listed(failed)}: the diagnostics gate was failed.")
     if trial.injections.empty:
@@ -63,9 +63,8 @@ def of_report(
         )
     if "dose" in trial.injections and len(trial.injections["dose"].dropna().unique()) > 1:
         found.append("Doses differed between injections; no model here knows the dose.")
-    found.append(
-        "Whether patients and raters knew of the treatment is not recorded; without a blinded control they did."
-    )
+    if not flow.has_control_group(trial):
+        found.append("Open label: in a single arm patients and raters know of it, and scores may follow hope.")
     return found
 
 
