@@ -76,7 +76,7 @@ def write(
     html = page(trial, analyses, skipped, tables, study or {}, shown)
     drawn = files.figure_table(shown if figures else [], {each.anchor: each.record["model"] for each in analyses})
     files.write_tables(trial, tables | {"figures": drawn}, folder)
-    files.write_figures(shown if figures else [], list(drawn["file"]), folder)
+    files.write_figures(trial, shown if figures else [], list(drawn["file"]), folder)
     index = folder / "index.html"
     with replacing(index) as path:
         path.write_text(html, encoding="utf-8", newline="")
