@@ -95,7 +95,7 @@ def write(
     short = page(trial, analyses, skipped, tables, study or {}, [], SUMMARY)
     drawn = files.figure_table(shown if figures else [], {each.anchor: each.record["model"] for each in analyses})
     files.write_tables(trial, tables | {"figures": drawn}, folder)
-    files.write_figures(shown if figures else [], list(drawn["file"]), folder)
+    files.write_figures(trial, shown if figures else [], list(drawn["file"]), folder)
     with replacing(folder / "summary.html") as path:
         path.write_text(_of_the_page(short), encoding="utf-8", newline="")
     index = folder / "index.html"

@@ -73,17 +73,21 @@ def figure_table(pictures: Sequence[Picture], models: Mapping[str, str]) -> pd.D
     return pd.DataFrame({"file": list(names), "caption": [picture.caption for picture in pictures]}, dtype="str")
 
 
-def write_figures(pictures: Sequence[Picture], names: Sequence[str], folder: Path) -> None:
-    """Write every figure as `figures/NAME.svg` and as `figures/NAME.png`, and clear away those of an earlier report."""
+def write_figures(trial: Trial, pictures: Sequence[Picture], names: Sequence[str], folder: Path) -> None:
+    """Write every figure as `figures/NAME.svg` and as `figures/NAME.png`, and clear away those of an earlier report.
+
+    A figure of synthetic data says so in its corner, since it may be seen without the page.
+    """
+    mark = "SYNTHETIC DATA" if trial.synthetic else ""
     for picture, name in zip(pictures, names, strict=True):
         with replacing(folder / "figures" / f"{name}.svg") as path:
-            path.write_text(standalone(picture), encoding="utf-8", newline="")
+            path.write_text(standalone(picture, mark), encoding="utf-8", newline="")
         with replacing(folder / "figures" / f"{name}.png") as path:
-            _png(picture, path)
+            _png(picture, mark, path)
     _sweep(folder / "figures", {f"{name}.{kind}" for name in names for kind in ("svg", "png")})
 
 
-def standalone(picture: Picture) -> str:
+def standalone(picture: Picture, mark: str) -> str:
     """Turn a figure of the page into an SVG document: what the page's style sheet gives it is written into it."""
     element = str(picture.element)
     width, height = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', element).groups()  # type: ignore[union-attr]
@@ -91,12 +95,15 @@ def standalone(picture: Picture) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{width}pt" '
         f'height="{height}pt"{head}><title>{escape(picture.caption)}</title><style>{_STYLE}</style>'
-        f'<rect width="100%" height="100%" fill="#fff"/>{body}\n'
+        '<rect width="100%" height="100%" fill="#fff"/>'
+        f'<text x="{float(width) - 2:g}" y="{float(height) - 2:g}" font-size="6" text-anchor="end">{mark}</text>'
+        f"{body}\n"
     )
 
 
 @styled
-def _png(picture: Picture, path: Path) -> None:
+def _png(picture: Picture, mark: str, path: Path) -> None:
+    picture.figure.text(0.995, 0.005, mark, fontsize=6, ha="right", va="bottom")
     with warnings.catch_warnings():
         # A name may have letters that Matplotlib's font lacks; in the SVG the viewer's font has them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Words = Mapping[tuple[str, str], str]
 
 MOST = 300
-"""Patients that the page carries: about 2.5 kB each and outcome. Of a larger cohort the first are taken."""
+"""Patients that the page carries: about 3 kB each and outcome. Of a larger cohort the first are taken."""
 
 _NOTHING = {
     "no injection": "No injection was given, so nothing is said of a change.",

@@ -71,6 +71,7 @@ def workbook(trial: Trial, tables: Mapping[str, pd.DataFrame], about: Mapping[st
 
 def _contents(book: Workbook, trial: Trial, tables: Mapping[str, pd.DataFrame], about: Mapping[str, str]) -> None:
     from openpyxl.styles import Font, PatternFill
+    from openpyxl.worksheet.hyperlink import Hyperlink
 
     sheet = book.active
     sheet.title = "Contents"
@@ -90,7 +91,7 @@ def _contents(book: Workbook, trial: Trial, tables: Mapping[str, pd.DataFrame], 
         _put(sheet, row, 2, len(table))
         _put(sheet, row, 3, about.get(name, "") + (_TOO_LONG if len(table) > MOST_ROWS else ""))
         if len(table) <= MOST_ROWS:
-            sheet.cell(row, 1).hyperlink = f"#'{_title(name)}'!A1"
+            sheet.cell(row, 1).hyperlink = Hyperlink(ref=f"A{row}", location=f"'{_title(name)}'!A1")
             sheet.cell(row, 1).style = "Hyperlink"
     sheet.column_dimensions["A"].width, sheet.column_dimensions["C"].width = 24, 110
 
@@ -122,7 +123,7 @@ def _column(sheet: Worksheet, column: int, values: pd.Series[object]) -> None:
 
 def _put(sheet: Worksheet, row: int, column: int, value: object, shown: str = "General") -> None:
     """Fill a cell, text as text; a value that is missing leaves it empty."""
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value is pd.NA or value == "" or (isinstance(value, float) and math.isnan(value)):
         return
     cell = sheet.cell(row, column)
     if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
