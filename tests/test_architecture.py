@@ -27,7 +27,7 @@ ORDER = """
     null.population null.trials null.reference null.claim
     null.rates null.pseudo null.study null
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.courses
-    report.null_figures report.vector report.pictures report.patient_view report.limitations
+    report.null_figures report.vector report.pictures report.sampling report.patient_view report.limitations
     report.interval_words report.interval_figures report.interval_section report.own_analysis report.chance
     report.contents report.identity report.estimand report.data_checks report.prior_table report.flow_figures
     report.answer_figures report.answer report.crosswalk report.spreadsheet report.files report

@@ -29,6 +29,7 @@ from slopeshift.report import (
     patient_view,
     pictures,
     prior_table,
+    sampling,
     sections,
     wording,
 )
@@ -53,7 +54,8 @@ PAGE, SUMMARY = "report.html.j2", "summary.html.j2"
 
 _MODULES = (
     *(analysis, answer, chance, contents, crosswalk, data_checks, estimand, flow, flow_figures, glossary, identity),
-    *(interval_section, limitations, own_analysis, patient_view, pictures, prior_table, sections, wording),
+    *(interval_section, limitations, own_analysis, patient_view, pictures, prior_table, sampling, sections),
+    wording,
 )
 """What templates may call, by the module's name."""
 
