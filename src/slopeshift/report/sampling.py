@@ -73,7 +73,8 @@ def _energy(energy: Floats) -> Figure:
     ax = figure.subplots()
     centred = (energy - energy.mean()).ravel()
     steps = np.diff(energy, axis=1).ravel()
-    edges = np.linspace(*np.quantile(np.concatenate([centred, steps]), (0.001, 0.999)), 41)
+    low, high = np.quantile(np.concatenate([centred, steps]), (0.001, 0.999))
+    edges = np.linspace(float(low), float(high), 41)
     for values, colour, dash, name in ((centred, BLUE, "-", "energy"), (steps, VERMILLION, (0, (5, 1.5)), "its steps")):
         ax.stairs(np.histogram(values, edges)[0] / values.size, edges, color=colour, linestyle=dash, label=name)
     ax.set(yticks=[], ylim=0, xlabel="energy less its mean, and change from draw to draw")
