@@ -43,7 +43,7 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report null check simulate test test-slow bench lint env lock clean passed settings FORCE
+.PHONY: help fit report null check simulate test test-slow test-browser bench lint env lock clean passed settings FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -75,6 +75,12 @@ test: $(READY) ## Run the fast tests
 
 test-slow: $(READY) ## Run the slow tests, which fit many simulated trials
 	@$(PYTEST) -m slow
+
+# Packages are pinned in package.json; no lock file is kept, since it would name where they were fetched from.
+test-browser: $(READY) ## Test the page in headless Chromium
+	@command -v npm > /dev/null || { echo 'test-browser: no npm on the PATH: install Node.js 20 or newer' >&2; exit 1; }
+	@cd tests/browser && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+	@BROWSER_TESTS=required $(BIN)/python -m pytest tests/browser
 
 bench: $(READY) ## Time the exact engine beside its alternatives, and write bench/README.md
 	@$(BIN)/python bench/run.py
