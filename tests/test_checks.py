@@ -219,6 +219,16 @@ def test_equal_whole_numbers_are_ranked_at_random(material):
     assert pit.std() == pytest.approx(12**-0.5, abs=0.06)
 
 
+def test_a_value_beyond_all_predictions_is_no_proof_by_itself(material):
+    far = material.visits.value.copy()
+    far[7] = material.predicted.max() + 1
+    posterior = material.posterior.drop_vars("loading")
+    beyond = replace(material, posterior=posterior, visits=replace(material.visits, value=far))
+    pit = leave_one_out(beyond).pit
+    assert pit[7] == 1 - 0.5 / len(beyond.replicates)
+    assert loo.uniformity(np.append(np.random.default_rng(2).random(250), pit[7])) > FIRES
+
+
 def test_uniform_probabilities_pass_and_others_do_not():
     rng = np.random.default_rng(1)
     assert loo.uniformity(rng.random(250)) > FIRES
