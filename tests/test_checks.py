@@ -124,6 +124,28 @@ def test_a_value_given_its_neighbours_is_that_of_the_dense_normal(material):
     assert given_neighbours(material) is None
 
 
+def test_values_that_follow_at_once_stand_as_far_apart_as_the_residuals_of_the_model_do(material):
+    import pytensor.tensor as pt
+
+    from slopeshift.residuals import log_density_after_previous, sequence
+
+    rng = np.random.default_rng(4)
+    months = np.where(rng.random(len(material.visits.month)) < 0.3, 0.01, 1.0).cumsum()
+    correlation = xr.full_like(material.posterior["sigma"], 0.6)
+    close = replace(
+        material,
+        posterior=material.posterior.assign(autocorrelation=correlation),
+        visits=replace(material.visits, month=months),
+    )
+    found, index = given_neighbours(close), material.visits.patient_index
+    theta, sigma = (flat(material.posterior[name])[3] for name in ("coefficients", "sigma"))
+    left = material.visits.value - (material.basis * theta[index]).sum(axis=1)
+    one_by_one = log_density_after_previous(
+        pt.as_tensor(left), pt.as_tensor(sigma), pt.as_tensor(0.6), sequence(index, months)
+    ).eval()
+    assert found.by_patient[3] == pytest.approx(np.bincount(index, one_by_one))
+
+
 def test_without_correlation_neighbours_say_nothing(material):
     posterior = material.posterior.drop_vars("loading").assign(autocorrelation=0 * material.posterior["sigma"])
     alone = replace(material, posterior=posterior, integrated_out=False)

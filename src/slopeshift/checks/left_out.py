@@ -92,12 +92,12 @@ def given_neighbours(material: Material) -> GivenOthers | None:
 
 
 def _apart(month: Floats) -> Floats:
-    """Count the months between each two of a patient's values, those of one day as a day apart: (visit, visit)."""
-    from slopeshift.residuals import DAY
+    """Count the months between each two of a patient's values, as the residuals do: (visit, visit)."""
+    from slopeshift.residuals import SHORTEST
 
     order = np.argsort(month, kind="stable")
     since = np.empty(len(month))
-    since[order] = np.concatenate([[0.0], np.cumsum(np.maximum(np.diff(month[order]), DAY))])
+    since[order] = np.concatenate([[0.0], np.cumsum(np.maximum(np.diff(month[order]), SHORTEST))])
     return np.abs(since[:, None] - since)
 
 
