@@ -124,6 +124,28 @@ def test_a_value_given_its_neighbours_is_that_of_the_dense_normal(material):
     assert given_neighbours(material) is None
 
 
+def test_values_that_follow_at_once_stand_as_far_apart_as_the_residuals_of_the_model_do(material):
+    import pytensor.tensor as pt
+
+    from slopeshift.residuals import log_density_after_previous, sequence
+
+    rng = np.random.default_rng(4)
+    months = np.where(rng.random(len(material.visits.month)) < 0.3, 0.01, 1.0).cumsum()
+    correlation = xr.full_like(material.posterior["sigma"], 0.6)
+    close = replace(
+        material,
+        posterior=material.posterior.assign(autocorrelation=correlation),
+        visits=replace(material.visits, month=months),
+    )
+    found, index = given_neighbours(close), material.visits.patient_index
+    theta, sigma = (flat(material.posterior[name])[3] for name in ("coefficients", "sigma"))
+    left = material.visits.value - (material.basis * theta[index]).sum(axis=1)
+    one_by_one = log_density_after_previous(
+        pt.as_tensor(left), pt.as_tensor(sigma), pt.as_tensor(0.6), sequence(index, months)
+    ).eval()
+    assert found.by_patient[3] == pytest.approx(np.bincount(index, one_by_one))
+
+
 def test_without_correlation_neighbours_say_nothing(material):
     posterior = material.posterior.drop_vars("loading").assign(autocorrelation=0 * material.posterior["sigma"])
     alone = replace(material, posterior=posterior, integrated_out=False)
@@ -217,6 +239,16 @@ def test_equal_whole_numbers_are_ranked_at_random(material):
     pit = leave_one_out(counted).pit
     assert loo.uniformity(pit) > 0.001
     assert pit.std() == pytest.approx(12**-0.5, abs=0.06)
+
+
+def test_a_value_beyond_all_predictions_is_no_proof_by_itself(material):
+    far = material.visits.value.copy()
+    far[7] = material.predicted.max() + 1
+    posterior = material.posterior.drop_vars("loading")
+    beyond = replace(material, posterior=posterior, visits=replace(material.visits, value=far))
+    pit = leave_one_out(beyond).pit
+    assert pit[7] == 1 - 0.5 / len(beyond.replicates)
+    assert loo.uniformity(np.append(np.random.default_rng(2).random(250), pit[7])) > FIRES
 
 
 def test_uniform_probabilities_pass_and_others_do_not():

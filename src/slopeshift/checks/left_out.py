@@ -92,7 +92,7 @@ def given_neighbours(material: Material) -> GivenOthers | None:
 
 
 def _apart(month: Floats) -> Floats:
-    """Count the months between each two of a patient's values, no fewer than the residual counts: (visit, visit)."""
+    """Count the months between each two of a patient's values, as the residuals do: (visit, visit)."""
     from slopeshift.residuals import SHORTEST
 
     order = np.argsort(month, kind="stable")

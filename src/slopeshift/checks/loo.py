@@ -160,8 +160,10 @@ def _pit_of_predictions(material: Material, elpd: Any) -> Floats:
     """Rank every value among its weighted predictions; a prediction that equals it counts by a random share."""
     predicted, value, weights = flat(material.predicted), material.visits.value, _weights(elpd)
     below, equal = ((weights * side).sum(axis=0) for side in (predicted < value, predicted == value))
-    pit: Floats = below + np.random.default_rng(SEED).random(len(value)) * equal
-    return pit
+    pit = below + np.random.default_rng(SEED).random(len(value)) * equal
+    # A number of predictions tells no probability smaller than half of one of them from 0, however far the value lies.
+    kept: Floats = np.clip(pit, 0.5 / len(predicted), 1 - 0.5 / len(predicted))
+    return kept
 
 
 def uniformity(pit: Floats) -> float:
