@@ -6,7 +6,7 @@ MODELS := $(sort $(basename $(notdir $(wildcard models/*.py))))
 
 # What a fit depends on besides its model and its trial: fit.py, the models' vocabulary, and all that these import
 # (tests/test_architecture.py). Every other module only reads fits, and can be edited without refitting.
-ENGINE := trial shape basis interval priors history lanes kernel marginal curves outcomes formula log_prior model atomic fit
+ENGINE := trial shape basis interval priors history lanes kernel marginal curves residuals outcomes formula log_prior model atomic fit
 
 NAME := $(notdir $(patsubst %/,%,$(TRIAL)))
 FITS := fits/$(NAME)
@@ -43,7 +43,7 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report null sensitivity check simulate test test-slow bench lint env lock clean passed settings FORCE
+.PHONY: help fit report null sensitivity check simulate test test-slow test-browser bench lint env lock clean passed settings FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -78,6 +78,12 @@ test: $(READY) ## Run the fast tests
 
 test-slow: $(READY) ## Run the slow tests, which fit many simulated trials
 	@$(PYTEST) -m slow
+
+# Packages are pinned in package.json; no lock file is kept, since it would name where they were fetched from.
+test-browser: $(READY) ## Test the page in headless Chromium
+	@command -v npm > /dev/null || { echo 'test-browser: no npm on the PATH: install Node.js 20 or newer' >&2; exit 1; }
+	@cd tests/browser && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+	@BROWSER_TESTS=required $(BIN)/python -m pytest tests/browser
 
 bench: $(READY) ## Time the exact engine beside its alternatives, and write bench/README.md
 	@$(BIN)/python bench/run.py

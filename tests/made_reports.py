@@ -18,7 +18,7 @@ CHANGE = 0.6123
 """Population change of the made-up fits: a number that nothing else on the page is likely to print."""
 
 
-def made_trial(names=("A1", "A2", "A3", "A4"), k=2, synthetic=True, silent=(), controls=0):
+def made_trial(names=("A1", "A2", "A3", "A4"), k=2, synthetic=True, silent=(), controls=0, title="A made-up trial"):
     """Monthly visits from -3; patient i gets k, k-1, ... injections, at least one; `silent` patients have no value."""
     given = {name: max(k - i, min(k, 1)) for i, name in enumerate(names)} | {f"C{i}": 0 for i in range(controls)}
     rng = np.random.default_rng(3)
@@ -32,7 +32,7 @@ def made_trial(names=("A1", "A2", "A3", "A4"), k=2, synthetic=True, silent=(), c
         "visits": table,
         "injections": pd.DataFrame(injections, columns=["patient", "injection", "month"]),
     }
-    return trial_from_tables("made", tables, {"title": "A made-up trial", "synthetic": synthetic, "source": "a test"})
+    return trial_from_tables("made", tables, {"title": title, "synthetic": synthetic, "source": "a test"})
 
 
 def made_draws(visits, chains, draws, seed, spread):
@@ -157,5 +157,5 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.text))
 
 
-def written(folder, trial, fits, *more):
-    return Page(report.write(trial, fits, folder, *more).read_text(encoding="utf-8"))
+def written(folder, trial, fits, *more, figures=False):
+    return Page(report.write(trial, fits, folder, *more, figures=figures).read_text(encoding="utf-8"))

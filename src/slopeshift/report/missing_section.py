@@ -36,7 +36,7 @@ def left(trial: Trial, outcome: str) -> Table:
         ]
         for row in table[table["outcome"] == outcome].itertuples()
     ]
-    heads = ["Stage", "At risk", "With values", "Values", "Went on", *(reason.capitalize() for reason in REASONS)]
+    heads = ["Period", "At risk", "With values", "Values", "Went on", *(reason.capitalize() for reason in REASONS)]
     return Table("Who was there, and why they did not go on", "l" + "r" * (len(heads) - 1), heads, rows)
 
 
@@ -120,7 +120,7 @@ def survivor_table(trial: Trial, main: Analysis) -> Table | None:
         ]
         for row in table.itertuples()
     ]
-    heads = ["Reached", "Before treatment", "Patients who did", "Who did not", "Difference (95 %)", "Pr(higher)"]
+    heads = ["Reached", "Quantity", "Patients who did", "Who did not", "Difference, 95 %", "Pr(higher)"]
     return Table("Those who reached a later injection, and those who did not", "llrrrr", heads, rows)
 
 
@@ -139,7 +139,7 @@ def deltas(varied: Varied, main: Analysis) -> Table | None:
         ]
         for row in mine.itertuples()
     ]
-    heads = [f"Delta, {main.rate}", "Change overall (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)", "Below the scale"]
+    heads = [f"Delta, {main.rate}", "Change, overall (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)", "Below the scale"]
     return Table("If those who left declined faster than expected by delta", "rrrrr", heads, rows)
 
 

@@ -114,7 +114,7 @@ def printed(rows: pd.DataFrame, outcome: str, unit: str) -> Table:
             cells.append(_range(str(analysis), shown))
         else:
             cells += [_cells(row) for row in group.itertuples()]
-    heads = ["Analysis", "In detail", f"Change, {unit} (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)"]
+    heads = ["Analysis", "Detail", f"Change, {unit} (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)"]
     heads += ["Moved by, SDs", "Patients", "Values", "Note"]
     return Table("The change overall in every analysis", "llrrrrrrl", heads, cells)
 
@@ -174,7 +174,7 @@ def shapes(varied: Varied, outcome: str) -> Table | None:
         ]
         for row in mine.itertuples()
     ]
-    heads = ["Lag, months", "Halved every, months", "Change overall when it sets in (95 %)", "Pr(change > 0)"]
+    heads = ["Lag, months", "Halved every, months", "Change, when it sets in (95 %)", "Pr(change > 0)"]
     heads += ["Predictive density, difference (SE)", "Unreliable values"]
     return Table("Effects that set in late or wear off", "rrrrrr", heads, cells)
 
