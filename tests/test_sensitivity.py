@@ -40,7 +40,7 @@ from slopeshift.sensitivity.subsets import (
     without,
 )
 from slopeshift.sensitivity.weighed import CURVATURE_SD, bend_evidence, bent, prior_rows
-from slopeshift.trial import trial_from_tables
+from slopeshift.trial import Control, trial_from_tables
 
 MODEL = ROOT / "models" / "alsfrsr.py"
 FILE = load_model(MODEL)
@@ -192,6 +192,17 @@ def test_halving_and_doubling_touch_the_common_change_and_nothing_else():
 
 def test_a_trial_without_control_has_no_control_to_do_without():
     assert "control not used" not in listed()
+
+
+def test_doing_without_the_control_takes_the_models_own_prior_of_the_slope():
+    controlled = replace(TRIAL, control=Control("other", {"alsfrsr": 0.2}, line_trial(patients=12, injections=0)))
+    terms = marginal.terms_of(FILE.build(controlled))
+    found = {each.analysis: each.prior for each in alternatives(FILE, controlled, terms, WEIGHTS, "points")}
+    slope = terms["term"].to_numpy() == "slope"
+    assert own_prior(terms).sd[slope] != 0.4
+    other = found["control not used"]
+    assert (other.mean[slope].item(), other.sd[slope].item()) == (-1.0, 0.4)
+    np.testing.assert_array_equal(other.sd[~slope], own_prior(terms).sd[~slope])
 
 
 @settings(deadline=None, max_examples=30)
@@ -525,3 +536,15 @@ def test_imputing_without_a_departure_changes_nothing_beyond_monte_carlo_error(c
     assert rows[0]["sd"] == pytest.approx(main["sd"], rel=0.15)
     assert rows[1]["mean"] < rows[0]["mean"]
     assert not np.isnan(flat(subject.overall)).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lift", "fires"), [(0.0, False), (10.0, True)])
+def test_values_on_injection_days_that_are_unlike_the_others_are_seen(compiled, lift, fires):
+    lifted = np.clip(TRIAL.visits["alsfrsr"] + lift * on_injection_days(VISITS), 0, 48)
+    tables = {"patients": TRIAL.patients, "injections": TRIAL.injections}
+    tables["visits"] = TRIAL.visits.assign(alsfrsr=lifted)
+    trial = trial_from_tables("lifted", tables, {"title": "t", "synthetic": True, "source": "s"})
+    visits = visits_of(trial, "alsfrsr")
+    subject = Subject(trial, FILE, compiled.fit(visits, 3), visits.dataset().merge(compiled.terms), 1)
+    assert rules.boundary_visit(subject, compiled).fired is fires
