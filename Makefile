@@ -43,7 +43,7 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report null check simulate test test-slow test-browser bench lint env lock clean passed settings FORCE
+.PHONY: help fit report null check simulate test test-slow test-browser bench bench-page lint env lock clean passed settings FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -84,6 +84,9 @@ test-browser: $(READY) ## Test the page in headless Chromium
 
 bench: $(READY) ## Time the exact engine beside its alternatives, and write bench/README.md
 	@$(BIN)/python bench/run.py
+
+bench-page: $(READY) ## Time how long the page of the report takes to open
+	@$(BIN)/python bench/page.py $(REPORT)
 
 lint: $(READY) ## Check style (ruff) and types (mypy)
 	@$(BIN)/python -m ruff check .
