@@ -27,9 +27,10 @@ ORDER = """
     null.population null.trials null.reference null.claim
     null.rates null.pseudo null.study null
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.courses
-    report.null_figures report.pictures report.patient_view report.limitations
+    report.null_figures report.vector report.pictures report.patient_view report.limitations
     report.interval_words report.interval_figures report.interval_section report.own_analysis report.chance
-    report.spreadsheet report.files report
+    report.contents report.identity report.estimand report.data_checks report.prior_table report.flow_figures
+    report.answer_figures report.answer report.crosswalk report.spreadsheet report.files report
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
     formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
     formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam

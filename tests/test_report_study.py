@@ -92,8 +92,8 @@ def test_the_first_screen_sets_the_trials_own_count_beside_chance(page, study):
     table = study["null_reference"]
     row = table[(table["statistic"] == "improved") & (table["injection"] == "overall")].iloc[0]
     expected = (
-        f"{row['observed']:.0f} improved their slope by more than 25 %. With no change at all, this trial would count "
-        f"{row['mean']:.1f} (95 % range {row['lower']:.0f} to {row['upper']:.0f})"
+        f"{row['observed']:.0f} improved by more than 25 %; with no change at all, "
+        f"{row['mean']:.1f} (95 % range {row['lower']:.0f} to {row['upper']:.0f}) would."
     )
     assert expected in page.words.replace("\u00a0", " ")
 
@@ -138,7 +138,8 @@ def test_the_tables_of_the_study_travel_with_the_report(page, folder, study):
 def test_without_a_study_the_page_says_how_to_make_one(tmp_path, trial, fits):
     page = written(tmp_path, trial, fits)
     assert "make null makes it" in page.words
-    assert "With no change at all" not in page.words
+    assert "with no change at all" not in page.words
+    assert "by chance" not in page.words.split("Contents")[0]
 
 
 def test_the_trials_own_analysis_is_printed_with_the_numbers_of_its_table(page, folder, trial):

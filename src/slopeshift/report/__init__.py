@@ -12,15 +12,23 @@ from slopeshift.classical import model_free
 from slopeshift.model import leading
 from slopeshift.report import (
     analysis,
+    answer,
     chance,
+    contents,
+    crosswalk,
+    data_checks,
+    estimand,
     files,
     flow,
+    flow_figures,
     glossary,
+    identity,
     interval_section,
     limitations,
     own_analysis,
     patient_view,
     pictures,
+    prior_table,
     sections,
     wording,
 )
@@ -40,6 +48,15 @@ OF_A_FIT = ("population", "patients", "responders", "diagnostics", "change_curve
 STUDY = ("null_reference", "null_refits", "pseudo_injection", "published_claim")
 """Tables of the null study that are published with the report; its others are for figures."""
 
+PAGE, SUMMARY = "report.html.j2", "summary.html.j2"
+"""Templates of the page, and of the one that prints on one sheet."""
+
+_MODULES = (
+    *(analysis, answer, chance, contents, crosswalk, data_checks, estimand, flow, flow_figures, glossary, identity),
+    *(interval_section, limitations, own_analysis, patient_view, pictures, prior_table, sections, wording),
+)
+"""What templates may call, by the module's name."""
+
 
 def write(
     trial: Trial,
@@ -52,8 +69,9 @@ def write(
 ) -> Path:
     """Write a report into `folder`, each file whole or not at all, the page last; return the path of the page.
 
-    Written are `index.html`, every table as `tables/NAME.csv` and in `tables.xlsx`, and every figure of the page as
-    `figures/NAME.svg` and `figures/NAME.png` unless `figures` is False. What an earlier report left there is deleted.
+    Written are `index.html`, its first screen on one sheet as `summary.html`, every table as `tables/NAME.csv` and in
+    `tables.xlsx`, and every figure of the page as `figures/NAME.svg` and `figures/NAME.png` unless `figures` is False.
+    What an earlier report left there is deleted.
 
     `fits` are the trial's fits, of which those that answer the question come first; of a model that was skipped, only
     the record is looked at. A fit that failed its gate is reported by its diagnostics alone. `study` are the tables of
@@ -74,9 +92,12 @@ def write(
     }
     shown: list[Picture] = []
     html = page(trial, analyses, skipped, tables, study or {}, shown)
+    short = page(trial, analyses, skipped, tables, study or {}, [], SUMMARY)
     drawn = files.figure_table(shown if figures else [], {each.anchor: each.record["model"] for each in analyses})
     files.write_tables(trial, tables | {"figures": drawn}, folder)
     files.write_figures(trial, shown if figures else [], list(drawn["file"]), folder)
+    with replacing(folder / "summary.html") as path:
+        path.write_text(_of_the_page(short), encoding="utf-8", newline="")
     index = folder / "index.html"
     with replacing(index) as path:
         path.write_text(html, encoding="utf-8", newline="")
@@ -96,9 +117,11 @@ def page(
     tables: Mapping[str, pd.DataFrame],
     study: Mapping[str, pd.DataFrame],
     shown: list[Picture],
+    template: str = PAGE,
 ) -> str:
-    """Write the page; `skipped` are the records of the models that do not apply to the trial.
+    """Write the page, or what else `template` makes of the same.
 
+    `skipped` are the records of the models that do not apply to the trial.
     The figures of the page are added to `shown`, in its order.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -110,20 +133,7 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
-        "analysis": analysis,
-        "chance": chance,
-        "flow": flow,
-        "glossary": glossary,
-        "interval_section": interval_section,
-        "limitations": limitations,
-        "own_analysis": own_analysis,
-        "patient_view": patient_view,
-        "pictures": pictures,
-        "sections": sections,
-        "wording": wording,
-    }
-    template = environment.get_template("report.html.j2")
+    environment.globals |= {module.__name__.rpartition(".")[2]: module for module in _MODULES}
     context = {
         "trial": trial,
         "analyses": analyses,
@@ -132,7 +142,12 @@ def page(
         "study": study,
         "shown": shown,
     }
-    return _typeset(template.render(context))
+    return _typeset(environment.get_template(template).render(context))
+
+
+def _of_the_page(html: str) -> str:
+    """Let links of the summary lead into the page beside it; what figures refer to is in themselves."""
+    return re.sub(r'(<a [^>]*?href=")#', r"\1index.html#", html)
 
 
 def _typeset(html: str) -> str:

@@ -56,9 +56,8 @@ def headline(study: Study, outcome: str) -> str:
     if row is None:
         return ""
     return (
-        f"Counted patient by patient, as such trials do, {row['observed']:.0f} improved their slope by more than 25 %. "
-        f"With no change at all, this trial would count {number(row['mean'], 1)} (95 % range {row['lower']:.0f} to "
-        f"{row['upper']:.0f})."
+        f"{row['observed']:.0f} improved by more than 25 %; with no change at all, {number(row['mean'], 1)} "
+        f"(95 % range {row['lower']:.0f} to {row['upper']:.0f}) would."
     )
 
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
 
 from slopeshift import effects
 from slopeshift.effects import CLAIM, OVERALL, SAMPLES
 from slopeshift.report import courses, glossary, plots
 from slopeshift.report.courses import sampled
 from slopeshift.report.sections import injection_rank, missing_cycles
+from slopeshift.report.vector import svg
 from slopeshift.report.wording import counted, number
 
 if TYPE_CHECKING:
     import xarray as xr
+    from markupsafe import Markup
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -40,23 +38,6 @@ class Picture:
     caption: str
     name: str
     figure: Figure
-
-
-@plots.styled
-def svg(figure: Figure, name: str, description: str) -> Markup:
-    """Write a figure as an SVG element for a page; `name` makes its ids unique there, `description` is read aloud."""
-    buffer = io.StringIO()
-    with warnings.catch_warnings():
-        # The browser has glyphs that Matplotlib's font lacks.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    body = buffer.getvalue()
-    box = re.search(r'viewBox="[^"]*"', body)
-    assert box is not None
-    body = body[body.index(">", box.end()) + 1 :]
-    body = re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{name}-", body)
-    body = re.sub(r"<defs>\s*<style.*?</defs>", "", body, count=1, flags=re.DOTALL)
-    return Markup(f'<svg {box[0]} role="img" aria-label="{escape(description)}">{body}')
 
 
 def rank_plots(analysis: Analysis) -> list[Picture]:
