@@ -18,7 +18,7 @@ CONTROL := $(shell awk -F'"' '/^\[/ { here = ($$0 == "[control]") } here && /^so
 DATA := $(TRIAL) $(if $(CONTROL),$(TRIAL)/$(CONTROL))
 TRIAL_FILES := $(wildcard $(DATA:%=%/*.csv) $(DATA:%=%/trial.toml))
 ENGINE_FILES := $(wildcard $(ENGINE:%=src/slopeshift/%.py) $(ENGINE:%=src/slopeshift/%/*.py))
-READER_FILES := $(filter-out $(ENGINE_FILES),$(wildcard src/slopeshift/*.py src/slopeshift/*/*.* src/slopeshift/*/*/*.*))
+READER_FILES := $(filter-out $(ENGINE_FILES),$(wildcard src/slopeshift/*.py src/slopeshift/*/*.* src/slopeshift/*/*/*.* src/slopeshift/*/*/*/*.*))
 NULL_OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES)) $(if $(REFITS),--refits $(REFITS))
 OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(DRAWS),--draws $(DRAWS)) $(if $(TUNE),--tune $(TUNE)) $(if $(CHAINS),--chains $(CHAINS))
 
