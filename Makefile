@@ -48,7 +48,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 .SUFFIXES:
 
 help: ## List the commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 	@echo 'Settings: TRIAL=$(TRIAL)  SEED= DRAWS= TUNE= CHAINS=  REPLICATES= REFITS=  PYTHON='
 
 # Where a report is asked for too, that fits first, and reports what failed as well.
