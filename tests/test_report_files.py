@@ -10,6 +10,8 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_reports import SKIPPED, made_fit, made_trial, written
 
 from slopeshift import report
@@ -107,6 +109,16 @@ def test_a_text_is_stored_as_text_and_with_the_apostrophe_of_the_csv_file(text):
     assert cell.value == spreadsheet.inert(visible)
     assert spreadsheet.csv(pd.DataFrame({"x": [visible]})).splitlines()[1].strip('"') == cell.value
     assert one_table(frame)["t"]["A1"].data_type == "s"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=8), min_size=1))
+def test_no_text_whatever_becomes_a_formula(texts):
+    sheet = one_table(pd.DataFrame({"x": pd.Series(["text", *texts], dtype=object)}))["t"]
+    cells = [cell for (cell,) in sheet.iter_rows(min_row=3)]
+    for cell, text in zip(cells, texts, strict=False):
+        assert cell.data_type == ("s" if text else "n")
+        assert not text or not re.match(r"[=+@\t\r]|-\D", cell.value)
 
 
 @pytest.mark.parametrize(
