@@ -117,7 +117,7 @@ def found(page_ids: Collection[str], titles: dict[str, str], items: Sequence[Ite
     return [
         Place(
             item,
-            tuple((i, titles.get(i, i.replace("-", " "))) for i in item.needs if i not in _FLAGS)
+            tuple((i, titles.get(i, _PARTS.get(i, i.replace("-", " ")))) for i in item.needs if i not in _FLAGS)
             if set(item.needs) <= set(page_ids)
             else (),
         )
@@ -125,6 +125,23 @@ def found(page_ids: Collection[str], titles: dict[str, str], items: Sequence[Ite
     ]
 
 
+def by_standard(places: Sequence[Place]) -> dict[str, list[Place]]:
+    """Put the places of each standard together, in the order of the items."""
+    standards = dict.fromkeys(place.item.standard for place in places)
+    return {name: [place for place in places if place.item.standard == name] for name in standards}
+
+
+_PARTS = {
+    "why": "Why Bayesian",
+    "estimand": "The estimand",
+    "intercurrent-events": "Intercurrent events",
+    "prior-implied": "What the priors imply",
+    "null-study": "Null trials",
+    "null-refits": "Refitted null trials",
+    "pseudo-injections": "Moved injections",
+    "reproducibility": "Reproducibility",
+    "definitions": "Definitions",
+}
 _FLAGS = ("results-shown", "control-group")
 
 

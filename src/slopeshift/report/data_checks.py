@@ -12,6 +12,9 @@ from slopeshift.report.wording import Table, counted, listed, number, share
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
+    from slopeshift.basis import Visits
     from slopeshift.trial import Trial
 
 OLD_SCALE_TOP = 40.0
@@ -91,19 +94,19 @@ def _told(trial: Trial, name: str) -> Iterator[list[str]]:
         ]
 
 
-def _on_injection_days(months: np.ndarray, injections: np.ndarray) -> int:
+def _on_injection_days(months: NDArray[np.float64], injections: NDArray[np.float64]) -> int:
     return int(np.isin(np.round(months, 6), np.round(injections[~np.isnan(injections)], 6)).sum())
 
 
-def _jump(visits: object, label: str, unit: str) -> list[str]:
+def _jump(visits: Visits, label: str, unit: str) -> list[str]:
     """Name the largest change between two values of one patient that follow each other."""
-    index, value, month = visits.patient_index, visits.value, visits.month  # type: ignore[attr-defined]
+    index, value, month = visits.patient_index, visits.value, visits.month
     order = np.lexsort((month, index))
     step = np.where(np.diff(index[order]) == 0, np.diff(value[order]), 0.0)
     text = "no patient with two values"
     if step.size and np.any(np.diff(index[order]) == 0):
         at = int(np.abs(step).argmax())
-        patient = visits.patients[index[order][at]]  # type: ignore[attr-defined]
+        patient = visits.patients[index[order][at]]
         months = f"{number(month[order][at], 1)} to {number(month[order][at + 1], 1)}"
         text = f"{number(step[at], 0, sign=True)} {unit}, {patient}, months {months}"
     return [f"Largest step of {label}", "between neighbouring values of a patient: look whether it is an error", text]

@@ -75,7 +75,7 @@ def densities(posterior: Mapping[str, Floats], prior: Mapping[str, Floats], unit
     if not posterior:
         return _note("No injection, no change")
     figure, rows = _rows(list(posterior), 0.72)
-    x = np.linspace(*_span([np.quantile(draws, (0.001, 0.999)) for draws in posterior.values()]), 241)
+    x = np.linspace(*_span([np.quantile(draws, (0.001, 0.999)) for draws in posterior.values()]), 121)
     for ax, (injection, draws) in zip(rows, posterior.items(), strict=True):
         colour, _ = _look(injection)
         ax.fill_between(x, gaussian_kde(draws)(x), color=colour, alpha=0.45, linewidth=0, label="posterior")
@@ -112,7 +112,7 @@ def exceedance(curve: pd.DataFrame, unit: str) -> Figure:
     ax.axvline(0, color=GREY, linewidth=0.8)
     for level in (0.5, 0.95):
         ax.axhline(level, color=GREY, linewidth=0.6, linestyle=":")
-    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit}", ylabel="Pr(change of slope > x)")
+    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit} (above 0: slower decline)", ylabel="Pr(change of slope > x)")
     ax.set_yticks([0, 0.25, 0.5, 0.75, 0.95], ["0", "0.25", "0.5", "0.75", "0.95"])
     _legend(figure, ax, columns=2)
     return figure
@@ -204,6 +204,7 @@ def trajectory(
             transform=ax.get_xaxis_transform(),
             color=INK,
             markerfacecolor=face,
+            markeredgewidth=0.5 if face == INK else 1.0,
             clip_on=False,
         )
     ax.set(xlim=limits[0], ylim=limits[1])
