@@ -263,7 +263,7 @@ def failed(tmp_path_factory):
 def test_a_failed_fit_has_only_its_diagnostics_among_the_figures(failed):
     """Figures of an earlier report of it are cleared away, too."""
     shown = {re.sub(r"-?\d+$", "", path.stem) for path in (failed / "figures").iterdir()}
-    assert shown == {"alsfrsr-rank", "alsfrsr-patient", "flow"}
+    assert shown == {"alsfrsr-energy", "alsfrsr-ess", "alsfrsr-rank", "alsfrsr-patient", "flow"}
 
 
 def test_a_report_clears_away_tables_of_an_earlier_one_and_nothing_that_it_did_not_make(failed):
