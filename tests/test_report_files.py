@@ -4,6 +4,7 @@ import io
 import re
 import struct
 import zipfile
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -225,22 +226,15 @@ def test_files_are_named_after_what_is_shown_and_never_after_a_patient(page, fol
     assert (folder / "figures" / "alsfrsr-density.png").exists()
 
 
-def test_a_model_with_an_odd_name_gets_a_plain_file_and_two_figures_never_share_one(page, fits, trial):
-    shown = []
-    analyses = [report.analyse(trial, fits[0], "m1")]
-    checked = report.check_section.checked(analyses)
-    report.page(report.Report(trial, analyses, [], _tables(fits, trial), {}, checked), shown)
-    names = files.figure_table([*shown, *shown], {"m1": "../Mödel <1>"})["file"]
-    assert names.is_unique
-    assert names.str.fullmatch("(m-del-1|flow)[a-z0-9-]*").all()
-
-
-def _tables(fits, trial):
-    return {
-        "interval": report.interval_section.table([], None),
-        "classical": report.model_free(trial),
-        "safety": report.safety_table(trial),
-    }
+def test_a_model_with_an_odd_name_gets_a_plain_file_and_two_figures_never_share_one():
+    names = ("m1-density", "m1-Density", "flow", "../../x", "m1-density", "مرحبا", "m1-" + 300 * "w")
+    pictures = [SimpleNamespace(name=name, caption=f"caption {i}") for i, name in enumerate(names)]
+    found = files.figure_table(pictures, {"m1": "../Mödel <1>"})
+    assert list(found["file"])[:6] == [
+        *("m-del-1-density", "m-del-1-density-2", "flow", "x", "m-del-1-density-3", "figure"),
+    ]
+    assert len(found["file"][6]) == 80
+    assert list(found["caption"]) == [picture.caption for picture in pictures]
 
 
 @pytest.fixture(scope="module")
