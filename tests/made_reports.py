@@ -18,6 +18,16 @@ CHANGE = 0.6123
 """Population change of the made-up fits: a number that nothing else on the page is likely to print."""
 
 
+SAID_BY_THEMSELVES = {
+    *("Attribute", "Here", "Event", "Strategy", "Recorded in this trial", "Check", "What is asked", "Found"),
+    *("Statement", "Probability or share", "Parameter", "Class of justification", "File", "Rows", "First columns"),
+    *("Unit and source, as the model file says", "Model file", "Outcome", "Gate", "Sampled (UTC)", "Wall time"),
+    *("SHA-256 of the file", "of the settings", "Versions", "Platform", "SHA-256 of the engine", "State"),
+    *("Where, or what would meet it", "completed", "death", "withdrawal", "lost", "ongoing"),
+}
+"""Heads of columns of words, of files and of reasons: no quantity of the report."""
+
+
 def made_trial(names=("A1", "A2", "A3", "A4"), k=2, synthetic=True, silent=(), controls=0, title="A made-up trial"):
     """Monthly visits from -3; patient i gets k, k-1, ... injections, at least one; `silent` patients have no value."""
     given = {name: max(k - i, min(k, 1)) for i, name in enumerate(names)} | {f"C{i}": 0 for i in range(controls)}

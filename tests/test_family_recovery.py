@@ -138,6 +138,16 @@ def test_a_course_that_bends_by_itself_is_not_taken_for_a_change_by_the_curved_m
     assert (curved["lower"] > 0).mean() <= 0.15
 
 
+def test_a_change_that_sets_in_late_and_wears_off_is_found_by_the_model_of_its_shape():
+    trial, shape = design(patients=30, injections=3), load_model(MODELS / "alsfrsr_waning.py").shape
+    waned = [scores(trial, np.random.default_rng([s, 9]), shape=shape, change=0.6) for s in range(12)]
+    plain, waning = (refitted(*of) for of in (
+        ("alsfrsr", trial, waned, Shape()), ("alsfrsr_waning", trial, waned, shape)
+    ))  # fmt: skip
+    assert abs(waning["mean"].mean() - 0.6) < abs(plain["mean"].mean() - 0.6)
+    assert ((waning["lower"] < 0.6) & (waning["upper"] > 0.6)).mean() >= 0.8
+
+
 def test_on_the_default_trial_families_pass_the_gate_and_the_bounded_one_agrees_with_the_normal():
     trial = read_trial(ROOT / "data" / "synthetic-msc-als")
     names = ("alsfrsr", "alsfrsr_bounded", "alsfrsr_student", "alsfrsr_autocorrelated")

@@ -8,7 +8,7 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 import pytest
-from made_reports import CHANGE, SKIPPED, made_fit, made_trial, written
+from made_reports import CHANGE, SAID_BY_THEMSELVES, SKIPPED, made_fit, made_trial, written
 
 from slopeshift import report
 from slopeshift.report import (
@@ -26,15 +26,6 @@ from slopeshift.report import (
     wording,
 )
 from slopeshift.trial import trial_from_tables
-
-SAID_BY_THEMSELVES = {
-    *("Attribute", "Here", "Event", "Strategy", "Recorded in this trial", "Check", "What is asked", "Found"),
-    *("Statement", "Probability or share", "Parameter", "Class of justification", "File", "Rows", "First columns"),
-    *("Unit and source, as the model file says", "Model file", "Outcome", "Gate", "Sampled (UTC)", "Wall time"),
-    *("SHA-256 of the file", "of the settings", "Versions", "Platform", "SHA-256 of the engine", "State"),
-    *("Where, or what would meet it", "completed", "death", "withdrawal", "lost", "ongoing"),
-}
-"""Heads of columns of words, of files and of reasons: no quantity of the report."""
 
 
 def refits(model="alsfrsr", mean=0.01, sd=0.1):
@@ -328,10 +319,11 @@ def test_what_priors_imply_is_counted_from_their_draws(analysed):
     assert rows["A predicted value lies above 48"] == wording.share(float((predicted > 48).mean()))
 
 
-def test_commands_name_every_fit_with_its_settings(analysed, trial):
-    lines = identity.commands(trial, [analysed], study_given=True)
+def test_commands_name_every_fit_and_the_study_with_their_settings(analysed, trial):
+    lines = identity.commands(trial, [analysed], {"null_refits": refits(), "published_claim": pd.DataFrame()})
     assert lines[1] == "slopeshift fit data/made --model models/alsfrsr.py --seed 1"
-    assert lines[-2:] == ["slopeshift null data/made --published petrou2021 --pseudo", "slopeshift report data/made"]
+    assert lines[-2:] == ["slopeshift null data/made --refits 50 --published petrou2021", "slopeshift report data/made"]
+    assert not any("null" in line for line in identity.commands(trial, [analysed], {}))
 
 
 def test_the_flow_counts_who_came_how_far_and_why_the_others_stopped(trial):

@@ -1,15 +1,17 @@
 """What stands beside the model's answer in the report: chance, the interval, the trial's own analysis, safety."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
-from made_reports import made_fit, made_trial, written
+from made_reports import SAID_BY_THEMSELVES, made_fit, made_trial, written
 
 from slopeshift.classical import Rules, model_free
 from slopeshift.null.claim import LeadIn, claim_table
 from slopeshift.null.population import NATURAL_HISTORIES, fitted
 from slopeshift.null.reference import distribution_table, reference, reference_table
-from slopeshift.report import interval_section
+from slopeshift.report import glossary, interval_section
 
 NAMES = tuple(f"A{i}" for i in range(1, 9))
 
@@ -211,3 +213,15 @@ def test_the_table_of_the_interval_has_every_model_with_its_numbers():
         ["whole cycle, within", "formula", "−0.01", "−0.20 to +0.10"],
         ["whole cycle, within", "interval", "−0.04", "−0.20 to +0.10"],
     ]
+
+
+def test_every_head_of_a_table_of_the_study_is_defined_or_says_itself_what_it_is(page):
+    for caption, tables in page.tables.items():
+        for head in (head.replace("\u00a0", " ").strip() for table in tables for head in table[0]):
+            known = glossary.anchor(head) or head in (*glossary.PLAIN, *SAID_BY_THEMSELVES)
+            assert known or re.fullmatch(r"Injection \d|.*, points", head), (caption, head)
+
+
+def test_every_statistic_of_the_trials_own_analysis_is_defined(page):
+    rows = page.rows("Least-squares slopes and what is counted of them")
+    assert all(glossary.anchor(row[0]) for row in rows)

@@ -29,6 +29,8 @@ WAYS = (
     *("keyboard", "cut", "cut where figures may break", "pdf", "unscripted", "text"),
 )
 
+WAYS_OF_THE_SUMMARY = ("layout 390", "layout 1280", "axe light", "axe dark", "cut", "pdf")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -46,6 +48,11 @@ def seen(look, folder, trial):
     """A page of one fit that passed, one that failed, and one that was skipped."""
     written(folder / "plain", trial, [made_fit(trial), made_fit(trial, "broken", broken=True), SKIPPED])
     return look(folder / "plain/index.html", *WAYS)
+
+
+@pytest.fixture(scope="module")
+def summary(look, folder, seen):
+    return look(folder / "plain/summary.html", *WAYS_OF_THE_SUMMARY)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +88,16 @@ def test_nothing_is_wider_than_the_screen(seen, way):
 def test_axe_finds_no_serious_violation(seen, way):
     serious = [found for found in seen[way]["found"] if found["impact"] in ("serious", "critical")]
     assert not serious, json.dumps(serious, indent=2)
+
+
+def test_the_summary_is_one_sheet_quiet_and_accessible(summary):
+    for way in WAYS_OF_THE_SUMMARY:
+        assert summary[way]["console"] == summary[way]["requests"] == []
+    assert summary["layout 390"]["found"]["wide"] == summary["layout 1280"]["found"]["wide"] == []
+    found = [*summary["axe light"]["found"], *summary["axe dark"]["found"]]
+    assert not [each for each in found if each["impact"] in ("serious", "critical")]
+    assert summary["pdf"]["found"]["pages"] == 1
+    assert summary["cut"]["found"]["cut"] == []
 
 
 def test_a_page_that_is_not_accessible_or_too_wide_is_found_out(look, folder, seen):

@@ -98,11 +98,21 @@ def distributions(study: Study, analysis: Analysis, names: Sequence[str]) -> lis
             null_figures.null_distribution(bins, observed, name, unit),
             f"{analysis.anchor}-null-{name}",
             f"{LABELS[name]}: in trials without any change (bars), and in this one (line).",
-            f"Null distribution of: {LABELS[name]}.",
+            _aloud(observed, name),
         )
         for name in names
         if (bins["statistic"] == name).any()
     ]
+
+
+def _aloud(observed: pd.DataFrame, name: str) -> str:
+    """Say what a figure of null distributions shows."""
+    said = [
+        f"{period_name(row.injection)}: {statistic(name, row.observed)} in this trial, null 95 % "
+        f"{statistic(name, row.lower)} to {statistic(name, row.upper)}"
+        for row in observed[observed["statistic"] == name].itertuples()
+    ]
+    return f"Null distribution of: {LABELS[name]}. {'; '.join(said)}."
 
 
 def refits(study: Study) -> Table | None:

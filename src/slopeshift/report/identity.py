@@ -71,12 +71,22 @@ def models(analyses: Sequence[Analysis]) -> Table:
     return Table("Fits of this report; hashes are cut to 12 digits, whole under the gate", "llllrll", columns, rows)
 
 
-def commands(trial: Trial, analyses: Sequence[Analysis], study_given: bool) -> list[str]:
-    """Write the commands that make the fits and this report again, from the folder of the workspace."""
+def commands(trial: Trial, analyses: Sequence[Analysis], study: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Write the commands that make the fits, the null study and this report again, from the folder of the workspace."""
     lines = [f"slopeshift check data/{trial.name}"]
     lines += [f"slopeshift fit data/{trial.name} --model models/{a.record['model']}.py{_options(a)}" for a in analyses]
-    lines += [f"slopeshift null data/{trial.name} --published petrou2021 --pseudo"] if study_given else []
+    if study:
+        lines.append(f"slopeshift null data/{trial.name}{_of_study(study)}")
     return [*lines, f"slopeshift report data/{trial.name}"]
+
+
+def _of_study(study: Mapping[str, pd.DataFrame]) -> str:
+    """Write the options that a null study was made with, as far as its tables tell."""
+    counts = (("replicates", "null_reference", "n_trials"), ("refits", "null_refits", "n_refits"))
+    options = [f" --{name} {study[table][column].max():.0f}" for name, table, column in counts if table in study]
+    if "published_claim" in study:
+        options.append(" --published petrou2021")
+    return "".join(options) + (" --pseudo" if "pseudo_injection" in study else "")
 
 
 def files(tables: Mapping[str, pd.DataFrame]) -> Table:

@@ -14,7 +14,7 @@ from slopeshift.report import courses, glossary, plots
 from slopeshift.report.courses import sampled
 from slopeshift.report.sections import injection_rank, missing_cycles
 from slopeshift.report.vector import svg
-from slopeshift.report.wording import counted, number
+from slopeshift.report.wording import counted, number, probability
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -75,7 +75,9 @@ def population(analysis: Analysis) -> list[Picture]:
             curve,
             f"{analysis.anchor}-exceedance",
             "Probability that the change of slope is larger than any value x you may care about.",
-            "Probability that the change of slope exceeds x, falling from 1 to 0, one line per injection.",
+            "Probability that the change of slope exceeds x, falling from 1 to 0, one line per injection; at 0: "
+            + ", ".join(f"{_after(k)} {probability((draws > 0).mean())}" for k, draws in posterior.items())
+            + ".",
         ),
     ]
 
@@ -85,13 +87,16 @@ def forests(analysis: Analysis) -> list[Picture]:
     table = analysis.results.patients.assign(called=lambda t: t["prob_slowing_25"] > CLAIM)
     missing = missing_cycles(analysis)
     span = (min(0.0, table["lower"].min()) - 0.05, max(0.0, table["upper"].max()) + 0.05)
+    whole = analysis.results.population.query("quantity == 'change'").set_index("injection")["mean"]
     pictures = []
     for injection in sorted(table["injection"].unique(), key=injection_rank):
         rows = table[table["injection"] == injection]
         words = missing[missing["injection"] == injection].set_index("patient")["words"].to_dict()
-        figure = plots.forest(rows, analysis.visits.patients, words, span, analysis.rate)
+        figure = plots.forest(rows, analysis.visits.patients, words, span, analysis.rate, whole.get(injection))
         description = (
-            f"Change of slope by patient, {_after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals."
+            f"Change of slope by patient, {_after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals, "
+            f"from {number(rows['mean'].min(), sign=True)} to {number(rows['mean'].max(), sign=True)} {analysis.rate}; "
+            f"{rows['called'].sum()} filled."
         )
         pictures.append(
             picture(figure, f"{analysis.anchor}-forest-{injection}", _after(injection).capitalize(), description)
