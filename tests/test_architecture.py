@@ -16,21 +16,24 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
-    basis interval
+    shape basis interval
     simulate.cohort simulate.conduct simulate
-    priors history lanes kernel marginal curves outcomes formula
+    priors history lanes kernel marginal curves residuals outcomes formula log_prior
     model
     effects gate atomic fit results two_stage response_by_interval
     classical.segments classical.ranks classical
     published safety
     work refit
+    checks.material checks.left_out checks.loo checks.residuals checks.predictive checks.prior checks.power_scaling
+    checks.comparison checks.rules checks.refits checks
     null.population null.trials null.reference null.claim
     null.rates null.pseudo null.study null
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.courses
     report.null_figures report.vector report.pictures report.sampling report.patient_view report.limitations
     report.interval_words report.interval_figures report.interval_section report.own_analysis report.chance
     report.contents report.identity report.estimand report.data_checks report.prior_table report.flow_figures
-    report.answer_figures report.answer report.crosswalk report.spreadsheet report.files report
+    report.answer_figures report.answer report.check_figures report.check_words report.check_section report.crosswalk
+    report.spreadsheet report.files report
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
     formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
     formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from made_reports import SKIPPED, made_fit, made_trial, written
 
-from slopeshift.basis import basis_at
 from slopeshift.report import courses, patient_view, sections
 from slopeshift.report.analysis import analyse
 
@@ -173,13 +172,20 @@ def drawn(whole, patient):
     return values.reshape(-1, *values.shape[2:])[:, i], whole.visits.injection_month[i]
 
 
+def spent(month, injections):
+    """By hand: the months spent while each injection was the latest."""
+    following = [*injections[1:], np.inf]
+    pairs = zip(injections, following, strict=True)
+    return [max(min(month, np.inf if np.isnan(b) else b) - a, 0.0) if a == a else 0.0 for a, b in pairs]
+
+
 @pytest.mark.parametrize("patient", ["A1", "A2", "A4"])
 def test_the_lines_are_quantiles_of_the_patients_mean_draw_by_draw(one, whole, patient):
     """Without injections, level and slope alone; in all draws, of which there are fewer than a line may take."""
     coefficients, injections = drawn(whole, patient)
     assert len(coefficients) <= courses.LINE_DRAWS
     for line, mean in (
-        ("line", lambda month: coefficients @ basis_at(np.array([month]), injections[None])[0]),
+        ("line", lambda month: coefficients @ [1.0, month, *spent(month, injections)]),
         ("without", lambda month: coefficients[:, 0] + coefficients[:, 1] * month),
     ):
         for month, median, lower, upper in zip(*one(patient)[line], strict=True):

@@ -7,7 +7,7 @@ from made_reports import SKIPPED, made_fit, made_trial, written
 
 from slopeshift import report
 from slopeshift.fit import FitError
-from slopeshift.report import analysis, flow, sections, spreadsheet, wording
+from slopeshift.report import analysis, check_section, flow, sections, spreadsheet, wording
 from slopeshift.results import results_of
 from slopeshift.trial import trial_from_tables
 
@@ -97,7 +97,7 @@ def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path
     )
     assert first == second
     tables = {path.stem for path in first if path.suffix == ".csv"}
-    assert tables == {*report.OF_A_FIT, "interval", "classical", "safety", "figures"}
+    assert tables == {*report.OF_A_FIT, *check_section.PUBLISHED, "interval", "classical", "safety", "figures"}
 
 
 def test_a_report_that_fails_leaves_the_last_one(trial, fits, tmp_path, monkeypatch):

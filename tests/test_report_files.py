@@ -215,7 +215,9 @@ def test_files_are_named_after_what_is_shown_and_never_after_a_patient(page, fol
 
 def test_a_model_with_an_odd_name_gets_a_plain_file_and_two_figures_never_share_one(page, fits, trial):
     shown = []
-    report.page(trial, [report.analyse(trial, fits[0], "m1")], [], _tables(fits, trial), {}, shown)
+    analyses = [report.analyse(trial, fits[0], "m1")]
+    checked = report.check_section.checked(analyses)
+    report.page(report.Report(trial, analyses, [], _tables(fits, trial), {}, checked), shown)
     names = files.figure_table([*shown, *shown], {"m1": "../Mödel <1>"})["file"]
     assert names.is_unique
     assert names.str.fullmatch("(m-del-1|flow)[a-z0-9-]*").all()

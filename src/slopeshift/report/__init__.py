@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from slopeshift.report import (
     analysis,
     answer,
     chance,
+    check_section,
     contents,
     crosswalk,
     data_checks,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from slopeshift.checks import Checks
     from slopeshift.fit import Fit
     from slopeshift.report.analysis import Analysis
     from slopeshift.report.pictures import Picture
@@ -53,11 +56,40 @@ PAGE, SUMMARY = "report.html.j2", "summary.html.j2"
 """Templates of the page, and of the one that prints on one sheet."""
 
 _MODULES = (
-    *(analysis, answer, chance, contents, crosswalk, data_checks, estimand, flow, flow_figures, glossary, identity),
+    *(
+        analysis,
+        answer,
+        chance,
+        check_section,
+        contents,
+        crosswalk,
+        data_checks,
+        estimand,
+        flow,
+        flow_figures,
+        glossary,
+        identity,
+    ),
     *(interval_section, limitations, own_analysis, patient_view, pictures, prior_table, sampling, sections),
     wording,
 )
 """What templates may call, by the module's name."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page is written from.
+
+    `skipped` are the records of the models that do not apply to the trial, `study` the tables of the null study by
+    name, and `checked` the checks of the fits that passed their gate by the short name of the analysis.
+    """
+
+    trial: Trial
+    analyses: Sequence[Analysis]
+    skipped: Sequence[Mapping[str, Any]]
+    tables: Mapping[str, pd.DataFrame]
+    study: Mapping[str, pd.DataFrame]
+    checked: Mapping[str, Checks]
 
 
 def write(
@@ -86,15 +118,17 @@ def write(
     )
     skipped = [fit.record for fit in fits if fit.record["status"] == "skipped"]
     analyses = [analyse(trial, fit, f"m{number}") for number, fit in enumerate(sampled, 1)]
+    checked = check_section.checked(analyses)
     tables = {name: table(analyses, name) for name in OF_A_FIT} | {
         "interval": interval_section.table(analyses, second_stage),
         "classical": model_free(trial),
         "safety": safety_table(trial),
+        **check_section.tables(analyses, checked),
         **{name: study[name] for name in STUDY if study and name in study},
     }
+    written = Report(trial, analyses, skipped, tables, study or {}, checked)
     shown: list[Picture] = []
-    html = page(trial, analyses, skipped, tables, study or {}, shown)
-    short = page(trial, analyses, skipped, tables, study or {}, [], SUMMARY)
+    html, short = page(written, shown), page(written, [], SUMMARY)
     drawn = files.figure_table(shown if figures else [], {each.anchor: each.record["model"] for each in analyses})
     files.write_tables(trial, tables | {"figures": drawn}, folder)
     files.write_figures(trial, shown if figures else [], list(drawn["file"]), folder)
@@ -112,18 +146,9 @@ def table(analyses: Sequence[Analysis], name: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["model", "outcome"])
 
 
-def page(
-    trial: Trial,
-    analyses: Sequence[Analysis],
-    skipped: Sequence[object],
-    tables: Mapping[str, pd.DataFrame],
-    study: Mapping[str, pd.DataFrame],
-    shown: list[Picture],
-    template: str = PAGE,
-) -> str:
+def page(report: Report, shown: list[Picture], template: str = PAGE) -> str:
     """Write the page, or what else `template` makes of the same.
 
-    `skipped` are the records of the models that do not apply to the trial.
     The figures of the page are added to `shown`, in its order.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -136,15 +161,7 @@ def page(
         lstrip_blocks=True,
     )
     environment.globals |= {module.__name__.rpartition(".")[2]: module for module in _MODULES}
-    context = {
-        "trial": trial,
-        "analyses": analyses,
-        "skipped": skipped,
-        "tables": tables,
-        "study": study,
-        "shown": shown,
-    }
-    return _typeset(environment.get_template(template).render(context))
+    return _typeset(environment.get_template(template).render({**vars(report), "shown": shown}))
 
 
 def _of_the_page(html: str) -> str:

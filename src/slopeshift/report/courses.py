@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from slopeshift.basis import basis_at
 from slopeshift.effects import SAMPLES
 from slopeshift.report.plots import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import xarray as xr
     from numpy.typing import NDArray
 
+    from slopeshift.basis import Visits
     from slopeshift.report.analysis import Analysis
 
     Floats = NDArray[np.float64]
 
 LINE_DRAWS, GRID_POINTS = 2000, 40
-UNTREATED = 2
-"""Coefficients of a patient who is never injected: level and slope."""
-
 _QUANTILES = (0.025, 0.5, 0.975)
 _ENDED = {
     "death": "died",
@@ -69,37 +67,44 @@ def courses(analysis: Analysis, most: int | None = None) -> Iterator[Course]:
         coefficients = None if drawn is None else drawn[:, i]
         after = np.concatenate([given[:1], month[month > given[0]]]) if given.size else np.empty(0)
         treated = None if after.size < 2 else coefficients
+        untreated = partial(_without_changes, visits, i)
         yield Course(
             patient=patient,
             month=month,
             value=visits.value[mine],
             injections=given,
             ending=endings.get(patient),
-            line=line(month, visits.segment_month[i], coefficients),
-            without=line(after, np.empty(0), treated),
-            gap=np.empty(0) if treated is None else _gap(after.max(), visits.segment_month[i], treated),
+            line=line(month, visits.segment_month[i], partial(visits.basis_of, i), coefficients),
+            without=line(after, np.empty(0), untreated, treated),
+            gap=np.empty(0) if treated is None else _gap(visits, i, after.max(), treated),
         )
 
 
-def line(months: Floats, bends: Floats, coefficients: Floats | None) -> pd.DataFrame:
+def line(months: Floats, bends: Floats, basis: Callable[[Floats], Floats], coefficients: Floats | None) -> pd.DataFrame:
     """Follow a patient's mean from first to last value: columns month, median, lower, upper.
 
-    `bends` (segment,) are the months at which the slope may change, NaN where it did not, none where no injection is to
-    change it; `coefficients` is (draw, coefficient), None where nothing may be shown.
+    `bends` (segment,) are the months at which the slope may change, NaN where it did not; `basis` gives the patient's
+    columns at any months (month, coefficient); `coefficients` is (draw, coefficient), None where nothing may be shown.
     """
     if coefficients is None or not months.size:
         return pd.DataFrame(columns=["month", "median", "lower", "upper"], dtype=float)
     inside = bends[(bends > months.min()) & (bends < months.max())]
     grid = np.union1d(np.linspace(months.min(), months.max(), GRID_POINTS), inside)
-    basis = basis_at(grid, np.tile(bends, (len(grid), 1)))
-    lower, median, upper = np.quantile(coefficients[:, : basis.shape[1]] @ basis.T, _QUANTILES, axis=0)
+    lower, median, upper = np.quantile(coefficients @ basis(grid).T, _QUANTILES, axis=0)
     return pd.DataFrame({"month": grid, "median": median, "lower": lower, "upper": upper})
 
 
-def _gap(month: float, bends: Floats, coefficients: Floats) -> Floats:
+def _without_changes(visits: Visits, patient: int, month: Floats) -> Floats:
+    """Evaluate a patient's basis as natural history alone has it: the columns of the changes are 0."""
+    basis = visits.basis_of(patient, month).copy()
+    basis[:, len(visits.shape.natural) :] = 0.0
+    return basis
+
+
+def _gap(visits: Visits, patient: int, month: float, coefficients: Floats) -> Floats:
     """Take, draw by draw, what the changes add to the mean by one month: (draw,)."""
-    basis = basis_at(np.array([month]), bends[None, :])
-    gap: Floats = coefficients[:, UNTREATED:] @ basis[0, UNTREATED:]
+    at = np.array([month])
+    gap: Floats = coefficients @ (visits.basis_of(patient, at) - _without_changes(visits, patient, at))[0]
     return gap
 
 
