@@ -344,11 +344,12 @@ def test_no_decision_is_stated_without_a_threshold(page):
 def test_limitations_follow_what_is_there(trial, analysed):
     found = limitations.of_report(trial, [analysed], {}, {})
     assert any("What chance alone gives at this design was not computed" in line for line in found)
-    assert any(line.startswith("Synthetic data") for line in found)
+    assert limitations.of_trial(trial)[0].startswith("Synthetic data")
     assert any(line.startswith("Open label") for line in found)
     control = made_trial(controls=6, synthetic=False)
     others = limitations.of_report(control, [], {"null_reference": refits(), "null_refits": refits()}, {})
     assert others == []
+    assert not limitations.of_trial(control)[0].startswith("Synthetic data")
 
 
 def test_an_item_is_met_only_where_the_page_has_all_it_needs():

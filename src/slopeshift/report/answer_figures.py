@@ -19,7 +19,7 @@ def changes(rows: pd.DataFrame, unit: str) -> Figure:
     `rows` has columns injection, mean, lower, inner_lower, inner_upper, upper, null_lower and null_upper (`unit`; NaN
     where no null trial is known) and probability, that of a change above 0.
     """
-    figure = Figure(figsize=(PANEL, 0.58 + 0.24 * max(len(rows), 1)), layout="constrained")
+    figure = Figure(figsize=(PANEL, 0.58 + 0.22 * max(len(rows), 1)), layout="constrained")
     ax = figure.subplots()
     for place, row in enumerate(rows.itertuples()):
         whole = row.injection == "overall"

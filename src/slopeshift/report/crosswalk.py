@@ -66,7 +66,7 @@ ITEMS = (
         ("decision-thresholds",),
         "thresholds that were fixed before the data, with their operating characteristics",
     ),
-    Item(BARG, "Step 5: sensitivity to the priors", ("prior-sensitivity",), _PRIOR_SENSITIVITY),
+    Item(BARG, "Step 5: sensitivity to the priors", ("checks", "prior-sensitivity"), _PRIOR_SENSITIVITY),
     Item(BARG, "Step 6: commands, data, seeds, saved draws", ("reproducibility",), "a section on it"),
     Item(E9, "Treatment", ("estimand",), "an estimand"),
     Item(E9, "Population", ("estimand",), "an estimand"),
@@ -86,7 +86,7 @@ ITEMS = (
     ),
     Item(WAMBS, "Before estimation: priors and what they mean", ("priors", "prior-implied"), "a prior table"),
     Item(WAMBS, "After estimation: convergence, resolution, plausible posterior", ("diagnostics",), "a gate table"),
-    Item(WAMBS, "Influence of the priors", ("prior-sensitivity",), _PRIOR_SENSITIVITY),
+    Item(WAMBS, "Influence of the priors", ("checks", "prior-sensitivity"), _PRIOR_SENSITIVITY),
     Item(
         WAMBS,
         "After interpretation: results told with their uncertainty",
@@ -142,9 +142,9 @@ _PARTS = {
     "reproducibility": "Reproducibility",
     "definitions": "Definitions",
 }
-_FLAGS = ("results-shown", "control-group")
+_FLAGS = ("results-shown", "control-group", "prior-sensitivity")
 
 
-def flags(passed: bool, control: bool) -> set[str]:
+def flags(passed: bool, control: bool, prior_sensitivity: bool) -> set[str]:
     """Name what a page has that is no place in it."""
-    return {name for name, has in zip(_FLAGS, (passed, control), strict=True) if has}
+    return {name for name, has in zip(_FLAGS, (passed, control, prior_sensitivity), strict=True) if has}

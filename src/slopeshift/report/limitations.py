@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def of_trial(trial: Trial) -> list[str]:
     """List what weakens every result of a trial."""
-    found = []
+    found = ["Synthetic data: nothing here is about any patient or any treatment."] if trial.synthetic else []
     if not trial.injections.empty:
         found.append(_control(trial))
         found.append(
@@ -44,8 +44,6 @@ def of_report(
 ) -> list[str]:
     """List what this report lacks, or what a check of it found."""
     found = []
-    if trial.synthetic:
-        found.append("Synthetic data: nothing here is about any patient or any treatment.")
     if failed := [a.record["model"] for a in analyses if not a.passed]:
         found.append(f"No result of {listed(failed)}: the diagnostics gate was failed.")
     if trial.injections.empty:
