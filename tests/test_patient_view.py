@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_reports import SKIPPED, made_fit, made_trial, written
 
 from slopeshift.report import courses, patient_view, sections
@@ -323,6 +325,13 @@ def test_any_text_can_be_held_and_is_read_back_as_it_was(text):
     written = patient_view.embedded({text: [text]})
     assert not set("<>&\u2028\u2029") & set(written)
     assert json.loads(written) == {text: [text]}
+
+
+@given(st.dictionaries(st.text(), st.lists(st.text())))
+def test_whatever_is_held_has_no_letter_that_html_would_read(content):
+    written = patient_view.embedded(content)
+    assert not set("<>&\u2028\u2029") & set(written)
+    assert json.loads(written) == content
 
 
 def test_a_number_that_json_cannot_say_is_refused():

@@ -4,12 +4,15 @@ import io
 import re
 import struct
 import zipfile
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_reports import SKIPPED, made_fit, made_trial, written
 
 from slopeshift import report
@@ -107,6 +110,16 @@ def test_a_text_is_stored_as_text_and_with_the_apostrophe_of_the_csv_file(text):
     assert cell.value == spreadsheet.inert(visible)
     assert spreadsheet.csv(pd.DataFrame({"x": [visible]})).splitlines()[1].strip('"') == cell.value
     assert one_table(frame)["t"]["A1"].data_type == "s"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=8), min_size=1))
+def test_no_text_whatever_becomes_a_formula(texts):
+    sheet = one_table(pd.DataFrame({"x": pd.Series(["text", *texts], dtype=object)}))["t"]
+    cells = [cell for (cell,) in sheet.iter_rows(min_row=3)]
+    for cell, text in zip(cells, texts, strict=False):
+        assert cell.data_type == ("s" if text else "n")
+        assert not text or not re.match(r"[=+@\t\r]|-\D", cell.value)
 
 
 @pytest.mark.parametrize(
@@ -213,22 +226,15 @@ def test_files_are_named_after_what_is_shown_and_never_after_a_patient(page, fol
     assert (folder / "figures" / "alsfrsr-density.png").exists()
 
 
-def test_a_model_with_an_odd_name_gets_a_plain_file_and_two_figures_never_share_one(page, fits, trial):
-    shown = []
-    analyses = [report.analyse(trial, fits[0], "m1")]
-    checked = report.check_section.checked(analyses)
-    report.page(report.Report(trial, analyses, [], _tables(fits, trial), {}, checked), shown)
-    names = files.figure_table([*shown, *shown], {"m1": "../Mödel <1>"})["file"]
-    assert names.is_unique
-    assert names.str.fullmatch("(m-del-1|flow)[a-z0-9-]*").all()
-
-
-def _tables(fits, trial):
-    return {
-        "interval": report.interval_section.table([], None),
-        "classical": report.model_free(trial),
-        "safety": report.safety_table(trial),
-    }
+def test_a_model_with_an_odd_name_gets_a_plain_file_and_two_figures_never_share_one():
+    names = ("m1-density", "m1-Density", "flow", "../../x", "m1-density", "مرحبا", "m1-" + 300 * "w")
+    pictures = [SimpleNamespace(name=name, caption=f"caption {i}") for i, name in enumerate(names)]
+    found = files.figure_table(pictures, {"m1": "../Mödel <1>"})
+    assert list(found["file"])[:6] == [
+        *("m-del-1-density", "m-del-1-density-2", "flow", "x", "m-del-1-density-3", "figure"),
+    ]
+    assert len(found["file"][6]) == 80
+    assert list(found["caption"]) == [picture.caption for picture in pictures]
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,16 @@ ABOUT = {
     "null_refits": "The models' own rules in trials without any change.",
     "pseudo_injection": "Injections moved to where nothing happened.",
     "published_claim": "A published count, and what chance alone gives of it.",
+    "loo": "Every value, and every patient, left out in turn and predicted from the others.",
+    "predictive_checks": "Features of the recorded values, and what the fitted models predict of them.",
+    "prior_sensitivity": "How much each prior, and the data, move the main quantities.",
+    "model_comparison": "Models of the same outcome by how well they predict what was left out, best first.",
+    "sensitivity": "The change of slope under other models, priors and assumptions.",
+    "sensitivity_tipping": "How strong each assumption would have to be to move the probability below 0.8.",
+    "sensitivity_curves": "The probability of slower decline against the strength of each assumption.",
+    "dropout_tipping": "How much worse values after leaving would have to be to move the probability below 0.8.",
+    "waning": "The change of slope where it may wane after an injection.",
+    "missing": "Who left, when and why, and what was seen of them before.",
     "figures": "The figures of the page: names of their files in figures/, and what is written below them.",
 }
 """What each table is, for who finds it without the page."""
