@@ -83,12 +83,15 @@ class CalibrationJob:
         prior, compiled, extra = _prepared(self)
         drawn = prior.draw(self.seed, replicate)
         state = np.random.SeedSequence([self.seed, replicate, 2]).generate_state(3)
-        draws, said = _sampled(self, prior, compiled, drawn, extra, int(state[0]))
+        draws, found, said = _sampled(self, prior, compiled, drawn, extra, int(state[0]))
         longer = not said["passed"]
         if longer:
-            draws, said = _sampled(self, prior, compiled, drawn, extra, int(state[1]), longer=True)
+            draws, found, said = _sampled(self, prior, compiled, drawn, extra, int(state[1]), longer=True)
+        true = quantities.quantities(drawn.parameters, drawn.visits, extra)
+        true = true.assign(_log_likelihood(prior, drawn, drawn.parameters))
+        among = ranking.thinned(found).assign(_log_likelihood(prior, drawn, ranking.thinned(draws)))
         rng = np.random.default_rng(int(state[2]))
-        return [{**said, "longer": longer, **_ranks(prior, drawn, draws, extra, rng)}]
+        return [{**said, "longer": longer, **ranking.ranks(true, among, rng)}]
 
 
 @lru_cache(maxsize=2)
@@ -110,17 +113,18 @@ def _sampled(
     seed: int,
     *,
     longer: bool = False,
-) -> tuple[xr.Dataset, dict[str, Any]]:
-    """Sample the posterior, and say whether its chains mixed."""
+) -> tuple[xr.Dataset, xr.Dataset, dict[str, Any]]:
+    """Sample the posterior: the draws, what is ranked of them, and whether the chains mixed."""
     sampling = job.sampling
     if longer:
         sampling = replace(sampling, draws=LONGER * sampling.draws, tune=2 * sampling.tune)
     draws, stats = compiled.sample(drawn, sampling, seed)
     if job.checked:
         posterior.check_same_density(prior, drawn, draws, stats)
-    rhat, ess = _mixing(quantities.quantities(draws, drawn.visits, extra))
+    found = quantities.quantities(draws, drawn.visits, extra)
+    rhat, ess = _mixing(found)
     passed = bool(rhat <= LARGEST_RHAT and ess >= SMALLEST_ESS)
-    return draws, {"passed": passed, "rhat": rhat, "ess": ess, "divergences": int(stats["diverging"].sum())}
+    return draws, found, {"passed": passed, "rhat": rhat, "ess": ess, "divergences": int(stats["diverging"].sum())}
 
 
 def _mixing(found: xr.Dataset) -> tuple[float, float]:
@@ -132,12 +136,5 @@ def _mixing(found: xr.Dataset) -> tuple[float, float]:
     return round(float(az.rhat(table)["x"].max()), 4), round(min(sizes), 1)
 
 
-def _ranks(
-    prior: Prior, drawn: Simulated, draws: xr.Dataset, extra: tuple[str, ...], rng: np.random.Generator
-) -> dict[str, int]:
-    kept = ranking.thinned(draws)
-    both = []
-    for of in (drawn.parameters, kept):
-        found = quantities.quantities(of, drawn.visits, extra)
-        both.append(found.assign({quantities.LOG_LIKELIHOOD: quantities.log_likelihood(prior, drawn, of)}))
-    return ranking.ranks(both[0], both[1], rng)
+def _log_likelihood(prior: Prior, drawn: Simulated, draws: xr.Dataset) -> dict[str, xr.DataArray]:
+    return {quantities.LOG_LIKELIHOOD: quantities.log_likelihood(prior, drawn, draws)}

@@ -57,6 +57,11 @@ class Prior:
     graph: Graph
 
     @cached_property
+    def built_on(self) -> dict[str, Floats]:
+        """The data of the model as built on the trial itself."""
+        return data_of(self.model)
+
+    @cached_property
     def terms(self) -> xr.Dataset | None:
         """What the exact engine draws population and patients from; None where a model samples its coefficients."""
         return marginal.terms_of(self.model) if integrated_out(self.model) else None
@@ -71,10 +76,14 @@ class Prior:
         place = {"chain": slice(0, 1), "draw": slice(replicate % BLOCK, replicate % BLOCK + 1)}
         parameters = block["prior"].to_dataset().isel(place)
         values = block["prior_predictive"][self.file.outcome].isel(place).to_numpy()[0, 0].astype(float)
-        data = data_of(self._built_on(values))
+        visits = replace(self.visits, value=values)
+        if self.terms is not None and not self.graph.others:
+            return Simulated(
+                parameters, visits, self.built_on | {"statistics": marginal.statistics_of(visits, self.terms)}
+            )
+        data = data_of(self._with(values))
         rng = np.random.default_rng([seed, replicate, 1])
-        data |= self.graph.draw_others(parameters, data, rng)
-        return Simulated(parameters, replace(self.visits, value=values), data)
+        return Simulated(parameters, visits, data | self.graph.draw_others(parameters, data, rng))
 
     def draws(self, seed: int, block: int) -> xr.Dataset:
         """Draw BLOCK sets of parameters."""
@@ -85,7 +94,7 @@ class Prior:
         state = int(np.random.SeedSequence([seed, block]).generate_state(1)[0])
         return prior_draws(self.model, self.visits, BLOCK, state)
 
-    def _built_on(self, values: Floats) -> pm.Model:
+    def _with(self, values: Floats) -> pm.Model:
         """Build the model on the same trial with other values, which need not lie on the outcome's scale."""
         table = self.trial.visits
         table[self.file.outcome] = table[self.file.outcome].astype(float)
