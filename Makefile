@@ -43,7 +43,7 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report null check simulate test test-slow bench lint env lock clean passed settings FORCE
+.PHONY: help fit report null calibrate validate check simulate test test-slow bench lint env lock clean passed settings FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -63,6 +63,13 @@ report: $(READY) settings ## Write reports/NAME/index.html, fitting first where 
 
 null: $(READY) ## Show what the same trial gives where no injection changes anything
 	@$(SLOPESHIFT) null $(TRIAL) --fits fits --published petrou2021 --pseudo $(NULL_OPTIONS)
+
+calibrate: $(READY) ## Fit trials drawn from each model's own prior, and write validation/calibration
+	@$(SLOPESHIFT) calibrate $(TRIAL) $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES))
+
+validate: $(READY) ## Compare posteriors with independent programs, and write validation/README.md
+	@$(BIN)/python validation/oracles.py
+	@$(BIN)/python validation/page.py
 
 check: $(READY) ## Look for mistakes in the tables of a trial
 	@$(SLOPESHIFT) check $(TRIAL)

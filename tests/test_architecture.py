@@ -29,12 +29,14 @@ ORDER = """
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
     report.pictures report.limitations report.interval_words report.interval_figures report.interval_section
     report.own_analysis report.chance report
+    calibration calibration.graph calibration.simulated calibration.posterior calibration.quantities calibration.ranks
+    calibration.job calibration.uniformity calibration.record calibration.figures calibration.page calibration.study
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
     formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
     formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam
     formats.plausible formats.write formats
     formats.contents formats.export_rows formats.export_proact formats.export_cdisc formats.export
-    cli.answers cli.fits cli.formats cli.workspace cli
+    cli.answers cli.fits cli.calibration cli.formats cli.workspace cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""
 

@@ -5,3 +5,7 @@ is derived from its draws are right, the rank of a true value among the draws fr
 al. 2018, arXiv 1804.06788). No truth but the model's own is assumed: it says that the program is right, not that ALS is
 as the model says.
 """
+
+
+class CalibrationError(ValueError):
+    """A calibration cannot be relied on; the text says why."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slopeshift.calibration import CalibrationError
 from slopeshift.calibration.graph import data_of, integrated_out, with_exchangeable_values
 from slopeshift.fit import ADAPTATION
 
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 """Two evaluations of a log density, of some hundreds, agree better than this where they are of one model."""
-
-
-class CalibrationError(ValueError):
-    """A calibration cannot be relied on, or does not apply; the text says why."""
 
 
 @dataclass(frozen=True, eq=False)

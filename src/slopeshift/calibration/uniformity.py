@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 PROBABILITY = 0.95
 """Of ranks that are uniform, the share of quantities inside their band, or of models all of whose quantities are."""
 
-SIMULATIONS = 20_000
-"""Sets of uniform ranks from which the width of a band is found: a level of 0.9975 rests on 50 of them."""
+SIMULATIONS = 10_000
+"""Sets of uniform ranks from which the width of a band is found: a level of 0.9975 rests on 25 of them."""
 
 SEED = 20220
 """The band is the same in every run."""
@@ -35,23 +35,41 @@ INSIDE, CHANCE, OUTSIDE = "uniform", "uniform among many", "not uniform"
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """How far ranks are from uniform: `share` of ranks below each point, `points` being what is expected of it.
+    """How far `number` ranks of one of `quantities` of a model are from uniform.
 
-    `band` and `wide` (edge, point) hold the shares between which uniform ranks stay with 95 % probability: those of one
-    quantity, and those of all quantities of a model.
+    `share` (point,) is that of ranks below each point, and `points` is what is expected of it.
     """
 
     points: Floats
     share: Floats
-    band: Floats
-    wide: Floats
+    number: int
+    quantities: int
+
+    @property
+    def band(self) -> Floats:
+        """The shares between which uniform ranks stay with 95 % probability: (edge, point)."""
+        return _band(self.number, PROBABILITY)
+
+    @property
+    def wide(self) -> Floats:
+        """The shares between which, with 95 % probability, those of all quantities of the model stay: (edge, point).
+
+        The band of a single quantity at a level of 1 - 0.05 / (number of quantities), after Bonferroni: it holds
+        however the quantities depend on each other.
+        """
+        return _band(self.number, 1 - (1 - PROBABILITY) / self.quantities)
+
+    @property
+    def uniform(self) -> bool:
+        """Say whether the ranks are inside the band of the whole model."""
+        return _inside(self.share, self.wide)
 
     @property
     def verdict(self) -> str:
         """Say where the ranks are: INSIDE, CHANCE or OUTSIDE."""
-        if _inside(self.share, self.band):
-            return INSIDE
-        return CHANCE if _inside(self.share, self.wide) else OUTSIDE
+        if not self.uniform:
+            return OUTSIDE
+        return INSIDE if _inside(self.share, self.band) else CHANCE
 
     @property
     def largest(self) -> float:
@@ -61,18 +79,12 @@ class Difference:
 
 
 def differences(ranks: Mapping[str, NDArray[np.int64]]) -> dict[str, Difference]:
-    """Compare the ranks of every quantity of a model with uniform ones.
-
-    The band of the whole model is that of a single quantity at a level of 1 - 0.05 / (number of quantities), after
-    Bonferroni: where all ranks are uniform, no quantity leaves it in at least 95 % of calibrations, however the
-    quantities depend on each other.
-    """
+    """Compare the ranks of every quantity of a model with uniform ones."""
     points = np.arange(1, RANKED + 1) / (RANKED + 1)
     found = {}
     for name, values in ranks.items():
         below = np.searchsorted(np.sort(values), np.arange(1, RANKED + 1), side="left") / len(values)
-        wide = _band(len(values), 1 - (1 - PROBABILITY) / len(ranks))
-        found[name] = Difference(points, below, _band(len(values), PROBABILITY), wide)
+        found[name] = Difference(points, below, len(values), len(ranks))
     return found
 
 

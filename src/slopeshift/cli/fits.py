@@ -46,7 +46,7 @@ def fit(
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
 
     with input_errors(context):
-        paths = model or _model_files(models)
+        paths = model or model_files(models)
         read = read_trial(trial)
         status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
         if model is None:
@@ -69,7 +69,7 @@ def report(
 
     with input_errors(context):
         read = read_trial(trial)
-        found = [_current_fit(path, read, fits / read.name) for path in _model_files(models)]
+        found = [_current_fit(path, read, fits / read.name) for path in model_files(models)]
         study = _study(read, models, fits / read.name)
         first = _first_stage(read, models, fits / read.name)
         second = None if first is None else saved(first, fits / read.name)
@@ -122,7 +122,8 @@ def null(
         typer.echo(f"wrote {path}")
 
 
-def _model_files(folder: Path) -> list[Path]:
+def model_files(folder: Path) -> list[Path]:
+    """List the model files of a folder. Raises FileNotFoundError where there is none."""
     paths = sorted(folder.glob("*.py"))
     if not paths:
         raise FileNotFoundError(f"{folder}: no model file (*.py) there; name the folder with --models")
@@ -240,7 +241,7 @@ def _candidates(trial: Trial, models: Path, folder: Path) -> list[Candidate]:
     from slopeshift.model import leading, load_model
     from slopeshift.null.study import Candidate
 
-    files = {path: load_model(path) for path in _model_files(models)}
+    files = {path: load_model(path) for path in model_files(models)}
     first = leading({file.name: file.outcome for file in files.values()})
     found = []
     for path, file in files.items():
