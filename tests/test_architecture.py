@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
-    basis interval
+    shape basis interval
     simulate.cohort simulate.conduct simulate
-    priors history lanes kernel marginal curves outcomes formula
+    priors history lanes kernel marginal curves outcomes formula log_prior
     model
     effects gate atomic fit results two_stage response_by_interval
     classical.segments classical.ranks classical

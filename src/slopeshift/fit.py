@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 ENGINE = (
     *("trial", "trial.cells", "trial.columns", "trial.door", "trial.rules", "trial.settings"),
-    *("basis", "interval", "priors", "history", "lanes", "kernel", "marginal", "curves", "outcomes", "formula"),
-    *("model", "atomic", "fit"),
+    *("shape", "basis", "interval", "priors", "history", "lanes", "kernel", "marginal", "curves"),
+    *("outcomes", "formula", "log_prior", "model", "atomic", "fit"),
 )
 """Modules whose text decides what a fit is: a change of theirs makes it out of date."""
 
@@ -113,8 +113,9 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
     """Sample prior and posterior of a model on a trial.
 
     Returns a fit whose tree has `posterior`, `sample_stats`, `prior`, `prior_predictive`, `posterior_predictive`,
-    `log_likelihood` (of each visit given its patient's coefficients), `observed_data` and `constant_data`, where
-    coefficients were integrated out also `log_likelihood_of_patient`; its record lacks only the gate's verdict.
+    `log_likelihood` (of each visit given its patient's coefficients), `log_prior` (of every top-level prior),
+    `observed_data` and `constant_data`, where coefficients were integrated out also `log_likelihood_of_patient`; its
+    record lacks only the gate's verdict.
     Raises LookupError where the trial does not record the model's outcome, and KeyboardInterrupt without a result.
     """
     started = perf_counter()
@@ -204,6 +205,8 @@ def _complete(sampled: xr.DataTree, model: pm.Model, visits: Visits, settings: S
     """Add prior, predictions, log likelihood and data to what the sampler returned."""
     import xarray as xr
 
+    from slopeshift.log_prior import log_prior
+
     for_prior, for_posterior = _seeds(settings.seed, 2)
     before = prior_draws(model, visits, settings.prior_draws, for_prior)
     data = before["constant_data"].to_dataset()
@@ -217,6 +220,7 @@ def _complete(sampled: xr.DataTree, model: pm.Model, visits: Visits, settings: S
         {
             **groups,
             **{name: group.to_dataset() for name, group in before.children.items()},
+            "log_prior": log_prior(model, groups["posterior"], data),
             "sample_stats": stats[list(SAMPLE_STATS)].rename(SAMPLE_STATS),
             "observed_data": xr.Dataset({visits.outcome.name: ("visit", visits.value)}, {"visit": data["visit"]}),
         }

@@ -139,28 +139,39 @@ def _widened(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
     return replace(visits, basis=np.column_stack([visits.basis, *columns])), np.vstack([terms.design, picked])
 
 
+def record_terms(terms: Terms) -> None:
+    """Keep `term_mean`, `term_sd`, `term_design` and, with covariates, `covariates` as data of the current PyMC model.
+
+    They are a record: the graph has them as constants, because every variable that is shared costs a second of
+    compiling.
+    """
+    model = pm.modelcontext(None)
+    model.add_coord("term", terms.names)
+    pm.Data("term_mean", terms.mean, dims="term")
+    pm.Data("term_sd", terms.sd, dims="term")
+    pm.Data("term_design", terms.design, dims=("coefficient", "term"))
+    if terms.covariates:
+        model.add_coord("covariate", terms.covariates)
+        pm.Data("covariates", terms.shift, dims=SHIFT)
+
+
 def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable) -> None:
     """Observe the values of an outcome, everything but loading and sigma integrated out, in the current PyMC model.
 
     Adds `loading` (coefficient, source), `statistics` (outcome, block, row, lane) as data, and the observed variable
     (visit,), which has a density, for sampling, and a generative graph, for prediction.
     `with_posterior_coefficients` draws back what was integrated out. A compiled model takes another trial's values by
-    its `statistics`. The terms are fixed once the model is built; `term_mean`, `term_sd`, `term_design` and, where
-    there are any, `covariates` record them.
+    its `statistics`. The terms are fixed once the model is built, and recorded.
     """
     model = pm.modelcontext(None)
     wide, design = _widened(visits, terms)
     packed = statistics([wide], [design @ terms.mean])
     places = dict(zip(("block", "row", "lane"), map(range, packed.shape[1:]), strict=True))
-    model.add_coords({"term": terms.names, "source": terms.sources, "outcome": [visits.outcome.name]} | places)
+    record_terms(terms)
+    model.add_coords({"source": terms.sources, "outcome": [visits.outcome.name]} | places)
     loading = pm.Deterministic("loading", loading, dims=("coefficient", "source"))
-    pm.Data("term_mean", terms.mean, dims="term")
-    pm.Data("term_sd", terms.sd, dims="term")
-    pm.Data("term_design", terms.design, dims=("coefficient", "term"))
     known = pm.Data("statistics", packed, dims=("outcome", "block", "row", "lane"))
     if terms.covariates:
-        model.add_coord("covariate", terms.covariates)
-        pm.Data("covariates", terms.shift, dims=SHIFT)
         loading = pt.concatenate([loading, np.zeros((len(terms.covariates), len(terms.sources)))])
 
     def log_density(value: TensorVariable, loading: TensorVariable, sigma: TensorVariable) -> TensorVariable:
@@ -169,7 +180,6 @@ def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: Tensor
                 f"the density of {visits.outcome.name} is known at the recorded values only; build the model of a "
                 "trial with the other values"
             )
-        # Terms as constants: every variable that is shared costs a second of compiling.
         return marginal_normal(loading, pt.stack([sigma**2]), known, design, terms.sd**-2.0)[0]
 
     def generate(loading: TensorVariable, sigma: TensorVariable, _: TensorVariable) -> TensorVariable:

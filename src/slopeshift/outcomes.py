@@ -33,7 +33,12 @@ def normal_written_out(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> No
     """
     scatter = sigma.variable("sigma")
     mean = _mean(curve.visits, coefficients(curve))
-    pm.Normal(curve.visits.outcome.name, mean, scatter, observed=curve.visits.value, dims="visit")
+    pm.Normal(curve.visits.outcome.name, mean, scatter, observed=_recorded(curve.visits), dims="visit")
+
+
+def _recorded(visits: Visits) -> TensorVariable:
+    """Hold the values as data of the model, so that once it is compiled it takes others: (visit,)."""
+    return pm.Data("recorded", visits.value, dims="visit")
 
 
 def _mean(visits: Visits, theta: TensorVariable) -> TensorVariable:

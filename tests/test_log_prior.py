@@ -1,0 +1,112 @@
+"""The log prior of a fit: the priors that a model file states, as plain densities, and nothing of the hierarchy."""
+
+import arviz_stats
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+from trials import ROOT, line_trial
+
+from slopeshift.fit import prior_draws
+from slopeshift.log_prior import log_prior
+from slopeshift.model import load_model
+
+MODELS = ROOT / "models"
+SCALES = ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma")
+
+
+def of_prior(path, trial):
+    """The log prior at draws from the prior, and these draws."""
+    file = load_model(path)
+    model, visits = file.build(trial), file.visits(trial)
+    tree = prior_draws(model, visits, 50, seed=1)
+    draws = tree["prior"].to_dataset()
+    return log_prior(model, draws, tree["constant_data"].to_dataset()), draws
+
+
+@pytest.fixture(scope="module")
+def written_out(tmp_path_factory):
+    """A model of models/, its coefficients sampled."""
+    text = (MODELS / "interval.py").read_text()
+    text = text.replace("import normal\n", "import normal_written_out as normal\n")
+    path = tmp_path_factory.mktemp("models") / "interval.py"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module", params=["integrated out", "written out"])
+def interval(request, written_out):
+    return of_prior(MODELS / "interval.py" if request.param == "integrated out" else written_out, uneven_trial())
+
+
+def uneven_trial():
+    """Intervals that differ, so that both covariates are there."""
+    from slopeshift.trial import trial_from_tables
+
+    trial = line_trial(patients=6, injections=3)
+    injections = trial.injections.copy()
+    later = injections["injection"] == 3
+    injections.loc[later, "month"] += np.linspace(0, 1, later.sum())
+    tables = {"patients": trial.patients[["patient"]], "visits": trial.visits[["patient", "month", "alsfrsr"]]}
+    settings = {"title": "Lines", "synthetic": True, "source": "test"}
+    return trial_from_tables("uneven", tables | {"injections": injections[["patient", "injection", "month"]]}, settings)
+
+
+def test_has_the_stated_priors_and_nothing_of_the_patients(interval):
+    density, draws = interval
+    assert set(density) == {*SCALES, "correlation", "population", "regression"}
+    for values in density.values():
+        assert values.dims == ("chain", "draw")
+        assert values.shape == (draws.sizes["chain"], draws.sizes["draw"])
+
+
+def test_standard_deviations_have_the_densities_stated_in_the_file(interval):
+    density, draws = interval
+    gamma = stats.gamma((0.75 / 0.25) ** 2, scale=0.25**2 / 0.75)
+    np.testing.assert_allclose(density["sd_slope"], gamma.logpdf(draws["sd_slope"]), atol=1e-5)
+    np.testing.assert_allclose(density["sd_level"], stats.halfnorm(scale=5).logpdf(draws["sd_level"]))
+    # Signed: half of the density on either side of 0.
+    half = stats.halfnorm(scale=0.3).logpdf(draws["sd_response"]) - np.log(2)
+    np.testing.assert_allclose(density["sd_response"], half)
+
+
+def test_correlations_have_the_density_of_lkj_over_the_matrix(interval):
+    density, draws = interval
+    r = draws["correlation"].transpose("chain", "draw", "pair").to_numpy()
+    matrices = np.broadcast_to(np.eye(3), (*r.shape[:2], 3, 3)).copy()
+    for at, (i, j) in enumerate([(0, 1), (0, 2), (1, 2)]):
+        matrices[..., i, j] = matrices[..., j, i] = r[..., at]
+    constant = density["correlation"] - np.log(np.linalg.det(matrices))  # eta - 1 = 1
+    np.testing.assert_allclose(constant, constant[0, 0])
+
+
+def test_the_population_has_its_joint_normal_density(interval):
+    density, draws = interval
+    k = draws.sizes["coefficient"] - 2
+    covariance = np.diag([4.0**2, 0.4**2, *[0.15**2] * k])
+    covariance[2:, 2:] += 0.3**2
+    expected = stats.multivariate_normal([35, -1.0, *[0.0] * k], covariance)
+    population = draws["population"].transpose("chain", "draw", "coefficient")
+    np.testing.assert_allclose(density["population"][0], expected.logpdf(population[0]))
+    regression = stats.norm(0, 0.1).logpdf(draws["regression"].transpose("chain", "draw", "covariate")).sum(axis=-1)
+    np.testing.assert_allclose(density["regression"], regression)
+
+
+def test_a_formulas_parameters_each_have_theirs():
+    density, draws = of_prior(MODELS / "formula.py", line_trial())
+    expected = {"Intercept", "month", "since", "b1", "b2", "sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma"}
+    assert expected <= set(density)
+    assert not [name for name in density if "patient" in name]
+    np.testing.assert_allclose(density["since"], stats.norm(0, 0.3).logpdf(draws["since"]))
+
+
+def test_arviz_reads_it_as_it_is():
+    """A likelihood that says as much as the prior moves the posterior as much, and the other way."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(0.5, np.sqrt(0.5), (4, 500))
+    log_density = xr.Dataset({"population": (("chain", "draw"), stats.norm(0, 1).logpdf(x))})
+    likelihood = xr.Dataset({"y": (("chain", "draw", "patient"), stats.norm(1, 1).logpdf(x)[..., None])})
+    posterior = xr.Dataset({"x": (("chain", "draw"), x)})
+    tree = xr.DataTree.from_dict({"posterior": posterior, "log_prior": log_density, "log_likelihood": likelihood})
+    table = arviz_stats.psense_summary(tree)
+    assert table.loc["x", "prior"] == pytest.approx(table.loc["x", "likelihood"], rel=0.3)
