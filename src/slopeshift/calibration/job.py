@@ -17,11 +17,15 @@ from slopeshift.fit import engine_sha256
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
     from slopeshift.calibration.posterior import Compiled
+    from slopeshift.calibration.quantities import Asked
     from slopeshift.calibration.simulated import Prior, Simulated
     from slopeshift.refit import Sampling
     from slopeshift.trial import Trial
+
+    Floats = NDArray[np.float64]
 
 SHORT = refit.Sampling(chains=2, draws=500, tune=500)
 """How a replicate is sampled: enough for ranks among 99 draws."""
@@ -80,28 +84,30 @@ class CalibrationJob:
         Where they did not mix, longer ones are run. Where these do not either, `passed` is false, and the ranks stand.
         Raises CalibrationError where the model that was fitted is not the one simulated from.
         """
-        prior, compiled, extra = _prepared(self)
+        prior, compiled, asked = _prepared(self)
         drawn = prior.draw(self.seed, replicate)
         state = np.random.SeedSequence([self.seed, replicate, 2]).generate_state(3)
-        draws, found, said = _sampled(self, prior, compiled, drawn, extra, int(state[0]))
+        draws, found, said = _sampled(self, prior, compiled, drawn, asked, int(state[0]))
         longer = not said["passed"]
         if longer:
-            draws, found, said = _sampled(self, prior, compiled, drawn, extra, int(state[1]), longer=True)
-        true = quantities.quantities(drawn.parameters, drawn.visits, extra)
-        true = true.assign(_log_likelihood(prior, drawn, drawn.parameters))
-        among = ranking.thinned(found).assign(_log_likelihood(prior, drawn, ranking.thinned(draws)))
+            draws, found, said = _sampled(self, prior, compiled, drawn, asked, int(state[1]), longer=True)
+        chain, draw = ranking.places(draws.sizes["chain"], draws.sizes["draw"])
+        among = {name: values[chain, draw] for name, values in found.items()}
+        among |= _log_likelihood(prior, drawn, ranking.thinned(draws))
+        true = quantities.quantities(drawn.parameters, asked) | _log_likelihood(prior, drawn, drawn.parameters)
         rng = np.random.default_rng(int(state[2]))
-        return [{**said, "longer": longer, **ranking.ranks(true, among, rng)}]
+        ranks = ranking.ranks({name: value.item() for name, value in true.items()}, among, rng)
+        return [{**said, "longer": longer, **ranks}]
 
 
 @lru_cache(maxsize=2)
-def _prepared(job: CalibrationJob) -> tuple[Prior, Compiled, tuple[str, ...]]:
-    """Build and compile, once per process: what is drawn from, what is fitted, and the names of its extra scalars."""
+def _prepared(job: CalibrationJob) -> tuple[Prior, Compiled, Asked]:
+    """Build and compile, once per process: what is drawn from, what is fitted, and what is asked of it."""
     file = simulated.loaded(job.model, job.source)
     other = file if job.simulated_from is None else simulated.loaded(job.model, job.simulated_from)
     prior = simulated.prior_of(other, job.trial)
-    extra = quantities.extra_scalars(prior.draws(job.seed, 0))
-    return prior, posterior.compile_model(file, job.trial), extra
+    asked = quantities.asked(prior.draws(job.seed, 0), prior.visits)
+    return prior, posterior.compile_model(file, job.trial), asked
 
 
 def _sampled(
@@ -109,11 +115,11 @@ def _sampled(
     prior: Prior,
     compiled: Compiled,
     drawn: Simulated,
-    extra: tuple[str, ...],
+    asked: Asked,
     seed: int,
     *,
     longer: bool = False,
-) -> tuple[xr.Dataset, xr.Dataset, dict[str, Any]]:
+) -> tuple[xr.Dataset, dict[str, Floats], dict[str, Any]]:
     """Sample the posterior: the draws, what is ranked of them, and whether the chains mixed."""
     sampling = job.sampling
     if longer:
@@ -121,20 +127,22 @@ def _sampled(
     draws, stats = compiled.sample(drawn, sampling, seed)
     if job.checked:
         posterior.check_same_density(prior, drawn, draws, stats)
-    found = quantities.quantities(draws, drawn.visits, extra)
+    found = quantities.quantities(draws, asked)
     rhat, ess = _mixing(found)
     passed = bool(rhat <= LARGEST_RHAT and ess >= SMALLEST_ESS)
     return draws, found, {"passed": passed, "rhat": rhat, "ess": ess, "divergences": int(stats["diverging"].sum())}
 
 
-def _mixing(found: xr.Dataset) -> tuple[float, float]:
+def _mixing(found: dict[str, Floats]) -> tuple[float, float]:
     """The largest R-hat and the smallest effective sample size, bulk or tail, of any quantity."""
-    import arviz as az
+    from arviz_stats.base.array import array_stats
 
-    table = found.to_dataarray("quantity").astype(float).to_dataset(name="x")
-    sizes = [float(az.ess(table, method=method)["x"].min()) for method in ("bulk", "tail")]
-    return round(float(az.rhat(table)["x"].max()), 4), round(min(sizes), 1)
+    draws, axes = np.stack([values.astype(float) for values in found.values()]), {"chain_axis": 1, "draw_axis": 2}
+    rhat = array_stats.rhat(draws, **axes)
+    bulk = array_stats.ess(draws, method="bulk", **axes)
+    tail = array_stats.ess(draws, method="tail", prob=(0.05, 0.95), **axes)
+    return round(float(rhat.max()), 4), round(float(min(bulk.min(), tail.min())), 1)
 
 
-def _log_likelihood(prior: Prior, drawn: Simulated, draws: xr.Dataset) -> dict[str, xr.DataArray]:
+def _log_likelihood(prior: Prior, drawn: Simulated, draws: xr.Dataset) -> dict[str, Floats]:
     return {quantities.LOG_LIKELIHOOD: quantities.log_likelihood(prior, drawn, draws)}

@@ -10,29 +10,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 RANKED = 99
 """Draws among which a true value is ranked: ranks are 0 ... 99."""
 
 
-def thinned(draws: xr.Dataset) -> xr.Dataset:
-    """Keep RANKED evenly spaced draws, chains laid after each other: one chain of them.
+def places(chains: int, draws: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Choose RANKED evenly spaced draws, chains laid after each other: the chain and the draw of each.
 
     Ranks among correlated draws are not uniform even where the posterior is right.
     """
-    number, length = draws.sizes["chain"] * draws.sizes["draw"], draws.sizes["draw"]
-    place = ((np.arange(RANKED) + 0.5) * number / RANKED).astype(int)
-    kept = draws.isel(chain=("kept", place // length), draw=("kept", place % length))
-    kept = kept.drop_vars(["chain", "draw"]).rename(kept="draw").assign_coords(draw=np.arange(RANKED))
-    return kept.expand_dims(chain=[0])
+    place = ((np.arange(RANKED) + 0.5) * (chains * draws) / RANKED).astype(np.intp)
+    return place // draws, place % draws
 
 
-def ranks(true: xr.Dataset, draws: xr.Dataset, rng: np.random.Generator) -> dict[str, int]:
+def thinned(draws: xr.Dataset) -> xr.Dataset:
+    """Keep the draws that true values are ranked among, as one chain."""
+    chain, draw = places(draws.sizes["chain"], draws.sizes["draw"])
+    kept = draws.isel(chain=("kept", chain), draw=("kept", draw)).drop_vars(["chain", "draw"])
+    return kept.rename(kept="draw").assign_coords(draw=np.arange(RANKED)).expand_dims(chain=[0])
+
+
+def ranks(true: Mapping[str, float], draws: Mapping[str, Floats], rng: np.random.Generator) -> dict[str, int]:
     """Count, of every quantity, the draws below its true value; among draws equal to it the rank is drawn at random."""
     found = {}
-    for name, values in draws.data_vars.items():
-        truth = float(true[name].squeeze())
-        below, equal = int((values < truth).sum()), int((values == truth).sum())
-        found[str(name)] = below + int(rng.integers(equal + 1))
+    for name, values in draws.items():
+        below, equal = int((values < true[name]).sum()), int((values == true[name]).sum())
+        found[name] = below + int(rng.integers(equal + 1))
     return found
