@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from slopeshift.calibration.uniformity import INSIDE, OUTSIDE
@@ -40,15 +39,16 @@ def rank_figure(found: Mapping[str, Difference]) -> Figure:
 
 
 def _panel(ax: Axes, name: str, difference: Difference) -> None:
-    points = difference.points
+    points, third = difference.points, slice(None, None, 3)
     for band, shade in ((difference.wide, "#e9eef2"), (difference.band, "#ccd9e3")):
-        ax.fill_between(points, band[0] - points, band[1] - points, color=shade, linewidth=0, step="mid")
+        lower, upper = (band - points)[:, third]
+        ax.fill_between(points[third], lower, upper, color=shade, linewidth=0)
     verdict = difference.verdict
     ax.axhline(0, color=GREY, linewidth=0.6)
     colour = VERMILLION if verdict == OUTSIDE else BLUE
-    ax.step(points, difference.share - points, where="mid", color=colour, linewidth=1.1)
+    ax.plot(points, difference.share - points, color=colour, linewidth=1.1)
     ax.set_title(name if verdict == INSIDE else f"{name}: {verdict}", fontsize=8, color=INK)
-    ax.set_xticks(np.array([0, 0.5, 1]))
+    ax.set_xticks([0, 0.5, 1])
     ax.tick_params(labelsize=7)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slopeshift.atomic import replacing
 from slopeshift.calibration.figures import rank_figure, save_figure
+from slopeshift.calibration.graph import integrated_out
 from slopeshift.calibration.job import CalibrationJob
 from slopeshift.calibration.page import page
 from slopeshift.calibration.record import ranks_of, save, stored
@@ -22,10 +24,22 @@ if TYPE_CHECKING:
 RANKS, PLOTS, REPLICATES, PAGE = "ranks", "plots", "replicates", "README.md"
 
 
+@dataclass(frozen=True)
+class Counts:
+    """How many trials are drawn: of models that integrate their coefficients out, and of those that sample them."""
+
+    exact: int
+    sampled: int
+
+    def of(self, file: ModelFile, trial: Trial) -> int:
+        """Say how many of a model."""
+        return self.exact if integrated_out(file.build(trial)) else self.sampled
+
+
 def run(
     trial: Trial,
     files: Sequence[ModelFile],
-    count: int,
+    counts: Counts,
     seed: int,
     folder: Path,
     *,
@@ -34,7 +48,7 @@ def run(
     processes: int | None = None,
     progress: bool = False,
 ) -> list[str]:
-    """Calibrate models on the design of a trial with `count` replicates each, and write the folder's page.
+    """Calibrate models on the design of a trial, and write the folder's page.
 
     Models whose outcome the trial does not record are passed over, and said to be. Replicates that are done are kept
     in the folder, so that the same command goes on where it was stopped. Returns the models of the page that are not
@@ -44,6 +58,7 @@ def run(
         if file.outcome not in trial.outcomes:
             say(f"{file.name}: passed over, the trial records no {file.outcome}")
             continue
+        count = counts.of(file, trial)
         say(f"{file.name}: {count} trials from its prior")
         job = CalibrationJob(trial, file.name, file.source, seed)
         place = folder / REPLICATES
