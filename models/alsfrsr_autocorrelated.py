@@ -5,8 +5,9 @@ r_ij      ~ Normal(0, sigma),   corr(r_ij, r_ij') = autocorrelation^|t_ij - t_ij
 autocorrelation ~ Beta(1, 3)             at one month; 0 is alsfrsr.py
 
 All else as in alsfrsr.py, where residuals are independent, and a patient who has a bad month at three visits has three
-witnesses of a change of slope instead of one. Its log likelihood is that of a score given the one before it, and not to
-be compared with that of other models by leaving single visits out.
+witnesses of a change of slope instead of one. Values less than half a month apart count as half a month apart, because
+two ratings of one day have errors of their own. Its log likelihood is that of a score given the one before it, and is
+not to be compared with that of other models by leaving single visits out.
 """
 
 import pymc as pm

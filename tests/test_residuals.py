@@ -137,11 +137,11 @@ def laid_out(pairs):
 
 
 def covariance(patient, month, sigma, correlation):
-    """The covariance of all residuals, entry by entry; what follows on one day counts as a day later."""
+    """The covariance of all residuals, entry by entry; what follows too soon counts as later."""
     order = np.lexsort((month, patient))
     clock = np.zeros(len(month))
     for before, here in pairwise(order):
-        clock[here] = clock[before] + max(month[here] - month[before], residuals.DAY)
+        clock[here] = clock[before] + max(month[here] - month[before], residuals.SHORTEST)
     same = patient[:, None] == patient[None, :]
     return sigma**2 * np.where(same, correlation ** abs(clock[:, None] - clock[None, :]), 0.0)
 

@@ -83,8 +83,9 @@ def autocorrelated(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma, autocorre
     """Observe a patient's values with residuals whose correlation is `autocorrelation` at one month, and fades in time.
 
     Residuals m months apart have correlation autocorrelation**m (a continuous-time autoregression of order 1), and each
-    alone has standard deviation `sigma`, in outcome units. Values of one day count as a day apart. The log likelihood
-    of a value is that given the one before it, so that it is not that of a value left out.
+    alone has standard deviation `sigma`, in outcome units. Values that follow each other within `residuals.SHORTEST`
+    months count as so far apart. The log likelihood of a value is that given the one before it, so that it is not that
+    of a value left out.
     """
     scatter, correlation = sigma.variable("sigma"), autocorrelation.variable("autocorrelation")
     mean = _mean(curve.visits, coefficients(curve))

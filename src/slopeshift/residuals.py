@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from slopeshift.trial import Outcome
 
-DAY = 12 / 365.25
-"""Months. Values of one day would otherwise have to be equal, since nothing of a residual fades in no time."""
+SHORTEST = 0.5
+"""Months that values count as apart at the least. A residual that only fades would have to be the same in values of one
+day, and a single pair of values from days apart that differ, as two ratings do, would rule any correlation out."""
 
 
 def log_density_on_scale(
@@ -75,7 +76,7 @@ class Sequence:
     """What comes before what: places of visits, whatever the order of rows.
 
     `previous` (visit,): the place of the same patient's value before, its own where there is none, as `first` (visit,)
-    says. `months` (visit,): since that value, at least a DAY; 1 for first values. `number` (visit,): how many come
+    says. `months` (visit,): since that value, at least SHORTEST; 1 for first values. `number` (visit,): how many come
     before it.
     """
 
@@ -92,7 +93,7 @@ def sequence(patient: NDArray[np.intp], month: NDArray[np.float64]) -> Sequence:
     later = patient[order][1:] == patient[order][:-1]
     first[order[1:]] = ~later
     previous[order[1:]] = np.where(later, order[:-1], order[1:])
-    months = np.where(first, 1.0, np.maximum(month - month[previous], DAY))
+    months = np.where(first, 1.0, np.maximum(month - month[previous], SHORTEST))
     number = np.zeros(len(order), dtype=np.intp)
     for place in order:
         number[place] = 0 if first[place] else number[previous[place]] + 1
