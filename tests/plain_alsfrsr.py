@@ -15,7 +15,7 @@ import pytensor.tensor as pt
 
 def months_while_latest(month, given):
     """Count the months by `month` that each injection, given at the months `given`, was the latest one."""
-    ends = [*given[1:], np.inf]
+    ends = [*given[1:], np.inf] if given else []
     return [max(0.0, min(month, end) - start) for start, end in zip(given, ends, strict=True)]
 
 
