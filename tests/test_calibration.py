@@ -4,9 +4,11 @@ import json
 import pickle
 import re
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
+import pytensor
 import pytest
 import xarray as xr
 from trials import ROOT, line_trial
@@ -32,8 +34,27 @@ SOURCE = (MODELS / "alsfrsr.py").read_text()
 REPLICATES = 1000
 
 
-def prior(name="alsfrsr", trial=None, text=None):
-    return prior_of(loaded(name, text or (MODELS / f"{name}.py").read_text()), trial or line_trial())
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_quickly():
+    """What is evaluated a few times need not be compiled well."""
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):
+        yield
+
+
+@cache
+def prior(name="alsfrsr", text=None):
+    """A model's prior, on a small trial whose intervals differ."""
+    return prior_of(loaded(name, text or (MODELS / f"{name}.py").read_text()), uneven())
+
+
+def uneven():
+    """A trial of lines whose second injections came after four or five months."""
+    lines = line_trial()
+    injections = lines.injections
+    late = (injections["injection"] == 2) & injections["patient"].isin(["P2", "P4"])
+    injections.loc[late, "month"] = 5.0
+    tables = {"patients": lines.patients[["patient"]], "visits": lines.visits, "injections": injections}
+    return trial_from_tables("uneven", tables, {"title": "Uneven", "synthetic": True, "source": "test"})
 
 
 def edited(argument, new, source=SOURCE):
@@ -198,7 +219,7 @@ def test_the_log_likelihood_is_that_of_each_value_given_its_line(exact):
 
 
 def test_a_replicate_depends_on_its_seed_and_number_alone(exact):
-    first, again = exact.draw(1, 7), prior().draw(1, 7)
+    first, again = exact.draw(1, 7), prior_of(loaded("alsfrsr", SOURCE), uneven()).draw(1, 7)
     np.testing.assert_array_equal(first.visits.value, again.visits.value)
     xr.testing.assert_equal(first.parameters, again.parameters)
     others = [exact.draw(2, 7), exact.draw(1, 8), exact.draw(1, 57)]
@@ -214,7 +235,7 @@ def test_simulated_sums_are_those_of_the_model_built_on_the_simulated_values(exa
 
 
 def test_what_was_seen_is_of_the_simulated_values_and_intervals_are_drawn_given_it():
-    one = prior("interval_negative_control", trial=uneven())
+    one = prior("interval_negative_control")
     z = []
     for replicate in range(30):
         drawn = one.draw(1, replicate)
@@ -227,16 +248,6 @@ def test_what_was_seen_is_of_the_simulated_values_and_intervals_are_drawn_given_
     z = np.concatenate(z)
     assert abs(z.mean()) < 4 / np.sqrt(z.size)
     assert abs((z**2).mean() - 1) < 4 * np.sqrt(2 / z.size)
-
-
-def uneven():
-    """A trial of lines whose second injections came after four or five months."""
-    lines = line_trial()
-    injections = lines.injections
-    late = (injections["injection"] == 2) & injections["patient"].isin(["P2", "P4"])
-    injections.loc[late, "month"] = 5.0
-    tables = {"patients": lines.patients[["patient"]], "visits": lines.visits, "injections": injections}
-    return trial_from_tables("uneven", tables, {"title": "Uneven", "synthetic": True, "source": "test"})
 
 
 def test_the_values_of_a_formula_can_be_exchanged():
@@ -267,7 +278,7 @@ def as_sampled(one, drawn, model):
 
 @pytest.mark.parametrize("name", ["alsfrsr", "interval", "interval_negative_control", "formula", "alsfrsr_bounded"])
 def test_the_density_of_the_model_simulated_from_agrees(name):
-    one = prior(name, trial=uneven())
+    one = prior(name)
     drawn = one.draw(1, 1)
     model = one._with(drawn.visits.value)
     if "interval" in drawn.data:
