@@ -19,18 +19,17 @@ if TYPE_CHECKING:
 MARKS = {INSIDE: "yes", CHANCE: "yes*", OUTSIDE: "**NO**"}
 
 
-def page(models: Sequence[Ranks], figures: Mapping[str, str], appendix: str = "") -> str:
-    """Write the page in Markdown; `figures` has the path of each model's figure, `appendix` goes before them."""
+def page(models: Sequence[Ranks], figures: Mapping[str, str]) -> str:
+    """Write the page in Markdown; `figures` has the path of each model's figure."""
     found = {of.model: differences(of.mixed) for of in models}
     parts = [
         _introduction(models),
         "## Models\n\n" + _table(pd.DataFrame([_of_model(of, found[of.model]) for of in models])),
         "## Quantities\n\n" + _legend(found) + "\n\n" + _table(_matrix(found)),
-        appendix,
         "## Figures\n\n" + _how_to_read(),
         *(f"### {of.model}\n\n{of.record['title']}.\n\n![{of.model}]({figures[of.model]})" for of in models),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _introduction(models: Sequence[Ranks]) -> str:

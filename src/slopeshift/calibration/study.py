@@ -76,8 +76,6 @@ def publish(folder: Path) -> list[str]:
         save_figure(rank_figure(found), folder / figures[of.model])
         if any(difference.verdict == OUTSIDE for difference in found.values()):
             failed.append(of.model)
-    appendix = folder / "mistakes.md"
-    extra = appendix.read_text(encoding="utf-8").strip() if appendix.exists() else ""
     with replacing(folder / PAGE) as path:
-        path.write_text(page(models, figures, extra), encoding="utf-8")
+        path.write_text(page(models, figures), encoding="utf-8")
     return failed
