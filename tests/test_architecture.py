@@ -24,11 +24,21 @@ ORDER = """
     classical.segments classical.ranks classical
     published safety
     work refit
+    checks.material checks.left_out checks.loo checks.residuals checks.predictive checks.prior checks.power_scaling
+    checks.comparison checks.rules checks.refits checks
     null.population null.trials null.reference null.claim
     null.rates null.pseudo null.study null
-    report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
-    report.pictures report.limitations report.interval_words report.interval_figures report.interval_section
-    report.own_analysis report.chance report
+    missing.departures missing.imputed missing.survivors missing
+    sensitivity.subsets sensitivity.rows sensitivity.evidence sensitivity.alternatives sensitivity.curves
+    sensitivity.subject sensitivity.refits sensitivity.variations sensitivity.weighed sensitivity.rules
+    sensitivity.study sensitivity
+    report.wording report.glossary report.flow report.analysis report.sections report.plots report.courses
+    report.null_figures report.vector report.pictures report.sampling report.patient_view report.limitations
+    report.interval_words report.interval_figures report.interval_section report.own_analysis report.chance
+    report.contents report.identity report.estimand report.data_checks report.prior_table report.flow_figures
+    report.answer_figures report.answer report.check_figures report.check_words report.check_section report.crosswalk
+    report.sensitivity_figures report.sensitivity_section report.sensitivity_words report.missing_section
+    report.spreadsheet report.files report
     calibration calibration.graph calibration.simulated calibration.posterior calibration.quantities calibration.ranks
     calibration.job calibration.uniformity calibration.record calibration.figures calibration.page calibration.study
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
@@ -36,7 +46,7 @@ ORDER = """
     formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam
     formats.plausible formats.write formats
     formats.contents formats.export_rows formats.export_proact formats.export_cdisc formats.export
-    cli.answers cli.fits cli.calibration cli.formats cli.workspace cli
+    cli.answers cli.kept cli.fits cli.sensitivity cli.calibration cli.formats cli.workspace cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""
 

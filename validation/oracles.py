@@ -217,8 +217,11 @@ def reml(trial: Trial) -> dict[str, tuple[float, float]]:
     fixed = " + ".join(f"b{k}" for k in visits.injections)
     model = smf.mixedlm(f"score ~ month + {fixed}", table, groups="patient", re_formula="~month + since")
     with warnings.catch_warnings():
+        # The estimate of this covariance is singular, or nearly, and statsmodels says so at every step.
         warnings.simplefilter("ignore")
-        found = model.fit(reml=True, method="lbfgs")
+        found = model.fit(reml=True, method="bfgs")
+    if not found.converged:
+        raise SystemExit("MixedLM did not converge, so its estimates are no oracle: try another optimizer in reml()")
     names = {"Intercept": "level", "month": "slope"} | {f"b{k}": f"change {k}" for k in visits.injections}
     estimates = {names[n]: (float(found.fe_params[n]), float(found.bse_fe[n])) for n in names}
     sds = np.sqrt(np.diag(found.cov_re))

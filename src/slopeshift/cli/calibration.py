@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from slopeshift.cli.answers import GATE_FAILED, input_errors
-from slopeshift.cli.fits import MODELS, Models, model_files
+from slopeshift.cli.fits import MODELS, Models
+from slopeshift.cli.kept import model_files
 
 TRIAL, OUT = Path("data/synthetic-msc-als"), Path("validation/calibration")
 

@@ -1,0 +1,116 @@
+"""What a model's priors say before any data, in clinical words, and how far the data narrowed them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from slopeshift import effects
+from slopeshift.checks.material import flat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from slopeshift.basis import Visits
+    from slopeshift.fit import Fit
+
+    Floats = NDArray[np.float64]
+
+YEAR = 12.0
+"""Months after the first injection at which the prior's scores are told, no injection having changed anything."""
+
+
+def prior_in_words(fit: Fit, visits: Visits, seed: int) -> pd.DataFrame:
+    """Tell what the priors expect of the trial's own visits: columns statement, value, lower, upper, unit.
+
+    Shares are over patients and prior draws. `lower` and `upper` are the ends of a 95 % range, and NaN for a share.
+    """
+    prior = fit.tree["prior"].to_dataset()
+    values = flat(fit.tree["prior_predictive"].to_dataset()[fit.record["outcome"]])
+    rows = [*_outside(values, visits), *_slopes(prior, fit), _after_a_year(prior, visits, seed)]
+    return pd.DataFrame(rows, columns=["statement", "value", "lower", "upper", "unit"])
+
+
+def contraction(fit: Fit) -> pd.DataFrame:
+    """Say how far the data narrowed and moved the prior of every population quantity, a row each.
+
+    Columns quantity, injection, unit; prior_mean, prior_sd; contraction (1 - posterior over prior variance: 1 where the
+    data say everything, 0 where they say nothing); and moved (posterior minus prior mean, in prior SDs). Indicators,
+    percentages and ratios are left out: their prior has no usable variance.
+    """
+    design, unit = fit.tree["constant_data"].to_dataset(), fit.record["unit"]
+    before, after = (
+        effects.population(fit.tree[group].to_dataset(), design, unit).to_dataset(name="x")
+        for group in ("prior", "posterior")
+    )
+    tables = [
+        pd.DataFrame(
+            {
+                **{name: draws[name].to_numpy() for name in ("quantity", "injection", "unit")},
+                "mean": draws["x"].mean(effects.SAMPLES).to_numpy(),
+                "sd": draws["x"].std(effects.SAMPLES).to_numpy(),
+            }
+        )
+        for draws in (before, after)
+    ]
+    both = tables[0].merge(tables[1], on=["quantity", "injection", "unit"], suffixes=("_prior", "_posterior"))
+    both = both[~both["unit"].isin(["probability", "%", "ratio"])]
+    return pd.DataFrame(
+        {
+            "quantity": both["quantity"],
+            "injection": both["injection"],
+            "unit": both["unit"],
+            "prior_mean": both["mean_prior"],
+            "prior_sd": both["sd_prior"],
+            "contraction": 1 - (both["sd_posterior"] / both["sd_prior"]) ** 2,
+            "moved": (both["mean_posterior"] - both["mean_prior"]) / both["sd_prior"],
+        }
+    ).reset_index(drop=True)
+
+
+def _outside(values: Floats, visits: Visits) -> Iterator[tuple[str, float, float, float, str]]:
+    """Tell how many values, and how many patients at any visit, leave the scale."""
+    outcome = visits.outcome
+    low = -np.inf if outcome.minimum is None else outcome.minimum
+    high = np.inf if outcome.maximum is None else outcome.maximum
+    if np.isinf(low) and np.isinf(high):
+        return
+    out = (values < low) | (values > high)
+    seen = np.unique(visits.patient_index)
+    ever = np.stack([out[:, visits.patient_index == patient].any(axis=1) for patient in seen])
+    yield "Values outside the scale", float(out.mean()), np.nan, np.nan, "share"
+    yield "Patients who leave the scale at any visit", float(ever.mean()), np.nan, np.nan, "share"
+
+
+def _slopes(prior: xr.Dataset, fit: Fit) -> Iterator[tuple[str, float, float, float, str]]:
+    population = flat(prior["population"].sel(coefficient="slope"))
+    each = flat(prior["coefficients"].sel(coefficient="slope")).ravel()
+    rate = f"{fit.record['unit']}/month"
+    yield ("Slope of an average patient before injections", *_range(population), rate)
+    yield ("Slope of a patient before injections", *_range(each), rate)
+    yield "Patients whose values rise before injections", float((each > 0).mean()), np.nan, np.nan, "share"
+    changes = effects.patients(prior, fit.tree["constant_data"].to_dataset())
+    cycle = (changes["injection"] != effects.OVERALL).to_numpy()
+    if cycle.any():
+        change = changes.isel(row=np.flatnonzero(cycle))
+        slowed = effects.slows(change["change"], change["slope"])
+        yield ("Change of a patient's slope after an injection", *_range(change["change"].to_numpy().ravel()), rate)
+        yield "Cycles with a slowing of 25 % or more", float(slowed.mean()), np.nan, np.nan, "share"
+
+
+def _after_a_year(prior: xr.Dataset, visits: Visits, seed: int) -> tuple[str, float, float, float, str]:
+    """Follow the line before injections for a year: the value that would be recorded then."""
+    level, slope = (flat(prior["coefficients"].sel(coefficient=name)) for name in ("level", "slope"))
+    noise = np.random.default_rng(seed).standard_normal(level.shape) * flat(prior["sigma"])[:, None]
+    words = "Value 12 months after the first injection, nothing having changed"
+    return (words, *_range((level + YEAR * slope + noise).ravel()), visits.outcome.unit)
+
+
+def _range(draws: Floats) -> tuple[float, float, float]:
+    lower, upper = np.quantile(draws, effects.INTERVAL)
+    return float(draws.mean()), float(lower), float(upper)
