@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from slopeshift.calibration.record import Ranks
     from slopeshift.calibration.uniformity import Difference
 
+ENOUGH = 100
+"""Replicates below which a model is not called calibrated: the bands are then wider than most errors."""
+
 MARKS = {INSIDE: "yes", CHANCE: "yes*", OUTSIDE: "**NO**"}
 
 
@@ -47,7 +50,7 @@ This tests the program: priors, density, sampler, what is drawn back, and what i
 - **Ranked** are the population's coefficients, standard deviations, correlations, regression, whatever else the model has, one patient's changes, the number of responders (slowing of 25 % or more over all informed cycles), and the log likelihood of all values, which finds errors that no parameter's ranks show (Modrák et al. 2023, doi 10.1214/23-BA1404). Among draws equal to the true value the rank is drawn at random.
 - **The priors that were simulated from are the priors that were fitted.** In every replicate the log density that the sampler evaluated at its last draws is compared with that of the model that was simulated from, computed another way: where coefficients are integrated out, as one dense normal of all values. A prior edited in between, values in another order or values that never reached the density stop the calibration.
 - **Sampling** is {sampling} draws (chains x (warm-up + draws)), seed {seeds}. Where R-hat is above {LARGEST_RHAT} or an effective sample size below {SMALLEST_ESS} in any quantity, {LONGER} times as many draws are taken after twice the warm-up; where that is not enough either, the replicate is counted as not mixed and its ranks are kept in the file but not judged. Whether chains mix depends on the values and on the sampler's seed, and given these no longer on the true parameters, so leaving such replicates out does not make ranks uniform that were not. A published fit has eight to ten times as many draws, and its gate.
-- **The rule.** The share of ranks below each point is compared with that expected in a band which uniform ranks stay within, at all points at once, with {100 * PROBABILITY:.0f} % probability (Säilynoja, Bürkner and Vehtari 2022, doi 10.1007/s11222-022-10090-6, as ArviZ computes it). One quantity in twenty leaves that band by chance. A model passes where every quantity stays within the wider band that all of a model's quantities stay within together with {100 * PROBABILITY:.0f} % probability, by Bonferroni's bound."""
+- **The rule.** The share of ranks below each point is compared with that expected in a band which uniform ranks stay within, at all points at once, with {100 * PROBABILITY:.0f} % probability (Säilynoja, Bürkner and Vehtari 2022, doi 10.1007/s11222-022-10090-6, as ArviZ computes it). One quantity in twenty leaves that band by chance. A model passes where every quantity stays within the wider band that all of a model's quantities stay within together with {100 * PROBABILITY:.0f} % probability, by Bonferroni's bound. Fewer than {ENOUGH} trials are too few to say so; "band" is how far a quantity's ranks may be from uniform, in percentage points, before they leave theirs."""
 
 
 def _of_model(of: Ranks, found: Mapping[str, Difference]) -> dict[str, object]:
@@ -60,11 +63,17 @@ def _of_model(of: Ranks, found: Mapping[str, Difference]) -> dict[str, object]:
         "not mixed": int((~passed).sum()),
         "divergences, % of trials": f"{100 * float((of.table['divergences'] > 0)[passed].mean()):.1f}",
         "quantities": len(verdicts),
+        "band, ± points": f"{100 * _half_width(next(iter(found.values()))):.1f}",
         "outside their own band": verdicts.count(CHANCE) + verdicts.count(OUTSIDE),
         "expected by chance": f"{(1 - PROBABILITY) * len(verdicts):.1f}",
         "outside the model's band": verdicts.count(OUTSIDE),
-        "calibrated": "**NO**" if OUTSIDE in verdicts else "yes",
+        "calibrated": "**NO**" if OUTSIDE in verdicts else "yes" if passed.sum() >= ENOUGH else "too few to say",
     }
+
+
+def _half_width(difference: Difference) -> float:
+    """How far the ranks of one quantity may be from uniform in the middle, where its band is widest."""
+    return float((difference.band[1] - difference.points).max())
 
 
 def _matrix(found: Mapping[str, Mapping[str, Difference]]) -> pd.DataFrame:
@@ -93,7 +102,8 @@ def _legend(found: Mapping[str, Mapping[str, Difference]]) -> str:
         "yes: ranks inside their own band; yes*: outside it, inside that of the model; **NO**: outside both. The number "
         "is the largest difference between the share of ranks below a point and that expected, in percentage points: "
         f"above 0, true values lie too low among the draws.\nOf {total} bands, {out} are left, where "
-        f"{(1 - PROBABILITY) * total:.0f} are expected of uniform ranks."
+        f"{(1 - PROBABILITY) * total:.0f} are expected of uniform ranks. Models of the same priors are given much the same "
+        "true values, so their columns resemble each other."
     )
 
 

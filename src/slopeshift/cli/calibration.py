@@ -22,7 +22,8 @@ def calibrate(
     models: Models = MODELS,
     replicates: Annotated[int, typer.Option(min=20, help="Trials to draw from each model's prior and fit.")] = 1000,
     sampled: Annotated[
-        int, typer.Option(min=20, help="The same, for models whose coefficients are sampled: ten times as slow.")
+        int,
+        typer.Option(min=20, help="The same, for models whose coefficients are sampled, which takes 25 times as long."),
     ] = 300,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a core.")] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to work on.")] = None,
