@@ -43,7 +43,7 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report null sensitivity check simulate test test-slow test-browser bench bench-page lint env lock clean passed settings FORCE
+.PHONY: help fit report null sensitivity calibrate validate check simulate test test-slow test-browser bench bench-page lint env lock clean passed settings FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -66,6 +66,12 @@ null: $(READY) ## Show what the same trial gives where no injection changes anyt
 
 sensitivity: $(READY) ## Show what moves the answer: priors, values left out, values after leaving, bias
 	@$(SLOPESHIFT) sensitivity $(TRIAL) --fits fits $(if $(SEED),--seed $(SEED))
+calibrate: $(READY) ## Fit trials drawn from each model's own prior, and write validation/calibration
+	@$(SLOPESHIFT) calibrate $(TRIAL) $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES))
+
+validate: $(READY) ## Compare posteriors with independent programs, and write validation/README.md
+	@$(BIN)/python validation/oracles.py
+	@$(BIN)/python validation/page.py
 
 check: $(READY) ## Look for mistakes in the tables of a trial
 	@$(SLOPESHIFT) check $(TRIAL)

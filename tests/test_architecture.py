@@ -39,12 +39,14 @@ ORDER = """
     report.answer_figures report.answer report.check_figures report.check_words report.check_section report.crosswalk
     report.sensitivity_figures report.sensitivity_section report.sensitivity_words report.missing_section
     report.spreadsheet report.files report
+    calibration calibration.graph calibration.simulated calibration.posterior calibration.quantities calibration.ranks
+    calibration.job calibration.uniformity calibration.record calibration.figures calibration.page calibration.study
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
     formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
     formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam
     formats.plausible formats.write formats
     formats.contents formats.export_rows formats.export_proact formats.export_cdisc formats.export
-    cli.answers cli.kept cli.fits cli.sensitivity cli.formats cli.workspace cli
+    cli.answers cli.kept cli.fits cli.sensitivity cli.calibration cli.formats cli.workspace cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from slopeshift.cli import fits, formats, sensitivity, workspace
+from slopeshift.cli import calibration, fits, formats, sensitivity, workspace
 from slopeshift.cli.answers import (
     EXIT_STATUSES,
     answer_json,
@@ -27,6 +27,7 @@ app.command()(fits.fit)
 app.command()(fits.report)
 app.command()(fits.null)
 app.command()(sensitivity.sensitivity)
+app.command()(calibration.calibrate)
 app.command("import")(formats.import_source)
 app.command()(formats.export)
 app.command()(workspace.init)

@@ -30,6 +30,7 @@ def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:
 @contextmanager
 def input_errors(context: typer.Context | None = None) -> Iterator[None]:
     """Answer what is wrong with the input by its text and an exit status; by a traceback only with --debug."""
+    from slopeshift.calibration import CalibrationError
     from slopeshift.fit import FitError
     from slopeshift.model import ModelError
     from slopeshift.null.trials import NullError
@@ -39,7 +40,7 @@ def input_errors(context: typer.Context | None = None) -> Iterator[None]:
 
     try:
         yield
-    except (TrialError, ModelError, FitError, NullError, RefitError, WorkError, OSError) as error:
+    except (TrialError, ModelError, FitError, NullError, RefitError, CalibrationError, WorkError, OSError) as error:
         if context is not None and (context.find_root().obj or {}).get("debug"):
             raise
         typer.echo(error, err=True)

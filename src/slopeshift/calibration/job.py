@@ -1,0 +1,148 @@
+"""One replicate of a calibration: draw parameters and values, fit the values, rank the parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slopeshift import effects, refit
+from slopeshift.calibration import graph, posterior, quantities, simulated
+from slopeshift.calibration import ranks as ranking
+from slopeshift.fit import engine_sha256
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from slopeshift.calibration.posterior import Compiled
+    from slopeshift.calibration.quantities import Asked
+    from slopeshift.calibration.simulated import Prior, Simulated
+    from slopeshift.refit import Sampling
+    from slopeshift.trial import Trial
+
+    Floats = NDArray[np.float64]
+
+SHORT = refit.Sampling(chains=2, draws=500, tune=500)
+"""How a replicate is sampled: enough for ranks among 99 draws."""
+
+LONGER = 4
+"""How many times as many draws are taken where the first ones do not do, after twice the warm-up."""
+
+LARGEST_RHAT, SMALLEST_ESS = 1.02, 200
+"""What is asked of every quantity of a replicate: twice as many effective draws as it is ranked among."""
+
+DECIDING = (graph, posterior, quantities, ranking, simulated, effects)
+"""Modules that, besides the engine and this one, decide what the ranks are."""
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationJob:
+    """Trials of a trial's design, drawn from the prior of a model given by its file's text, and fitted with it.
+
+    Replicate r depends on `seed` and r alone. With `simulated_from`, the text of another file, trials are drawn from
+    that one, and what then is found wrong is what a calibration is for; `checked` says whether to refuse it at once.
+    """
+
+    trial: Trial
+    model: str
+    source: str
+    seed: int
+    sampling: Sampling = SHORT
+    simulated_from: str | None = None
+    checked: bool = True
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of everything that decides the results."""
+        settings = repr((self.model, self.seed, self.sampling, self.simulated_from, self.checked))
+        return self._hash("calibration", settings)
+
+    @cached_property
+    def program(self) -> str:
+        """Hash of what is compiled."""
+        return self._hash("calibrated program", repr(self.simulated_from))
+
+    def _hash(self, *parts: str) -> str:
+        texts = [Path(str(module.__file__)).read_text() for module in DECIDING] + [Path(__file__).read_text()]
+        everything = [*parts, self.source, refit.trial_content(self.trial), engine_sha256(), *texts]
+        return sha256("\0".join(everything).encode()).hexdigest()[:24]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CalibrationJob) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def rows(self, replicate: int) -> list[dict[str, Any]]:
+        """Do one replicate: a row of its ranks, and of how well its chains did.
+
+        Where they did not mix, longer ones are run. Where these do not either, `passed` is false, and the ranks stand.
+        Raises CalibrationError where the model that was fitted is not the one simulated from.
+        """
+        prior, compiled, asked = _prepared(self)
+        drawn = prior.draw(self.seed, replicate)
+        state = np.random.SeedSequence([self.seed, replicate, 2]).generate_state(3)
+        draws, found, said = _sampled(self, prior, compiled, drawn, asked, int(state[0]))
+        longer = not said["passed"]
+        if longer:
+            draws, found, said = _sampled(self, prior, compiled, drawn, asked, int(state[1]), longer=True)
+        chain, draw = ranking.places(draws.sizes["chain"], draws.sizes["draw"])
+        among = {name: values[chain, draw] for name, values in found.items()}
+        among |= _log_likelihood(prior, drawn, ranking.thinned(draws))
+        true = quantities.quantities(drawn.parameters, asked) | _log_likelihood(prior, drawn, drawn.parameters)
+        rng = np.random.default_rng(int(state[2]))
+        ranks = ranking.ranks({name: value.item() for name, value in true.items()}, among, rng)
+        return [{**said, "longer": longer, **ranks}]
+
+
+@lru_cache(maxsize=2)
+def _prepared(job: CalibrationJob) -> tuple[Prior, Compiled, Asked]:
+    """Build and compile, once per process: what is drawn from, what is fitted, and what is asked of it."""
+    file = simulated.loaded(job.model, job.source)
+    other = file if job.simulated_from is None else simulated.loaded(job.model, job.simulated_from)
+    prior = simulated.prior_of(other, job.trial)
+    asked = quantities.asked(prior.draws(job.seed, 0), prior.visits)
+    return prior, posterior.compile_model(file, job.trial), asked
+
+
+def _sampled(
+    job: CalibrationJob,
+    prior: Prior,
+    compiled: Compiled,
+    drawn: Simulated,
+    asked: Asked,
+    seed: int,
+    *,
+    longer: bool = False,
+) -> tuple[xr.Dataset, dict[str, Floats], dict[str, Any]]:
+    """Sample the posterior: the draws, what is ranked of them, and whether the chains mixed."""
+    sampling = job.sampling
+    if longer:
+        sampling = replace(sampling, draws=LONGER * sampling.draws, tune=2 * sampling.tune)
+    draws, stats = compiled.sample(drawn, sampling, seed)
+    if job.checked:
+        posterior.check_same_density(prior, drawn, draws, stats)
+    found = quantities.quantities(draws, asked)
+    rhat, ess = _mixing(found)
+    passed = bool(rhat <= LARGEST_RHAT and ess >= SMALLEST_ESS)
+    return draws, found, {"passed": passed, "rhat": rhat, "ess": ess, "divergences": int(stats["diverging"].sum())}
+
+
+def _mixing(found: dict[str, Floats]) -> tuple[float, float]:
+    """The largest R-hat and the smallest effective sample size, bulk or tail, of any quantity."""
+    from arviz_stats.base.array import array_stats
+
+    draws, axes = np.stack([values.astype(float) for values in found.values()]), {"chain_axis": 1, "draw_axis": 2}
+    rhat = array_stats.rhat(draws, **axes)
+    bulk = array_stats.ess(draws, method="bulk", **axes)
+    tail = array_stats.ess(draws, method="tail", prob=(0.05, 0.95), **axes)
+    return round(float(rhat.max()), 4), round(float(min(bulk.min(), tail.min())), 1)
+
+
+def _log_likelihood(prior: Prior, drawn: Simulated, draws: xr.Dataset) -> dict[str, Floats]:
+    return {quantities.LOG_LIKELIHOOD: quantities.log_likelihood(prior, drawn, draws)}

@@ -1,0 +1,117 @@
+"""A model compiled once and sampled given the values of simulated trials, and whether these were its own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slopeshift.calibration import CalibrationError
+from slopeshift.calibration.graph import data_of, integrated_out, with_exchangeable_values
+from slopeshift.fit import ADAPTATION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from slopeshift.basis import Visits
+    from slopeshift.calibration.simulated import Prior, Simulated
+    from slopeshift.model import ModelFile
+    from slopeshift.refit import Sampling
+    from slopeshift.trial import Trial
+
+    Floats = NDArray[np.float64]
+
+TOLERANCE = 1e-5
+"""Two evaluations of a log density, of some hundreds, agree better than this where they are of one model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A compiled model of a design, the data it was built on; `terms` is None where its coefficients are sampled."""
+
+    name: str
+    model: Any
+    data: Mapping[str, Floats]
+    terms: xr.Dataset | None
+
+    def sample(self, simulated: Simulated, sampling: Sampling, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+        """Draw from the posterior given simulated values: the draws, coefficients included, and what NUTS says."""
+        import nutpie
+
+        from slopeshift import marginal
+
+        for_nuts, for_coefficients = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
+        other = {name: values for name, values in simulated.data.items() if not np.array_equal(values, self.data[name])}
+        tree = nutpie.sample(
+            self.model.with_data(**other),
+            **asdict(sampling),
+            seed=for_nuts,
+            adaptation=ADAPTATION,
+            cores=1,
+            save_warmup=False,
+            progress_bar=False,
+        )
+        draws = tree["posterior"].to_dataset()
+        if self.terms is not None:
+            visits = simulated.visits
+            draws = marginal.with_posterior_coefficients(draws, visits, self.terms, for_coefficients)[0]
+        return draws, tree["sample_stats"].to_dataset()[["logp", "diverging"]]
+
+
+def compile_model(file: ModelFile, trial: Trial) -> Compiled:
+    """Compile a model for the design of a trial."""
+    import nutpie
+
+    from slopeshift import marginal
+
+    model = with_exchangeable_values(file.build(trial), file.outcome)
+    terms = marginal.terms_of(model) if integrated_out(model) else None
+    return Compiled(file.name, nutpie.compile_pymc_model(model), data_of(model), terms)
+
+
+def check_same_density(prior: Prior, simulated: Simulated, draws: xr.Dataset, stats: xr.Dataset) -> None:
+    """Hold what NUTS evaluated to the density of the model that the trial was simulated from, at a draw of each chain.
+
+    The latter is evaluated apart from the former: priors and residuals by PyMC, on the model that was simulated from
+    and the values that were, and what the exact engine integrates out as one dense normal of all values, from the terms
+    that were drawn from. Raises CalibrationError where they differ: another prior, other values, or another order of
+    them, would make a false alarm of every rank, or hide a true one.
+    """
+    for chain in range(draws.sizes["chain"]):
+        last = {"chain": slice(chain, chain + 1), "draw": slice(-1, None)}
+        one = draws.isel(last)
+        used = float(stats["logp"].isel(last).squeeze())
+        expected = float(np.sum(prior.graph.log_densities(one, simulated.data)))
+        if prior.terms is not None:
+            loading, sigma = one["loading"].squeeze(("chain", "draw")).to_numpy(), float(one["sigma"].squeeze())
+            expected += dense_log_density(simulated.visits, prior.terms, loading, sigma)
+        if not abs(used - expected) < TOLERANCE * max(1.0, abs(expected) / 100):
+            raise CalibrationError(
+                f"{prior.file.name}: the log density that was sampled is {used:.6f} where that of the model simulated "
+                f"from is {expected:.6f}; simulate from the priors that are fitted, and fit the values simulated"
+            )
+
+
+def dense_log_density(visits: Visits, terms: xr.Dataset, loading: Floats, sigma: float) -> float:
+    """Log density of all values as one normal: population, patients and residuals in its covariance (visit, visit).
+
+    The slow and obvious version of what `kernel.density` computes. `terms` is `marginal.terms_of` the model.
+    """
+    from scipy.stats import Covariance, multivariate_normal
+
+    columns = visits.basis @ terms["term_design"].to_numpy()
+    if "covariates" in terms:
+        shift = terms["covariates"].transpose("covariate", "patient", "coefficient").to_numpy()
+        moved = np.einsum("vc,kvc->vk", visits.basis, shift[:, visits.patient_index])
+        columns[:, -moved.shape[1] :] += moved
+    mean, sd = terms["term_mean"].to_numpy(), terms["term_sd"].to_numpy()
+    same = visits.patient_index[:, None] == visits.patient_index
+    differing = visits.basis @ loading
+    covariance = (columns * sd**2) @ columns.T + np.where(same, differing @ differing.T, 0.0)
+    covariance[np.diag_indices_from(covariance)] += sigma**2
+    factored = Covariance.from_cholesky(np.linalg.cholesky(covariance))
+    return float(multivariate_normal.logpdf(visits.value, columns @ mean, factored))
