@@ -358,6 +358,17 @@ def test_an_item_is_met_only_where_the_page_has_all_it_needs():
     assert crosswalk.found({"a", "results-shown"}, {"a": "A"}, [item])[0].links == (("a", "A"),)
 
 
+def test_a_sensitivity_study_that_was_not_made_meets_no_item():
+    asked = [item for item in crosswalk.ITEMS if "sensitivity-study" in item.needs]
+    assert {item.item for item in asked} == {
+        "Sensitivity analyses of the assumptions",
+        "Missing data: other assumptions than missing at random",
+    }
+    for made in (False, True):
+        present = {"sensitivity", "missing", *crosswalk.flags(True, True, True, made)}
+        assert all(bool(place.links) == made for place in crosswalk.found(present, {}, asked))
+
+
 def test_unmet_items_are_listed_as_unmet_with_what_would_meet_them(page):
     rows = [
         row

@@ -39,7 +39,7 @@ class Place(NamedTuple):
 _NO_STUDY = "make the null study: make null"
 _NO_PASS = "a fit that passes its diagnostics gate"
 _PRIOR_SENSITIVITY = "refits under sceptical and wide priors, and power-scaling of the priors"
-_SENSITIVITY = "refits under other likelihoods, shapes and data"
+_SENSITIVITY = "other priors, data and biases, as make sensitivity works them out"
 
 ITEMS = (
     Item(BARG, "Preamble: why Bayesian", ("why",), "a sentence on it"),
@@ -74,12 +74,12 @@ ITEMS = (
     Item(E9, "Intercurrent events, a strategy for each", ("intercurrent-events",), "a table of them"),
     Item(E9, "Summary at the level of the population", ("estimand",), "an estimand"),
     Item(E9, "Main estimator aligned with the estimand", ("model", "results-shown"), _NO_PASS),
-    Item(E9, "Sensitivity analyses of the assumptions", ("sensitivity",), _SENSITIVITY),
+    Item(E9, "Sensitivity analyses of the assumptions", ("sensitivity", "sensitivity-study"), _SENSITIVITY),
     Item(
         E9,
         "Missing data: other assumptions than missing at random",
-        ("missing",),
-        "analyses in which values after the end are worse than those before it",
+        ("missing", "sensitivity-study"),
+        "values after leaving that are worse than those before it, as make sensitivity imputes them",
     ),
     Item(
         E9, "A comparison that is not within patients alone", ("control-group",), "a control group in the trial itself"
@@ -142,9 +142,11 @@ _PARTS = {
     "reproducibility": "Reproducibility",
     "definitions": "Definitions",
 }
-_FLAGS = ("results-shown", "control-group", "prior-sensitivity")
+_FLAGS = ("results-shown", "control-group", "prior-sensitivity", "sensitivity-study")
 
 
-def flags(passed: bool, control: bool, prior_sensitivity: bool) -> set[str]:
+def flags(passed: bool, control: bool, prior_sensitivity: bool, sensitivity_study: bool) -> set[str]:
     """Name what a page has that is no place in it."""
-    return {name for name, has in zip(_FLAGS, (passed, control, prior_sensitivity), strict=True) if has}
+    return {
+        name for name, has in zip(_FLAGS, (passed, control, prior_sensitivity, sensitivity_study), strict=True) if has
+    }
