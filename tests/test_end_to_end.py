@@ -14,7 +14,7 @@ from trials import ROOT, line_trial
 
 GROUPS = (
     "posterior sample_stats prior prior_predictive posterior_predictive log_likelihood log_likelihood_of_patient "
-    "observed_data constant_data"
+    "log_prior observed_data constant_data"
 )
 POPULATION = (
     "model,outcome,quantity,injection,unit,mean,sd,lower,upper,prob_positive,rhat,ess_bulk,ess_tail,mcse,median"

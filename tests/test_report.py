@@ -97,7 +97,8 @@ def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path
     )
     assert first == second
     tables = {path.stem for path in first if path.suffix == ".csv"}
-    assert tables == {*report.OF_A_FIT, *check_section.PUBLISHED, "interval", "classical", "safety", "figures"}
+    always = {"interval", "classical", "safety", "sensitivity", "missing", "figures"}
+    assert tables == {*report.OF_A_FIT, *check_section.PUBLISHED, *always}
 
 
 def test_a_report_that_fails_leaves_the_last_one(trial, fits, tmp_path, monkeypatch):
