@@ -19,13 +19,14 @@ from slopeshift.history import lead_in_slope
 from slopeshift.interval import split
 from slopeshift.outcomes import normal
 from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.shape import Shape
 
 OUTCOME = "alsfrsr"
-WINDOW = 3.0  # months; an injection every three months was planned in NCT04821479
+SHAPE = Shape(window=3.0)  # months; an injection every three months was planned in NCT04821479
 
 
 def build(trial):
-    visits = visits_of(trial, OUTCOME, WINDOW)
+    visits = visits_of(trial, OUTCOME, SHAPE)
     months = split(trial, visits)
     with pm.Model(coords=visits.coords) as model:
         curve = piecewise_line(

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
-    basis interval
+    shape basis interval
     simulate.cohort simulate.conduct simulate
     priors history lanes kernel marginal curves outcomes formula log_prior
     model

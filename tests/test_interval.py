@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 from trials import ROOT, line_trial
 
 from slopeshift import effects, marginal
-from slopeshift.basis import basis_at, visits_of
+from slopeshift.basis import visits_of
 from slopeshift.curves import Covariate
 from slopeshift.fit import Fit, prior_draws
 from slopeshift.interval import cycle_lengths, mean_interval, seen_changes, source_words, split
@@ -20,6 +20,7 @@ from slopeshift.report import glossary, pictures
 from slopeshift.report.interval_figures import response_against_interval
 from slopeshift.report.interval_words import sentences
 from slopeshift.response_by_interval import COLUMNS, changes, control_fires, curve, table
+from slopeshift.shape import Shape
 from slopeshift.trial import trial_from_tables
 
 SETTINGS = {"title": "Intervals", "synthetic": True, "source": "test"}
@@ -139,28 +140,22 @@ def test_equal_intervals_show_nothing():
 
 def test_in_a_window_the_basis_counts_its_months_apart_from_those_of_the_rest():
     trial = injected([[0, 2, 7]])
-    whole, cut = visits_of(trial, "alsfrsr"), visits_of(trial, "alsfrsr", 3.0)
+    whole, cut = visits_of(trial, "alsfrsr"), visits_of(trial, "alsfrsr", Shape(window=3.0))
     assert cut.coefficients == ("level", "slope", "change 1", "later 1", "change 2", "later 2", "change 3", "later 3")
-    month, starts = np.array([0, 1, 2, 4, 6, 9, 11.0]), np.tile(cut.segment_month, (7, 1))
+    month = np.array([0, 1, 2, 4, 6, 9, 11.0])
     expected = [
         [0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0], [2, 0, 2, 0, 0, 0],
         [2, 0, 3, 1, 0, 0], [2, 0, 3, 2, 2, 0], [2, 0, 3, 2, 3, 1],
     ]  # fmt: skip
-    np.testing.assert_allclose(basis_at(month, starts)[:, 2:], expected)
-    cycles = basis_at(month, np.tile(whole.segment_month, (7, 1)))[:, 2:]
-    np.testing.assert_allclose(basis_at(month, starts)[:, 2:].reshape(7, 3, 2).sum(axis=2), cycles)
+    np.testing.assert_allclose(cut.basis_of(0, month)[:, 2:], expected)
+    cycles = whole.basis_of(0, month)[:, 2:]
+    np.testing.assert_allclose(cut.basis_of(0, month)[:, 2:].reshape(7, 3, 2).sum(axis=2), cycles)
 
 
 def test_only_values_within_the_window_inform_its_change():
     trial = line_trial(patients=2, injections=2)
     assert visits_of(trial, "alsfrsr").visits_in_cycle[0].tolist() == [4, 4]
-    assert visits_of(trial, "alsfrsr", 2.0).visits_in_cycle[0].tolist() == [2, 2]
-
-
-@pytest.mark.parametrize("window", [0.0, -1.0, np.nan])
-def test_a_window_without_length_is_refused(window):
-    with pytest.raises(ValueError, match="give a number above 0, or none for the whole cycle"):
-        visits_of(line_trial(), "alsfrsr", window)
+    assert visits_of(trial, "alsfrsr", Shape(window=2.0)).visits_in_cycle[0].tolist() == [2, 2]
 
 
 # ---- covariates in the engine ----

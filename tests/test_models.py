@@ -9,6 +9,7 @@ import pytest
 from trials import ROOT, line_trial
 
 from slopeshift.fit import prior_draws
+from slopeshift.marginal import statistics_of, terms_of
 from slopeshift.model import ModelError, leading, load_model
 from slopeshift.simulate import default_trial
 from slopeshift.trial import trial_from_tables
@@ -112,8 +113,11 @@ def test_reported_spread_is_that_of_the_loading_whatever_the_signs(prior):
 
 
 def test_the_coefficients_are_those_of_the_files_own_visits(file, model, trial):
-    """A model that is built on another window than the file states would be reported by the wrong basis."""
-    assert tuple(model.coords["coefficient"]) == file.visits(trial).coefficients
+    """A model that is built on another shape than the file states would be reported by the wrong basis."""
+    visits = file.visits(trial)
+    assert tuple(model.coords["coefficient"]) == visits.coefficients
+    if "statistics" in model.named_vars:
+        np.testing.assert_array_equal(model["statistics"].get_value(), statistics_of(visits, terms_of(model)))
 
 
 def test_log_density_and_gradient_are_finite(model):
@@ -144,7 +148,7 @@ def test_builds_for_any_number_of_injections(name, injections):
     model = file.build(trial)
     assert np.isfinite(model.compile_logp()(model.initial_point()))
     assert model.dim_lengths["coefficient"].eval() == len(file.visits(trial).coefficients)
-    assert len(file.visits(trial).coefficients) == 2 + injections * (1 if np.isinf(file.window) else 2)
+    assert len(file.visits(trial).segments) == injections * len(file.shape.changes((1,)))
 
 
 def test_pymc_itself_can_predict_from_the_prior(model, file, trial):
@@ -197,11 +201,21 @@ def test_a_file_that_breaks_the_contract_is_told_all_of_it(tmp_path):
         load_model(path)
 
 
-@pytest.mark.parametrize("window", ["0", "-3", "'3'", "float('nan')"])
-def test_a_window_that_is_no_length_is_refused(tmp_path, window):
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ("SHAPE = 3.0", r"its SHAPE must be a shape, and its GRID a tuple of them: SHAPE = Shape\(window=3\.0\)"),
+        ("SHAPE, GRID = Shape(), (Shape(), 1.0)", "its SHAPE must be a shape, and its GRID a tuple of them"),
+        ("SHAPE, GRID = Shape(lag=1.0), (Shape(),)", "its SHAPE must be one of its GRID"),
+        ("GRID = (Shape(), Shape(curved=True))", "the shapes of its GRID must have the same coefficients"),
+        ("GRID = (Shape(), Shape(window=3.0))", "the shapes of its GRID must have the same coefficients"),
+    ],
+)
+def test_what_is_no_shape_is_refused(tmp_path, stated, told):
     path = tmp_path / "m.py"
-    path.write_text(f'"""M: a model."""\nOUTCOME = "alsfrsr"\nWINDOW = {window}\ndef build(trial): ...\n')
-    with pytest.raises(ModelError, match=r"WINDOW must be a number of months above 0: WINDOW = 3\.0"):
+    head = '"""M: a model."""\nfrom slopeshift.shape import Shape\nOUTCOME = "alsfrsr"\n'
+    path.write_text(f"{head}{stated}\ndef build(trial): ...\n")
+    with pytest.raises(ModelError, match=told):
         load_model(path)
 
 

@@ -5,6 +5,9 @@
     (level_i, slope_i, response_i) ~ Normal((level, slope, 0), diag(sd) R diag(sd)),     R ~ LKJ(eta)
     cycle_ik  ~ Normal(0, sd_cycle)
 
+On a curved course, curvature_i ~ Normal(curvature, sd_curvature) stands beside the slope, independent of the rest: the
+visits of a trial would hardly tell a correlation of it from none.
+
 With covariates x_ikc of the cycles, sum_c gamma_c x_ikc is added to change_ik, and change_k is the change where all
 covariates are 0.
 
@@ -37,9 +40,10 @@ if TYPE_CHECKING:
 class Spread:
     """How patients differ: tensors of the current PyMC model.
 
-    `level`, `slope`, `response` and `cycle` are standard deviations, which may carry a sign (see `signed_scale`);
-    response and cycle are None without injections. `factor` is the Cholesky factor of R, a row per trait.
-    `slope_differs` says that the slopes' standard deviation is known not to be zero.
+    `level`, `slope`, `response`, `cycle` and `curvature` are standard deviations, which may carry a sign (see
+    `signed_scale`); response and cycle are None without injections, and curvature where the course has none. `factor`
+    is the Cholesky factor of R, a row per trait. `slope_differs` says that the slopes' standard deviation is known not
+    to be zero.
     """
 
     level: TensorVariable
@@ -48,6 +52,7 @@ class Spread:
     cycle: TensorVariable | None
     factor: list[list[TensorVariable]]
     slope_differs: bool
+    curvature: TensorVariable | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,9 @@ class Covariate:
 class PiecewiseLine:
     """A line per patient whose slope may change at each injection: visits, population priors and spread.
 
-    The population priors are in outcome units (`level`) and outcome units per month (the others). `change` is common
-    to all injections, `change_by_injection` is the deviation of each. The changes are regressed on `covariates`.
+    The population priors are in outcome units (`level`), outcome units per month, and those per month squared
+    (`curvature`, None where the course has none). `change` is common to all injections, `change_by_injection` is the
+    deviation of each. The changes are regressed on `covariates`.
     """
 
     visits: Visits
@@ -86,6 +92,7 @@ class PiecewiseLine:
     change_by_injection: Normal
     spread: Spread
     covariates: tuple[Covariate, ...]
+    curvature: Normal | None = None
 
     @property
     def shift(self) -> NDArray[np.float64]:
@@ -107,13 +114,17 @@ def piecewise_line(
     sd_cycle: HalfNormal | Gamma,
     correlation: LKJ,
     covariates: tuple[Covariate, ...] = (),
+    curvature: Normal | None = None,
+    sd_curvature: HalfNormal | Gamma | None = None,
 ) -> PiecewiseLine:
     """Add the spread between patients to the current PyMC model and return the curve that families build on.
 
     The arguments are the prior table of the model, in the order of the equations above; units as in PiecewiseLine.
-    Adds `sd_level`, `sd_slope`, `correlation` (pair) and, in a trial with injections, `sd_response` and `sd_cycle`.
-    Without injections the change terms and their priors play no part.
+    Adds `sd_level`, `sd_slope`, `correlation` (pair), in a trial with injections `sd_response` and `sd_cycle`, and on a
+    curved course `sd_curvature`. Without injections the change terms and their priors play no part.
+    Raises ValueError where the course is curved without priors of its curvature, or the other way round.
     """
+    _check_curvature(visits, curvature, sd_curvature)
     traits = {"level": sd_level.variable("sd_level"), "slope": scale("sd_slope", sd_slope)}
     cycle = None
     if visits.injections:
@@ -122,8 +133,17 @@ def piecewise_line(
     factor = correlation_factor(correlation, len(traits))
     _report_correlation(factor, traits)
     differs = not sd_slope.may_be_zero
-    spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, differs)
-    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, covariates)
+    bent = None if sd_curvature is None else scale("sd_curvature", sd_curvature)
+    spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, differs, bent)
+    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, covariates, curvature)
+
+
+def _check_curvature(visits: Visits, *priors: object) -> None:
+    stated = [prior is not None for prior in priors]
+    if visits.shape.curved and not all(stated):
+        raise ValueError("the course is curved: state priors for curvature and sd_curvature")
+    if not visits.shape.curved and any(stated):
+        raise ValueError("priors for curvature or its standard deviation, but the course is not: Shape(curved=True)")
 
 
 def scale(name: str, prior: HalfNormal | Gamma) -> TensorVariable:
@@ -172,23 +192,32 @@ def _report_correlation(factor: list[list[TensorVariable]], traits: dict[str, Te
 
 
 def population_terms(curve: PiecewiseLine) -> Terms:
-    """Lay the population priors out as independent terms: level, slope, change, deviations of segments, covariates."""
-    segments = curve.visits.coefficients[2:]
-    common = (("level", curve.level), ("slope", curve.slope), *((("change", curve.change),) if segments else ()))
+    """Lay the population priors out as independent terms: natural history, change, deviations of it, covariates."""
+    visits, segments = curve.visits, curve.visits.segments
+    natural = tuple(zip(visits.shape.natural, (curve.level, curve.slope, curve.curvature), strict=False))
+    common = (("change", curve.change),) if segments else ()
     regression = tuple((covariate.name, covariate.prior) for covariate in curve.covariates)
-    terms = (*common, *((segment, curve.change_by_injection) for segment in segments), *regression)
-    design = np.zeros((2 + len(segments), len(terms)))
-    design[:2, :2] = np.eye(2)
-    for row in range(len(segments)):
-        design[2 + row, [2, 3 + row]] = 1.0
+    terms = (*natural, *common, *((segment, curve.change_by_injection) for segment in segments), *regression)
+    first = len(natural)
+    design = np.zeros((len(visits.coefficients), len(terms)))
+    design[:first, :first] = np.eye(first)
+    for row in range(first, len(visits.coefficients)):
+        design[row, [first, row + 1]] = 1.0
     return Terms(
         names=tuple(name for name, _ in terms),
-        sources=("level", "slope", *(("response",) if segments else ()), *map(_source, segments)),
+        sources=_sources(curve),
         mean=np.array([float(prior.mean) for _, prior in terms]),
         sd=np.array([float(prior.sd) for _, prior in terms]),
         design=design,
         shift=curve.shift,
     )
+
+
+def _sources(curve: PiecewiseLine) -> tuple[str, ...]:
+    """Name what patients differ by: the traits, which are correlated, the curvature, and the cycles."""
+    segments, curved = curve.visits.segments, curve.visits.shape.curved
+    traits = ("level", "slope", *(("response",) if segments else ()))
+    return (*traits, *(("curvature",) if curved else ()), *map(_source, segments))
 
 
 def _source(segment: str) -> str:
@@ -198,23 +227,24 @@ def _source(segment: str) -> str:
 def loading(curve: PiecewiseLine) -> TensorVariable:
     """Write Lambda of theta_i = B mu + Lambda z_i, z_i ~ Normal(0, I): (coefficient, source).
 
-    The sources are level, slope, response and the cycles. Every entry is one of a few scalars, so the matrix is these
-    scalars times constant patterns.
+    Every entry is one of a few scalars, so the matrix is these scalars times constant patterns.
     """
-    spread, last = curve.spread, len(curve.visits.coefficients) - 2
-    rows = {"level": slice(0, 1), "slope": slice(1, 2), "response": slice(2, 2 + last)}
-    scales = {"level": spread.level, "slope": spread.slope, "response": spread.response}
-    entries, patterns = [], []
-    for trait, row in enumerate(("level", "slope", *(("response",) if last else ()))):
-        for source, weight in enumerate(spread.factor[trait]):
-            pattern = np.zeros((2 + last, (3 if last else 2) + last))
-            pattern[rows[row], source] = 1.0
-            entries.append(scales[row] * weight)
-            patterns.append(pattern)
+    spread, sources, segments = curve.spread, _sources(curve), curve.visits.segments
+    traits = ((spread.level, ("level",)), (spread.slope, ("slope",)), (spread.response, segments))
+    parts = [
+        (scale * weight, [(coefficient, source) for coefficient in moved])
+        for (scale, moved), weights in zip(traits, spread.factor, strict=False)
+        for source, weight in zip(sources, weights, strict=False)
+    ]
+    if spread.curvature is not None:
+        parts.append((spread.curvature, [("curvature", "curvature")]))
     if spread.cycle is not None:
-        entries.append(spread.cycle)
-        patterns.append(np.eye(2 + last, 3 + last, k=1) * (np.arange(2 + last) >= 2)[:, None])
-    return pt.tensordot(pt.stack(entries), np.stack(patterns), axes=1)
+        parts.append((spread.cycle, [(segment, _source(segment)) for segment in segments]))
+    patterns = np.zeros((len(parts), len(curve.visits.coefficients), len(sources)))
+    for pattern, (_, places) in zip(patterns, parts, strict=True):
+        for coefficient, source in places:
+            pattern[curve.visits.coefficients.index(coefficient), sources.index(source)] = 1.0
+    return pt.tensordot(pt.stack([scalar for scalar, _ in parts]), patterns, axes=1)
 
 
 def coefficients(curve: PiecewiseLine) -> TensorVariable:
@@ -222,7 +252,7 @@ def coefficients(curve: PiecewiseLine) -> TensorVariable:
 
     What a patient's visits determine well is sampled around its population mean, what they determine poorly as a
     standard normal that is then scaled, each where its posterior has no funnel: levels the first way, slopes the first
-    way where they are known to differ, responses and cycle deviations the second way.
+    way where they are known to differ, the others the second way.
     Adds `population` (coefficient), `coefficients` (patient, coefficient), the covariates' part included, and, where
     there are covariates, `regression` (covariate); and the record of its terms (see `marginal.record_terms`).
     """
@@ -235,6 +265,10 @@ def coefficients(curve: PiecewiseLine) -> TensorVariable:
     patient_slope, z_slope = _patient_slopes(slope, spread, z_level)
 
     population, patient = [pt.stack([level, slope])], [patient_level[:, None], patient_slope[:, None]]
+    if spread.curvature is not None and curve.curvature is not None:
+        curvature = pm.Normal("curvature", curve.curvature.mean, curve.curvature.sd)
+        population.append(curvature[None])
+        patient.append((curvature + spread.curvature * pm.Normal("curvature_z", dims="patient"))[:, None])
     if spread.response is not None and spread.cycle is not None:
         change = _population_change(curve)
         population.append(change)

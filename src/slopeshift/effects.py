@@ -4,6 +4,8 @@ Draws are held tidily: one DataArray (chain, draw, row), whose row coordinates s
 a row is. Every quantity is a function of single draws, so no ratio or average is ever taken of estimates.
 
 Slopes and changes are in outcome units per month. A change is counted from the lead-in slope; > 0 is slower decline.
+On a curved course, that is from what the slope would have become by then, and `lead_in_slope` is that at the first
+injection: percentages are of it.
 A cycle is *informed*, for a patient, where a value was recorded after its injection and not after the next one.
 Changes of cycles that are not informed are predictions, and are left out of everything here.
 """
@@ -94,7 +96,8 @@ def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray
     `draws` holds `population` (coefficient), the standard deviations and, where the model has it, `correlation` (pair).
     Injections after which no patient has a value are left out. `overall` is the mean over all informed cycles of all
     patients.
-    Percentages and ratios are given only where the population declines in the lead-in in 99.9 % of draws.
+    Percentages and ratios are given only where the population declines in the lead-in in 99.9 % of draws. On a curved
+    course no cycle has one slope, so that its slope and what is a ratio of it are left out.
     Where the changes are regressed on covariates, those of the population are at covariates of 0, and each coefficient
     of the interval that the data inform is a quantity by its name.
     """
@@ -104,9 +107,13 @@ def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray
         _row(draws["population"].sel(coefficient="level"), quantity="level", injection="", unit=unit),
         _row(slope, quantity="lead_in_slope", injection="", unit=rate),
     ]
+    curved = "curvature" in draws.indexes["coefficient"]
+    if curved:
+        bend = draws["population"].sel(coefficient="curvature")
+        rows.append(_row(bend, quantity="curvature", injection="", unit=f"{rate}^2"))
     changes = _population_changes(draws, design)
     for injection, change in changes.items():
-        rows += _slope_rows(change, slope, injection, rate)
+        rows += _slope_rows(change, slope, injection, rate, curved)
     rows += _increment_rows(changes, rate)
     regression = regression_draws(draws)
     for name in informed_regression(design):
@@ -273,13 +280,14 @@ def _population_changes(draws: xr.Dataset, design: xr.Dataset) -> dict[str, xr.D
     return by_injection | {OVERALL: change.weighted(number.to_xarray()).mean("injection")}
 
 
-def _slope_rows(change: xr.DataArray, slope: xr.DataArray, injection: str, rate: str) -> list[Row]:
+def _slope_rows(change: xr.DataArray, slope: xr.DataArray, injection: str, rate: str, curved: bool) -> list[Row]:
     rows = [
         _row(change, quantity="change", injection=injection, unit=rate),
-        _row(slope + change, quantity="segment_slope", injection=injection, unit=rate),
         _row(slows(change, slope), quantity="prob_slowing_25", injection=injection, unit="probability"),
     ]
-    if (slope < 0).mean() > 0.999:
+    if not curved:
+        rows.insert(1, _row(slope + change, quantity="segment_slope", injection=injection, unit=rate))
+    if (slope < 0).mean() > 0.999 and not curved:
         rows += [
             _row(-100 * change / slope, quantity="percent_slowing", injection=injection, unit="%"),
             _row((slope + change) / slope, quantity="rate_ratio", injection=injection, unit="ratio"),
@@ -299,7 +307,16 @@ def _increment_rows(changes: Mapping[str, xr.DataArray], rate: str) -> list[Row]
 
 def _spread_rows(draws: xr.Dataset, unit: str) -> list[Row]:
     rate = f"{unit}/month"
-    units = {"sd_level": unit, "sd_slope": rate, "sd_response": rate, "sd_cycle": rate, "sigma": unit}
+    units = {
+        "sd_level": unit,
+        "sd_slope": rate,
+        "sd_curvature": f"{rate}^2",
+        "sd_response": rate,
+        "sd_cycle": rate,
+        "sigma": unit,
+        "nu": "degrees of freedom",
+        "autocorrelation": "correlation",
+    }
     rows = [_row(draws[name], quantity=name, injection="", unit=u) for name, u in units.items() if name in draws]
     if "correlation" not in draws:
         return rows

@@ -1,17 +1,19 @@
 """Model files: loaded by path, held to their contract.
 
 A model file is a Python program with a docstring whose first line is `Name: sentence.`, a string `OUTCOME` that names
-the outcome it is for, and a function `build(trial)` that returns a `pymc.Model`. A number `WINDOW` says, where it is
-there, that the change after an injection is that of so many months after it, rather than of the whole cycle.
+the outcome it is for, and a function `build(trial)` that returns a `pymc.Model`. A `SHAPE` says, where it is there, how
+changes act in time, and a `GRID` of shapes which others are compared with it: all with the same coefficients, so that
+one compiled model serves them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from math import inf
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from slopeshift.shape import PLAIN, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +33,7 @@ class ModelError(ValueError):
 class ModelFile:
     """A loaded model file: its name (the file's stem), text, outcome, and `build`, from a trial to a pymc.Model.
 
-    `window` is in months, infinite where the change is that of the whole cycle.
+    `shape` says how changes act in time; `grid` are the shapes to compare it with, itself among them, or empty.
     """
 
     name: str
@@ -40,14 +42,15 @@ class ModelFile:
     source: str
     sha256: str
     outcome: str
-    window: float
+    shape: Shape
+    grid: tuple[Shape, ...]
     build: Callable[[Trial], pm.Model]
 
     def visits(self, trial: Trial) -> Visits:
         """Take what the model is about from a trial. Raises LookupError where the trial does not record the outcome."""
         from slopeshift.basis import visits_of
 
-        return visits_of(trial, self.outcome, self.window)
+        return visits_of(trial, self.outcome, self.shape)
 
 
 def leading(outcomes: Mapping[str, str]) -> list[str]:
@@ -84,10 +87,19 @@ def load_model(path: Path) -> ModelFile:
         breaches.append('it must name its outcome: OUTCOME = "alsfrsr"')
     if not callable(getattr(module, "build", None)):
         breaches.append("it must define build(trial), returning a pymc.Model")
-    window = getattr(module, "WINDOW", inf)
-    if not isinstance(window, int | float) or not window > 0:
-        breaches.append("its WINDOW must be a number of months above 0: WINDOW = 3.0")
+    shape, grid = getattr(module, "SHAPE", PLAIN), tuple(getattr(module, "GRID", ()))
+    breaches += _breaches_of_shape(shape, grid)
     if breaches:
         raise ModelError(f"{path}: " + "; ".join(breaches))
     digest = sha256(content).hexdigest()
-    return ModelFile(path.stem, title, description, source, digest, module.OUTCOME, float(window), module.build)
+    return ModelFile(path.stem, title, description, source, digest, module.OUTCOME, shape, grid, module.build)
+
+
+def _breaches_of_shape(shape: object, grid: tuple[object, ...]) -> list[str]:
+    if not all(isinstance(each, Shape) for each in (shape, *grid)):
+        return ["its SHAPE must be a shape, and its GRID a tuple of them: SHAPE = Shape(window=3.0)"]
+    if grid and shape not in grid:
+        return ["its SHAPE must be one of its GRID"]
+    if len({(each.natural, each.changes((1,))) for each in grid if isinstance(each, Shape)}) > 1:
+        return ["the shapes of its GRID must have the same coefficients: either all or none with a window, or curved"]
+    return []

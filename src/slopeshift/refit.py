@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift.basis import visits_of
 from slopeshift.model import load_model
+from slopeshift.shape import PLAIN
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pymc as pm
     import xarray as xr
 
     from slopeshift.basis import Visits
@@ -29,6 +30,9 @@ CLAIMED = 0.975
 
 LARGEST_RHAT, SMALLEST_ESS = 1.01, 400
 """What the gate asks of reported quantities; here of the population changes."""
+
+
+MORE = "this model has more in it than a change of slope at each injection; it is not refitted"
 
 
 class RefitError(ValueError):
@@ -83,7 +87,8 @@ class Compiled:
 def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Compiled:
     """Compile the model that a model file's text builds for a trial.
 
-    Raises RefitError where the model cannot be refitted, and what `load_model` raises.
+    It can then be fitted to visits of any shape that has the same coefficients. Raises RefitError where the model
+    cannot be refitted, and what `load_model` raises.
     """
     import nutpie
 
@@ -93,7 +98,8 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
         path = Path(folder) / f"{name}.py"
         path.write_text(source)
         file = load_model(path)
-    model, reason = file.build(trial), refusal(file, trial)
+    model = file.build(trial)
+    reason = _not_exchangeable(model)
     if reason:
         raise RefitError(f"{name}: {reason}")
     return Compiled(nutpie.compile_pymc_model(model), marginal.terms_of(model), sampling)
@@ -102,16 +108,18 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
 def refusal(file: ModelFile, trial: Trial) -> str:
     """Say why a model cannot be refitted to null trials of a trial; empty where it can.
 
-    It can where it is a line per patient that may change at each injection, and nothing else, integrated out: the sums
-    that its density takes are then those of the visits and their basis.
+    It can where it is a line per patient that may change at each injection, and nothing else, integrated out.
     """
     model = file.build(trial)
+    more = file.shape != PLAIN or "covariates" in model.named_vars
+    return _not_exchangeable(model) or (MORE if more else "")
+
+
+def _not_exchangeable(model: pm.Model) -> str:
+    """Say why a compiled model cannot take other data: empty where all that it knows of them are the sums of visits."""
     if "statistics" not in model.named_vars:
         return "this model samples its coefficients; only one that integrates them out can be refitted"
-    plain = tuple(model.coords["coefficient"]) == visits_of(trial, file.outcome).coefficients
-    if not plain or "covariates" in model.named_vars or len(model.observed_RVs) > 1:
-        return "this model has more in it than a change of slope at each injection; it is not refitted"
-    return ""
+    return MORE if len(model.observed_RVs) > 1 else ""
 
 
 def population_changes(draws: xr.Dataset, visits: Visits) -> pd.DataFrame:

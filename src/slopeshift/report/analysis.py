@@ -13,6 +13,7 @@ from slopeshift.effects import OVERALL, SAMPLES
 from slopeshift.fit import FitError
 from slopeshift.model import leading
 from slopeshift.results import results_of
+from slopeshift.shape import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +82,7 @@ def analyse(trial: Trial, fit: Fit, anchor: str) -> Analysis:
         anchor=anchor,
         fit=fit,
         results=results_of(fit),
-        visits=visits_of(trial, fit.record["outcome"], float(design["window"])),
+        visits=visits_of(trial, fit.record["outcome"], shape_of(design)),
         trial=trial,
         prior_population=effects.population(prior, design, fit.record["unit"]),
         prior_patients=effects.patients(prior, design),

@@ -11,6 +11,7 @@ from slopeshift.interval import cycle_lengths, source_words
 from slopeshift.report import interval_figures, interval_words
 from slopeshift.report.pictures import picture
 from slopeshift.report.wording import Table, between, number, probability
+from slopeshift.shape import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,7 @@ def sentences(found: pd.DataFrame, trial: Trial) -> list[str]:
 
 def figure(analyses: Sequence[Analysis]) -> Picture | None:
     """Draw the patients' changes against their intervals with the fitted lines; None without a model of it."""
-    regressed = [a for a in analyses if a.passed and "regression" in a.posterior and a.visits.window == float("inf")]
+    regressed = [a for a in analyses if a.passed and "regression" in a.posterior and a.visits.shape == PLAIN]
     chosen = [a for a in regressed if "interval_within" in a.posterior["covariate"].to_numpy()]
     own = [a for a in chosen if a.record["model"] == "interval"] or chosen
     if not own:

@@ -6,6 +6,7 @@ import io
 import re
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +14,14 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from slopeshift import effects
-from slopeshift.basis import basis_at
 from slopeshift.effects import CLAIM, OVERALL, SAMPLES
 from slopeshift.report import glossary, plots
 from slopeshift.report.sections import injection_rank, missing_cycles
 from slopeshift.report.wording import counted, number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import xarray as xr
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -150,7 +152,10 @@ def trajectories(analysis: Analysis) -> list[Picture]:
         values = pd.DataFrame({"month": visits.month[mine], "value": visits.value[mine]})
         injections = visits.injection_month[i][~np.isnan(visits.injection_month[i])]
         line = _line(
-            values["month"].to_numpy(), visits.segment_month[i], None if coefficients is None else coefficients[:, i]
+            values["month"].to_numpy(),
+            visits.segment_month[i],
+            partial(visits.basis_of, i),
+            None if coefficients is None else coefficients[:, i],
         )
         figure = plots.trajectory(values, line, list(injections), endings.get(patient), limits, labels)
         words = (
@@ -217,17 +222,19 @@ def _sampled(draws: xr.DataArray, n: int, *dims: str) -> Floats:
     return flat[:: max(1, len(flat) // n)]
 
 
-def _line(months: Floats, bends: Floats, coefficients: Floats | None) -> pd.DataFrame:
+def _line(
+    months: Floats, bends: Floats, basis: Callable[[Floats], Floats], coefficients: Floats | None
+) -> pd.DataFrame:
     """Follow a patient's mean from first to last value: columns month, median, lower, upper.
 
-    `bends` (segment,) are the months at which the slope may change, NaN where it did not; `coefficients` is
-    (draw, coefficient), None where nothing may be shown.
+    `bends` (segment,) are the months at which the slope may change, NaN where it did not; `basis` gives the patient's
+    at any months; `coefficients` is (draw, coefficient), None where nothing may be shown.
     """
     if coefficients is None or not months.size:
         return pd.DataFrame(columns=["month", "median", "lower", "upper"], dtype=float)
     inside = bends[(bends > months.min()) & (bends < months.max())]
     grid = np.union1d(np.linspace(months.min(), months.max(), GRID_POINTS), inside)
-    mean = coefficients @ basis_at(grid, np.tile(bends, (len(grid), 1))).T
+    mean = coefficients @ basis(grid).T
     lower, median, upper = np.quantile(mean, (0.025, 0.5, 0.975), axis=0)
     return pd.DataFrame({"month": grid, "median": median, "lower": lower, "upper": upper})
 
