@@ -7,7 +7,7 @@ from made_reports import SKIPPED, made_fit, made_trial, written
 
 from slopeshift import report
 from slopeshift.fit import FitError
-from slopeshift.report import analysis, flow, sections, wording
+from slopeshift.report import analysis, check_section, flow, sections, wording
 from slopeshift.results import results_of
 from slopeshift.trial import trial_from_tables
 
@@ -85,7 +85,8 @@ def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path
         {p.relative_to(f): p.read_bytes() for f in [f] for p in f.rglob("*.*")} for f in (folder, tmp_path)
     )
     assert first == second
-    assert {path.stem for path in first} == {"index", *report.OF_A_FIT, "interval", "classical", "safety"}
+    tables = {*report.OF_A_FIT, *check_section.PUBLISHED, "interval", "classical", "safety"}
+    assert {path.stem for path in first} == {"index", *tables}
 
 
 def test_a_report_that_fails_leaves_the_last_one(trial, fits, tmp_path, monkeypatch):

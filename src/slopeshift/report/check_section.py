@@ -38,6 +38,10 @@ __all__ = [
 OF_A_MODEL = {"loo": "loo_table", "predictive_checks": "predictive_table", "prior_sensitivity": "sensitivity"}
 """Published tables of single models, and where they come from."""
 
+COMPARISON = "model_comparison"
+PUBLISHED = (*OF_A_MODEL, COMPARISON)
+"""Tables that are published with the report."""
+
 
 def checked(analyses: Sequence[Analysis]) -> dict[str, Checks]:
     """Check every fit that passed its gate, by the short name of its analysis."""
@@ -51,7 +55,7 @@ def tables(analyses: Sequence[Analysis], found: Checked) -> dict[str, pd.DataFra
         for name, source in OF_A_MODEL.items()
     }
     side_by_side = [comparison(outcome, *_materials(group, found)) for outcome, group in _by_outcome(analyses, found)]
-    return {name: _stacked(parts) for name, parts in {**own, "model_comparison": side_by_side}.items()}
+    return {name: _stacked(parts) for name, parts in {**own, COMPARISON: side_by_side}.items()}
 
 
 def judged(checks: Checks) -> Table:
@@ -185,7 +189,7 @@ def _pareto(analysis: Analysis, checks: Checks) -> Picture:
     assert loo is not None
     k = loo.by_visit.pareto_k.to_numpy()
     patients = None if loo.by_patient is None else loo.by_patient.pareto_k.to_numpy()
-    caption = "How far leaving out a value, or a patient, moves the fit: beyond the line it is not known without a refit."
+    caption = "How far leaving out a value, or a patient, moves the fit: beyond the line only a refit would tell."
     words = f"Pareto k of {len(k)} values, largest {number(float(k.max()))}"
     words += "." if patients is None else f", and of {len(patients)} patients, largest {number(float(patients.max()))}."
     figure = check_figures.pareto(k, patients, float(loo.by_visit.good_k))

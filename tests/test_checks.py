@@ -1,0 +1,501 @@
+"""Checks of a model's fit: leaving out, predictive checks, priors, and the rules by which they fire."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from made_reports import made_fit, made_trial
+from trials import ROOT, line_trial
+
+from slopeshift import checks, marginal
+from slopeshift.basis import visits_of
+from slopeshift.checks import comparison, loo, predictive, prior, residuals
+from slopeshift.checks.left_out import given_others
+from slopeshift.checks.loo import leave_one_out
+from slopeshift.checks.material import KEPT, flat, material_of, material_of_draws
+from slopeshift.checks.power_scaling import prior_sensitivity
+from slopeshift.checks.refits import leave_patient_out, log_predictive_density, without_patient
+from slopeshift.checks.rules import FIRES, PRIOR, UNRELIABLE, rules
+from slopeshift.effects import SAMPLES
+from slopeshift.fit import Fit, FitError
+from slopeshift.refit import Sampling, compile_once
+
+MODEL = (ROOT / "models" / "alsfrsr.py").read_text()
+SMALL = Sampling(chains=2, draws=400, tune=300)
+
+
+@pytest.fixture(scope="module")
+def trial():
+    return line_trial(patients=8, injections=2, seed=4)
+
+
+@pytest.fixture(scope="module")
+def visits(trial):
+    return visits_of(trial, "alsfrsr")
+
+
+@pytest.fixture(scope="module")
+def compiled(trial):
+    return compile_once("alsfrsr", MODEL, trial, SMALL)
+
+
+@pytest.fixture(scope="module")
+def draws(compiled, visits):
+    return compiled.fit(visits, seed=1)
+
+
+@pytest.fixture(scope="module")
+def material(trial, visits, draws):
+    return material_of_draws(trial, visits, draws, seed=2)
+
+
+@pytest.fixture(scope="module")
+def fit(trial, visits, draws, compiled):
+    """The draws of a refit, laid out as a stored fit has them."""
+    draws, by_patient = marginal.with_posterior_coefficients(draws, visits, compiled.terms, seed=3)
+    prior_draws = marginal.with_prior_coefficients(draws[["loading", "sigma"]], visits, compiled.terms, seed=4)
+    prior_draws = prior_draws.assign(
+        {name: draws[name] for name in ("sd_level", "sd_slope", "sd_response", "sd_cycle")}
+    )
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": draws,
+            "posterior_predictive": marginal.predicted(draws, visits, 5).to_dataset(),
+            "log_likelihood": marginal.log_likelihood(draws, visits).to_dataset(),
+            "log_likelihood_of_patient": by_patient.to_dataset(),
+            "prior": prior_draws,
+            "prior_predictive": marginal.predicted(prior_draws, visits, 6).to_dataset(),
+            "constant_data": visits.dataset().merge(compiled.terms),
+        }
+    )
+    return Fit(tree, {"model": "alsfrsr", "outcome": "alsfrsr", "unit": "points"})
+
+
+def slowly(material, draw, patient):
+    """One patient's covariance and residuals at one draw, by the definition."""
+    mine = np.flatnonzero(material.visits.patient_index == patient)
+    rows, loading = material.basis[mine], flat(material.posterior["loading"])[draw]
+    sigma, centre = flat(material.posterior["sigma"])[draw], flat(material.posterior["population"])[draw]
+    covariance = rows @ loading @ loading.T @ rows.T + sigma**2 * np.eye(len(mine))
+    return mine, rows @ centre, covariance
+
+
+# ---- leaving out ----
+
+
+def test_a_value_given_the_others_is_that_of_the_dense_normal(material):
+    from scipy.stats import multivariate_normal, norm
+
+    found, value = given_others(material), material.visits.value
+    for draw, patient in [(0, 0), (17, 3), (99, 7)]:
+        mine, mean, covariance = slowly(material, draw, patient)
+        whole = multivariate_normal(mean, covariance).logpdf(value[mine])
+        assert found.by_patient[draw, patient] == pytest.approx(whole, rel=1e-9)
+        for j, place in enumerate(mine):
+            others = np.delete(np.arange(len(mine)), j)
+            rest = multivariate_normal(mean[others], covariance[np.ix_(others, others)]).logpdf(value[mine[others]])
+            assert found.log_density(value)[draw, place] == pytest.approx(whole - rest, rel=1e-7)
+            below = norm.cdf(value[place], found.mean[draw, place], found.sd[draw, place])
+            gain = covariance[j, others] @ np.linalg.inv(covariance[np.ix_(others, others)])
+            centre = mean[j] + gain @ (value[mine[others]] - mean[others])
+            sd = np.sqrt(covariance[j, j] - gain @ covariance[others, j])
+            assert below == pytest.approx(norm.cdf(value[place], centre, sd), abs=1e-9)
+
+
+def test_covariates_move_what_is_expected_of_a_patient(material):
+    patients, coefficients = len(material.visits.patients), len(material.visits.coefficients)
+    shift = np.random.default_rng(1).normal(size=(1, patients, coefficients))
+    dims = ("covariate", "patient", "coefficient")
+    regression = xr.full_like(material.posterior["sigma"], 0.3).expand_dims(covariate=1, axis=-1)
+    moved = replace(
+        material, shift=xr.DataArray(shift, dims=dims), posterior=material.posterior.assign(regression=regression)
+    )
+    lifted = (material.basis * (0.3 * shift[0])[material.visits.patient_index]).sum(axis=1)
+    plain = replace(material, visits=replace(material.visits, value=material.visits.value - lifted))
+    assert given_others(moved).mean == pytest.approx(given_others(plain).mean + lifted)
+    assert given_others(moved).sd == pytest.approx(given_others(plain).sd)
+
+
+def test_importance_sampling_agrees_with_a_fit_without_the_value(compiled, trial, visits, material):
+    found = leave_one_out(material)
+    assert found.integrated
+    assert found.unreliable == 0
+    for place in (0, 25, len(visits.value) - 1):
+        stays = np.arange(len(visits.value)) != place
+        parts = {name: getattr(visits, name)[stays] for name in ("patient_index", "month", "value", "basis")}
+        refitted = material_of_draws(trial, visits, compiled.fit(replace(visits, **parts), seed=8), seed=9)
+        others = given_others(refitted)
+        density = others.log_density(visits.value)[:, place]
+        exact = np.logaddexp.reduce(density) - np.log(len(density))
+        assert float(found.by_visit.elpd_i[place]) == pytest.approx(exact, abs=0.1)
+        z = (visits.value[place] - others.mean[:, place]) / others.sd[:, place]
+        from scipy.special import ndtr
+
+        assert found.pit[place] == pytest.approx(ndtr(z).mean(), abs=0.03)
+
+
+def test_leaving_a_patient_out_agrees_with_a_fit_without_them(compiled, trial, visits, material):
+    found = leave_one_out(material).by_patient
+    reliable = np.flatnonzero(found.pareto_k < 0.5)[:2]
+    assert len(reliable)
+    for place in reliable:
+        patient = visits.patients[place]
+        draws, exact = leave_patient_out(compiled, trial, visits, patient, seed=5)
+        assert float(found.elpd_i[place]) == pytest.approx(exact, abs=0.5)
+        assert exact == log_predictive_density(draws, trial, visits, patient, seed=6)
+
+
+def test_a_patient_who_is_left_out_stays_without_values(visits):
+    left = without_patient(visits, "P3")
+    assert left.patients == visits.patients
+    assert set(left.patient_index) == set(visits.patient_index) - {2}
+    assert left.visits_in_cycle[2].sum() == left.visits_in_lead_in[2] == 0
+    assert visits.visits_in_cycle[2].sum() > 0
+    with pytest.raises(LookupError, match="no patient 'P99' in this trial; its patients: P1, P2"):
+        without_patient(visits, "P99")
+
+
+def test_a_model_that_samples_its_coefficients_is_reweighted_by_its_stored_densities(material):
+    written_out = replace(material, posterior=material.posterior.drop_vars("loading"), integrated_out=False)
+    found, exact = leave_one_out(written_out), leave_one_out(material)
+    assert not found.integrated
+    assert found.by_patient is None
+    assert float(found.by_visit.elpd) == pytest.approx(float(exact.by_visit.elpd), abs=4)
+    assert np.corrcoef(found.pit, exact.pit)[0, 1] > 0.98
+    assert float(found.by_visit.pareto_k.max()) > float(exact.by_visit.pareto_k.max())
+
+
+def test_densities_of_another_model_are_not_taken_for_those_of_this_arithmetic(fit, trial):
+    stored = material_of(trial, fit)
+    assert given_others(stored) is not None
+    assert given_others(replace(stored, by_patient=stored.by_patient + 1e-3)) is None
+    assert given_others(replace(stored, by_patient=None)) is None
+
+
+def test_draws_without_a_loading_are_refused(trial, visits, draws):
+    with pytest.raises(ValueError, match="these draws have no `loading`: give those of a model whose coefficients are"):
+        material_of_draws(trial, visits, draws.drop_vars("loading"), seed=1)
+
+
+def test_equal_whole_numbers_are_ranked_at_random(material):
+    counted = replace(
+        material,
+        posterior=material.posterior.drop_vars("loading"),
+        predicted=xr.full_like(material.predicted, 30.0),
+        visits=replace(material.visits, value=np.full_like(material.visits.value, 30.0)),
+    )
+    pit = leave_one_out(counted).pit
+    assert loo.uniformity(pit) > 0.001
+    assert pit.std() == pytest.approx(12**-0.5, abs=0.06)
+
+
+def test_uniform_probabilities_pass_and_others_do_not():
+    rng = np.random.default_rng(1)
+    assert loo.uniformity(rng.random(250)) > FIRES
+    assert loo.uniformity(rng.beta(3, 3, 250)) < FIRES
+    assert loo.uniformity(rng.beta(1.5, 1, 250)) < FIRES
+
+
+def test_the_table_of_what_was_left_out_has_every_value_and_every_patient(material):
+    table = loo.loo_table(leave_one_out(material), material)
+    assert list(table.columns) == loo.COLUMNS.split()
+    assert table["left_out"].value_counts().to_dict() == {"value": len(material.visits.value), "patient": 8}
+    of_patients = table[table["left_out"] == "patient"]
+    assert list(of_patients["patient"]) == list(material.visits.patients)
+    assert table["reliable"].all() == (table["pareto_k"] <= 0.66).all()
+
+
+# ---- comparison ----
+
+
+def test_models_of_other_values_are_not_compared(material):
+    found = leave_one_out(material)
+    visits = material.visits
+    fewer = replace(material, visits=replace(visits, value=visits.value[:-1], month=visits.month[:-1]))
+    control = replace(material, posterior=material.posterior.assign(interval_control=material.posterior["sigma"]))
+    materials = {"own": material, "same": material, "fewer": fewer, "control": control, "silent": material}
+    table = comparison("alsfrsr", materials, dict.fromkeys(materials, found) | {"silent": None}).set_index("model")
+    assert table["left_out_because"].to_dict() == {
+        "own": "",
+        "same": "",
+        "fewer": "it is about other values",
+        "control": "its likelihood holds the intervals besides the values",
+        "silent": "it stores no log likelihood of single values",
+    }
+    assert list(table.index[:2]) == ["own", "same"]
+    assert table.loc["same", "difference_from_best"] == 0
+    assert table.loc["own", "log_predictive_density"] == pytest.approx(float(found.by_visit.elpd))
+    assert table.loc[["fewer", "control"], "log_predictive_density"].isna().all()
+
+
+def test_the_better_model_stands_first_with_its_paired_standard_error(material):
+    good = leave_one_out(material)
+    blurred = material.posterior.assign(sigma=2 * material.posterior["sigma"])
+    bad = leave_one_out(replace(material, posterior=blurred))
+    materials = {"blurred": material, "own": material}
+    table = comparison("alsfrsr", materials, {"blurred": bad, "own": good})
+    assert list(table["model"]) == ["own", "blurred"]
+    apart = bad.by_visit.elpd_i.to_numpy() - good.by_visit.elpd_i.to_numpy()
+    assert table["difference_from_best"][1] == pytest.approx(apart.sum())
+    paired = np.sqrt(len(apart) * apart.var())
+    assert table["standard_error_of_difference"][1] == pytest.approx(paired, rel=0.02)
+
+
+# ---- residuals ----
+
+
+def test_the_smoother_takes_the_best_linear_prediction_off(material):
+    draws, visits = material.posterior, material.visits
+    covariance = residuals.spread_of_patients(material)
+    variance = float((draws["sigma"] ** 2).mean())
+    centre = flat(draws["population"]).mean(axis=0)
+    found = residuals.residuals(material, visits.value[None].copy())[0]
+    for patient in range(len(visits.patients)):
+        mine = visits.patient_index == patient
+        rows = material.basis[mine]
+        # Ridge regression of the patient's deviations: the same line, by its normal equations.
+        about = visits.value[mine] - rows @ centre
+        line = np.linalg.solve(rows.T @ rows / variance + np.linalg.inv(covariance), rows.T @ about / variance)
+        assert found[mine] == pytest.approx(about - rows @ line, abs=1e-6)
+
+
+def test_neighbours_are_consecutive_values_of_one_patient(material):
+    first, second = residuals.lag_pairs(material)
+    visits = material.visits
+    assert len(first) == len(visits.value) - len(visits.patients)
+    assert (visits.patient_index[first] == visits.patient_index[second]).all()
+    assert visits.month[second] - visits.month[first] == pytest.approx(1.0)
+
+
+def test_the_correlation_of_neighbours_is_that_of_numpy(material):
+    values = np.random.default_rng(3).normal(size=(4, len(material.visits.value)))
+    pairs = residuals.lag_pairs(material)
+    first, second = values[2][pairs[0]], values[2][pairs[1]]
+    slow = (first * second).sum() / np.sqrt((first**2).sum() * (second**2).sum())
+    assert residuals.autocorrelation(values, pairs)[2] == pytest.approx(slow)
+
+
+@pytest.mark.parametrize("of", [residuals.time_bins, residuals.score_bands])
+def test_every_value_is_in_one_bin_of_enough_values(material, of):
+    bins, labels = of(material)
+    sizes = np.bincount(bins, minlength=len(labels))
+    assert sizes.sum() == len(material.visits.value)
+    assert sizes.min() >= residuals.FEWEST
+    assert len(set(labels)) == len(labels)
+
+
+def test_bins_of_time_say_how_long_ago_the_latest_injection_was(material):
+    bins, labels = residuals.time_bins(material)
+    visits = material.visits
+    for place in range(len(visits.value)):
+        given = visits.injection_month[visits.patient_index[place]]
+        before = given[given < visits.month[place]]
+        since = visits.month[place] - before.max() if len(before) else None
+        label = labels[bins[place]]
+        if since is None:
+            assert label == "before injections"
+        elif since > 4.5:
+            assert label.endswith("over 4.5 months after")
+        else:
+            low, high = (float(x) for x in label.replace(" months after", "").split(" to "))
+            assert low < since <= high
+
+
+def test_bands_of_score_lie_in_order(material):
+    bins, labels = residuals.score_bands(material)
+    means = [material.fitted[bins == b].mean() for b in range(len(labels))]
+    assert means == sorted(means)
+
+
+# ---- predictive checks ----
+
+
+def test_a_tail_probability_counts_both_sides_and_is_never_zero():
+    predicted = np.arange(1.0, 100.0)
+    assert predictive.two_sided(50.0, predicted) == 1.0
+    assert predictive.two_sided(1000.0, predicted) == pytest.approx(0.02)
+    assert predictive.two_sided(-1000.0, predicted) == pytest.approx(0.02)
+    assert predictive.two_sided(0.0, np.zeros(50)) == 1.0
+
+
+def quantity(observed, predicted):
+    return predictive.Quantity("a check", "a quantity", "somewhere", 9, observed, np.asarray(predicted, dtype=float))
+
+
+def test_quantities_of_one_check_are_judged_by_the_farthest():
+    rng = np.random.default_rng(5)
+    usual = [quantity(0.3, rng.normal(size=400)) for _ in range(9)]
+    assert predictive.tail_probabilities(usual)["a check"] > 0.5
+    assert predictive.tail_probabilities([*usual, quantity(6.0, rng.normal(size=400))])["a check"] < FIRES
+
+
+def test_many_quantities_of_a_check_do_not_fire_more_often_than_one():
+    rng = np.random.default_rng(6)
+    found = []
+    for _ in range(400):
+        group = [quantity(float(rng.normal()), rng.normal(size=200)) for _ in range(8)]
+        found.append(predictive.tail_probabilities(group)["a check"])
+    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.03)
+
+
+def test_what_predictions_never_show_fires():
+    assert (
+        predictive.tail_probabilities([quantity(1.0, np.zeros(300)), quantity(0.0, np.zeros(300))])["a check"] < FIRES
+    )
+    assert predictive.tail_probabilities([quantity(0.0, np.zeros(300)), quantity(0.0, np.zeros(300))])["a check"] == 1.0
+
+
+def test_the_table_of_predictive_checks_says_what_was_recorded_and_predicted(material):
+    found = predictive.quantities(material)
+    table = predictive.table(found)
+    assert list(table.columns) == predictive.COLUMNS.split()
+    assert (table["predicted_lower"] <= table["predicted_upper"]).all()
+    assert table["tail_probability"].between(0, 1).all()
+    ends = table[(table["check"] == predictive.ENDS) & (table["quantity"] == "values at 0")]
+    assert ends["observed"].tolist() == [float((material.visits.value == 0).sum())]
+    assert set(table["check"]) == set(predictive.tail_probabilities(found))
+
+
+def test_the_classical_count_is_that_of_the_trials_own_analysis(material, trial):
+    from slopeshift.classical import model_free
+
+    own = model_free(trial, ["alsfrsr"]).set_index(["statistic", "injection"])["value"]
+    table = predictive.table(predictive.quantities(material)).set_index(["check", "where"])["observed"]
+    assert table[predictive.RESPONDERS, "overall"] == own["improved", "overall"]
+    assert table[predictive.SD_OF_CHANGES, "after injection 1"] == pytest.approx(own["sd_change", "1"])
+
+
+def test_patients_without_decline_are_those_who_stand_no_lower_after_six_months(material):
+    visits, count, of = material.visits, 0, 0
+    for patient in range(len(visits.patients)):
+        mine = visits.patient_index == patient
+        by_month = dict(zip(visits.month[mine], visits.value[mine], strict=True))
+        if 3.0 in by_month:
+            of += 1
+            count += by_month[3.0] >= by_month[-3.0]
+    table = predictive.table(predictive.quantities(material)).set_index("check")
+    assert table.loc[predictive.NO_DECLINE, "observed"] == pytest.approx(count / of)
+    assert table.loc[predictive.NO_DECLINE, "n_values"] == of
+
+
+def test_a_trial_without_injections_has_the_checks_that_need_none():
+    trial = made_trial(k=0)
+    found = checks.checks_of(trial, made_fit(trial))
+    assert predictive.RESPONDERS not in set(found.predictive_table["check"])
+    assert predictive.MEAN_BY_SCORE in set(found.predictive_table["check"])
+    assert found.loo is None
+    assert found.loo_table.empty
+
+
+# ---- priors ----
+
+
+def test_the_prior_is_told_of_the_trials_own_visits(fit, visits):
+    words = prior.prior_in_words(fit, visits, 1).set_index("statement")
+    draws = fit.tree["prior"].to_dataset()
+    slope = draws["coefficients"].sel(coefficient="slope")
+    values = fit.tree["prior_predictive"]["alsfrsr"]
+    assert words.loc["Values outside the scale", "value"] == pytest.approx(
+        float(((values < 0) | (values > 48)).mean()), abs=1e-6
+    )
+    assert words.loc["Patients whose values rise before injections", "value"] == pytest.approx(
+        float((slope > 0).mean())
+    )
+    later = words.loc["Value 12 months after the first injection, nothing having changed"]
+    mean = float((draws["coefficients"].sel(coefficient="level") + 12 * slope).mean())
+    assert later["value"] == pytest.approx(mean, abs=0.2)
+    assert later["lower"] < mean < later["upper"]
+
+
+def test_contraction_is_one_minus_the_ratio_of_variances(fit):
+    table = prior.contraction(fit).set_index(["quantity", "injection"])
+    before, after = (fit.tree[g]["population"].sel(coefficient="slope") for g in ("prior", "posterior"))
+    row = table.loc["lead_in_slope", ""]
+    assert row["contraction"] == pytest.approx(1 - float(after.var() / before.var()))
+    assert row["moved"] == pytest.approx(float((after.mean() - before.mean()) / before.std()))
+    assert not {"prob_slowing_25", "rate_ratio"} & set(table.index.get_level_values(0))
+
+
+def with_prior(fit, **density):
+    tree = fit.tree.copy()
+    tree["log_prior"] = xr.DataTree(xr.Dataset(density))
+    return Fit(tree, fit.record)
+
+
+def normal_density(values, mean, sd):
+    return -0.5 * ((values - mean) / sd) ** 2
+
+
+def test_a_tight_prior_moves_its_own_quantity_and_a_flat_one_nothing(fit, trial):
+    sigma = fit.tree["posterior"]["sigma"]
+    centre, sd = float(sigma.mean()), float(sigma.std())
+    tight, flat_ = normal_density(sigma, centre - sd, sd), normal_density(sigma, centre, 1000 * sd)
+    table = prior_sensitivity(with_prior(fit, tight=tight, flat=flat_), material_of(trial, fit))
+    own = table[table["quantity"] == "sigma"].set_index("prior")
+    assert own.loc["tight", "sensitivity"] > 0.05 > own.loc["flat", "sensitivity"]
+    assert own.loc["tight", "finding"] in ("prior and data both move it", "the prior moves it, the data hardly")
+    assert own.loc["flat", "finding"] == ""
+    assert own.loc["tight", "mean_with_weaker_prior"] > own.loc["tight", "mean"]
+
+
+def test_sensitivity_is_that_of_arvizs_summary(fit, trial):
+    import arviz as az
+
+    sigma = fit.tree["posterior"]["sigma"]
+    density = normal_density(sigma, 2.0, 0.2)
+    table = prior_sensitivity(with_prior(fit, sigma=density), material_of(trial, fit)).set_index("quantity")
+    step = slice(None, None, -(-sigma.size // KEPT))
+    groups = {
+        "posterior": xr.Dataset({"sigma": sigma}).isel(draw=step),
+        "log_prior": xr.Dataset({"sigma": density}).isel(draw=step),
+        "log_likelihood": fit.tree["log_likelihood_of_patient"].to_dataset().isel(draw=step),
+    }
+    summary = az.psense_summary(xr.DataTree.from_dict(groups), var_names=["sigma"], round_to=9)
+    assert table.loc["sigma", "sensitivity"] == pytest.approx(summary.loc["sigma", "prior"], abs=1e-8)
+    assert table.loc["sigma", "sensitivity_to_data"] == pytest.approx(summary.loc["sigma", "likelihood"], abs=1e-8)
+
+
+def test_independent_parts_of_the_populations_prior_are_told_apart(fit, trial):
+    tree = with_prior(fit, population=xr.zeros_like(fit.tree["posterior"]["sigma"]))
+    table = prior_sensitivity(tree, material_of(trial, fit))
+    assert list(dict.fromkeys(table["prior"])) == ["level", "slope", "change"]
+    largest = table[table["quantity"] == "change"].groupby("prior")["sensitivity"].max()
+    assert largest.idxmax() == "change"
+
+
+def test_without_a_stored_prior_nothing_is_said_of_it(fit, trial):
+    table = prior_sensitivity(fit, material_of(trial, fit))
+    assert table.empty
+    assert {"prior", "quantity", "sensitivity"} <= set(table.columns)
+
+
+# ---- rules ----
+
+
+def test_every_check_fires_by_its_rule():
+    sensitivity = pd.DataFrame({"quantity": ["change"], "injection": ["overall"], "sensitivity": [0.05]})
+    found = {rule.check: rule.fired for rule in rules({"a": 0.0099, "b": 0.01}, 1.0, sensitivity)}
+    assert found == {"a": True, "b": False, UNRELIABLE: True, PRIOR: True}
+    quiet = {rule.check: rule.fired for rule in rules({"a": 0.5}, 0.0, sensitivity.assign(sensitivity=0.049))}
+    assert not any(quiet.values())
+
+
+def test_what_was_not_computed_does_not_fire():
+    (rule,) = rules({}, float("nan"))
+    assert not rule.fired
+    assert rule.check == UNRELIABLE
+
+
+def test_a_fit_of_other_visits_is_refused(fit):
+    with pytest.raises(FitError, match="alsfrsr: this fit was made from other visits than the trial has; fit it again"):
+        checks.checks_of(line_trial(patients=7, injections=2, seed=4), fit)
+
+
+def test_a_stored_fit_and_its_draws_give_the_same_leaving_out(fit, trial, visits):
+    stored = checks.checks_of(trial, fit)
+    drawn = checks.checks_of_draws(trial, visits, fit.tree["posterior"].to_dataset(), seed=1)
+    assert stored.loo.pit == pytest.approx(drawn.loo.pit)
+    assert stored.material.predicted.sizes == drawn.material.predicted.sizes
+    assert set(stored.material.predicted.dims) == {*SAMPLES, "visit"}
