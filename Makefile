@@ -43,7 +43,7 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report null check simulate test test-slow bench lint env lock clean passed settings FORCE
+.PHONY: help fit report null sensitivity check simulate test test-slow bench lint env lock clean passed settings FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -63,6 +63,9 @@ report: $(READY) settings ## Write reports/NAME/index.html, fitting first where 
 
 null: $(READY) ## Show what the same trial gives where no injection changes anything
 	@$(SLOPESHIFT) null $(TRIAL) --fits fits --published petrou2021 --pseudo $(NULL_OPTIONS)
+
+sensitivity: $(READY) ## Show what moves the answer: priors, values left out, values after leaving, bias
+	@$(SLOPESHIFT) sensitivity $(TRIAL) --fits fits $(if $(SEED),--seed $(SEED))
 
 check: $(READY) ## Look for mistakes in the tables of a trial
 	@$(SLOPESHIFT) check $(TRIAL)
@@ -104,7 +107,7 @@ $(PASSED): $(MODELS:%=models/%.py) $(FITS)/.models $(FITS)/.settings $(TRIAL_FIL
 	@touch $@
 
 # Depends on the fits that are there, so that a failed gate is reported too.
-$(REPORT): $(FITS)/.models $(wildcard $(FITS)/*.nc $(FITS)/*.json $(FITS)/null/*.csv) $(TRIAL_FILES) $(READER_FILES)
+$(REPORT): $(FITS)/.models $(wildcard $(FITS)/*.nc $(FITS)/*.json $(FITS)/null/*.csv $(FITS)/sensitivity/*.csv) $(TRIAL_FILES) $(READER_FILES)
 	@$(SLOPESHIFT) report $(TRIAL) --fits fits --models models --out $(@D)
 
 # Times alone cannot tell that a setting changed or that a file was deleted: these lists are rewritten when they differ.

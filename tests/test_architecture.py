@@ -28,16 +28,21 @@ ORDER = """
     checks.added checks.comparison checks.rules checks.refits checks
     null.population null.trials null.reference null.claim
     null.rates null.pseudo null.study null
+    missing.departures missing.imputed missing.survivors missing
+    sensitivity.subsets sensitivity.rows sensitivity.evidence sensitivity.alternatives sensitivity.curves
+    sensitivity.subject sensitivity.refits sensitivity.variations sensitivity.weighed sensitivity.rules
+    sensitivity.study sensitivity
     report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
     report.pictures report.limitations report.interval_words report.interval_figures report.interval_section
     report.own_analysis report.chance
-    report.check_figures report.check_words report.check_section report
+    report.check_figures report.check_words report.check_section
+    report.sensitivity_figures report.sensitivity_section report.sensitivity_words report.missing_section report
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
     formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
     formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam
     formats.plausible formats.write formats
     formats.contents formats.export_rows formats.export_proact formats.export_cdisc formats.export
-    cli.answers cli.fits cli.formats cli.workspace cli
+    cli.answers cli.kept cli.fits cli.sensitivity cli.formats cli.workspace cli
 """.split()
 """Every module of the package: it may import those before it, and no other."""
 

@@ -1,4 +1,4 @@
-"""The command line: `slopeshift check | fit | report | null | simulate | import | export | init`, and folder names.
+"""The command line, `slopeshift check | fit | report | null | sensitivity | simulate | import ...`, and folder names.
 
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted.
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from slopeshift.cli import fits, formats, workspace
+from slopeshift.cli import fits, formats, sensitivity, workspace
 from slopeshift.cli.answers import (
     EXIT_STATUSES,
     answer_json,
@@ -26,6 +26,7 @@ app = typer.Typer(no_args_is_help=True, epilog=EXIT_STATUSES, pretty_exceptions_
 app.command()(fits.fit)
 app.command()(fits.report)
 app.command()(fits.null)
+app.command()(sensitivity.sensitivity)
 app.command("import")(formats.import_source)
 app.command()(formats.export)
 app.command()(workspace.init)

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, input_errors
+from slopeshift.cli.kept import current_fit, model_files, null_candidates, null_study, sensitivity_study
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from slopeshift.fit import Fit, Settings
-    from slopeshift.null.study import Candidate
     from slopeshift.trial import Trial
 
 LISTED = 10
@@ -46,7 +44,7 @@ def fit(
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
 
     with input_errors(context):
-        paths = model or _model_files(models)
+        paths = model or model_files(models)
         read = read_trial(trial)
         status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
         if model is None:
@@ -69,11 +67,12 @@ def report(
 
     with input_errors(context):
         read = read_trial(trial)
-        found = [_current_fit(path, read, fits / read.name) for path in _model_files(models)]
-        study = _study(read, models, fits / read.name)
+        found = [current_fit(path, read, fits / read.name) for path in model_files(models)]
+        study = null_study(read, models, fits / read.name)
         first = _first_stage(read, models, fits / read.name)
         second = None if first is None else saved(first, fits / read.name)
-        index = page.write(read, found, out or REPORTS / read.name, study, second)
+        varied = sensitivity_study(read, models, fits / read.name)
+        index = page.write(read, found, out or REPORTS / read.name, study, second, varied)
     typer.echo(f"wrote {index}")
     failed = [
         fit.record["model"] for fit in found if fit.record["status"] == "sampled" and not fit.record["gate"]["passed"]
@@ -114,19 +113,12 @@ def null(
     options = Options(rules, replicates, refits, minimum_loss, published, pseudo, scheduler, seed)
     with input_errors(context):
         read = read_trial(trial)
-        candidates = _candidates(read, models, fits / read.name)
+        candidates = null_candidates(read, models, fits / read.name)
         written = run(
             read, candidates, options, fits / read.name / "null", say=typer.echo, progress=sys.stderr.isatty()
         )
     for path in written:
         typer.echo(f"wrote {path}")
-
-
-def _model_files(folder: Path) -> list[Path]:
-    paths = sorted(folder.glob("*.py"))
-    if not paths:
-        raise FileNotFoundError(f"{folder}: no model file (*.py) there; name the folder with --models")
-    return paths
 
 
 def _fit_one(path: Path, trial: Trial, folder: Path, settings: Settings, force: bool) -> int:
@@ -177,23 +169,6 @@ def _sample(path: Path, trial: Trial, folder: Path, settings: Settings) -> Mappi
     return fit.record
 
 
-def _current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
-    """Open a fit for reporting; refuse one that was made from other data, another model or another engine."""
-    from slopeshift import fit as fitting
-    from slopeshift.model import file_sha256
-
-    fit = fitting.open_fit(folder, path.stem)
-    made_from = dict(fit.record["inputs"])
-    at_hand = fitting.inputs(trial.files, file_sha256(path), fitting.Settings(**made_from["settings"]))
-    changed = [name for name, value in at_hand.items() if made_from[name] != value]
-    if changed:
-        raise fitting.FitError(
-            f"{folder / path.stem}: this fit was made from another {' and '.join(changed)} than at hand; "
-            "make it anew with `slopeshift fit`"
-        )
-    return fit
-
-
 def _second_stage(trial: Trial, models: Path, folder: Path, seed: int) -> None:
     """Bring the two-stage regression on the interval up to date, where the trial and its models ask for one."""
     from slopeshift.two_stage import saved
@@ -216,45 +191,7 @@ def _first_stage(trial: Trial, models: Path, folder: Path) -> Fit | None:
     if not (first.exists() and (models / "interval.py").exists() and "alsfrsr" in trial.outcomes):
         return None
     try:
-        fit = _current_fit(first, trial, folder)
+        fit = current_fit(first, trial, folder)
     except FitError:
         return None
     return fit if len(trial.injections) else None
-
-
-def _study(trial: Trial, models: Path, folder: Path) -> Mapping[str, pd.DataFrame]:
-    """Read the tables of the null study, those made from other data or fits left out."""
-    from slopeshift.null.study import stored
-
-    if not (folder / "null").is_dir():
-        return {}
-    current, stale = stored(trial, _candidates(trial, models, folder), folder / "null")
-    if stale:
-        typer.echo(f"left out, made from other data or fits: {', '.join(stale)}; make them anew with `slopeshift null`")
-    return current
-
-
-def _candidates(trial: Trial, models: Path, folder: Path) -> list[Candidate]:
-    """Load the models that answer the question of a trial, with the posterior of their fits where that may be used."""
-    from slopeshift.fit import FitError
-    from slopeshift.model import leading, load_model
-    from slopeshift.null.study import Candidate
-
-    files = {path: load_model(path) for path in _model_files(models)}
-    first = leading({file.name: file.outcome for file in files.values()})
-    found = []
-    for path, file in files.items():
-        if file.outcome not in trial.outcomes or file.name not in first:
-            continue
-        try:
-            fit = _current_fit(path, trial, folder)
-        except FitError as error:
-            typer.echo(f"{file.name}: its fit is not drawn from; {error}")
-            found.append(Candidate(file, None))
-            continue
-        passed = fit.record["status"] == "sampled" and fit.record["gate"]["passed"]
-        if not passed:
-            typer.echo(f"{file.name}: its fit failed the diagnostics gate and is not drawn from")
-        posterior = fit.tree["posterior"].to_dataset() if passed else None
-        found.append(Candidate(file, posterior, fit.record["inputs"]))
-    return found

@@ -9,6 +9,7 @@ import pandas as pd
 
 from slopeshift.atomic import replacing
 from slopeshift.classical import model_free
+from slopeshift.missing.departures import departures
 from slopeshift.model import leading
 from slopeshift.report import (
     analysis,
@@ -18,9 +19,12 @@ from slopeshift.report import (
     glossary,
     interval_section,
     limitations,
+    missing_section,
     own_analysis,
     pictures,
     sections,
+    sensitivity_section,
+    sensitivity_words,
     wording,
 )
 from slopeshift.report.analysis import analyse
@@ -39,6 +43,9 @@ OF_A_FIT = ("population", "patients", "responders", "diagnostics", "change_curve
 STUDY = ("null_reference", "null_refits", "pseudo_injection", "published_claim")
 """Tables of the null study that are published with the report; its others are for figures."""
 
+VARIED = ("sensitivity_tipping", "sensitivity_curves", "dropout_tipping", "waning")
+"""Tables of the sensitivity study, besides its first, that are published with the report."""
+
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -49,12 +56,14 @@ def write(
     folder: Path,
     study: Mapping[str, pd.DataFrame] | None = None,
     second_stage: pd.DataFrame | None = None,
+    varied: Mapping[str, pd.DataFrame] | None = None,
 ) -> Path:
     """Write `index.html` and `tables/*.csv` into `folder`, each whole or not at all; return the path of the page.
 
     `fits` are the trial's fits, of which those that answer the question come first; of a model that was skipped, only
     the record is looked at. A fit that failed its gate is reported by its diagnostics alone. `study` are the tables of
-    the null study of the trial, by name, and `second_stage` the rows of the two-stage regression, where there are any.
+    the null study of the trial, by name, `second_stage` the rows of the two-stage regression, and `varied` the tables of
+    the sensitivity study, where there are any.
     The same input gives the same bytes.
     """
     first = leading({fit.record["model"]: fit.record["outcome"] for fit in fits})
@@ -70,13 +79,18 @@ def write(
         "safety": safety_table(trial),
         **check_section.tables(analyses, checked),
         **{name: study[name] for name in STUDY if study and name in study},
+        "sensitivity": sensitivity_section.table(analyses, study or {}, varied or {}),
+        "missing": departures(trial),
+        **{name: varied[name] for name in VARIED if varied and name in varied},
     }
     for name, content in tables.items():
         with replacing(folder / "tables" / f"{name}.csv") as path:
             path.write_text(csv(content), encoding="utf-8", newline="")
     index = folder / "index.html"
     with replacing(index) as path:
-        path.write_text(page(trial, analyses, skipped, tables, study or {}, checked), encoding="utf-8", newline="")
+        path.write_text(
+            page(trial, analyses, skipped, tables, study or {}, checked, varied or {}), encoding="utf-8", newline=""
+        )
     return index
 
 
@@ -99,6 +113,7 @@ def page(
     tables: Mapping[str, pd.DataFrame],
     study: Mapping[str, pd.DataFrame],
     checked: Mapping[str, Checks],
+    varied: Mapping[str, pd.DataFrame],
 ) -> str:
     """Write the page; `skipped` are the records of the models that do not apply to the trial.
 
@@ -121,14 +136,17 @@ def page(
         "glossary": glossary,
         "interval_section": interval_section,
         "limitations": limitations,
+        "missing_section": missing_section,
         "own_analysis": own_analysis,
         "pictures": pictures,
         "sections": sections,
+        "sensitivity_section": sensitivity_section,
+        "sensitivity_words": sensitivity_words,
         "wording": wording,
     }
     template = environment.get_template("report.html.j2")
     context = {"trial": trial, "analyses": analyses, "skipped": skipped, "tables": tables, "study": study}
-    context["checked"] = checked
+    context |= {"checked": checked, "varied": varied}
     return _typeset(template.render(context))
 
 

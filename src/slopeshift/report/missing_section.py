@@ -1,0 +1,163 @@
+"""The missing data of a trial in the report: who left, what their later values could have been, who was left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from slopeshift.effects import OVERALL
+from slopeshift.missing.departures import LEFT, REASONS, departures, endings, planned_follow_up
+from slopeshift.missing.survivors import WARNED, survivors
+from slopeshift.report import sensitivity_figures as figures
+from slopeshift.report.pictures import picture
+from slopeshift.report.wording import Table, between, counted, number, probability, share
+from slopeshift.sensitivity import curves
+from slopeshift.sensitivity.study import DELTA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slopeshift.report.analysis import Analysis
+    from slopeshift.report.pictures import Picture
+    from slopeshift.trial import Trial
+
+    Varied = Mapping[str, pd.DataFrame]
+
+
+def left(trial: Trial, outcome: str) -> Table:
+    """Print by cycle who was there, what was recorded of them, and why they did not go on."""
+    table = departures(trial)
+    rows = [
+        [
+            "Before injection 1" if row.cycle == 0 else f"After injection {row.cycle}",
+            *(str(value) for value in row[3:]),
+        ]
+        for row in table[table["outcome"] == outcome].itertuples()
+    ]
+    heads = ["Stage", "At risk", "With values", "Values", "Went on", *(reason.capitalize() for reason in REASONS)]
+    return Table("Who was there, and why they did not go on", "l" + "r" * (len(heads) - 1), heads, rows)
+
+
+def sentences(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
+    """Say who left, what is assumed of what was not recorded, and what would undo the answer."""
+    ended = endings(trial)
+    injected = ended[ended["injections"] > 0]
+    reasons = [f"{counted(int((injected['reason'] == r).sum()), 'patient')} ({r})" for r in LEFT]
+    gone = int(injected["reason"].isin(LEFT).sum())
+    said = [
+        f"Of {counted(len(injected), 'injected patient')}, {gone} left: {', '.join(reasons)}. "
+        "The answer is about the course that would have been seen had nobody left: what was not recorded is taken to go on "
+        "as the patient's recorded values and the other patients say."
+    ]
+    return [*said, *_tipping(trial, varied, main), *_warnings(trial, main)]
+
+
+def _tipping(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
+    dropout, points = varied.get("dropout_tipping"), varied.get("sensitivity_tipping")
+    if dropout is None or points is None:
+        return []
+    mine = dropout[(dropout["model"] == main.record["model"]) & (dropout["injection"] == OVERALL)]
+    if mine.empty:
+        return ["Nobody left long enough before the planned end for a value to be imputed."]
+    first = mine.iloc[0]
+    said = (
+        f"For the {int(first['n_left'])} who left a month or more before {number(planned_follow_up(trial), 1)} months "
+        f"after their last injection, as long as those who completed were followed, {int(first['n_imputed'])} monthly "
+        f"values were imputed from their own lines, with a decline faster by delta than expected, deaths included, and "
+        f"the model was refitted to {int(first['n_imputations'])} imputations for each delta."
+    )
+    point = points[(points["model"] == main.record["model"]) & (points["kind"] == DELTA)].iloc[0]
+    unit, above = point["unit"], float(point["tips_above"])
+    if point["prob_positive"] < curves.HEADLINE:
+        return [said, "The probability of slower decline is below 0.8 without any such departure."]
+    if np.isnan(above):
+        return [said, f"No delta up to {number(point['searched_to'])} {unit} brings the probability below 0.8."]
+    return [
+        said,
+        f"The probability of slower decline overall falls below 0.8 once those who left declined faster than expected by "
+        f"{number(above)} {unit} or more.",
+    ]
+
+
+def _warnings(trial: Trial, main: Analysis) -> list[str]:
+    if not main.passed:
+        return []
+    table = survivors(trial, main.record["outcome"], main.posterior)
+    slopes = table[table["quantity"] == "lead_in_slope"]
+    said = [
+        f"Warning: those who reached injection {row.cycle} had declined more slowly before any treatment than those who "
+        f"did not, by {number(row.mean)} {main.rate} (probability {probability(row.prob_higher)}). What is seen after "
+        f"injection {row.cycle} is seen in slower patients; do not read it without the lead-in."
+        for row in slopes[slopes["warns"]].itertuples()
+    ]
+    if len(slopes) and not said:
+        said = [
+            "Those who reached later injections are not shown to have declined more slowly before treatment than those who "
+            f"did not (largest probability {probability(float(slopes['prob_higher'].max()))}, warned of above {WARNED:g})."
+        ]
+    return said
+
+
+def survivor_table(trial: Trial, main: Analysis) -> Table | None:
+    """Print how those who reached a later cycle differed from the others before treatment; None without groups."""
+    if not main.passed:
+        return None
+    table = survivors(trial, main.record["outcome"], main.posterior)
+    if table.empty:
+        return None
+    names = {"lead_in_slope": "Slope before injection 1", "level": "Level at injection 1"}
+    rows = [
+        [
+            f"Injection {row.cycle}",
+            names[row.quantity],
+            str(row.n_reached),
+            str(row.n_not),
+            f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
+            probability(row.prob_higher),
+        ]
+        for row in table.itertuples()
+    ]
+    heads = ["Reached", "Before treatment", "Patients who did", "Who did not", "Difference (95 %)", "Pr(higher)"]
+    return Table("Those who reached a later injection, and those who did not", "llrrrr", heads, rows)
+
+
+def deltas(varied: Varied, main: Analysis) -> Table | None:
+    """Print the change overall by delta; None where nothing was imputed."""
+    mine = _overall(varied, main)
+    if mine.empty:
+        return None
+    rows = [
+        [
+            number(row.delta),
+            f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
+            probability(row.prob_positive),
+            probability(row.prob_slowing_25),
+            share(row.share_below_scale),
+        ]
+        for row in mine.itertuples()
+    ]
+    heads = [f"Delta, {main.rate}", "Change overall (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)", "Below the scale"]
+    return Table("If those who left declined faster than expected by delta", "rrrrr", heads, rows)
+
+
+def drawn(varied: Varied, main: Analysis) -> list[Picture]:
+    """Draw the probability of slower decline against delta."""
+    mine = _overall(varied, main).dropna(subset="mean")
+    if mine.empty:
+        return []
+    return [
+        picture(
+            figures.curve(mine.rename(columns={"delta": "x"}), 0.0, f"Delta, {main.rate}"),
+            f"{main.anchor}-missing-delta",
+            "The probability of slower decline overall, by how much faster than expected those who left declined. Dashed: "
+            "a probability of 0.8.",
+            "Probability of a slower decline against delta.",
+        )
+    ]
+
+
+def _overall(varied: Varied, main: Analysis) -> pd.DataFrame:
+    dropout = varied.get("dropout_tipping", pd.DataFrame(columns=["model", "injection", "mean"]))
+    return dropout[(dropout["model"] == main.record["model"]) & (dropout["injection"] == OVERALL)]

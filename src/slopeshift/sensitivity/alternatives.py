@@ -1,0 +1,160 @@
+"""Other priors of the same model: halved, doubled, sceptical, enthusiastic, without the control.
+
+A sceptical prior is centred at no change and gives 5 % to a slowing by more than a quarter of the decline; an
+enthusiastic one is centred at that slowing and gives 5 % to no slowing (Spiegelhalter, Freedman and Parmar 1994,
+J R Stat Soc A 157:357-416, doi 10.2307/2983527). Both are about the mean change over the injections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slopeshift.effects import OVERALL, population
+from slopeshift.sensitivity.evidence import NormalPrior
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from slopeshift.model import ModelFile
+    from slopeshift.trial import Trial
+
+    Floats = NDArray[np.float64]
+
+QUARTER = 0.25
+"""Share of the decline that a treatment worth having would take away: the slowing of 25 % that is counted elsewhere."""
+
+ONE_SIDED_5 = 1.6448536269514722
+"""95 % quantile of the standard normal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """The prior of a standard deviation with its scale multiplied by `factor`."""
+
+    name: str
+    factor: float
+
+
+@dataclass(frozen=True, eq=False)
+class Alternative:
+    """Another prior: of the population's terms, of one standard deviation, or of both; in words, `analysis: detail`."""
+
+    analysis: str
+    detail: str
+    prior: NormalPrior
+    scaled: Scaled | None = None
+
+
+def own_prior(terms: xr.Dataset) -> NormalPrior:
+    """Take the prior of the terms that a model states; `terms` has term_mean and term_sd."""
+    return NormalPrior(terms["term_mean"].to_numpy(), terms["term_sd"].to_numpy())
+
+
+def is_change(terms: xr.Dataset) -> NDArray[np.bool_]:
+    """Say which terms make up the changes: the common one, and what each injection differs by (term,)."""
+    return np.array([str(name).startswith("change") for name in terms["term"].to_numpy()])
+
+
+def overall_weights(terms: xr.Dataset, design: xr.Dataset, unit: str) -> Floats:
+    """Write the mean change over all informed cycles as weights of the terms: (term,)."""
+    columns = terms["term_design"].transpose("term", "coefficient")
+    draws = columns.rename(term="draw").expand_dims("chain").assign_coords(coefficient=design["coefficient"])
+    rows = population(draws.to_dataset(name="population"), design, unit)
+    chosen = ((rows["quantity"] == "change") & (rows["injection"] == OVERALL)).to_numpy()
+    return np.asarray(rows.to_numpy()[0][:, chosen][:, 0])
+
+
+def expected_decline(terms: xr.Dataset) -> float:
+    """Take the decline that the model's prior expects before treatment, in units a month, > 0."""
+    return -float(terms["term_mean"].sel(term="slope"))
+
+
+def scaled_changes(prior: NormalPrior, terms: xr.Dataset, weights: Floats, sd: float, mean: float = 0.0) -> NormalPrior:
+    """Give the mean change over injections another mean and SD, by scaling the priors of all terms it is made of."""
+    change, names = is_change(terms), terms["term"].to_numpy()
+    factor = sd / overall_sd(prior, weights)
+    means = np.where(names == "change", mean, np.where(change, 0.0, prior.mean))
+    return NormalPrior(means, np.where(change, factor * prior.sd, prior.sd))
+
+
+def overall_sd(prior: NormalPrior, weights: Floats) -> float:
+    """Prior SD of the mean change over injections."""
+    return float(np.sqrt(((weights * prior.sd) ** 2).sum()))
+
+
+def alternatives(file: ModelFile, trial: Trial, terms: xr.Dataset, weights: Floats, unit: str) -> list[Alternative]:
+    """List the other priors that a model is looked at under."""
+    own, names, decline = own_prior(terms), list(terms["term"].to_numpy()), expected_decline(terms)
+    common = own.sd[names.index("change")]
+    found = []
+    for word, factor in (("halved", 0.5), ("doubled", 2.0)):
+        sd = own.sd.copy()
+        sd[names.index("change")] *= factor
+        detail = f"SD {factor * common:.3g} instead of {common:.3g} {unit}/month"
+        found.append(Alternative(f"prior of the common change {word}", detail, NormalPrior(own.mean, sd)))
+    for word, factor in (("halved", 0.5), ("doubled", 2.0)):
+        detail = f"scale of the SD of patients' changes, times {factor:g}"
+        scaled = Scaled("sd_response", factor)
+        found.append(Alternative(f"prior of how patients' changes differ {word}", detail, own, scaled))
+    if decline > 0:
+        found += _sceptic_and_enthusiast(own, terms, weights, decline, unit)
+    without = _without_control(file, trial, own)
+    return [*found, *([without] if without else [])]
+
+
+def _sceptic_and_enthusiast(
+    own: NormalPrior, terms: xr.Dataset, weights: Floats, decline: float, unit: str
+) -> list[Alternative]:
+    quarter = QUARTER * decline
+    sd = quarter / ONE_SIDED_5
+    rate = f"{unit}/month"
+    return [
+        Alternative(
+            "sceptical prior",
+            f"mean change 0, 5 % above {quarter:.3g} {rate}, a quarter of the decline expected (SD {sd:.3g})",
+            scaled_changes(own, terms, weights, sd),
+        ),
+        Alternative(
+            "enthusiastic prior",
+            f"mean change {quarter:.3g} {rate}, a quarter of the decline expected, 5 % below 0 (SD {sd:.3g})",
+            scaled_changes(own, terms, weights, sd, quarter),
+        ),
+    ]
+
+
+def _without_control(file: ModelFile, trial: Trial, own: NormalPrior) -> Alternative | None:
+    """Take the prior that the model has for a trial without control, where this one's control changes it."""
+    if trial.control is None:
+        return None
+    from slopeshift.marginal import terms_of
+
+    other = own_prior(terms_of(file.build(replace(trial, control=None))))
+    if np.array_equal(other.mean, own.mean) and np.array_equal(other.sd, own.sd):
+        return None
+    return Alternative("control not used", "lead-in slope: the model's own prior instead of the control's", other)
+
+
+def log_ratio_of(model: Any, draws: xr.Dataset, scaled: Scaled | None) -> Floats | float:
+    """Log ratio of the scaled prior's density to the model's own, at every draw of the standard deviation (draw,).
+
+    A prior f(s) with its scale multiplied by c is f(s / c) / c.
+    """
+    if scaled is None:
+        return 0.0
+    import pymc as pm
+
+    name = sampled_as(model, scaled.name)
+    values = draws[name].transpose("chain", "draw").to_numpy().ravel()
+    # A function of one number is not worth compiling.
+    before, after = (pm.logp(model[name], x).eval(mode="FAST_COMPILE") for x in (values, values / scaled.factor))
+    return np.asarray(after - before - np.log(scaled.factor))
+
+
+def sampled_as(model: Any, name: str) -> str:
+    """Name the variable that a standard deviation is sampled as: itself, or a number with a sign."""
+    signed = f"{name}_signed"
+    return signed if signed in model.named_vars else name

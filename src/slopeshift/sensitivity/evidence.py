@@ -1,0 +1,164 @@
+"""Another prior without sampling anew: what was sampled is weighed, and the population drawn back under the new prior.
+
+Given the standard deviations and correlations that NUTS drew, the data are a normal likelihood of the population's
+terms mu, with information J and score j (in the notation of `kernel`: J = B'(sum M_i)B, j = B'sum h_i). So, for any
+normal prior Normal(m, C) of the terms,
+
+    Q = J + C^-1,  b = j + C^-1 m,   mu | y, draw ~ Normal(Q^-1 b, Q^-1)
+    log p(y | draw, prior) = (-log|C| - log|Q| + b'Q^-1 b - m'C^-1 m) / 2  + what does not depend on the prior
+
+A draw under the old prior stands for the new one with weight p(y | draw, new) / p(y | draw, old), times the ratio of
+new to old prior density where the prior of a standard deviation changes too. The weights are Pareto-smoothed, and
+trusted where the shape k of their tail is below 0.7 and they are worth 400 draws (Vehtari, Simpson, Gelman, Yao, Gabry
+2024, J Mach Learn Res 25:72).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slopeshift.gate import ESS_MIN
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from slopeshift.basis import Visits
+
+    Floats = NDArray[np.float64]
+
+LARGEST_K = 0.7
+BLOCK = 200_000
+"""Patients times draws whose information is formed at a time, which bounds the memory that a large cohort takes."""
+
+
+@dataclass(frozen=True, eq=False)
+class NormalPrior:
+    """Independent normal priors of the population's terms: `mean` and `sd` (term,)."""
+
+    mean: Floats
+    sd: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the data say of the population's terms at each draw: `information` (draw, term, term), `score` (draw, term).
+
+    `origin` (term,) is what the terms are counted from; `design` (coefficient, term) makes coefficients of them.
+    `z` (draw, term) are the standard normals that terms are drawn with, the same under every prior, so that priors
+    differ by themselves and not by chance.
+    """
+
+    information: Floats
+    score: Floats
+    origin: Floats
+    design: Floats
+    z: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """Draws under another prior: `terms` (draw, term) with their `weight` (draw,), which sum to 1.
+
+    `k` is the Pareto shape of the weights' tail (-inf where all are equal), `ess` the number of draws they are worth.
+    """
+
+    terms: Floats
+    weight: Floats
+    k: float
+    ess: float
+
+    @property
+    def reliable(self) -> bool:
+        """Whether anything may be said from these draws."""
+        return self.k < LARGEST_K and self.ess >= ESS_MIN
+
+
+def evidence_of(
+    draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int, extra: Floats | None = None
+) -> Evidence:
+    """Form the likelihood of the terms at each draw of `loading` and `sigma` of a model that integrates out.
+
+    `terms` has `term_mean` and `term_design`; `extra` (visit, column) adds columns to the basis, each with a term of
+    its own, of the population alone, after the others and counted from 0.
+    """
+    loading, sigma = _flat(draws["loading"]), _flat(draws["sigma"])
+    mean, design = terms["term_mean"].to_numpy(), terms["term_design"].to_numpy()
+    basis, value = visits.basis, visits.value - visits.basis @ (design @ mean)
+    if extra is not None:
+        p, more = design.shape[0], extra.shape[1]
+        basis = np.column_stack([basis, extra])
+        loading = np.concatenate([loading, np.zeros((len(loading), more, loading.shape[2]))], axis=1)
+        design = np.block([[design, np.zeros((p, more))], [np.zeros((more, len(mean))), np.eye(more)]])
+        mean = np.append(mean, np.zeros(more))
+    grams, moments = _sums(visits, basis, value)
+    step = max(BLOCK // max(len(grams), 1), 1)
+    blocks = [
+        _information(grams, moments, loading[i : i + step], sigma[i : i + step]) for i in range(0, len(sigma), step)
+    ]
+    information, score = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    z = np.random.default_rng(seed).standard_normal((len(sigma), len(mean)))
+    return Evidence(design.T @ information @ design, score @ design, mean, design, z)
+
+
+def _sums(visits: Visits, basis: Floats, value: Floats) -> tuple[Floats, Floats]:
+    """Sum W'W (patient, p, p) and W'y (patient, p), of patients who have a value."""
+    n, p = len(visits.patients), basis.shape[1]
+    grams, moments = np.zeros((n, p, p)), np.zeros((n, p))
+    np.add.at(grams, visits.patient_index, basis[:, :, None] * basis[:, None, :])
+    np.add.at(moments, visits.patient_index, basis * value[:, None])
+    seen = np.unique(visits.patient_index)
+    return grams[seen], moments[seen]
+
+
+def _information(grams: Floats, moments: Floats, loading: Floats, sigma: Floats) -> tuple[Floats, Floats]:
+    """Add up M_i = (I + S_i V)^-1 S_i and h_i = (I + S_i V)^-1 s_i over patients: (draw, p, p) and (draw, p)."""
+    V = loading @ loading.transpose(0, 2, 1)
+    S, s = (sums[None] / (sigma**2).reshape(-1, *(1,) * sums.ndim) for sums in (grams, moments))
+    both = np.concatenate([S, s[..., None]], axis=3)
+    solved = np.linalg.solve(np.eye(V.shape[1]) + S @ V[:, None], both).sum(axis=1)
+    return solved[..., :-1], solved[..., -1]
+
+
+def under(evidence: Evidence, new: NormalPrior, old: NormalPrior, log_ratio: Floats | float = 0.0) -> Weighed:
+    """Draw the terms under another prior; `log_ratio` (draw,) is that of new to old density of what was sampled."""
+    known, half, chol = _solved(evidence, new)
+    weight, k = smoothed(known - _solved(evidence, old)[0] + log_ratio)
+    from_origin = np.linalg.solve(chol.transpose(0, 2, 1), (half + evidence.z)[..., None])[..., 0]
+    return Weighed(evidence.origin + from_origin, weight, k, float(1 / (weight**2).sum()))
+
+
+def log_evidence(evidence: Evidence, prior: NormalPrior) -> Floats:
+    """Take log p(y | draw, prior), but for what does not depend on the prior: (draw,)."""
+    return _solved(evidence, prior)[0]
+
+
+def _solved(evidence: Evidence, prior: NormalPrior) -> tuple[Floats, Floats, Floats]:
+    """Return the log evidence (draw,), the root L of Q (draw, m, m), and L^-1 b (draw, m)."""
+    precision, shift = prior.sd**-2.0, prior.mean - evidence.origin
+    chol = np.linalg.cholesky(evidence.information + np.diag(precision))
+    half = np.linalg.solve(chol, (evidence.score + precision * shift)[..., None])[..., 0]
+    log_det = np.log(np.diagonal(chol, axis1=1, axis2=2)).sum(axis=1)
+    known = 0.5 * (half**2).sum(axis=1) - log_det - np.log(prior.sd).sum() - 0.5 * (precision * shift**2).sum()
+    return known, half, chol
+
+
+def smoothed(log_ratio: Floats) -> tuple[Floats, float]:
+    """Turn log ratios (draw,) into Pareto-smoothed weights that sum to 1, and the shape k of their tail."""
+    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
+
+    log_ratio = log_ratio - log_ratio.max()
+    if np.ptp(log_ratio) < 1e-9:
+        return np.full(len(log_ratio), 1 / len(log_ratio)), -np.inf
+    # ArviZ smooths the weights of leaving out what has this log likelihood: the sign is the other way round.
+    log_weight, k = array_stats.psislw(-log_ratio)  # type: ignore[no-untyped-call]
+    weight = np.exp(log_weight - np.max(log_weight))
+    return weight / weight.sum(), float(k)
+
+
+def _flat(values: xr.DataArray) -> Floats:
+    array = values.transpose("chain", "draw", ...).to_numpy()
+    return array.reshape(-1, *array.shape[2:])

@@ -1,0 +1,162 @@
+"""The same model fitted anew to other values: some left out, some imputed, or the same ones on another basis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slopeshift import missing
+from slopeshift.refit import (
+    LARGEST_RHAT,
+    SMALLEST_ESS,
+    Compiled,
+    Sampling,
+    compile_once,
+    content_key,
+    program_key,
+    trial_content,
+)
+from slopeshift.sensitivity.rows import of_draws
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from slopeshift.basis import Visits
+    from slopeshift.trial import Trial
+
+CODE = Path(__file__).parent
+
+ONE = Sampling(chains=4, draws=750, tune=500)
+"""How a refit to one set of values is sampled."""
+
+OF_MANY = Sampling(chains=2, draws=250, tune=300)
+"""How each of several refits is sampled whose draws are put together."""
+
+LARGEST_RHAT_OF_MANY = 1.05
+"""Of each of these: 500 draws cannot show an R-hat below 1.01 reliably."""
+
+
+@dataclass(frozen=True, eq=False)
+class Variation:
+    """One analysis: the values to fit to, several sets where they were imputed, and what it is called.
+
+    Changes are summarised over the cycles that `seen` informs. `compared` asks how well every value is predicted from
+    the others.
+    """
+
+    analysis: str
+    detail: str
+    data: tuple[Visits, ...]
+    seen: Visits
+    compared: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class VariationJob:
+    """Variations of the analysis of one outcome with one model, given by the text of its file.
+
+    Variation v and imputation i depend on `seed`, v and i alone, the random numbers of NUTS on `seed` and i. Jobs of
+    the same content are equal.
+    """
+
+    trial: Trial
+    outcome: str
+    model: str
+    source: str
+    seed: int
+    variations: tuple[Variation, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of everything that decides the results."""
+        settings = repr((self.outcome, self.model, self.seed, ONE, OF_MANY))
+        texts = [settings, self.source, trial_content(self.trial), *map(_content, self.variations)]
+        return code_key("sensitivity", *texts)
+
+    @cached_property
+    def program(self) -> str:
+        """Hash of what is compiled."""
+        return program_key("sensitivity" + self.source, self.trial, CODE)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VariationJob) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def rows(self, replicate: int) -> list[dict[str, Any]]:
+        """Fit one variation: a row per informed cycle and overall, as in `rows.of_draws`, with `passed`."""
+        variation = self.variations[replicate]
+        table = fitted(_prepared(self), self.trial, variation, self.seed)
+        return [{str(k): v for k, v in row.items()} for row in table.astype(object).to_dict("records")]
+
+
+def code_key(*parts: str) -> str:
+    """Hash texts together with the code of sensitivity, missing values, refits and engine."""
+    texts = [path.read_text() for path in sorted(Path(missing.__file__).parent.glob("*.py"))]
+    return content_key(*parts, *texts, code=CODE)
+
+
+def _content(variation: Variation) -> str:
+    arrays: list[np.ndarray[Any, Any]] = [
+        array for each in (*variation.data, variation.seen) for array in (each.value, each.basis)
+    ]
+    arrays += [each.patient_index for each in variation.data] + [variation.seen.visits_in_cycle]
+    return "\0".join([variation.analysis, variation.detail, *(array.tobytes().hex() for array in arrays)])
+
+
+@lru_cache(maxsize=2)
+def _prepared(job: VariationJob) -> Compiled:
+    return compile_once(job.model, job.source, job.trial, ONE)
+
+
+def fitted(compiled: Compiled, trial: Trial, variation: Variation, seed: int) -> pd.DataFrame:
+    """Fit a variation and summarise it: columns of `rows.of_draws`, n_patients, n_values and `passed`.
+
+    Draws of several sets of values are put together; R-hat is then the largest of them, and ESS their sum. Where the
+    variation is compared, `by_value` lists every value's log predictive density given the others, and `unreliable`
+    counts those whose Pareto k is too high.
+    """
+    design, unit = variation.seen.dataset(), variation.seen.outcome.unit
+    many = len(variation.data) > 1
+    program = replace(compiled, sampling=OF_MANY) if many else compiled
+    draws = [program.fit(visits, _seed(seed, i)) for i, visits in enumerate(variation.data)]
+    tables = [of_draws(each, design, unit) for each in draws]
+    table = of_draws(_together(draws), design, unit) if many else tables[0]
+    rhat = np.max([each["rhat"] for each in tables], axis=0)
+    ess = np.sum([each["ess"] for each in tables], axis=0)
+    passed = (rhat <= (LARGEST_RHAT_OF_MANY if many else LARGEST_RHAT)) & (ess >= SMALLEST_ESS)
+    first = variation.data[0]
+    table = table.assign(
+        rhat=rhat, ess=ess, passed=passed, n_patients=len(np.unique(first.patient_index)), n_values=len(first.value)
+    )
+    return _compared(table, trial, first, draws[0], seed) if variation.compared else table
+
+
+def _seed(seed: int, imputation: int) -> int:
+    return int(np.random.SeedSequence([seed, imputation]).generate_state(1)[0])
+
+
+def _together(draws: list[xr.Dataset]) -> xr.Dataset:
+    import xarray as xr
+
+    number = draws[0].sizes["chain"]
+    return xr.concat(
+        [each[["population"]].assign_coords(chain=np.arange(number) + i * number) for i, each in enumerate(draws)],
+        dim="chain",
+    )
+
+
+def _compared(table: pd.DataFrame, trial: Trial, visits: Visits, draws: xr.Dataset, seed: int) -> pd.DataFrame:
+    from slopeshift.checks.loo import leave_one_out
+    from slopeshift.checks.material import material_of_draws
+
+    loo = leave_one_out(material_of_draws(trial, visits, draws, seed))
+    assert loo is not None
+    by_value = [float(value) for value in loo.by_visit.elpd_i.to_numpy()]
+    return table.assign(by_value=[by_value] * len(table), unreliable=loo.unreliable)

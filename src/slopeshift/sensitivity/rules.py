@@ -1,0 +1,150 @@
+"""When a sensitivity check fires: rules fixed before any data are seen, each callable on a trial, a model and a fit.
+
+A check that fires says that the answer leans on something that could be otherwise, not that it is wrong; one that is
+silent says only that it saw nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slopeshift.effects import OVERALL
+from slopeshift.missing.survivors import WARNED, survivors
+from slopeshift.sensitivity import curves, variations
+from slopeshift.sensitivity.refits import Variation, fitted
+from slopeshift.sensitivity.rows import labelled
+from slopeshift.sensitivity.weighed import bent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slopeshift.refit import Compiled
+    from slopeshift.sensitivity.subject import Subject
+
+MOVED_SDS = 0.5
+"""Posterior SDs by which leaving values out must move the overall change to be worth saying."""
+
+MOVED_Z = 2.5758293035489004
+"""And so many standard errors of that move: beyond them in 1 % of trials by chance."""
+
+INFLUENTIAL_SDS = 1.0
+"""Posterior SDs by which leaving one patient out moves the overall change of a trial that hangs on one patient."""
+
+CURVED = 0.99
+"""Probability of a common curvature in one direction, above which a course is said to bend by itself: in 2 % of trials
+by chance, in either direction."""
+
+FRAGILE_DELTA = 0.25
+"""Share of the decline: where those who left need to decline faster by no more than this to undo the claim."""
+
+FRAGILE_PRIOR = 0.5
+"""Share of the prior's SD: where a prior no narrower than this undoes the claim."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check of one trial: the number it is judged by, the limit, whether it fired. NaN: could not be computed."""
+
+    check: str
+    value: float
+    limit: float
+    fired: bool
+
+
+def moved(check: str, main: pd.DataFrame, other: pd.DataFrame) -> Verdict:
+    """Fire where an analysis of part of the data has moved the overall change, by size and beyond chance.
+
+    The estimate from part of the data differs from that of all of them with variance sd_part^2 - sd_all^2 (Hausman
+    1978, Econometrica 46:1251-1271, doi 10.2307/1913827). `value` is the smaller of both criteria, as a share of its
+    limit: it fires above 1. Both tables have a row `overall`.
+    """
+    one, part = (table.set_index("injection").loc[OVERALL] for table in (main, other))
+    distance, extra = abs(part["mean"] - one["mean"]), part["sd"] ** 2 - one["sd"] ** 2
+    by_size, by_chance = distance / (MOVED_SDS * one["sd"]), distance / (MOVED_Z * np.sqrt(max(extra, 1e-12)))
+    value = float(min(by_size, by_chance))
+    return Verdict(check, value, 1.0, value > 1.0)
+
+
+def influential(differences: pd.Series[float]) -> Verdict:
+    """Fire where leaving any one patient out moves the overall change by more than INFLUENTIAL_SDS posterior SDs."""
+    value = float(differences.abs().max())
+    return Verdict(variations.ONE_LEFT_OUT, value, INFLUENTIAL_SDS, value > INFLUENTIAL_SDS)
+
+
+def boundary_visit(subject: Subject, compiled: Compiled) -> Verdict:
+    """Refit without the values on injection days, and fire by the rule of `moved`."""
+    refits, _ = variations.subsets(subject)
+    chosen = [each for each in refits if each.analysis == variations.BOUNDARY]
+    if not chosen:
+        return Verdict(variations.BOUNDARY, float("nan"), 1.0, False)
+    return moved(variations.BOUNDARY, subject.main, _fit(subject, compiled, chosen[0]))
+
+
+def leave_one_out_influence(subject: Subject, compiled: Compiled) -> Verdict:
+    """Refit without each patient in turn, and fire by the rule of `influential`."""
+    import pandas as pd
+
+    refits, _ = variations.subsets(subject)
+    main = subject.main.set_index("injection").loc[OVERALL]
+    means = [
+        _fit(subject, compiled, each).set_index("injection").loc[OVERALL, "mean"]
+        for each in refits
+        if each.analysis == variations.ONE_LEFT_OUT
+    ]
+    return influential((pd.Series(means, dtype=float) - main["mean"]) / main["sd"])
+
+
+def _fit(subject: Subject, compiled: Compiled, variation: Variation) -> pd.DataFrame:
+    return labelled(fitted(compiled, subject.trial, variation, subject.seed))
+
+
+def curvature(subject: Subject) -> Verdict:
+    """Let all patients' courses bend alike (`weighed.bent`), and fire where the direction is all but certain.
+
+    NaN where the weights cannot be relied on.
+    """
+    upwards = bent(subject)[0]
+    value = max(upwards, 1 - upwards)
+    return Verdict("courses that bend by themselves", value, CURVED, bool(value > CURVED))
+
+
+def survivor(subject: Subject) -> Verdict:
+    """Fire where those who reached a later cycle had declined more slowly before treatment (`missing.survivors`)."""
+    table = survivors(subject.trial, subject.file.outcome, subject.draws)
+    slopes = table.loc[table["quantity"] == "lead_in_slope", "prob_higher"]
+    value = float(slopes.max()) if len(slopes) else float("nan")
+    return Verdict("survivors in later cycles", value, WARNED, bool(value > WARNED))
+
+
+def prior_tipping(subject: Subject) -> Verdict:
+    """Fire where a claim (probability of 0.8) is lost under a prior of at least half the model's own SD.
+
+    `value` is the SD at which it is lost, as a share of the model's own; 0 where it is not lost, NaN without a claim.
+    """
+    check = "claim lost under a narrower prior"
+    curve = curves.prior_sd_curve(subject.posterior)
+    at = float(curve["x"].iloc[int(np.argmin(np.abs(curves.FACTORS - 1)))])
+    point = curves.tipping(curve, at)
+    if not point["prob_positive"] >= curves.HEADLINE:
+        return Verdict(check, float("nan"), FRAGILE_PRIOR, False)
+    value = 0.0 if np.isnan(point["tips_below"]) else point["tips_below"] / at
+    return Verdict(check, value, FRAGILE_PRIOR, value >= FRAGILE_PRIOR)
+
+
+def dropout_tipping(subject: Subject, compiled: Compiled) -> Verdict:
+    """Fire where a claim is lost once those who left decline faster by a quarter of the decline, or by less.
+
+    `value` is the probability overall at that delta; it fires below 0.8. NaN without a claim, or where nobody left.
+    """
+    check = "claim lost if those who left did worse"
+    claimed = float((subject.overall > 0).mean()) >= curves.HEADLINE
+    refits, _ = variations.after_leaving(subject)
+    if not (claimed and refits):
+        return Verdict(check, float("nan"), curves.HEADLINE, False)
+    which = variations.DELTAS.index(FRAGILE_DELTA)
+    table = _fit(subject, compiled, refits[which])
+    value = float(table.set_index("injection").loc[OVERALL, "prob_positive"])
+    return Verdict(check, value, curves.HEADLINE, value < curves.HEADLINE)

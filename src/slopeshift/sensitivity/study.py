@@ -1,0 +1,226 @@
+"""The sensitivity study of a trial: what is refitted, weighed anew and imputed, kept beside the fits.
+
+What needs nothing but fits that are there (other models, moved injections) is added where the table is read.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from slopeshift.atomic import replacing
+from slopeshift.effects import OVERALL
+from slopeshift.refit import RefitError, refusal
+from slopeshift.sensitivity import curves, variations
+from slopeshift.sensitivity.refits import VariationJob, code_key
+from slopeshift.sensitivity.rows import COLUMNS, beside_main, labelled, refused, withheld
+from slopeshift.sensitivity.subject import Subject
+from slopeshift.sensitivity.weighed import bent_rows, bias_rows, curve_tables, prior_rows
+from slopeshift.work import replicates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from slopeshift.fit import Fit
+    from slopeshift.model import ModelFile
+    from slopeshift.trial import Trial
+    from slopeshift.work import Rows
+
+RECORD = "study.json"
+"""The file that says what the tables were made from."""
+
+TABLES = ("sensitivity", "sensitivity_curves", "sensitivity_tipping", "dropout_tipping", "waning")
+DELTA = "delta"
+"""Kind of the tipping point of values after leaving, among those of `curves`."""
+
+DROPOUT = tuple(
+    "outcome model delta injection mean sd lower upper prob_positive prob_slowing_25 difference n_left n_imputed "
+    "n_imputations share_below_scale rhat ess note".split()
+)
+WANING = tuple(
+    "outcome model lag half_life injection mean sd lower upper prob_positive difference log_predictive_density "
+    "difference_from_at_once standard_error_of_difference unreliable_values".split()
+)
+"""`difference_from_at_once`: of the log predictive density of all values, each given the others, from that of an effect
+that sets in at once and lasts."""
+
+REFIT_FAILED = "withheld: R-hat or effective sample size of the refit is outside the gate's limits"
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A model that answers the question for an outcome, with its fit and a grid of shapes.
+
+    `fit` is None where there is none that is up to date; `grid` is the model of the same outcome that states lags and
+    half-lives to compare, where there is one.
+    """
+
+    file: ModelFile
+    fit: Fit | None
+    grid: ModelFile | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked: the names of the command line's options."""
+
+    seed: int = 1
+    scheduler: str | None = None
+
+
+def run(
+    trial: Trial,
+    candidates: Sequence[Candidate],
+    options: Options,
+    folder: Path,
+    *,
+    say: Callable[[str], None],
+    progress: bool = False,
+) -> list[Path]:
+    """Make the tables in TABLES, write them into `folder` as CSV with a record of what they are made from.
+
+    A model that cannot be varied is left out, and `say` is told why. Refits that were done are kept in `folder`, in
+    `chunks`. Raises RefitError where nothing can be varied.
+    """
+    found: list[dict[str, pd.DataFrame]] = []
+    for candidate in candidates:
+        reason = _cannot(trial, candidate)
+        if reason:
+            say(f"{candidate.file.name}: {reason}")
+            continue
+        subject = _subject(trial, candidate, options.seed)
+
+        def work(job: VariationJob) -> Rows:
+            chunks, count = folder / "chunks", len(job.variations)
+            say(f"{job.model}: {count} analyses to refit")
+            return replicates(job, count, chunks, scheduler=options.scheduler, progress=progress)
+
+        found.append(_tables(subject, candidate.grid, work))
+    if not found:
+        raise RefitError(f"trial {trial.name}: no fit whose sensitivity could be looked at")
+    written = []
+    for name in TABLES:
+        target = folder / f"{name}.csv"
+        with replacing(target) as path:
+            pd.concat([tables[name] for tables in found], ignore_index=True).to_csv(path, index=False)
+        written.append(target)
+    with replacing(folder / RECORD) as path:
+        path.write_text(json.dumps(_made_from(trial, candidates), indent=1) + "\n")
+    return written
+
+
+def stored(trial: Trial, candidates: Sequence[Candidate], folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Read the tables of a study that was made from this trial and these fits.
+
+    Returns them by name, and the names of those that were made from others, and are left where they are.
+    """
+    record = folder / RECORD
+    if not record.exists():
+        return {}, []
+    if json.loads(record.read_bytes()) != json.loads(json.dumps(_made_from(trial, candidates))):
+        return {}, list(TABLES)
+    text = {"injection": str, "detail": str, "note": str}
+    read = {name: pd.read_csv(folder / f"{name}.csv", dtype=text) for name in TABLES}
+    return {name: _filled(table) for name, table in read.items()}, []
+
+
+def _filled(table: pd.DataFrame) -> pd.DataFrame:
+    texts = [name for name in ("detail", "note") if name in table]
+    return table.assign(**{name: table[name].fillna("") for name in texts})
+
+
+def _made_from(trial: Trial, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    models = {
+        each.file.name: [
+            each.file.sha256,
+            None if each.fit is None else each.fit.record["inputs"],
+            None if each.grid is None else each.grid.sha256,
+        ]
+        for each in candidates
+    }
+    return {"program": code_key(), "data": dict(trial.files), "made_from": models}
+
+
+def _cannot(trial: Trial, candidate: Candidate) -> str:
+    if candidate.fit is None:
+        return "its fit is missing or out of date; make it with `slopeshift fit`"
+    if not candidate.fit.record.get("gate", {}).get("passed", False):
+        return "its fit failed the diagnostics gate, and nothing is varied about it"
+    design = candidate.fit.tree["constant_data"].to_dataset()
+    if not (design["visits_in_cycle"] > 0).any():
+        return "no injection is followed by a value: there is no change to vary"
+    return refusal(candidate.file, trial)
+
+
+def _subject(trial: Trial, candidate: Candidate, seed: int) -> Subject:
+    assert candidate.fit is not None
+    tree = candidate.fit.tree
+    return Subject(trial, candidate.file, tree["posterior"].to_dataset(), tree["constant_data"].to_dataset(), seed)
+
+
+def _tables(subject: Subject, grid: ModelFile | None, work: Callable[[VariationJob], Rows]) -> dict[str, pd.DataFrame]:
+    imputing, imputed = variations.after_leaving(subject)
+    leaving_out, notes = variations.subsets(subject)
+    shapes, about = variations.waning(subject, grid) if grid is not None else ([], pd.DataFrame({"detail": []}))
+    file = subject.file
+    refits = (*imputing, *leaving_out, *shapes)
+    job = VariationJob(subject.trial, file.outcome, file.name, file.source, subject.seed, refits)
+    rows = work(job)
+    refitted = [_refitted(subject, job, rows, v) for v in range(len(refits))]
+    if not imputing:
+        labels = {"analysis": variations.AFTER_LEAVING, "detail": "", **subject.labels}
+        notes.append(refused(variations.why_nothing_imputed(subject), **labels))
+    lines, tipping = curve_tables(subject)
+    weighed = (prior_rows(subject), bent_rows(subject), bias_rows(subject))
+    table = pd.concat([subject.main, *refitted, *notes, *weighed], ignore_index=True)
+    table = beside_main(table, subject.main)[list(COLUMNS)]
+    dropout = _dropout(table, imputed)
+    if len(dropout):
+        tipping = pd.concat([tipping, _dropout_tips(subject, dropout)], ignore_index=True)
+    of_shapes = [row for row in rows if job.variations[row["replicate"]].compared]
+    fading = _waning(table, about, of_shapes)
+    return dict(zip(TABLES, (table, lines, tipping, dropout, fading), strict=True))
+
+
+def _refitted(subject: Subject, job: VariationJob, rows: Rows, which: int) -> pd.DataFrame:
+    """Label the rows of one refit, and take the numbers out where it did not converge."""
+    variation = job.variations[which]
+    table = pd.DataFrame([row for row in rows if row["replicate"] == which])
+    bad = ~table["passed"].astype(bool)
+    labelled_rows = labelled(table, analysis=variation.analysis, detail=variation.detail, **subject.labels)
+    return withheld(labelled_rows, bad, REFIT_FAILED)
+
+
+def _dropout(table: pd.DataFrame, imputed: pd.DataFrame) -> pd.DataFrame:
+    rows = table[table["analysis"] == variations.AFTER_LEAVING]
+    return rows.merge(imputed, on="detail").reindex(columns=DROPOUT) if len(imputed) else rows.reindex(columns=DROPOUT)
+
+
+def _dropout_tips(subject: Subject, dropout: pd.DataFrame) -> pd.DataFrame:
+    overall = dropout[dropout["injection"] == OVERALL]
+    curve = overall.rename(columns={"delta": "x"})[["x", "prob_positive"]].astype(float)
+    point = {**curves.tipping(curve, 0.0), "kind": DELTA, "unit": f"{subject.unit}/month", **subject.labels}
+    return pd.DataFrame([point]).reindex(columns=curves.TIPPING)
+
+
+def _waning(table: pd.DataFrame, about: pd.DataFrame, rows: Rows) -> pd.DataFrame:
+    """Put every shape's predictive density beside its changes; `rows` are those of the refits of `about`, in order."""
+    found = table[table["analysis"] == variations.WANING].merge(about, on="detail")
+    if not len(about):
+        return found.reindex(columns=WANING)
+    firsts = {row["replicate"]: row for row in reversed(rows)}
+    by_value = np.array([firsts[which]["by_value"] for which in sorted(firsts)])
+    at_once = (about["lag"] == 0) & (about["half_life"] == np.inf)
+    from_at_once = by_value - (by_value[at_once.to_numpy()] if at_once.any() else np.nan)
+    densities = about.assign(
+        log_predictive_density=by_value.sum(axis=1),
+        difference_from_at_once=from_at_once.sum(axis=1),
+        standard_error_of_difference=np.sqrt(by_value.shape[1]) * from_at_once.std(axis=1, ddof=1),
+        unreliable_values=[firsts[which]["unreliable"] for which in sorted(firsts)],
+    )
+    return found.merge(densities.drop(columns=["lag", "half_life"]), on="detail").reindex(columns=WANING)
