@@ -1,4 +1,4 @@
-"""The traps: for each, trials with it and trials without it that differ in nothing else, and the checks meant for it."""
+"""The traps: trials with each and without it that differ in nothing else, and the checks that are meant for it."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ def clean(looks: str, patients: int = PUBLISHED, cycles: int = 3) -> Cell:
     return Cell(tuple(looks.split()), conducted, replace(CLEAN, change=CLEAN.change[:cycles]))
 
 
-REFERENCE = clean("usual chance survivors curvature boundary")
-LARGER = clean("prior survivors curvature", LARGE)
-DECIDED_BY_PLAN = clean("decided")
+REFERENCE = clean("usual chance survivors curvature boundary decided prior")
+LARGER = clean("prior survivors curvature added", LARGE)
 STEEP = clean("percent").other(slope=-1.6, sd_slope=0.3)
-LASTS, LASTS_LARGE = (clean(look, n).other(change=(0.6,) * 3) for look, n in (("usual shapes", PUBLISHED), ("added", LARGE)))
+LASTS, LASTS_LARGE = (clean("added", number).other(change=(0.6,) * 3) for number in (PUBLISHED, LARGE))
+LASTS_BY_SHAPE = LASTS.other(looks=("shapes",))
 MATCHED = clean("conflict").other(control=CLEAN.slope)
 
 LEAVE = "those who decline fast leave: hazard times e^2 for a point a month"
@@ -132,7 +132,7 @@ TRAPS = (
     Trap(
         2,
         "shared boundary visit: values on days of injections 2 points too high",
-        _on(REFERENCE, "usual boundary", raised=2.0),
+        _on(REFERENCE, "added boundary", raised=2.0),
         REFERENCE,
         (added.DAYS, variations.BOUNDARY),
     ),
@@ -146,8 +146,8 @@ TRAPS = (
     Trap(
         5,
         "interval chosen from the response: log odds of a long one 2 per point a month",
-        DECIDED_BY_PLAN.other(interval_on_response=2.0),
-        DECIDED_BY_PLAN,
+        _on(REFERENCE, "decided", interval_on_response=2.0),
+        REFERENCE,
         (DECIDED,),
     ),
     Trap(6, LEAVE, _on(REFERENCE, "survivors", dropout_on_slope=2.0), REFERENCE, (SURVIVORS,)),
@@ -159,10 +159,11 @@ TRAPS = (
         REFERENCE,
         (NEAR_END, predictive.ENDS, checks.UNIFORM),
     ),
-    Trap(8, BEND, _on(REFERENCE, "usual curvature", curvature=CURVATURE), REFERENCE, (added.BENDING, BENT)),
-    Trap(8, BEND, _on(LARGER, "curvature", curvature=CURVATURE), LARGER, (BENT,)),
-    Trap(9, WANE, LASTS.other(**WANES), LASTS, (added.FADING, added.AFTER, SHAPE)),
-    Trap(9, WANE, LASTS_LARGE.other(**WANES), LASTS_LARGE, (added.FADING, added.AFTER)),
+    Trap(8, BEND, _on(REFERENCE, "added curvature", curvature=CURVATURE), REFERENCE, (added.BENDING, BENT)),
+    Trap(8, BEND, _on(LARGER, "added curvature", curvature=CURVATURE), LARGER, (added.BENDING, BENT)),
+    Trap(9, WANE, LASTS.other(**WANES), LASTS, (added.FADING,)),
+    Trap(9, WANE, LASTS_LARGE.other(**WANES), LASTS_LARGE, (added.FADING,)),
+    Trap(9, WANE, LASTS_BY_SHAPE.other(**WANES), LASTS_BY_SHAPE, (SHAPE,)),
     Trap(
         11,
         "multiplicity: nothing changes, and improvement in any cycle counts",
@@ -184,8 +185,8 @@ TRAPS = (
         MATCHED,
         (CONFLICT,),
     ),
-    Trap(15, HOPE, _on(REFERENCE, "usual", **HOPES), REFERENCE, (added.AFTER,)),
-    Trap(15, HOPE, LASTS_LARGE.other(change=CLEAN.change, **HOPES), LASTS_LARGE, (added.AFTER,)),
+    Trap(15, HOPE, _on(REFERENCE, "added", **HOPES), REFERENCE, (added.AFTER,)),
+    Trap(15, HOPE, _on(LARGER, "added", **HOPES), LARGER, (added.AFTER,)),
     Trap(
         16,
         "residuals that are correlated over 2 months",

@@ -14,7 +14,6 @@ import xarray as xr
 from slopeshift import checks, classical, effects, marginal, missing, refit, sensitivity, simulate
 from slopeshift.basis import visits_of
 from slopeshift.checks import added, power_scaling
-from slopeshift.checks.left_out import given_others
 from slopeshift.checks.loo import leave_one_out
 from slopeshift.checks.material import material_of_draws
 from slopeshift.checks.prior import CONFLICT, conflict, conflict_probability
@@ -39,9 +38,15 @@ if TYPE_CHECKING:
 
 MODELS = Path(__file__).parents[1] / "models"
 OUTCOME = "alsfrsr"
-SAMPLING = refit.Sampling(chains=2, draws=500, tune=350)
+SAMPLING = refit.Sampling(chains=2, draws=400, tune=250)
 EVERY = 2
-"""One draw in so many is used for predictive checks: with 500 of them, a probability below 0.01 can be told."""
+"""One draw in so many is used for predictive checks: with 400 of them, a probability below 0.01 can be told."""
+
+NEEDED = {
+    "patients": "patient end_month end_reason",
+    "visits": "patient month alsfrsr",
+    "injections": "patient injection month",
+}
 
 NO_FOLDER = Path(__file__).parent / "none"
 """The code of a job is hashed file by file."""
@@ -128,7 +133,9 @@ class TrapJob:
         packages = (checks, classical, missing, sensitivity, simulate)
         files = [path for package in packages for path in sorted(Path(str(package.__file__)).parent.glob("*.py"))]
         files += [*sorted(MODELS.glob("*.py")), Path(__file__)]
-        return refit.content_key("traps", repr(self), repr(SAMPLING), *(path.read_text() for path in files), code=NO_FOLDER)
+        return refit.content_key(
+            "traps", repr(self), repr(SAMPLING), *(path.read_text() for path in files), code=NO_FOLDER
+        )
 
     @property
     def program(self) -> str:
@@ -144,11 +151,14 @@ class TrapJob:
 
 
 def trial_of(cell: Cell, seed: int) -> Trial:
-    """Simulate one trial of a cell."""
-    tables = dict(simulate.simulate(cell.design, cell.population, seed).tables)
+    """Simulate one trial of a cell, with what the checks need."""
+    simulated = simulate.simulate(cell.design, cell.population, seed).tables
+    tables = {name: simulated[name][columns.split()] for name, columns in NEEDED.items()}
     if cell.raised:
         visits = tables["visits"]
-        days = visits[["patient", "month"]].merge(tables["injections"][["patient", "month"]].assign(day=True), how="left")
+        days = visits[["patient", "month"]].merge(
+            tables["injections"][["patient", "month"]].assign(day=True), how="left"
+        )
         raised = visits[OUTCOME] + np.where(days["day"].notna(), cell.raised, 0.0)
         tables["visits"] = visits.assign(**{OUTCOME: raised.clip(0, 48)})
     trial = trial_from_tables("simulated", tables, SETTINGS)
@@ -159,7 +169,10 @@ def trial_of(cell: Cell, seed: int) -> Trial:
 def _natural_history(slope: float, cell: Cell) -> Trial:
     conducted = simulate.Design(enrolled=CONTROL_PATIENTS, lead_in=CONTROL_MONTHS, visit_jitter=3, follow_up=1.0)
     truth = replace(cell, truth=replace(cell.truth, slope=slope)).population
-    return trial_from_tables("control", simulate.simulate(conducted, truth, 1).tables, SETTINGS)
+    tables = simulate.simulate(conducted, truth, 1).tables
+    return trial_from_tables(
+        "control", {name: tables[name][columns.split()] for name, columns in NEEDED.items()}, SETTINGS
+    )
 
 
 def _control(cell: Cell) -> Control:

@@ -1,26 +1,34 @@
-"""Switch each statistical trap on in simulated trials, count how often the checks fire, and write traps.csv and traps.md.
+"""Switch each statistical trap on in simulated trials, count how often checks fire, and write traps.csv and traps.md.
 
-Run by `make validate`. Interrupted, it goes on where it stopped; the next run, of the same code, takes what is there.
+Run by `make validate`. Interrupted, it goes on where it stopped; run again with the same code, it takes what is there.
 """
 
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from trap_cells import STANDS_IN, TRAPS, Cell
-from trap_checks import SAMPLING, TrapJob
+from trap_cells import PUBLISHED, TRAPS
+from trap_checks import TrapJob
+from trap_page import page
 
 from slopeshift.atomic import replacing
 from slopeshift.work import replicates
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from trap_cells import Cell, Trap
+
 HERE = Path(__file__).parent
 STORE = HERE / ".cache" / "traps"
-SEED = 20_260_000
-REPLICATES = 120
-NOTABLE = 0.2
-"""By how much more often a check must fire with a trap than without to be named beside the checks meant for it."""
+SEED, REPLICATES = 20_260_000, 100
+COLUMNS = "trap name patients_on patients_off check meant fired_on fired_off n_on n_off mean_on mean_off"
 
 
 def main() -> None:
@@ -30,18 +38,34 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=SEED)
     options.add_argument("--processes", type=int, default=2)
     given = options.parse_args()
-    cells = list(dict.fromkeys(cell for trap in TRAPS for cell in (trap.on, trap.off)))
-    rates = {}
-    for number, cell in enumerate(cells, 1):
-        print(f"{number} of {len(cells)}: {cell.design.enrolled} patients, {', '.join(cell.looks)}", flush=True)
-        job = TrapJob(cell, given.seed)
-        rows = replicates(job, given.replicates, STORE, processes=given.processes, progress=True)
-        rates[cell] = rates_of(pd.DataFrame(rows))
-    table = pd.concat([_row(trap.number, trap, rates) for trap in TRAPS], ignore_index=True)
+    rates: dict[Cell, pd.DataFrame] = {}
+    for cell, found in by_cell(TRAPS, given.replicates, given.seed, given.processes):
+        rates[cell] = found
+        done = [trap for trap in TRAPS if trap.on in rates and trap.off in rates]
+        if done:
+            write(pd.concat([rows_of(trap, rates) for trap in done], ignore_index=True), given.seed)
+
+
+def write(table: pd.DataFrame, seed: int) -> None:
+    """Write the table and its page: of the traps that are done."""
     with replacing(HERE / "traps.csv") as path:
         table.to_csv(path, index=False, float_format="%.4g")
     with replacing(HERE / "traps.md") as path:
-        path.write_text(page(table, given.replicates, given.seed))
+        path.write_text(page(pd.read_csv(HERE / "traps.csv"), seed))
+
+
+def by_cell(traps: Sequence[Trap], count: int, seed: int, processes: int) -> Iterator[tuple[Cell, pd.DataFrame]]:
+    """Simulate, fit and check `count` trials of every kind, the small ones first, each kind in one process."""
+    cells = list(dict.fromkeys(cell for trap in traps for cell in (trap.on, trap.off)))
+    cells.sort(key=lambda cell: (cell.design.enrolled != PUBLISHED, "shapes" in cell.looks))
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from zip(cells, pool.map(partial(_rates, count=count, seed=seed), cells), strict=True)
+
+
+def _rates(cell: Cell, count: int, seed: int) -> pd.DataFrame:
+    rows = replicates(TrapJob(cell, seed), count, STORE, processes=1)
+    print(f"{cell.design.enrolled} patients, {', '.join(cell.looks)}: {count} trials", flush=True)
+    return rates_of(pd.DataFrame(rows))
 
 
 def rates_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -50,16 +74,18 @@ def rates_of(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"fired": computed["fired"].mean(), "n": computed.size(), "mean": computed["value"].mean()})
 
 
-def _row(number: int, trap: object, rates: dict[Cell, pd.DataFrame]) -> pd.DataFrame:
-    on, off = rates[trap.on], rates[trap.off]
-    both = on.join(off, how="inner", lsuffix="_on", rsuffix="_off")
-    both.insert(0, "check", both.index)
-    labels = {
-        "trap": number,
-        "name": trap.name,
-        "patients_on": trap.on.design.enrolled,
-        "patients_off": trap.off.design.enrolled,
-    }
-    table = both.assign(**labels, meant=both["check"].isin(trap.checks)).reset_index(drop=True)
-    names = "trap name patients_on patients_off check meant fired_on fired_off n_on n_off mean_on mean_off"
-    return table[names.split()]
+def rows_of(trap: Trap, rates: Mapping[Cell, pd.DataFrame]) -> pd.DataFrame:
+    """Set the rates with and without a trap side by side: a row per check of both, columns as in COLUMNS."""
+    both = rates[trap.on].join(rates[trap.off], how="inner", lsuffix="_on", rsuffix="_off")
+    table = both.rename_axis("check").reset_index()
+    return table.assign(
+        trap=trap.number,
+        name=trap.name,
+        patients_on=trap.on.design.enrolled,
+        patients_off=trap.off.design.enrolled,
+        meant=table["check"].isin(trap.checks),
+    )[COLUMNS.split()]
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.checks import residuals as left
-from slopeshift.classical import OVERALL, Rules, lead_in_ends, layout_of, statistics
+from slopeshift.classical import OVERALL, Rules, layout_of, lead_in_ends, statistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +158,9 @@ def _entry(material: Material, recorded: Floats, predicted: Floats) -> Iterator[
     if judged.sum() < left.FEWEST:
         return
     own, others = ((v[:, first[judged]] - v[:, last[judged]]).min(axis=1) for v in (recorded, predicted))
-    yield Quantity(ENTRY, "smallest loss", "first to last value before injections", int(judged.sum()), float(own[0]), others)
+    yield Quantity(
+        ENTRY, "smallest loss", "first to last value before injections", int(judged.sum()), float(own[0]), others
+    )
 
 
 def _classical(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:

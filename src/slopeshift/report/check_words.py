@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, fired
-from slopeshift.checks import added
+from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, added, fired
 from slopeshift.checks import predictive as p
 from slopeshift.checks.power_scaling import SENSITIVE
 from slopeshift.checks.prior import CONFLICT
