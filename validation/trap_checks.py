@@ -146,8 +146,9 @@ class TrapJob:
         """Simulate, fit and check one trial: a row per check, with the number it is judged by."""
         seed = self.seed + replicate
         seen = Seen(self.cell, trial_of(self.cell, seed), seed)
-        found = [row for name in self.cell.looks for row in LOOKS[name](seen)]
-        return [{"check": check, "value": float(value), "fired": bool(fired)} for check, value, fired in found]
+        rows = [row for name in self.cell.looks for row in LOOKS[name](seen)]
+        found = {check: {"check": check, "value": float(value), "fired": bool(fired)} for check, value, fired in rows}
+        return list(found.values())
 
 
 def trial_of(cell: Cell, seed: int) -> Trial:
@@ -221,6 +222,7 @@ def only_added(seen: Seen) -> Iterator[Found]:
     material = material_of_draws(seen.trial, seen.visits, seen.fewer, seen.seed)
     for check, probability in added.probabilities(material).items():
         yield check, probability, probability < checks.FIRES
+    yield from _claim(seen)
 
 
 def _claim(seen: Seen) -> Iterator[Found]:
