@@ -102,20 +102,11 @@ def test_what_is_left_out_is_found(check, what):
 
 def test_a_column_that_the_model_has_is_not_tested():
     material = material_of_lines()
-    wide = np.column_stack([material.basis, material.visits.month**2 / 2])
-    zero = material.posterior["coefficients"].isel(coefficient=[0]) * 0 + 1
-    grown = {
-        name: xr.concat(
-            [
-                material.posterior[name],
-                (zero if "patient" in material.posterior[name].dims else zero.isel(patient=0)).drop_vars("coefficient"),
-            ],
-            dim="coefficient",
-        )
-        for name in ("population", "coefficients")
-    }
-    posterior = xr.Dataset({**grown, "sigma": material.posterior["sigma"]})
-    found = added.probabilities(replace(material, basis=wide, posterior=posterior))
+    bend = material.visits.month[:, None] ** 2 / 2
+    draws = {name: material.posterior[name].drop_vars("coefficient") for name in ("population", "coefficients")}
+    wider = {name: values.pad(coefficient=(0, 1), constant_values=0.0) for name, values in draws.items()}
+    posterior = xr.Dataset(wider).assign(sigma=material.posterior["sigma"])
+    found = added.probabilities(replace(material, basis=np.column_stack([material.basis, bend]), posterior=posterior))
     assert np.isnan(found[added.BENDING])
     assert not np.isnan(found[added.DAYS])
 

@@ -45,10 +45,11 @@ def page(table: pd.DataFrame, seed: int) -> str:
             [
                 _introduction(table, seed),
                 _table(["trap", "patients", "check", "fires with the trap", "fires without"], _rows(meant)),
-                "## What else fires\n\n" + _others(table),
-                "## Claims that are wrong\n\n" + _claims(table),
-                "## Every check on clean trials\n\n" + _clean(table),
-                "## Traps without a rate\n\n" + "\n".join(f"- **{name}**: {what}." for name, what in STANDS_IN.items()),
+                "### What else fires\n\n" + _others(table),
+                "### Claims that are wrong\n\n" + _claims(table),
+                "### Every check on clean trials\n\n" + _clean(table),
+                "### Traps without a rate\n\n"
+                + "\n".join(f"- **{name}**: {what}." for name, what in STANDS_IN.items()),
             ]
         )
         + "\n"
@@ -57,7 +58,7 @@ def page(table: pd.DataFrame, seed: int) -> str:
 
 def _introduction(table: pd.DataFrame, seed: int) -> str:
     least = int(table[["n_on", "n_off"]].min().min())
-    return f"""# Traps
+    return f"""## Traps
 
 Written by `make validate`; all numbers are in `traps.csv`.
 

@@ -27,8 +27,8 @@ MEANING = {
     p.NEIGHBOURS: "neighbouring values of a patient do not err independently, so that the intervals of patients are "
     "too narrow, or too wide",
     added.DAYS: "values on the days of injections lie off its lines, and two slopes share each of them",
-    added.AFTER: "values shortly after injections lie off its lines, which no change of slope makes them do: expectation "
-    "of patients or raters, an effect that does not last, or another way of rating",
+    added.AFTER: "values shortly after injections lie off its lines, which no change of slope makes them do: "
+    "expectation of patients or raters, an effect that does not last, or another way of rating",
     added.FADING: "changes of slope wear off, or build up, within a cycle",
     added.LATE: "changes of slope set in later than at the injection, or earlier",
     added.BENDING: "courses bend all along, with injections and without, which can be taken for a change",
