@@ -106,11 +106,16 @@ REFERENCE = clean("usual chance survivors curvature boundary decided prior")
 LARGER = clean("prior survivors curvature added", LARGE)
 STEEP = clean("percent").other(slope=-1.6, sd_slope=0.3)
 LASTS, LASTS_LARGE = (clean("added", number).other(change=(0.6,) * 3) for number in (PUBLISHED, LARGE))
+SEEN_LONGER = clean("added", LARGE).other(lead_in=12.0, level=26.0)
 LASTS_BY_SHAPE = LASTS.other(looks=("shapes",))
 MATCHED = clean("conflict").other(control=CLEAN.slope)
 
+COUNTED, EFFECT = clean("chance", LARGE), (1.0,) * 3
+
+MANY = "multiplicity: nothing changes, instead of by 1 point a month, and improvement in any cycle counts"
 LEAVE = "those who decline fast leave: hazard times e^2 for a point a month"
 BEND, CURVATURE = "courses that bend by themselves: 0.05 points a month less steep every month", 0.05
+BEND_SEEN = f"{BEND}, after a lead-in of 12 months"
 WANE = "effect that wanes: 2 points a month at first, halved every month"
 WANES = {"change": (2.0,) * 3, "half_life": 1.0}
 HOPE = "2 points of hope after each injection, halved every 2 months"
@@ -160,17 +165,14 @@ TRAPS = (
         (NEAR_END, predictive.ENDS, checks.UNIFORM),
     ),
     Trap(8, BEND, _on(REFERENCE, "added curvature", curvature=CURVATURE), REFERENCE, (added.BENDING, BENT)),
-    Trap(8, BEND, _on(LARGER, "added curvature", curvature=CURVATURE), LARGER, (added.BENDING, BENT)),
+    Trap(8, BEND_SEEN, SEEN_LONGER.other(curvature=CURVATURE), SEEN_LONGER, (added.BENDING,)),
     Trap(9, WANE, LASTS.other(**WANES), LASTS, (added.FADING,)),
     Trap(9, WANE, LASTS_LARGE.other(**WANES), LASTS_LARGE, (added.FADING,)),
     Trap(9, WANE, LASTS_BY_SHAPE.other(**WANES), LASTS_BY_SHAPE, (SHAPE,)),
     Trap(
-        11,
-        "multiplicity: nothing changes, and improvement in any cycle counts",
-        REFERENCE,
-        _on(REFERENCE, "chance", change=(1.0,) * 3),
-        (EXPLAINED.format(EVER), EXPLAINED.format(FIRST)),
+        11, MANY, REFERENCE, _on(REFERENCE, "chance", change=EFFECT), (EXPLAINED.format(EVER), EXPLAINED.format(FIRST))
     ),
+    Trap(11, MANY, COUNTED, COUNTED.other(change=EFFECT), (EXPLAINED.format(EVER), EXPLAINED.format(FIRST))),
     Trap(
         12,
         "responders not identifiable: one cycle a patient instead of three of 100 patients",

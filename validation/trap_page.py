@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 from trap_checks import (
+    ABOVE,
     BETTER,
     BETTER_SES,
     CALLED,
     CHANCE,
     CLAIM,
+    EVER,
+    EXPLAINED,
+    FIRST,
+    KNOWN,
     LEARNT,
     NULL_TRIALS,
     SAMPLING,
@@ -24,8 +29,12 @@ if TYPE_CHECKING:
 NOTABLE = 0.2
 """By how much more often a check fires with a trap than without to be named beside the checks meant for it."""
 
-NOT_CHECKS = (CLAIM, CALLED)
-"""Results, of which it is told how often they are wrong."""
+WRONG = (CLAIM, CALLED, ABOVE.format(FIRST) + KNOWN)
+NOT_CHECKS = (*WRONG, *(EXPLAINED.format(period) for period in (FIRST, EVER)))
+"""What is no warning: results, of which it is told how often they are wrong, and counts that chance explains."""
+
+WITH_EFFECT = 9
+"""The trap in whose trials there is an effect, which waning hides."""
 
 STANDS_IN = {
     "4. Interval coupled to precision": "`models/interval_fixed_window.py` beside `models/interval.py`, in one table; "
@@ -57,7 +66,7 @@ def page(table: pd.DataFrame, seed: int) -> str:
 
 
 def _introduction(table: pd.DataFrame, seed: int) -> str:
-    least = int(table[["n_on", "n_off"]].min().min())
+    least = int(table.groupby(["trap", "patients_on"])[["n_on", "n_off"]].max().min().min())
     return f"""## Traps
 
 Written by `make validate`; all numbers are in `traps.csv`.
@@ -88,6 +97,8 @@ def _sizes(row: object) -> str:
 
 def _share(share: float, number: int) -> str:
     """Write a share in per cent with its Wilson interval."""
+    if number != number:
+        return "–"
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(round(share * number), number, method="wilson")
@@ -103,20 +114,31 @@ def _others(table: pd.DataFrame) -> str:
 
 
 def _claims(table: pd.DataFrame) -> str:
-    claims = table[table["check"] == CLAIM]
+    claims = table[table["check"].isin(WRONG) & (table["trap"] != WITH_EFFECT)]
     told = (
         "A check that fires does not mend the answer. How often the model claims, with a probability above 0.975, that "
-        "decline became slower overall; where nothing changed, this should be in 2.5 % of trials."
+        "decline became slower overall, and how often it calls at least one patient slowed by 25 % or more with a "
+        "probability above 0.8: in all these trials nothing changed, so that all of it is wrong. Likewise how often the "
+        "classical count is above that of null trials with the same entry rule."
     )
-    return told + "\n\n" + _table(["trap", "patients", "", "claims with the trap", "claims without"], _rows(claims))
+    return told + "\n\n" + _table(["trap", "patients", "claim", "with the trap", "without"], _rows(claims))
 
 
 def _clean(table: pd.DataFrame) -> str:
-    columns = {"check": "check", "patients_off": "patients", "fired_off": "fired", "n_off": "n"}
-    clean = table[~table["check"].isin(NOT_CHECKS)].rename(columns=columns)[list(columns.values())]
-    clean = clean.drop_duplicates(["check", "patients", "fired"])
-    rows = [(row.check, str(row.patients), _share(row.fired, row.n)) for row in clean.itertuples(index=False)]
-    return _table(["check", "patients", "fires"], rows)
+    fires = table["check"].isin(table.loc[(table["fired_on"] > 0) | (table["fired_off"] > 0), "check"]) | table["meant"]
+    clean = (
+        table[fires & ~table["check"].isin(NOT_CHECKS)]
+        .dropna(subset="n_off")
+        .drop_duplicates(["check", "patients_off", "fired_off", "n_off"])
+    )
+    told = (
+        "All checks on the trials without a trap that the rows above compare with, whatever they are meant for; a check "
+        "that never fired anywhere is left out."
+    )
+    rows = [
+        (row.check, str(row.patients_off), _share(row.fired_off, row.n_off)) for row in clean.itertuples(index=False)
+    ]
+    return told + "\n\n" + _table(["check", "patients", "fires"], rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -57,7 +57,7 @@ def write(table: pd.DataFrame, seed: int) -> None:
 def by_cell(traps: Sequence[Trap], count: int, seed: int, processes: int) -> Iterator[tuple[Cell, pd.DataFrame]]:
     """Simulate, fit and check `count` trials of every kind, the small ones first, each kind in one process."""
     cells = list(dict.fromkeys(cell for trap in traps for cell in (trap.on, trap.off)))
-    cells.sort(key=lambda cell: (cell.design.enrolled != PUBLISHED, "shapes" in cell.looks))
+    cells.sort(key=lambda cell: ("shapes" in cell.looks, cell.design.enrolled != PUBLISHED))
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         yield from zip(cells, pool.map(partial(_rates, count=count, seed=seed), cells), strict=True)
 
@@ -75,9 +75,9 @@ def rates_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_of(trap: Trap, rates: Mapping[Cell, pd.DataFrame]) -> pd.DataFrame:
-    """Set the rates with and without a trap side by side: a row per check of both, columns as in COLUMNS."""
-    both = rates[trap.on].join(rates[trap.off], how="inner", lsuffix="_on", rsuffix="_off")
-    table = both.rename_axis("check").reset_index()
+    """Set the rates with and without a trap side by side: a row per check made with it, columns as in COLUMNS."""
+    on, off = (rates[cell].add_suffix(end) for cell, end in ((trap.on, "_on"), (trap.off, "_off")))
+    table = on.join(off).rename_axis("check").reset_index()
     return table.assign(
         trap=trap.number,
         name=trap.name,
