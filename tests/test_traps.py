@@ -8,12 +8,12 @@ from trials import ROOT
 
 sys.path.insert(0, str(ROOT / "validation"))
 
-from trap_cells import PUBLISHED, TRAPS  # noqa: E402
-from trap_checks import TrapJob  # noqa: E402
-from trap_page import STANDS_IN, page  # noqa: E402
-from traps import COLUMNS, SEED, rates_of, rows_of  # noqa: E402
+from trap_cells import PUBLISHED, TRAPS
+from trap_checks import TrapJob
+from trap_page import STANDS_IN, page
+from traps import COLUMNS, SEED, rates_of, rows_of
 
-from slopeshift.checks import predictive  # noqa: E402
+from slopeshift.checks import predictive
 
 ALL_TRAPS = range(1, 19)
 MARGIN = 0.4

@@ -175,9 +175,9 @@ TRAPS = (
     Trap(11, MANY, COUNTED, COUNTED.other(change=EFFECT), (EXPLAINED.format(EVER), EXPLAINED.format(FIRST))),
     Trap(
         12,
-        "responders not identifiable: one cycle a patient instead of three of 100 patients",
+        "responders not identifiable: 20 patients with one cycle instead of 60 with three",
         clean("split", cycles=1),
-        clean("split", 100).other(sd_response=0.4),
+        clean("split", LARGE).other(sd_response=0.4),
         (UNSPLIT.format(PATIENTS), UNSPLIT.format(CYCLES)),
     ),
     Trap(
