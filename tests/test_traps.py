@@ -1,4 +1,4 @@
-"""Every trap has a check that finds it, by the committed rates; and the rates are those of the code, by a few trials."""
+"""Every trap has a check that finds it, by the committed rates, which are those of the code, by a few trials."""
 
 import sys
 
