@@ -16,7 +16,6 @@ from trap_checks import (
     FLAGGED,
     NEAR_END,
     PATIENTS,
-    SHAPE,
     SURVIVORS,
     UNLEARNT,
     UNSPLIT,
@@ -107,7 +106,6 @@ LARGER = clean("prior survivors curvature added", LARGE)
 STEEP = clean("percent").other(slope=-1.6, sd_slope=0.3)
 LASTS, LASTS_LARGE = (clean("added", number).other(change=(0.6,) * 3) for number in (PUBLISHED, LARGE))
 SEEN_LONGER = clean("added", LARGE).other(lead_in=12.0, level=26.0)
-LASTS_BY_SHAPE = LASTS.other(looks=("shapes",))
 MATCHED = clean("conflict").other(control=CLEAN.slope)
 
 COUNTED, EFFECT = clean("chance", LARGE), (1.0,) * 3
@@ -168,16 +166,15 @@ TRAPS = (
     Trap(8, BEND_SEEN, SEEN_LONGER.other(curvature=CURVATURE), SEEN_LONGER, (added.BENDING,)),
     Trap(9, WANE, LASTS.other(**WANES), LASTS, (added.FADING,)),
     Trap(9, WANE, LASTS_LARGE.other(**WANES), LASTS_LARGE, (added.FADING,)),
-    Trap(9, WANE, LASTS_BY_SHAPE.other(**WANES), LASTS_BY_SHAPE, (SHAPE,)),
     Trap(
         11, MANY, REFERENCE, _on(REFERENCE, "chance", change=EFFECT), (EXPLAINED.format(EVER), EXPLAINED.format(FIRST))
     ),
     Trap(11, MANY, COUNTED, COUNTED.other(change=EFFECT), (EXPLAINED.format(EVER), EXPLAINED.format(FIRST))),
     Trap(
         12,
-        "responders not identifiable: 20 patients with one cycle instead of 60 with three",
+        "responders not identifiable: 20 patients with one cycle instead of 200 with three",
         clean("split", cycles=1),
-        clean("split", LARGE).other(sd_response=0.4),
+        clean("split", 200).other(sd_response=0.4),
         (UNSPLIT.format(PATIENTS), UNSPLIT.format(CYCLES)),
     ),
     Trap(

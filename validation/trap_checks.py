@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift import checks, classical, effects, marginal, missing, refit, sensitivity, simulate
+from slopeshift import checks, classical, effects, missing, refit, sensitivity, simulate
 from slopeshift.basis import visits_of
 from slopeshift.checks import added, power_scaling
-from slopeshift.checks.loo import leave_one_out
 from slopeshift.checks.material import material_of_draws
 from slopeshift.checks.prior import CONFLICT, conflict, conflict_probability
 from slopeshift.classical import Rules, improvements, layout_of
@@ -24,7 +23,6 @@ from slopeshift.null.trials import null_values
 from slopeshift.report.analysis import NEAR_END_SDS, NEAR_END_SHARE
 from slopeshift.sensitivity import rules
 from slopeshift.sensitivity.subject import Subject
-from slopeshift.shape import Shape
 from slopeshift.trial import Control, trial_from_tables
 
 if TYPE_CHECKING:
@@ -55,12 +53,6 @@ NULL_TRIALS = 400
 CHANCE = 0.025
 """Share of null trials with as many improved patients, or more, up to which a count is above chance."""
 
-BETTER, BETTER_SES = 4.0, 2.0
-"""Log predictive density by which, and standard errors by how many, a shape must be better than another."""
-
-SHAPES = (Shape(lag=2.0), Shape(half_life=3.0))
-"""Ends of the grid of `models/alsfrsr_waning.py`."""
-
 LEARNT = 0.5
 """Share of a prior's variance that the data must take away lest a result be the prior's."""
 
@@ -69,8 +61,7 @@ CONTROL_PATIENTS, CONTROL_MONTHS, BETWEEN_STUDIES = 100, 6.0, 0.15
 
 NEAR_END, CLAIM, CALLED = "values near an end of the scale", "slower decline claimed", "patients called slowed"
 FLAGGED, WITHHELD = "percentages flagged for half of the patients", "percentage of the population withheld"
-SHAPE, DECIDED = "another lag or half-life predicts better", "interval depends on the response before it"
-INTERVALS = "interval coefficients of whole cycle and fixed window differ"
+DECIDED = "interval depends on the response before it"
 UNLEARNT, UNSPLIT = "change mostly from its prior", "SD of {} mostly from its prior"
 ABOVE, EXPLAINED = "classical count {} above chance", "classical count {} that chance explains"
 PATIENTS, CYCLES = "changes between patients", "changes between cycles"
@@ -289,46 +280,11 @@ def percent(seen: Seen) -> Iterator[Found]:
     yield WITHHELD, falls, falls <= 0.999
 
 
-def shapes(seen: Seen) -> Iterator[Found]:
-    """Effects that set in later or wane, compared with one that does neither by leaving values out."""
-    own = _density(seen, seen.visits, seen.draws)
-    best = (-np.inf, False)
-    for shape in SHAPES:
-        visits = visits_of(seen.trial, OUTCOME, shape)
-        apart = _density(seen, visits, seen.compiled.fit(visits, seen.seed)) - own
-        difference, error = float(apart.sum()), float(np.sqrt(len(apart) * apart.var()))
-        best = max(best, (difference, difference > max(BETTER, BETTER_SES * error)))
-    yield SHAPE, *best
-
-
-def _density(seen: Seen, visits: Visits, draws: xr.Dataset) -> Any:
-    material = material_of_draws(seen.trial, visits, draws.isel(draw=slice(None, None, EVERY)), seen.seed)
-    found = leave_one_out(material)
-    assert found is not None
-    return found.by_visit.elpd_i.to_numpy()
-
-
-def intervals(seen: Seen) -> Iterator[Found]:
-    """The coefficient of the interval, from whole cycles and from a fixed window."""
-    one, other = (_interval_within(name, seen) for name in ("interval", "interval_fixed_window"))
-    yield "interval coefficient excludes 0", one.mean(), _excludes_zero(one)
-    yield "interval coefficient of a fixed window excludes 0", other.mean(), _excludes_zero(other)
-    apart = (one.mean() - other.mean()) / max(one.std(), other.std())
-    yield INTERVALS, apart, abs(apart) > 1.0
-
-
 def decided(seen: Seen) -> Iterator[Found]:
     """The negative control: does the response seen before decide the next interval?"""
     draws, _ = _sampled("interval_negative_control", ("statistics", "seen_change", "interval", "seen_patient"), seen)
     values = draws[effects.CONTROL].to_numpy().ravel()
     yield DECIDED, values.mean(), _excludes_zero(values)
-
-
-def _interval_within(name: str, seen: Seen) -> Any:
-    draws, model = _sampled(name, ("statistics",), seen)
-    terms, visits = marginal.terms_of(model), _file(name).visits(seen.trial)
-    full = marginal.with_posterior_coefficients(draws, visits, terms, seen.seed)[0]
-    return full["regression"].sel(covariate=effects.WITHIN).to_numpy().ravel()
 
 
 def _excludes_zero(values: Any) -> bool:
@@ -404,8 +360,6 @@ LOOKS: Mapping[str, Callable[[Seen], Iterator[Found]]] = {
     "survivors": survivors,
     "curvature": curvature,
     "percent": percent,
-    "shapes": shapes,
-    "intervals": intervals,
     "decided": decided,
     "conflict": contradiction,
     "prior": prior,

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from trap_checks import (
     ABOVE,
-    BETTER,
-    BETTER_SES,
     CALLED,
     CHANCE,
     CLAIM,
@@ -75,7 +73,7 @@ Written by `make validate`; all numbers are in `traps.csv`.
 Each row is about a statistical trap and a check that exists for it. Trials of the published shape were simulated with the trap and without it, all else equal, fitted by `models/alsfrsr.py`, and checked: the last two columns are the shares of at least {least} trials each in which the check fired, with their 95 % interval (Wilson).
 With 20 patients 19, 12 and 10 have the injections, as published; other sizes in proportion. Scores start at 31 and fall by 0.8 points a month, nothing changes unless a row says so, and hardly a patient comes near an end of the scale. Seeds are {seed} and up, the same with and without; fits have {SAMPLING} draws.
 
-Predictive checks and score tests fire at a probability below {FIRES:g}; a count is above chance where at most {CHANCE:g} of {NULL_TRIALS} null trials of the same design have as many; a lag or half-life predicts better where its log predictive density is greater by {BETTER:g} and by {BETTER_SES:g} standard errors; and a result is mostly from its prior where the data took away less than {LEARNT:g} of the prior's variance."""
+Predictive checks and score tests fire at a probability below {FIRES:g}; a count is above chance where at most {CHANCE:g} of {NULL_TRIALS} null trials of the same design have as many; and a result is mostly from its prior where the data took away less than {LEARNT:g} of the prior's variance."""
 
 
 def _rows(table: pd.DataFrame) -> Sequence[Sequence[str]]:

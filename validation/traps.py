@@ -55,9 +55,8 @@ def write(table: pd.DataFrame, seed: int) -> None:
 
 
 def by_cell(traps: Sequence[Trap], count: int, seed: int, processes: int) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    """Simulate, fit and check `count` trials of every kind, the small ones first, each kind in one process."""
+    """Simulate, fit and check `count` trials of every kind, each kind in one process."""
     cells = list(dict.fromkeys(cell for trap in traps for cell in (trap.on, trap.off)))
-    cells.sort(key=lambda cell: ("shapes" in cell.looks, "added" in cell.looks and cell.design.lead_in == 3.0))
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         yield from zip(cells, pool.map(partial(_rates, count=count, seed=seed), cells), strict=True)
 
