@@ -70,11 +70,12 @@ def _gained(shape: Shape, month: Floats, injection_month: Floats) -> Floats:
 def probabilities(material: Material) -> dict[str, float]:
     """Give for every added column the probability of a score as far from zero, where its coefficient is zero.
 
-    NaN where the model has such a column, or can imitate it. Empty where the model has no residual SD.
+    NaN where the model has such a column, or can imitate it. Empty where the model has no residual SD, or residuals
+    that depend on each other.
     """
     from scipy.stats import norm
 
-    if "sigma" not in material.posterior:
+    if "sigma" not in material.posterior or "autocorrelation" in material.posterior:
         return {}
     return {check: float(2 * norm.sf(abs(score(material, column)))) for check, column in columns(material).items()}
 
