@@ -200,6 +200,18 @@ def test_figures_say_what_is_seen(analyses, checks):
     assert "Pareto k of" in words[4]
 
 
+def test_bins_that_were_put_together_can_be_drawn(checks):
+    from slopeshift.report.check_figures import binned
+    from slopeshift.report.pictures import svg
+
+    parts = (p.MEAN_BY_TIME, p.SD_BY_TIME)
+    table = checks.predictive_table
+    table = table[table["check"].isin(parts)].groupby("check").head(1)
+    long = table.assign(where="0 to 1 months after – over 4.5 months after")
+    for rows in (table, long):
+        assert rows["where"].iloc[0].split(" – ")[0] in svg(binned(rows, parts, "points"), "x", "words")
+
+
 def test_values_that_are_not_reliable_have_a_mark_of_their_own(checks):
     from slopeshift.report.check_figures import pareto
 

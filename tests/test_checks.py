@@ -12,7 +12,7 @@ from trials import ROOT, line_trial
 from slopeshift import checks, marginal
 from slopeshift.basis import visits_of
 from slopeshift.checks import comparison, loo, predictive, prior, residuals
-from slopeshift.checks.left_out import given_others
+from slopeshift.checks.left_out import given_neighbours, given_others
 from slopeshift.checks.loo import leave_one_out
 from slopeshift.checks.material import KEPT, flat, material_of, material_of_draws
 from slopeshift.checks.power_scaling import prior_sensitivity
@@ -21,6 +21,7 @@ from slopeshift.checks.rules import FIRES, PRIOR, UNRELIABLE, rules
 from slopeshift.effects import SAMPLES
 from slopeshift.fit import Fit, FitError
 from slopeshift.refit import Sampling, compile_once
+from slopeshift.trial import trial_from_tables
 
 MODEL = (ROOT / "models" / "alsfrsr.py").read_text()
 SMALL = Sampling(chains=2, draws=400, tune=300)
@@ -102,6 +103,55 @@ def test_a_value_given_the_others_is_that_of_the_dense_normal(material):
             centre = mean[j] + gain @ (value[mine[others]] - mean[others])
             sd = np.sqrt(covariance[j, j] - gain @ covariance[others, j])
             assert below == pytest.approx(norm.cdf(value[place], centre, sd), abs=1e-9)
+
+
+def test_a_value_given_its_neighbours_is_that_of_the_dense_normal(material):
+    from scipy.stats import multivariate_normal
+
+    correlation = xr.full_like(material.posterior["sigma"], 0.6)
+    together = replace(material, posterior=material.posterior.assign(autocorrelation=correlation))
+    found, visits = given_neighbours(together), material.visits
+    mine = np.flatnonzero(visits.patient_index == 2)
+    theta, sigma = flat(material.posterior["coefficients"])[5, 2], flat(material.posterior["sigma"])[5]
+    covariance = sigma**2 * 0.6 ** np.abs(visits.month[mine][:, None] - visits.month[mine])
+    mean, value = material.basis[mine] @ theta, visits.value[mine]
+    whole = multivariate_normal(mean, covariance).logpdf(value)
+    assert found.by_patient[5, 2] == pytest.approx(whole)
+    for j in range(len(mine)):
+        others = np.delete(np.arange(len(mine)), j)
+        rest = multivariate_normal(mean[others], covariance[np.ix_(others, others)]).logpdf(value[others])
+        assert found.log_density(visits.value)[5, mine[j]] == pytest.approx(whole - rest)
+    assert given_neighbours(material) is None
+
+
+def test_values_that_follow_at_once_stand_as_far_apart_as_the_residuals_of_the_model_do(material):
+    import pytensor.tensor as pt
+
+    from slopeshift.residuals import log_density_after_previous, sequence
+
+    rng = np.random.default_rng(4)
+    months = np.where(rng.random(len(material.visits.month)) < 0.3, 0.01, 1.0).cumsum()
+    correlation = xr.full_like(material.posterior["sigma"], 0.6)
+    close = replace(
+        material,
+        posterior=material.posterior.assign(autocorrelation=correlation),
+        visits=replace(material.visits, month=months),
+    )
+    found, index = given_neighbours(close), material.visits.patient_index
+    theta, sigma = (flat(material.posterior[name])[3] for name in ("coefficients", "sigma"))
+    left = material.visits.value - (material.basis * theta[index]).sum(axis=1)
+    one_by_one = log_density_after_previous(
+        pt.as_tensor(left), pt.as_tensor(sigma), pt.as_tensor(0.6), sequence(index, months)
+    ).eval()
+    assert found.by_patient[3] == pytest.approx(np.bincount(index, one_by_one))
+
+
+def test_without_correlation_neighbours_say_nothing(material):
+    posterior = material.posterior.drop_vars("loading").assign(autocorrelation=0 * material.posterior["sigma"])
+    alone = replace(material, posterior=posterior, integrated_out=False)
+    plain = replace(alone, posterior=posterior.drop_vars("autocorrelation"))
+    found, usual = leave_one_out(alone), leave_one_out(plain)
+    assert float(found.by_visit.elpd) == pytest.approx(float(usual.by_visit.elpd), abs=0.01)
 
 
 def test_covariates_move_what_is_expected_of_a_patient(material):
@@ -189,6 +239,16 @@ def test_equal_whole_numbers_are_ranked_at_random(material):
     pit = leave_one_out(counted).pit
     assert loo.uniformity(pit) > 0.001
     assert pit.std() == pytest.approx(12**-0.5, abs=0.06)
+
+
+def test_a_value_beyond_all_predictions_is_no_proof_by_itself(material):
+    far = material.visits.value.copy()
+    far[7] = material.predicted.max() + 1
+    posterior = material.posterior.drop_vars("loading")
+    beyond = replace(material, posterior=posterior, visits=replace(material.visits, value=far))
+    pit = leave_one_out(beyond).pit
+    assert pit[7] == 1 - 0.5 / len(beyond.replicates)
+    assert loo.uniformity(np.append(np.random.default_rng(2).random(250), pit[7])) > FIRES
 
 
 def test_uniform_probabilities_pass_and_others_do_not():
@@ -387,6 +447,51 @@ def test_a_trial_without_injections_has_the_checks_that_need_none():
     assert predictive.MEAN_BY_SCORE in set(found.predictive_table["check"])
     assert found.loo is None
     assert found.loo_table.empty
+
+
+def any_draws(visits, seed=1):
+    """Draws of the form that a refit has, of nothing in particular."""
+    rng = np.random.default_rng(seed)
+    names, patients, shape = visits.coefficients, visits.patients, (2, 300)
+    centre = np.array([35.0] + [0.0] * (len(names) - 1))
+    return xr.Dataset(
+        {
+            "loading": ((*SAMPLES, "coefficient", "source"), rng.normal(size=(*shape, len(names), len(names) + 1))),
+            "sigma": (SAMPLES, 2 + rng.random(shape)),
+            "population": ((*SAMPLES, "coefficient"), centre + rng.normal(size=(*shape, len(names)))),
+            "coefficients": (
+                (*SAMPLES, "patient", "coefficient"),
+                centre + rng.normal(size=(*shape, len(patients), len(names))),
+            ),
+        },
+        coords={"chain": [0, 1], "draw": range(300), "coefficient": list(names), "patient": list(patients)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "injections"),
+    [
+        ({"A": {0: 40}}, {}),
+        ({"A": {0: 40, 1: 39}, "B": {0: 38}}, {"A": [0]}),
+        ({"A": {-1: 40, 1: 39}}, {"A": [0, 4]}),
+        ({"A": dict.fromkeys(range(-1, 7), 0)}, {"A": [0]}),
+    ],
+    ids=["one value", "one patient treated", "a cycle without a value", "nothing but zeros"],
+)
+def test_the_smallest_trials_are_checked(values, injections):
+    rows = [(patient, month, value) for patient, of in values.items() for month, value in of.items()]
+    given = [(patient, k + 1, month) for patient, of in injections.items() for k, month in enumerate(of)]
+    tables = {
+        "patients": pd.DataFrame({"patient": [*values, "never seen"]}),
+        "visits": pd.DataFrame(rows, columns=["patient", "month", "alsfrsr"]),
+        "injections": pd.DataFrame(given, columns=["patient", "injection", "month"]),
+    }
+    trial = trial_from_tables("small", tables, {"title": "Small", "synthetic": True, "source": "test"})
+    visits = visits_of(trial, "alsfrsr")
+    found = checks.checks_of_draws(trial, visits, any_draws(visits), seed=1)
+    assert len(found.loo_table) == len(rows) + len(values)
+    assert found.loo_table["log_predictive_density"].notna().all()
+    assert found.predictive_table["tail_probability"].between(0, 1).all()
 
 
 # ---- priors ----

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ENGINE = (
     *("trial", "trial.cells", "trial.columns", "trial.door", "trial.rules", "trial.settings"),
     *("shape", "basis", "interval", "priors", "history", "lanes", "kernel", "marginal", "curves"),
-    *("outcomes", "formula", "log_prior", "model", "atomic", "fit"),
+    *("residuals", "outcomes", "formula", "log_prior", "model", "atomic", "fit"),
 )
 """Modules whose text decides what a fit is: a change of theirs makes it out of date."""
 

@@ -1,12 +1,18 @@
-"""Outcome families: how a recorded score scatters around a patient's curve."""
+"""Outcome families: how a recorded score scatters around a patient's curve.
+
+`normal` is exact and fast; the others sample the coefficients. Each adds `sigma`, what else it samples by its own name,
+and an observed variable (visit,) named after the outcome, which has a density and a generative graph. Those that are
+written out observe `recorded`, which a compiled model exchanges for other values.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pymc as pm
+import pytensor.tensor as pt
 
-from slopeshift import marginal
+from slopeshift import marginal, residuals
 from slopeshift.curves import coefficients, loading, population_terms
 
 if TYPE_CHECKING:
@@ -14,7 +20,7 @@ if TYPE_CHECKING:
 
     from slopeshift.basis import Visits
     from slopeshift.curves import PiecewiseLine
-    from slopeshift.priors import Gamma, HalfNormal
+    from slopeshift.priors import Beta, Gamma, HalfNormal
 
 
 def normal(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> None:
@@ -34,6 +40,72 @@ def normal_written_out(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> No
     scatter = sigma.variable("sigma")
     mean = _mean(curve.visits, coefficients(curve))
     pm.Normal(curve.visits.outcome.name, mean, scatter, observed=_recorded(curve.visits), dims="visit")
+
+
+def bounded(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> None:
+    """Observe every value as a latent Normal(mean, sigma) that is written down on the outcome's scale.
+
+    Where the outcome is a whole number the latent value is rounded, and beyond an end of its scale it is recorded as
+    that end; the trial says which (`trial.Outcome`). `sigma` is the prior of the latent residual standard deviation,
+    rounding apart, and the coefficients are those of the latent line, in outcome units.
+    """
+    scale, scatter = curve.visits.outcome, sigma.variable("sigma")
+    mean = _mean(curve.visits, coefficients(curve))
+
+    def log_density(value: TensorVariable, mean: TensorVariable, sigma: TensorVariable) -> TensorVariable:
+        return residuals.log_density_on_scale(value, mean, sigma, scale)
+
+    def generate(mean: TensorVariable, sigma: TensorVariable, size: TensorVariable) -> TensorVariable:
+        return residuals.on_scale(pm.Normal.dist(mean, sigma, size=size), scale)
+
+    _observe(curve.visits, mean, scatter, dist=generate, logp=log_density)
+
+
+def student_t(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma, nu: Gamma) -> None:
+    """Observe every value as Student-t with `nu` degrees of freedom around the mean, scaled by sigma.
+
+    `sigma` is the prior of the scale, in outcome units: with few degrees of freedom less than the standard deviation,
+    which is sigma sqrt(nu / (nu - 2)). A value far from its line then moves the line little.
+    """
+    scatter, freedom = sigma.variable("sigma"), nu.variable("nu")
+    mean = _mean(curve.visits, coefficients(curve))
+    pm.StudentT(
+        curve.visits.outcome.name,
+        nu=freedom,
+        mu=mean,
+        sigma=scatter,
+        observed=_recorded(curve.visits),
+        dims="visit",
+    )
+
+
+def autocorrelated(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma, autocorrelation: Beta) -> None:
+    """Observe a patient's values with residuals whose correlation is `autocorrelation` at one month, and fades in time.
+
+    Residuals m months apart have correlation autocorrelation**m (a continuous-time autoregression of order 1), and each
+    alone has standard deviation `sigma`, in outcome units. Values that follow each other within `residuals.SHORTEST`
+    months count as so far apart. The log likelihood of a value is that given the one before it, so that it is not that
+    of a value left out.
+    """
+    scatter, correlation = sigma.variable("sigma"), autocorrelation.variable("autocorrelation")
+    mean = _mean(curve.visits, coefficients(curve))
+    order = residuals.sequence(curve.visits.patient_index, curve.visits.month)
+
+    def log_density(
+        value: TensorVariable, mean: TensorVariable, sigma: TensorVariable, correlation: TensorVariable
+    ) -> TensorVariable:
+        return residuals.log_density_after_previous(value - mean, sigma, correlation, order)
+
+    def generate(
+        mean: TensorVariable, sigma: TensorVariable, correlation: TensorVariable, _: TensorVariable
+    ) -> TensorVariable:
+        return mean + residuals.fading(pm.Normal.dist(pt.zeros_like(mean)), sigma, correlation, order)
+
+    _observe(curve.visits, mean, scatter, correlation, dist=generate, logp=log_density)
+
+
+def _observe(visits: Visits, *parameters: TensorVariable, **how: object) -> None:
+    pm.CustomDist(visits.outcome.name, *parameters, **how, observed=_recorded(visits), dims="visit")
 
 
 def _recorded(visits: Visits) -> TensorVariable:

@@ -20,7 +20,7 @@ def _positive(prior: object, *names: str) -> None:
             raise ValueError(f"{prior!s}: {name} is {value}; give a finite number above 0")
 
 
-def _text(prior: Normal | HalfNormal | Gamma | LKJ) -> str:
+def _text(prior: Normal | HalfNormal | Gamma | Beta | LKJ) -> str:
     return f"{type(prior).__name__}({', '.join(f'{f.name}={getattr(prior, f.name):g}' for f in fields(prior))})"
 
 
@@ -80,6 +80,27 @@ class Gamma:
         import pymc as pm
 
         return pm.Gamma(name, mu=self.mean, sigma=self.sd)
+
+
+@dataclass(frozen=True)
+class Beta:
+    """A beta prior with density proportional to x**(a - 1) (1 - x)**(b - 1), for a share or a correlation from 0 to 1.
+
+    Raises ValueError where `a` or `b` is not a finite number above 0.
+    """
+
+    a: float
+    b: float
+    __str__ = _text
+
+    def __post_init__(self) -> None:
+        _positive(self, "a", "b")
+
+    def variable(self, name: str) -> TensorVariable:
+        """Add a scalar of this distribution to the current PyMC model, sampled on the log-odds scale."""
+        import pymc as pm
+
+        return pm.Beta(name, self.a, self.b)
 
 
 @dataclass(frozen=True)

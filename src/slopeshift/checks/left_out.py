@@ -4,6 +4,9 @@ Given loading L, residual variance s2 and the population's coefficients mu, a pa
 y ~ Normal(W mu, Omega) with Omega = W L L' W' + s2 I. With r = Omega^-1 (y - W mu) and c = diag(Omega^-1), the value j
 given the others is Normal(y_j - r_j / c_j, 1 / c_j) (Sundararajan and Keerthi 2001, doi 10.1162/08997660151134343).
 Omega is inverted by way of A = s2 I + L'W'W L, which is as large as the sources of variation, whatever the visits.
+
+Where a patient's residuals go with each other in time, the same holds given the patient's own coefficients, with Omega
+the covariance of the residuals (Bürkner, Gabry and Vehtari 2020, doi 10.1007/s00180-020-01045-4).
 """
 
 from __future__ import annotations
@@ -59,6 +62,43 @@ def given_others(material: Material) -> GivenOthers | None:
     found, stored = _given_others(material), flat(material.by_patient)
     same = np.allclose(found.by_patient, stored, rtol=SAME_DENSITY, atol=SAME_DENSITY)
     return found if same else None
+
+
+def given_neighbours(material: Material) -> GivenOthers | None:
+    """Derive what every value is expected to be from its patient's coefficients and other residuals, draw by draw.
+
+    None where the model's residuals are independent. `by_patient` is then given the patient's coefficients too.
+    """
+    draws, visits = material.posterior, material.visits
+    if "autocorrelation" not in draws:
+        return None
+    correlation, sigma = flat(draws["autocorrelation"]), flat(draws["sigma"])
+    theta = flat(draws["coefficients"].transpose(..., "patient", "coefficient"))
+    mean, sd = np.empty((2, len(sigma), len(visits.value)))
+    by_patient = np.zeros((len(sigma), len(visits.patients)))
+    for patient in range(len(visits.patients)):
+        mine = np.flatnonzero(visits.patient_index == patient)
+        if not len(mine):
+            continue
+        left = visits.value[mine] - theta[:, patient] @ material.basis[mine].T
+        covariance = correlation[:, None, None] ** _apart(visits.month[mine]) * sigma[:, None, None] ** 2
+        inverse = np.linalg.inv(covariance)
+        scaled, precision = np.einsum("dij,dj->di", inverse, left), np.einsum("dii->di", inverse)
+        mean[:, mine] = visits.value[mine] - scaled / precision
+        sd[:, mine] = precision**-0.5
+        log_det = np.linalg.slogdet(covariance)[1]
+        by_patient[:, patient] = -0.5 * (len(mine) * np.log(2 * np.pi) + log_det + (left * scaled).sum(axis=1))
+    return GivenOthers(mean, sd, by_patient)
+
+
+def _apart(month: Floats) -> Floats:
+    """Count the months between each two of a patient's values, as the residuals do: (visit, visit)."""
+    from slopeshift.residuals import SHORTEST
+
+    order = np.argsort(month, kind="stable")
+    since = np.empty(len(month))
+    since[order] = np.concatenate([[0.0], np.cumsum(np.maximum(np.diff(month[order]), SHORTEST))])
+    return np.abs(since[:, None] - since)
 
 
 def _given_others(material: Material) -> GivenOthers:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift.checks.left_out import given_others
+from slopeshift.checks.left_out import given_neighbours, given_others
 from slopeshift.checks.material import flat
 from slopeshift.effects import SAMPLES
 
@@ -70,6 +70,10 @@ def leave_one_out(material: Material) -> LeaveOneOut | None:
         patients = np.array(material.visits.patients)[seen]
         whole = _psis(_like(material, others.by_patient[:, seen], "patient", patients), material)
         return LeaveOneOut(elpd, whole, _pit_of_normal(others, value, elpd), True)
+    neighbours = given_neighbours(material)
+    if neighbours is not None:
+        elpd = _psis(_like(material, neighbours.log_density(value), "visit", range(len(value))), material)
+        return LeaveOneOut(elpd, None, _pit_of_normal(neighbours, value, elpd), False)
     if material.log_likelihood is None:
         return None
     elpd = _psis(material.log_likelihood.rename(name).astype(float), material)
@@ -119,6 +123,7 @@ def _psis(log_likelihood: xr.DataArray, material: Material) -> Any:
     with warnings.catch_warnings():
         # What ArviZ warns of is counted, and said in the report.
         warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto", category=UserWarning)
+        warnings.filterwarnings("ignore", message="The point-wise LOO is the same", category=UserWarning)  # one patient
         return az.loo(tree, pointwise=True)
 
 
@@ -155,8 +160,10 @@ def _pit_of_predictions(material: Material, elpd: Any) -> Floats:
     """Rank every value among its weighted predictions; a prediction that equals it counts by a random share."""
     predicted, value, weights = flat(material.predicted), material.visits.value, _weights(elpd)
     below, equal = ((weights * side).sum(axis=0) for side in (predicted < value, predicted == value))
-    pit: Floats = below + np.random.default_rng(SEED).random(len(value)) * equal
-    return pit
+    pit = below + np.random.default_rng(SEED).random(len(value)) * equal
+    # A number of predictions tells no probability smaller than half of one of them from 0, however far the value lies.
+    kept: Floats = np.clip(pit, 0.5 / len(predicted), 1 - 0.5 / len(predicted))
+    return kept
 
 
 def uniformity(pit: Floats) -> float:

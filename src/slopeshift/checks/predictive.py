@@ -108,11 +108,15 @@ def _together(group: list[Quantity]) -> float:
     predicted = np.stack([q.predicted for q in group])
     observed = np.array([q.observed for q in group])
     centre, sd = predicted.mean(axis=1), predicted.std(axis=1)
-    # What never varies in predictions is as far out as can be, where it is recorded otherwise.
-    scale = np.where(sd > 0, sd, np.finfo(float).tiny)
-    farthest = (np.abs(predicted - centre[:, None]) / scale[:, None]).max(axis=0)
-    own = (np.abs(observed - centre) / scale).max()
+    farthest = _far(np.abs(predicted - centre[:, None]), sd[:, None]).max(axis=0)
+    own = _far(np.abs(observed - centre), sd).max()
     return float(((farthest >= own * (1 - 1e-9)).sum() + 1) / (len(farthest) + 1))
+
+
+def _far(distance: Floats, sd: Floats) -> Floats:
+    """Measure distances in SDs; of what never varies in predictions, anything else is infinitely far."""
+    unvarying = np.where(distance > 0, np.inf, 0.0)
+    return np.divide(distance, sd, out=unvarying, where=np.broadcast_to(sd, distance.shape) > 0)
 
 
 def _at_ends(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:

@@ -140,7 +140,8 @@ def autocorrelation(values: Floats, pairs: tuple[Places, Places]) -> Floats:
 def heaviest(values: Floats) -> Floats:
     """Largest residual, in multiples of the median one: (draw, visit) to (draw,)."""
     size = np.abs(values)
-    largest: Floats = size.max(axis=1) / np.median(size, axis=1)
+    median = np.median(size, axis=1)
+    largest: Floats = size.max(axis=1) / np.where(median > 0, median, 1.0)
     return largest
 
 
@@ -164,4 +165,11 @@ def _merged(bins: Places, labels: Sequence[str]) -> tuple[Places, list[str]]:
     if waiting:
         groups = [*groups[:-1], [*groups[-1], *waiting]] if groups else [waiting]
     place_of = {old: new for new, group in enumerate(groups) for old in group}
-    return np.array([place_of[b] for b in bins], dtype=np.intp), ["; ".join(labels[g] for g in gr) for gr in groups]
+    return np.array([place_of[b] for b in bins], dtype=np.intp), [_span(labels, g, len(groups)) for g in groups]
+
+
+def _span(labels: Sequence[str], group: Sequence[int], groups: int) -> str:
+    """Name bins that were put together by the first and the last of them."""
+    if groups == 1 and len(group) > 1:
+        return "all values"
+    return labels[group[0]] if len(group) == 1 else f"{labels[group[0]]} – {labels[group[-1]]}"

@@ -53,7 +53,7 @@ def binned(rows: pd.DataFrame, parts: Sequence[str], unit: str) -> Figure:
     """
     groups = [rows[rows["check"] == part] for part in parts]
     number = len(groups[0])
-    figure = Figure(figsize=(PANEL, 1.1 + 0.32 * number * len(parts)), layout="constrained")
+    figure = Figure(figsize=(PANEL, 0.5 + len(parts) * (0.75 + 0.28 * number)), layout="constrained")
     axes = figure.subplots(len(parts), 1, squeeze=False)[:, 0]
     for ax, group in zip(axes, groups, strict=True):
         y = np.arange(len(group))
@@ -117,7 +117,5 @@ def _legend(figure: Figure, ax: Axes) -> None:
 
 
 def _wrapped(label: str) -> str:
-    """Break a long label of a bin at the joint nearest to its middle."""
-    if len(label) <= LONGEST_LABEL or "; " not in label:
-        return label
-    return label.replace("; ", ";\n", 1)
+    """Break the label of bins that were put together at its dash."""
+    return label.replace(" – ", " –\n") if len(label) > LONGEST_LABEL else label

@@ -1,0 +1,185 @@
+"""Families and shapes against truths that the plain model does not know, over many simulated trials."""
+
+from dataclasses import replace
+
+import numpy as np
+import nutpie
+import pandas as pd
+import pytest
+from trials import ROOT
+
+from slopeshift.basis import visits_of
+from slopeshift.fit import Settings, sample
+from slopeshift.model import load_model
+from slopeshift.refit import Sampling, compile_once, population_changes
+from slopeshift.results import results_of
+from slopeshift.shape import PLAIN, Shape
+from slopeshift.trial import read_trial, trial_from_tables
+
+pytestmark = pytest.mark.slow
+
+MODELS = ROOT / "models"
+SETTINGS = {"title": "Simulated", "synthetic": True, "source": "test"}
+SAMPLING = Sampling(draws=400, tune=400)
+
+
+def design(patients=20, injections=2, before=3, cycle=4):
+    """Monthly visits from `before` months before the first of injections that are `cycle` months apart."""
+    names = [f"P{i}" for i in range(1, patients + 1)]
+    visits = [(name, float(m)) for name in names for m in range(-before, cycle * injections + 1)]
+    given = [(name, k + 1, float(cycle * k)) for name in names for k in range(injections)]
+    tables = {
+        "patients": pd.DataFrame({"patient": names}),
+        "visits": pd.DataFrame(visits, columns=["patient", "month"]).assign(alsfrsr=24),
+        "injections": pd.DataFrame(given, columns=["patient", "injection", "month"]),
+    }
+    return trial_from_tables("simulated", tables, SETTINGS)
+
+
+def scores(trial, rng, shape=PLAIN, level=(35, 5), change=0.0, curvature=(0.0, 0.0), residual=None):
+    """Scores of patients drawn by hand, with one change of the population for all injections."""
+    visits = visits_of(trial, "alsfrsr", Shape(shape.window, shape.lag, shape.half_life, curved=True))
+    n, k = len(visits.patients), len(visits.injections)
+    theta = np.column_stack(
+        [
+            rng.normal(*level, n),
+            rng.normal(-1.1, 0.5, n),
+            rng.normal(*curvature, n),
+            change + rng.normal(0, 0.15, n)[:, None] + rng.normal(0, 0.08, (n, k)),
+        ]
+    )
+    mean = (visits.basis * theta[visits.patient_index]).sum(axis=1)
+    noise = rng.normal(0, 2, len(mean)) if residual is None else residual(rng, visits)
+    return np.clip(np.round(mean + noise), 0, 48)
+
+
+def written_out(name, trial, edit=lambda text: text):
+    """Compile a model that samples its coefficients, to be fitted to other values of the same trial."""
+    compiled = nutpie.compile_pymc_model(_build(name, trial, edit))
+
+    def fit(values, seed):
+        tree = nutpie.sample(
+            compiled.with_data(recorded=values),
+            draws=SAMPLING.draws,
+            tune=SAMPLING.tune,
+            chains=2,
+            seed=seed,
+            target_accept=SAMPLING.target_accept,
+            save_warmup=False,
+            progress_bar=False,
+        )
+        return tree["posterior"].to_dataset()
+
+    return fit
+
+
+def _build(name, trial, edit):
+    text, path = edit((MODELS / f"{name}.py").read_text()), MODELS / f"{name}.py"
+    file = load_model(path)
+    namespace = {}
+    exec(compile(text, path, "exec"), namespace)
+    assert file.outcome == "alsfrsr"
+    return namespace["build"](trial)
+
+
+def overall(draws, visits):
+    return population_changes(draws, visits).set_index("injection").loc["overall"]
+
+
+LOW = "Normal(35, 4)", "Normal(12, 4)"
+
+
+NUMBER = 12
+
+
+@pytest.mark.parametrize("change", [0.0, -0.3])
+def test_near_the_floor_the_bounded_model_finds_the_change_that_the_normal_one_misses(change, record_property):
+    """At levels of 8 a line that goes on reaches the floor of the scale, where scores cannot fall any further."""
+    trial = design(patients=12, injections=3)
+    visits = visits_of(trial, "alsfrsr")
+    normal = compile_once("alsfrsr", low((MODELS / "alsfrsr.py").read_text()), trial, SAMPLING)
+    bounded = written_out("alsfrsr_bounded", trial, low)
+    found = []
+    for seed in range(NUMBER):
+        values = scores(trial, np.random.default_rng([seed, 7]), level=(8, 3), change=change)
+        fits = {"normal": normal.fit(replace(visits, value=values), seed), "bounded": bounded(values, seed)}
+        found += [overall(draws, visits).to_dict() | {"model": name} for name, draws in fits.items()]
+    table = pd.DataFrame(found).assign(missed=lambda t: (t["lower"] > change) | (t["upper"] < change))
+    by_model = table.groupby("model").agg(mean=("mean", "mean"), missed=("missed", "sum"))
+    record_property("found", by_model.to_dict())
+    assert by_model.loc["normal", "mean"] - change > 0.2
+    assert by_model.loc["normal", "missed"] > NUMBER / 2
+    assert abs(by_model.loc["bounded", "mean"] - change) < 0.15
+    assert by_model.loc["bounded", "missed"] <= 2
+
+
+def low(text):
+    """The text of a model whose patients start near the floor, as a trial of such patients would state it."""
+    return text.replace("Normal(35, 4)", "Normal(8, 4)")
+
+
+def refitted(name, trial, values, shape):
+    """The population change overall, by a model compiled once, in each of the simulated trials."""
+    visits = visits_of(trial, "alsfrsr", shape)
+    compiled = compile_once(name, (MODELS / f"{name}.py").read_text(), trial, SAMPLING)
+    draws = [compiled.fit(replace(visits, value=each), seed) for seed, each in enumerate(values)]
+    return pd.DataFrame([overall(each, visits) for each in draws])
+
+
+def test_a_course_that_bends_by_itself_is_not_taken_for_a_change_by_the_curved_model():
+    trial = design(patients=30, injections=3)
+    bent = [scores(trial, np.random.default_rng([s, 8]), curvature=(0.04, 0.01)) for s in range(20)]
+    plain, curved = (refitted(*of) for of in (
+        ("alsfrsr", trial, bent, Shape()), ("alsfrsr_curved", trial, bent, Shape(curved=True))
+    ))  # fmt: skip
+    assert plain["mean"].mean() > 0.15
+    assert curved["mean"].mean() < plain["mean"].mean() / 2
+    assert (curved["lower"] > 0).mean() < (plain["lower"] > 0).mean() / 2
+
+
+def test_a_change_that_sets_in_late_and_wears_off_is_found_by_the_model_of_its_shape():
+    trial, shape = design(patients=30, injections=3), load_model(MODELS / "alsfrsr_waning.py").shape
+    waned = [scores(trial, np.random.default_rng([s, 9]), shape=shape, change=0.6) for s in range(20)]
+    plain, waning = (refitted(*of) for of in (
+        ("alsfrsr", trial, waned, Shape()), ("alsfrsr_waning", trial, waned, shape)
+    ))  # fmt: skip
+    assert abs(waning["mean"].mean() - 0.6) < abs(plain["mean"].mean() - 0.6)
+    assert ((waning["lower"] < 0.6) & (waning["upper"] > 0.6)).mean() >= 0.8
+
+
+def heavy(rng, visits):
+    return 1.7 * rng.standard_t(4, len(visits.value))
+
+
+def drifting(rng, visits):
+    """Residuals whose correlation at one month is 0.6, drawn from all their covariances at once."""
+    apart = abs(visits.month[:, None] - visits.month[None, :])
+    same = visits.patient_index[:, None] == visits.patient_index[None, :]
+    return rng.multivariate_normal(np.zeros(len(apart)), np.where(same, 4.0 * 0.6**apart, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "residual", "parameter", "truth"),
+    [("student", heavy, "nu", 4.0), ("autocorrelated", drifting, "autocorrelation", 0.6)],
+)
+def test_a_family_finds_its_own_residual_and_the_change(name, residual, parameter, truth):
+    trial = design(patients=20)
+    visits, fit = visits_of(trial, "alsfrsr"), written_out(f"alsfrsr_{name}", trial)
+    drawn, changes = [], []
+    for seed in range(6):
+        draws = fit(scores(trial, np.random.default_rng([seed, 10]), change=0.3, residual=residual), seed)
+        drawn.append(draws[parameter].quantile((0.025, 0.975)).to_numpy())
+        changes.append(overall(draws, visits))
+    inside = [lower < truth < upper for lower, upper in drawn]
+    assert sum(inside) >= 5
+    assert sum(row["lower"] < 0.3 < row["upper"] for row in changes) >= 5
+
+
+def test_on_the_default_trial_families_pass_the_gate_and_the_bounded_one_agrees_with_the_normal():
+    trial = read_trial(ROOT / "data" / "synthetic-msc-als")
+    names = ("alsfrsr", "alsfrsr_bounded", "alsfrsr_student", "alsfrsr_autocorrelated")
+    fits = {n: results_of(sample(load_model(MODELS / f"{n}.py"), trial, Settings(), progress=False)) for n in names}
+    assert {n: found.failures for n, found in fits.items() if not found.passed} == {}
+    changes = {n: f.population[f.population["quantity"] == "change"].set_index("injection") for n, f in fits.items()}
+    away = (changes["alsfrsr_bounded"]["mean"] - changes["alsfrsr"]["mean"]) / changes["alsfrsr"]["sd"]
+    assert abs(away).max() < 0.25
