@@ -18,7 +18,7 @@ CONTROL := $(shell awk -F'"' '/^\[/ { here = ($$0 == "[control]") } here && /^so
 DATA := $(TRIAL) $(if $(CONTROL),$(TRIAL)/$(CONTROL))
 TRIAL_FILES := $(wildcard $(DATA:%=%/*.csv) $(DATA:%=%/trial.toml))
 ENGINE_FILES := $(wildcard $(ENGINE:%=src/slopeshift/%.py) $(ENGINE:%=src/slopeshift/%/*.py))
-READER_FILES := $(filter-out $(ENGINE_FILES),$(wildcard src/slopeshift/*.py src/slopeshift/*/*.* src/slopeshift/*/*/*.*))
+READER_FILES := $(filter-out $(ENGINE_FILES),$(wildcard src/slopeshift/*.py src/slopeshift/*/*.* src/slopeshift/*/*/*.* src/slopeshift/*/*/*/*.*))
 NULL_OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES)) $(if $(REFITS),--refits $(REFITS))
 OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(DRAWS),--draws $(DRAWS)) $(if $(TUNE),--tune $(TUNE)) $(if $(CHAINS),--chains $(CHAINS))
 
@@ -43,12 +43,12 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report null sensitivity check simulate test test-slow bench lint env lock clean passed settings FORCE
+.PHONY: help fit report null sensitivity check simulate test test-slow test-browser bench bench-page lint env lock clean passed settings FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
 help: ## List the commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 	@echo 'Settings: TRIAL=$(TRIAL)  SEED= DRAWS= TUNE= CHAINS=  REPLICATES= REFITS=  PYTHON='
 
 # Where a report is asked for too, that fits first, and reports what failed as well.
@@ -79,8 +79,17 @@ test: $(READY) ## Run the fast tests
 test-slow: $(READY) ## Run the slow tests, which fit many simulated trials
 	@$(PYTEST) -m slow
 
+# Packages are pinned in package.json; no lock file is kept, since it would name where they were fetched from.
+test-browser: $(READY) ## Test the page in headless Chromium
+	@command -v npm > /dev/null || { echo 'test-browser: no npm on the PATH: install Node.js 20 or newer' >&2; exit 1; }
+	@cd tests/browser && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+	@BROWSER_TESTS=required $(BIN)/python -m pytest tests/browser
+
 bench: $(READY) ## Time the exact engine beside its alternatives, and write bench/README.md
 	@$(BIN)/python bench/run.py
+
+bench-page: $(READY) ## Time how long the page of the report takes to open
+	@$(BIN)/python bench/page.py $(REPORT)
 
 lint: $(READY) ## Check style (ruff) and types (mypy)
 	@$(BIN)/python -m ruff check .

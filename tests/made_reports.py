@@ -18,7 +18,17 @@ CHANGE = 0.6123
 """Population change of the made-up fits: a number that nothing else on the page is likely to print."""
 
 
-def made_trial(names=("A1", "A2", "A3", "A4"), k=2, synthetic=True, silent=(), controls=0):
+SAID_BY_THEMSELVES = {
+    *("Attribute", "Here", "Event", "Strategy", "Recorded in this trial", "Check", "What is asked", "Found"),
+    *("Statement", "Probability or share", "Parameter", "Class of justification", "File", "Rows", "First columns"),
+    *("Unit and source, as the model file says", "Model file", "Outcome", "Gate", "Sampled (UTC)", "Wall time"),
+    *("SHA-256 of the file", "of the settings", "Versions", "Platform", "SHA-256 of the engine", "State"),
+    *("Where, or what would meet it", "completed", "death", "withdrawal", "lost", "ongoing"),
+}
+"""Heads of columns of words, of files and of reasons: no quantity of the report."""
+
+
+def made_trial(names=("A1", "A2", "A3", "A4"), k=2, synthetic=True, silent=(), controls=0, title="A made-up trial"):
     """Monthly visits from -3; patient i gets k, k-1, ... injections, at least one; `silent` patients have no value."""
     given = {name: max(k - i, min(k, 1)) for i, name in enumerate(names)} | {f"C{i}": 0 for i in range(controls)}
     rng = np.random.default_rng(3)
@@ -32,7 +42,7 @@ def made_trial(names=("A1", "A2", "A3", "A4"), k=2, synthetic=True, silent=(), c
         "visits": table,
         "injections": pd.DataFrame(injections, columns=["patient", "injection", "month"]),
     }
-    return trial_from_tables("made", tables, {"title": "A made-up trial", "synthetic": synthetic, "source": "a test"})
+    return trial_from_tables("made", tables, {"title": title, "synthetic": synthetic, "source": "a test"})
 
 
 def made_draws(visits, chains, draws, seed, spread):
@@ -157,5 +167,5 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.text))
 
 
-def written(folder, trial, fits, *more):
-    return Page(report.write(trial, fits, folder, *more).read_text(encoding="utf-8"))
+def written(folder, trial, fits, *more, figures=False):
+    return Page(report.write(trial, fits, folder, *more, figures=figures).read_text(encoding="utf-8"))

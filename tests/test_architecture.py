@@ -32,11 +32,13 @@ ORDER = """
     sensitivity.subsets sensitivity.rows sensitivity.evidence sensitivity.alternatives sensitivity.curves
     sensitivity.subject sensitivity.refits sensitivity.variations sensitivity.weighed sensitivity.rules
     sensitivity.study sensitivity
-    report.wording report.glossary report.flow report.analysis report.sections report.plots report.null_figures
-    report.pictures report.limitations report.interval_words report.interval_figures report.interval_section
-    report.own_analysis report.chance
-    report.check_figures report.check_words report.check_section
-    report.sensitivity_figures report.sensitivity_section report.sensitivity_words report.missing_section report
+    report.wording report.glossary report.flow report.analysis report.sections report.plots report.courses
+    report.null_figures report.vector report.pictures report.sampling report.patient_view report.limitations
+    report.interval_words report.interval_figures report.interval_section report.own_analysis report.chance
+    report.contents report.identity report.estimand report.data_checks report.prior_table report.flow_figures
+    report.answer_figures report.answer report.check_figures report.check_words report.check_section report.crosswalk
+    report.sensitivity_figures report.sensitivity_section report.sensitivity_words report.missing_section
+    report.spreadsheet report.files report
     formats.source formats.ledger formats.notation formats.reading formats.privacy formats.mapping formats.rows
     formats.guess formats.table formats.redcap formats.conflicts formats.proact_tables formats.proact
     formats.cdisc formats.cdisc_tables formats.codemap formats.sdtm formats.adam

@@ -212,6 +212,13 @@ def test_null_draws_from_a_fit_only_where_it_passed_its_gate(trial, tmp_path, pa
     assert ("its fit failed the diagnostics gate and is not drawn from" in done.stdout) == (not passed)
 
 
+def test_sensitivity_without_fits_says_what_to_make_first(trial, tmp_path):
+    result = run("sensitivity", trial, "--models", ROOT / "models", "--fits", tmp_path)
+    assert result.exit_code == 1
+    assert "make it with `slopeshift fit`" in result.output
+    assert "no fit whose sensitivity could be looked at" in result.output
+
+
 def test_null_says_why_it_cannot_select(trial, tmp_path):
     done = run(
         *("null", trial, "--fits", tmp_path, "--models", MODEL.parent),

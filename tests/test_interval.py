@@ -386,7 +386,7 @@ def test_population_quantities_have_the_coefficients_so_that_the_gate_judges_the
         rows = effects.population(draws, design, "points")
         chosen = rows.isel(row=[str(q).startswith("interval_") for q in rows["quantity"].to_numpy()])
         assert set(chosen["unit"].to_numpy()) <= {"points/month per month", "months per points/month"}
-        assert set(chosen["quantity"].to_numpy()) <= set(glossary.POPULATION)
+        assert set(chosen["quantity"].to_numpy()) <= set(glossary.definitions())
         assert chosen.sizes["row"] == len(table([fit]))
 
 

@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 
 from slopeshift.report import plots
-from slopeshift.report.pictures import svg
+from slopeshift.report.vector import svg
 
 RNG = np.random.default_rng(5)
 LIMITS, LABELS = ((-3.0, 12.0), (0.0, 48.0)), ("months", "points")
 NO_LINE = pd.DataFrame(columns=["month", "median", "lower", "upper"], dtype=float)
+BAND = "fill:#0072b2;fill-opacity:0.25"
 HOSTILE = ["<script>alert(1)</script>", "x" * 80, "مرحبا", "😀", "$\\frac{1}{$", "a $ b $ c", "=1+1"]
 
 
@@ -60,31 +61,27 @@ class TestAnyNumberOfInjections:
 
     def test_trajectory(self, k):
         text = drawn(trajectory(given=[2.5 * i for i in range(k)]))
-        assert text.count("stroke: #d55e00") == k
+        assert text.count("stroke:#d55e00") == k
 
 
 @pytest.mark.parametrize("names", [["only one"], [f"P{i}" for i in range(40)], HOSTILE])
 def test_forest_names_every_patient_and_draws_only_those_with_a_result(names):
     text = drawn(forest(names, missing=names[:1]))
     assert text.count("not reached") == 1
-    assert len(re.findall(r"<use [^>]*stroke: #0072b2", text)) == len(names) - 1
+    assert len(re.findall(r"<use [^>]*stroke:#0072b2", text)) == len(names) - 1
 
 
 @pytest.mark.parametrize("called", [True, False])
 def test_forest_fills_the_patients_that_are_called(called):
-    assert ("fill: #ffffff; stroke: #0072b2" in drawn(forest(["A"], called=called))) is not called
+    assert ("fill:#ffffff;stroke:#0072b2" in drawn(forest(["A"], called=called))) is not called
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_is_drawn_as_it_is_written(name):
-    root = ElementTree.fromstring(with_namespace(drawn(forest([name]))))
+    root = ElementTree.fromstring(drawn(forest([name])))
     texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
     short = name if len(name) <= plots.LABEL_LENGTH else name[: plots.LABEL_LENGTH - 1] + "…"
     assert short in texts
-
-
-def with_namespace(text):
-    return str(text).replace("<svg ", '<svg xmlns:xlink="urn:xlink" ', 1)
 
 
 def test_trajectory_of_a_patient_without_values_says_so():
@@ -99,13 +96,14 @@ def test_only_an_early_end_is_marked(reason, marks):
 
 def test_trajectory_draws_the_line_it_is_given_and_none_else():
     line = pd.DataFrame({"month": [0.0, 1.0], "median": [40.0, 39.0], "lower": [38.0, 37.0], "upper": [42.0, 41.0]})
-    assert "FillBetween" in drawn(trajectory(line=line))
-    assert drawn(trajectory()).count("stroke: #0072b2") < drawn(trajectory(line=line)).count("stroke: #0072b2")
+    assert BAND in drawn(trajectory(line=line))
+    assert BAND not in drawn(trajectory())
+    assert drawn(trajectory()).count("stroke:#0072b2") < drawn(trajectory(line=line)).count("stroke:#0072b2")
 
 
 @pytest.mark.parametrize("shape", [(4, 200), (1, 50), (2, 1)])
 def test_ranks_draws_a_line_per_chain(shape):
-    assert drawn(plots.ranks(RNG.normal(size=shape))).count("stroke-width: 1.2; stroke-linejoin: miter") == shape[0]
+    assert drawn(plots.ranks(RNG.normal(size=shape))).count("stroke-width:1.2") == shape[0]
 
 
 @pytest.mark.parametrize("visits", [1, 2, 60])
@@ -125,7 +123,8 @@ def test_the_same_input_gives_the_same_bytes_and_loads_nothing():
 def test_ids_begin_with_the_name_of_the_figure_and_are_referred_to_by_it():
     text = drawn(plots.densities(draws(2), draws(2), "points/month"))
     ids = set(re.findall(r'id="([^"]*)"', text))
-    assert all(name.startswith("f-") for name in ids)
+    assert "f" in ids
+    assert all(name.startswith("f-") for name in ids - {"f"})
     assert set(re.findall(r'(?:url\(#|href="#)([^")]*)', text)) <= ids
 
 

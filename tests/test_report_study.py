@@ -1,15 +1,17 @@
 """What stands beside the model's answer in the report: chance, the interval, the trial's own analysis, safety."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
-from made_reports import made_fit, made_trial, written
+from made_reports import SAID_BY_THEMSELVES, made_fit, made_trial, written
 
 from slopeshift.classical import Rules, model_free
 from slopeshift.null.claim import LeadIn, claim_table
 from slopeshift.null.population import NATURAL_HISTORIES, fitted
 from slopeshift.null.reference import distribution_table, reference, reference_table
-from slopeshift.report import interval_section
+from slopeshift.report import glossary, interval_section
 
 NAMES = tuple(f"A{i}" for i in range(1, 9))
 
@@ -92,8 +94,8 @@ def test_the_first_screen_sets_the_trials_own_count_beside_chance(page, study):
     table = study["null_reference"]
     row = table[(table["statistic"] == "improved") & (table["injection"] == "overall")].iloc[0]
     expected = (
-        f"{row['observed']:.0f} improved their slope by more than 25 %. With no change at all, this trial would count "
-        f"{row['mean']:.1f} (95 % range {row['lower']:.0f} to {row['upper']:.0f})"
+        f"{row['observed']:.0f} improved by more than 25 %; with no change at all, "
+        f"{row['mean']:.1f} (95 % range {row['lower']:.0f} to {row['upper']:.0f}) would."
     )
     assert expected in page.words.replace("\u00a0", " ")
 
@@ -138,7 +140,8 @@ def test_the_tables_of_the_study_travel_with_the_report(page, folder, study):
 def test_without_a_study_the_page_says_how_to_make_one(tmp_path, trial, fits):
     page = written(tmp_path, trial, fits)
     assert "make null makes it" in page.words
-    assert "With no change at all" not in page.words
+    assert "with no change at all" not in page.words
+    assert "by chance" not in page.words.split("Contents")[0]
 
 
 def test_the_trials_own_analysis_is_printed_with_the_numbers_of_its_table(page, folder, trial):
@@ -210,3 +213,15 @@ def test_the_table_of_the_interval_has_every_model_with_its_numbers():
         ["whole cycle, within", "formula", "−0.01", "−0.20 to +0.10"],
         ["whole cycle, within", "interval", "−0.04", "−0.20 to +0.10"],
     ]
+
+
+def test_every_head_of_a_table_of_the_study_is_defined_or_says_itself_what_it_is(page):
+    for caption, tables in page.tables.items():
+        for head in (head.replace("\u00a0", " ").strip() for table in tables for head in table[0]):
+            known = glossary.anchor(head) or head in (*glossary.PLAIN, *SAID_BY_THEMSELVES)
+            assert known or re.fullmatch(r"Injection \d|.*, points", head), (caption, head)
+
+
+def test_every_statistic_of_the_trials_own_analysis_is_defined(page):
+    rows = page.rows("Least-squares slopes and what is counted of them")
+    assert all(glossary.anchor(row[0]) for row in rows)

@@ -1,9 +1,10 @@
-"""The report of a trial: one self-contained page, and the tables behind it as CSV files."""
+"""The report of a trial: one self-contained page, and its tables and figures as files."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,15 +14,26 @@ from slopeshift.missing.departures import departures
 from slopeshift.model import leading
 from slopeshift.report import (
     analysis,
+    answer,
     chance,
     check_section,
+    contents,
+    crosswalk,
+    data_checks,
+    estimand,
+    files,
     flow,
+    flow_figures,
     glossary,
+    identity,
     interval_section,
     limitations,
     missing_section,
     own_analysis,
+    patient_view,
     pictures,
+    prior_table,
+    sampling,
     sections,
     sensitivity_section,
     sensitivity_words,
@@ -37,6 +49,7 @@ if TYPE_CHECKING:
     from slopeshift.checks import Checks
     from slopeshift.fit import Fit
     from slopeshift.report.analysis import Analysis
+    from slopeshift.report.pictures import Picture
     from slopeshift.trial import Trial
 
 OF_A_FIT = ("population", "patients", "responders", "diagnostics", "change_curve")
@@ -46,8 +59,46 @@ STUDY = ("null_reference", "null_refits", "pseudo_injection", "published_claim")
 VARIED = ("sensitivity_tipping", "sensitivity_curves", "dropout_tipping", "waning")
 """Tables of the sensitivity study, besides its first, that are published with the report."""
 
-_FORMULA = re.compile(r"[=+\-@\t\r]")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+PAGE, SUMMARY = "report.html.j2", "summary.html.j2"
+"""Templates of the page, and of the one that prints on one sheet."""
+
+_MODULES = (
+    *(
+        analysis,
+        answer,
+        chance,
+        check_section,
+        contents,
+        crosswalk,
+        data_checks,
+        estimand,
+        flow,
+        flow_figures,
+        glossary,
+        identity,
+    ),
+    *(interval_section, limitations, missing_section, own_analysis, patient_view, pictures, prior_table, sampling),
+    *(sections, sensitivity_section, sensitivity_words, wording),
+)
+"""What templates may call, by the module's name."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page is written from.
+
+    `skipped` are the records of the models that do not apply to the trial, `study` the tables of the null study by
+    name, `checked` the checks of the fits that passed their gate by the short name of the analysis, and `varied` the
+    tables of the sensitivity study by name.
+    """
+
+    trial: Trial
+    analyses: Sequence[Analysis]
+    skipped: Sequence[Mapping[str, Any]]
+    tables: Mapping[str, pd.DataFrame]
+    study: Mapping[str, pd.DataFrame]
+    checked: Mapping[str, Checks]
+    varied: Mapping[str, pd.DataFrame]
 
 
 def write(
@@ -57,14 +108,19 @@ def write(
     study: Mapping[str, pd.DataFrame] | None = None,
     second_stage: pd.DataFrame | None = None,
     varied: Mapping[str, pd.DataFrame] | None = None,
+    *,
+    figures: bool = True,
 ) -> Path:
-    """Write `index.html` and `tables/*.csv` into `folder`, each whole or not at all; return the path of the page.
+    """Write a report into `folder`, each file whole or not at all, the page last; return the path of the page.
+
+    Written are `index.html`, its first screen on one sheet as `summary.html`, every table as `tables/NAME.csv` and in
+    `tables.xlsx`, and every figure of the page as `figures/NAME.svg` and `figures/NAME.png` unless `figures` is False.
+    What an earlier report left there is deleted.
 
     `fits` are the trial's fits, of which those that answer the question come first; of a model that was skipped, only
     the record is looked at. A fit that failed its gate is reported by its diagnostics alone. `study` are the tables of
-    the null study of the trial, by name, `second_stage` the rows of the two-stage regression, and `varied` the tables of
-    the sensitivity study, where there are any.
-    The same input gives the same bytes.
+    the null study of the trial, by name, `second_stage` the rows of the two-stage regression, and `varied` the tables
+    of the sensitivity study, where there are any. The same input gives the same bytes.
     """
     first = leading({fit.record["model"]: fit.record["outcome"] for fit in fits})
     sampled = sorted(
@@ -83,14 +139,17 @@ def write(
         "missing": departures(trial),
         **{name: varied[name] for name in VARIED if varied and name in varied},
     }
-    for name, content in tables.items():
-        with replacing(folder / "tables" / f"{name}.csv") as path:
-            path.write_text(csv(content), encoding="utf-8", newline="")
+    written = Report(trial, analyses, skipped, tables, study or {}, checked, varied or {})
+    shown: list[Picture] = []
+    html, short = page(written, shown), page(written, [], SUMMARY)
+    drawn = files.figure_table(shown if figures else [], {each.anchor: each.record["model"] for each in analyses})
+    files.write_tables(trial, tables | {"figures": drawn}, folder)
+    files.write_figures(trial, shown if figures else [], list(drawn["file"]), folder)
+    with replacing(folder / "summary.html") as path:
+        path.write_text(_of_the_page(short), encoding="utf-8", newline="")
     index = folder / "index.html"
     with replacing(index) as path:
-        path.write_text(
-            page(trial, analyses, skipped, tables, study or {}, checked, varied or {}), encoding="utf-8", newline=""
-        )
+        path.write_text(html, encoding="utf-8", newline="")
     return index
 
 
@@ -100,24 +159,10 @@ def table(analyses: Sequence[Analysis], name: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["model", "outcome"])
 
 
-def csv(frame: pd.DataFrame) -> str:
-    """Write a table as CSV, six significant digits; text that a spreadsheet would run gets an apostrophe in front."""
-    safe = frame.assign(**{name: frame[name].map(_inert) for name in frame.select_dtypes(["object", "string"])})
-    return str(safe.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+def page(report: Report, shown: list[Picture], template: str = PAGE) -> str:
+    """Write the page, or what else `template` makes of the same.
 
-
-def page(
-    trial: Trial,
-    analyses: Sequence[Analysis],
-    skipped: Sequence[object],
-    tables: Mapping[str, pd.DataFrame],
-    study: Mapping[str, pd.DataFrame],
-    checked: Mapping[str, Checks],
-    varied: Mapping[str, pd.DataFrame],
-) -> str:
-    """Write the page; `skipped` are the records of the models that do not apply to the trial.
-
-    `checked` are the checks of the fits that passed their gate, by the short name of the analysis.
+    The figures of the page are added to `shown`, in its order.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -128,35 +173,16 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
-        "analysis": analysis,
-        "chance": chance,
-        "check_section": check_section,
-        "flow": flow,
-        "glossary": glossary,
-        "interval_section": interval_section,
-        "limitations": limitations,
-        "missing_section": missing_section,
-        "own_analysis": own_analysis,
-        "pictures": pictures,
-        "sections": sections,
-        "sensitivity_section": sensitivity_section,
-        "sensitivity_words": sensitivity_words,
-        "wording": wording,
-    }
-    template = environment.get_template("report.html.j2")
-    context = {"trial": trial, "analyses": analyses, "skipped": skipped, "tables": tables, "study": study}
-    context |= {"checked": checked, "varied": varied}
-    return _typeset(template.render(context))
+    environment.globals |= {module.__name__.rpartition(".")[2]: module for module in _MODULES}
+    return _typeset(environment.get_template(template).render({**vars(report), "shown": shown}))
+
+
+def _of_the_page(html: str) -> str:
+    """Let links of the summary lead into the page beside it; what figures refer to is in themselves."""
+    return re.sub(r'(<a [^>]*?href=")#', r"\1index.html#", html)
 
 
 def _typeset(html: str) -> str:
-    """Keep numbers and their percent signs on one line, but for preformatted text."""
-    parts = re.split(r"(<pre.*?</pre>)", html, flags=re.DOTALL)
+    """Keep numbers and their percent signs on one line, but for preformatted text and the script, which is hashed."""
+    parts = re.split(r"(<pre.*?</pre>|<script>.*?</script>)", html, flags=re.DOTALL)
     return "".join(part if i % 2 else re.sub(r"(?<=\d) (?=%)", "\u00a0", part) for i, part in enumerate(parts))
-
-
-def _inert(cell: object) -> object:
-    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
-        return "'" + cell
-    return cell

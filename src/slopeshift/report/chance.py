@@ -56,9 +56,8 @@ def headline(study: Study, outcome: str) -> str:
     if row is None:
         return ""
     return (
-        f"Counted patient by patient, as such trials do, {row['observed']:.0f} improved their slope by more than 25 %. "
-        f"With no change at all, this trial would count {number(row['mean'], 1)} (95 % range {row['lower']:.0f} to "
-        f"{row['upper']:.0f})."
+        f"{row['observed']:.0f} improved by more than 25 %; with no change at all, {number(row['mean'], 1)} "
+        f"(95 % range {row['lower']:.0f} to {row['upper']:.0f}) would."
     )
 
 
@@ -99,11 +98,21 @@ def distributions(study: Study, analysis: Analysis, names: Sequence[str]) -> lis
             null_figures.null_distribution(bins, observed, name, unit),
             f"{analysis.anchor}-null-{name}",
             f"{LABELS[name]}: in trials without any change (bars), and in this one (line).",
-            f"Null distribution of: {LABELS[name]}.",
+            _aloud(observed, name),
         )
         for name in names
         if (bins["statistic"] == name).any()
     ]
+
+
+def _aloud(observed: pd.DataFrame, name: str) -> str:
+    """Say what a figure of null distributions shows."""
+    said = [
+        f"{period_name(row.injection)}: {statistic(name, row.observed)} in this trial, null 95 % "
+        f"{statistic(name, row.lower)} to {statistic(name, row.upper)}"
+        for row in observed[observed["statistic"] == name].itertuples()
+    ]
+    return f"Null distribution of: {LABELS[name]}. {'; '.join(said)}."
 
 
 def refits(study: Study) -> Table | None:

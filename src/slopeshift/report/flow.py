@@ -49,12 +49,18 @@ def stages(trial: Trial) -> Table:
         rows.append(("Lead-in", given > 0, [0]))
     rows += [(f"Cycle {k}", given >= k, [k]) for k in range(1, given.max(initial=0) + 1)]
     outcomes = [visits_of(trial, name) for name in trial.outcomes]
-    columns = ["Stage", "Patients"]
+    months = _months(trial)
+    columns = ["Stage", "Patients", "Person-months"]
     for visits in outcomes:
         label = visits.outcome.label
         columns += [f"Patients with {label}", f"{label} values", "Median per patient"]
     cells = [
-        [name, str(who.sum()), *(cell for visits in outcomes for cell in _values(visits, who, stage))]
+        [
+            name,
+            str(who.sum()),
+            f"{months[who][:, stage].sum():.0f}",
+            *(cell for visits in outcomes for cell in _values(visits, who, stage)),
+        ]
         for name, who, stage in rows
     ]
     return Table(
@@ -140,6 +146,24 @@ def short_lead_in(visits: Visits) -> list[str]:
     """Name the injected patients with fewer than two values up to the first injection."""
     injected = ~np.isnan(visits.injection_month).all(axis=1)
     return [p for p, n, was in zip(visits.patients, visits.visits_in_lead_in, injected, strict=True) if was and n < 2]
+
+
+def _months(trial: Trial) -> NDArray[np.float64]:
+    """Count the months from first to last visit that each patient spent before injection 1 and in every cycle.
+
+    Returns (patient, stage), stage 0 the lead-in, or the whole follow-up of a patient without injection.
+    """
+    most = int(injections_given(trial).max())
+    given = trial.injections.sort_values("injection").groupby("patient")["month"].apply(np.asarray)
+    spans = trial.visits.groupby("patient")["month"].agg(["min", "max"])
+    out = np.zeros((len(trial.patients), most + 1))
+    for i, patient in enumerate(trial.patients["patient"]):
+        if patient in spans.index:
+            first, last = spans.loc[patient]
+            starts = given.get(patient, np.empty(0))
+            edges = np.clip([first, *starts, last], first, last)
+            out[i, : len(edges) - 1] = np.maximum(np.diff(edges), 0)
+    return out
 
 
 def _values(visits: Visits, who: NDArray[np.bool_], stage: list[int] | slice) -> list[str]:

@@ -10,8 +10,16 @@ from slopeshift.priors import Normal
 from slopeshift.report import flow
 from slopeshift.report.analysis import NEAR_END_SHARE, end_of_scale_share
 from slopeshift.report.wording import counted, listed, share
+from slopeshift.response_by_interval import control_fires
+
+WEAK_CONTRACTION = 0.5
+"""Where the data remove less of the prior variance of a patient's change, it is largely borrowed."""
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
     from slopeshift.report.analysis import Analysis
     from slopeshift.trial import Trial
 
@@ -28,6 +36,35 @@ def of_trial(trial: Trial) -> list[str]:
     found += _borrowed(trial)
     found.append(_dropout(trial))
     found.append("Decline is taken to be a straight line between injections; natural courses can bend by themselves.")
+    return found
+
+
+def of_report(
+    trial: Trial, analyses: Sequence[Analysis], study: Mapping[str, pd.DataFrame], tables: Mapping[str, pd.DataFrame]
+) -> list[str]:
+    """List what this report lacks, or what a check of it found."""
+    found = []
+    if trial.synthetic:
+        found.append("Synthetic data: nothing here is about any patient or any treatment.")
+    if failed := [a.record["model"] for a in analyses if not a.passed]:
+        found.append(f"No result of {listed(failed)}: the diagnostics gate was failed.")
+    if trial.injections.empty:
+        return found
+    if "null_reference" not in study:
+        found.append(
+            "What chance alone gives at this design was not computed: counts of improved patients have no scale."
+        )
+    if "null_refits" not in study:
+        found.append("How often the models' own rules fire where nothing changed was not computed for these fits.")
+    if "interval" in tables and control_fires(tables["interval"]):
+        found.append(
+            "The negative control found that intervals go with the slope seen before them: the result on the interval "
+            "is not to be read as an effect of the interval."
+        )
+    if "dose" in trial.injections and len(trial.injections["dose"].dropna().unique()) > 1:
+        found.append("Doses differed between injections; no model here knows the dose.")
+    if not flow.has_control_group(trial):
+        found.append("Open label: in a single arm patients and raters know of it, and scores may follow hope.")
     return found
 
 
@@ -48,6 +85,12 @@ def of_fit(analysis: Analysis) -> list[str]:
         found.append(
             f"{counted(undefined, 'patient')} with a slope before treatment that may be near zero: a percentage of it "
             "means little."
+        )
+    weak = table[(table["injection"] != OVERALL) & (table["contraction"] < WEAK_CONTRACTION)]
+    if len(weak):
+        found.append(
+            f"In {len(weak)} of {counted(len(table[table['injection'] != OVERALL]), 'cycle')} the data removed less "
+            "than half of the prior variance of a patient's change, which is then largely that of the other patients."
         )
     near = end_of_scale_share(analysis)
     found.append(

@@ -36,7 +36,7 @@ def left(trial: Trial, outcome: str) -> Table:
         ]
         for row in table[table["outcome"] == outcome].itertuples()
     ]
-    heads = ["Stage", "At risk", "With values", "Values", "Went on", *(reason.capitalize() for reason in REASONS)]
+    heads = ["Period", "At risk", "With values", "Values", "Went on", *(reason.capitalize() for reason in REASONS)]
     return Table("Who was there, and why they did not go on", "l" + "r" * (len(heads) - 1), heads, rows)
 
 
@@ -44,12 +44,12 @@ def sentences(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
     """Say who left, what is assumed of what was not recorded, and what would undo the answer."""
     ended = endings(trial)
     injected = ended[ended["injections"] > 0]
-    reasons = [f"{counted(int((injected['reason'] == r).sum()), 'patient')} ({r})" for r in LEFT]
+    reasons = [f"{int((injected['reason'] == r).sum())} ({r})" for r in LEFT]
     gone = int(injected["reason"].isin(LEFT).sum())
     said = [
         f"Of {counted(len(injected), 'injected patient')}, {gone} left: {', '.join(reasons)}. "
-        "The answer is about the course that would have been seen had nobody left: what was not recorded is taken to go on "
-        "as the patient's recorded values and the other patients say."
+        "The answer is about the course that would have been seen had nobody left: what was not recorded is taken to "
+        "go on as the patient's recorded values and the other patients say."
     ]
     return [*said, *_tipping(trial, varied, main), *_warnings(trial, main)]
 
@@ -63,10 +63,10 @@ def _tipping(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
         return ["Nobody left long enough before the planned end for a value to be imputed."]
     first = mine.iloc[0]
     said = (
-        f"For the {int(first['n_left'])} who left a month or more before {number(planned_follow_up(trial), 1)} months "
-        f"after their last injection, as long as those who completed were followed, {int(first['n_imputed'])} monthly "
-        f"values were imputed from their own lines, with a decline faster by delta than expected, deaths included, and "
-        f"the model was refitted to {int(first['n_imputations'])} imputations for each delta."
+        f"Those who completed were followed for {number(planned_follow_up(trial), 1)} months after their last "
+        f"injection. For the {int(first['n_left'])} who left a month or more before that, {int(first['n_imputed'])} "
+        "monthly values were imputed from their own lines, those of the dead among them, with a decline faster by "
+        f"delta than expected, and the model was refitted to {int(first['n_imputations'])} imputations for each delta."
     )
     point = points[(points["model"] == main.record["model"]) & (points["kind"] == DELTA)].iloc[0]
     unit, above = point["unit"], float(point["tips_above"])
@@ -76,8 +76,8 @@ def _tipping(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
         return [said, f"No delta up to {number(point['searched_to'])} {unit} brings the probability below 0.8."]
     return [
         said,
-        f"The probability of slower decline overall falls below 0.8 once those who left declined faster than expected by "
-        f"{number(above)} {unit} or more.",
+        f"The probability of slower decline overall falls below 0.8 once those who left declined faster than expected "
+        f"by {number(above)} {unit} or more.",
     ]
 
 
@@ -87,15 +87,16 @@ def _warnings(trial: Trial, main: Analysis) -> list[str]:
     table = survivors(trial, main.record["outcome"], main.posterior)
     slopes = table[table["quantity"] == "lead_in_slope"]
     said = [
-        f"Warning: those who reached injection {row.cycle} had declined more slowly before any treatment than those who "
-        f"did not, by {number(row.mean)} {main.rate} (probability {probability(row.prob_higher)}). What is seen after "
-        f"injection {row.cycle} is seen in slower patients; do not read it without the lead-in."
+        f"Warning: those who reached injection {row.cycle} had declined more slowly before any treatment than those "
+        f"who did not, by {number(row.mean)} {main.rate} (probability {probability(row.prob_higher)}). What is seen "
+        f"after injection {row.cycle} is seen in slower patients; do not read it without the lead-in."
         for row in slopes[slopes["warns"]].itertuples()
     ]
     if len(slopes) and not said:
         said = [
-            "Those who reached later injections are not shown to have declined more slowly before treatment than those who "
-            f"did not (largest probability {probability(float(slopes['prob_higher'].max()))}, warned of above {WARNED:g})."
+            "Those who reached later injections are not shown to have declined more slowly before treatment than those "
+            f"who did not (largest probability {probability(float(slopes['prob_higher'].max()))}; above {WARNED:g} it "
+            "would be warned of)."
         ]
     return said
 
@@ -119,7 +120,7 @@ def survivor_table(trial: Trial, main: Analysis) -> Table | None:
         ]
         for row in table.itertuples()
     ]
-    heads = ["Reached", "Before treatment", "Patients who did", "Who did not", "Difference (95 %)", "Pr(higher)"]
+    heads = ["Reached", "Quantity", "Patients who did", "Who did not", "Difference, 95 %", "Pr(higher)"]
     return Table("Those who reached a later injection, and those who did not", "llrrrr", heads, rows)
 
 
@@ -138,7 +139,7 @@ def deltas(varied: Varied, main: Analysis) -> Table | None:
         ]
         for row in mine.itertuples()
     ]
-    heads = [f"Delta, {main.rate}", "Change overall (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)", "Below the scale"]
+    heads = [f"Delta, {main.rate}", "Change, overall (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)", "Below the scale"]
     return Table("If those who left declined faster than expected by delta", "rrrrr", heads, rows)
 
 
@@ -151,8 +152,8 @@ def drawn(varied: Varied, main: Analysis) -> list[Picture]:
         picture(
             figures.curve(mine.rename(columns={"delta": "x"}), 0.0, f"Delta, {main.rate}"),
             f"{main.anchor}-missing-delta",
-            "The probability of slower decline overall, by how much faster than expected those who left declined. Dashed: "
-            "a probability of 0.8.",
+            "The probability of slower decline overall, by how much faster than expected those who left declined. "
+            "Dashed: a probability of 0.8.",
             "Probability of a slower decline against delta.",
         )
     ]

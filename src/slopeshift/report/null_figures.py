@@ -77,13 +77,15 @@ def published_claim(table: pd.DataFrame, period: str) -> Figure:
     ax = figure.subplots()
     for place, (_, group) in enumerate(groups):
         y = place + np.linspace(-0.35, 0.35, len(group))
-        ax.hlines(y, group[f"lower_{period}"], group[f"upper_{period}"], color=GREY, linewidth=0.6, alpha=0.7)
+        gap = np.full(len(group), np.nan)
+        ranges = np.column_stack([group[f"lower_{period}"], group[f"upper_{period}"], gap]).ravel()
+        ax.plot(ranges, np.column_stack([y, y, gap]).ravel(), color=GREY, linewidth=0.6, alpha=0.7)
         ax.plot(group[f"mean_{period}"], y, ".", color=BLUE, markersize=3, label="null mean" if place == 0 else None)
     published, of = (int(table[f"{name}_{period}"].iloc[0]) for name in ("published", "of"))
     ax.axvline(published, color=VERMILLION, linestyle=(0, (5, 2)), label=f"published: {published} of {of}")
     ax.set_yticks(range(len(groups)), [f"{entry}\n{rule.replace('_', ' ')}" for (entry, rule), _ in groups], fontsize=8)
     ax.invert_yaxis()
-    ax.set(xlim=(-0.5, of + 0.5), xlabel=f"Patients improved by more than 25 %, {_period(period).lower()}")
+    ax.set(xlim=(-0.5, of + 0.5), xlabel="Patients improved by more than 25 %")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return figure

@@ -16,9 +16,9 @@ SEED_TRIAL, RELATIVES = "petrou2021", "untreated"
 
 LABELS = {
     "patients": "Patients with both slopes",
-    "undefined_percent": "of them without a falling lead-in: no percentage",
+    "undefined_percent": "Patients without a percentage",
     "improved": "Slope improved by more than 25 %, patients",
-    "improved_of_defined": "the same, share of those with a percentage",
+    "improved_of_defined": "Share improved, of those with a percentage",
     "mean_percent": "Mean improvement, %",
     "median_percent": "Median improvement, %",
     "mean_change": "Mean change of slope, units a month",

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+RUST = "#a33b00"
+"""Vermillion, dark enough for text."""
+
 INK, GREY, BLUE, VERMILLION, GREEN, PURPLE = "#1a1a1a", "#767676", "#0072b2", "#d55e00", "#009e73", "#aa4488"
 PANEL, CARD = 4.1, 2.9
 """Widths in inches: a panel fills a telephone, a card is one of many small multiples."""
@@ -75,7 +78,7 @@ def densities(posterior: Mapping[str, Floats], prior: Mapping[str, Floats], unit
     if not posterior:
         return _note("No injection, no change")
     figure, rows = _rows(list(posterior), 0.72)
-    x = np.linspace(*_span([np.quantile(draws, (0.001, 0.999)) for draws in posterior.values()]), 241)
+    x = np.linspace(*_span([np.quantile(draws, (0.001, 0.999)) for draws in posterior.values()]), 121)
     for ax, (injection, draws) in zip(rows, posterior.items(), strict=True):
         colour, _ = _look(injection)
         ax.fill_between(x, gaussian_kde(draws)(x), color=colour, alpha=0.45, linewidth=0, label="posterior")
@@ -112,7 +115,7 @@ def exceedance(curve: pd.DataFrame, unit: str) -> Figure:
     ax.axvline(0, color=GREY, linewidth=0.8)
     for level in (0.5, 0.95):
         ax.axhline(level, color=GREY, linewidth=0.6, linestyle=":")
-    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit}", ylabel="Pr(change of slope > x)")
+    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit} (above 0: slower decline)", ylabel="Pr(change of slope > x)")
     ax.set_yticks([0, 0.25, 0.5, 0.75, 0.95], ["0", "0.25", "0.5", "0.75", "0.95"])
     _legend(figure, ax, columns=2)
     return figure
@@ -120,12 +123,18 @@ def exceedance(curve: pd.DataFrame, unit: str) -> Figure:
 
 @styled
 def forest(
-    rows: pd.DataFrame, patients: Sequence[str], missing: Mapping[str, str], span: tuple[float, float], unit: str
+    rows: pd.DataFrame,
+    patients: Sequence[str],
+    missing: Mapping[str, str],
+    span: tuple[float, float],
+    unit: str,
+    average: float | None = None,
 ) -> Figure:
     """Draw the change of every patient after one injection, in the order of `patients`.
 
     `rows` has columns patient, mean, lower, upper (`unit`) and called (bool, drawn filled). A patient without a row
-    gets the words of `missing` in its place. `span` is the common range of the horizontal axis.
+    gets the words of `missing` in its place. `span` is the common range of the horizontal axis, `average` the change of
+    an average patient, drawn as a dashed line.
     """
     figure, ax = _panel(0.9 + 0.2 * max(len(patients), 1))
     place = {patient: i for i, patient in enumerate(patients)}
@@ -136,6 +145,8 @@ def forest(
     for patient, words in missing.items():
         ax.text(0, place[patient], f" {words}", va="center", color=GREY, fontsize=9, fontstyle="italic")
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    if average is not None:
+        ax.axvline(average, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
     ax.set_yticks(range(len(patients)), [_short(patient) for patient in patients])
     ax.tick_params(axis="y", length=0)
     ax.set(xlim=span, ylim=(len(patients) - 0.4, -0.6), xlabel=_change(unit))
@@ -192,7 +203,7 @@ def trajectory(
     ax.plot(values["month"], values["value"], "o", color=INK, markersize=3)
     for number, month in enumerate(injections, 1):
         ax.axvline(month, color=VERMILLION, linewidth=1, linestyle=(0, (3, 2)), zorder=0)
-        ax.text(month, 1.02, str(number), transform=ax.get_xaxis_transform(), ha="center", fontsize=9, color=VERMILLION)
+        ax.text(month, 1.02, str(number), transform=ax.get_xaxis_transform(), ha="center", fontsize=9, color=RUST)
     if values.empty:
         ax.text(0.5, 0.5, "no value recorded", transform=ax.transAxes, ha="center", fontsize=9, color=GREY)
     if ending is not None and ending.reason in _END_MARKERS:
@@ -204,6 +215,7 @@ def trajectory(
             transform=ax.get_xaxis_transform(),
             color=INK,
             markerfacecolor=face,
+            markeredgewidth=0.5 if face == INK else 1.0,
             clip_on=False,
         )
     ax.set(xlim=limits[0], ylim=limits[1])

@@ -55,6 +55,11 @@ def gate_table(analysis: Analysis) -> Table:
         rows.append(
             [_DIAGNOSTICS[str(diagnostic)], limit, number(worst["value"], decimals), str(worst["quantity"]), verdict]
         )
+    if len(precise := analysis.results.population.query("sd > 0")):
+        error = precise["mcse"] / precise["sd"]
+        worst = precise.loc[error.idxmax()]
+        name = glossary.label(worst["quantity"], worst["injection"])
+        rows.append(["Largest Monte Carlo error", "none set", f"{100 * error.max():.1f} % of the SD", name, "told"])
     return Table("Diagnostics gate", "lrrll", ["Diagnostic", "Limit", "Worst value", "Of", "Verdict"], rows)
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from slopeshift.report.plots import BLUE, GREY, INK, PANEL, VERMILLION, styled
 from slopeshift.sensitivity.curves import HEADLINE
 from slopeshift.sensitivity.rows import MAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     import pandas as pd
     from matplotlib.axes import Axes
 
-LONGEST = 44
+LONGEST = 46
 """Letters of a row's name; the table has it in full."""
 
 
@@ -42,13 +43,14 @@ def forest(rows: pd.DataFrame, ranges: Collection[str], unit: str) -> Figure:
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     ax.set_yticks(range(len(shown)), [name for name, *_ in shown], fontsize=9)
     ax.tick_params(axis="y", length=0)
+    ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.set(
         ylim=(len(shown) - 0.4, -0.6), xlabel=f"Change of slope overall, {unit}\n← faster decline | slower decline →"
     )
     return figure
 
 
-def _shown(rows: pd.DataFrame, ranges: Collection[str]):  # type: ignore[no-untyped-def]
+def _shown(rows: pd.DataFrame, ranges: Collection[str]) -> Iterator[tuple[str, float, float, float, bool]]:
     """Yield name, mean, lower, upper and whether it is a span of means."""
     for analysis, group in rows.groupby("analysis", sort=False):
         known = group.dropna(subset="mean")
@@ -60,7 +62,7 @@ def _shown(rows: pd.DataFrame, ranges: Collection[str]):  # type: ignore[no-unty
             yield _name(row, len(group)), row.mean, row.lower, row.upper, False
 
 
-def _name(row, number: int) -> str:  # type: ignore[no-untyped-def]
+def _name(row: Any, number: int) -> str:
     """Name a row by its analysis; where there are several of the name, by what it is in detail."""
     if row.analysis == MAIN or number == 1:
         text = str(row.analysis)
@@ -98,8 +100,6 @@ def curve(line: pd.DataFrame, at: float, label: str, *, logarithmic: bool = Fals
     ax.plot(at, np.interp(at, known["x"], known["prob_positive"]), "o", color=INK, markersize=6)
     ax.axhline(HEADLINE, color=VERMILLION, linestyle=(0, (5, 2)), linewidth=1)
     if logarithmic:
-        from matplotlib.ticker import NullFormatter, ScalarFormatter
-
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(ScalarFormatter())
         ax.xaxis.set_minor_formatter(NullFormatter())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -114,38 +114,39 @@ def printed(rows: pd.DataFrame, outcome: str, unit: str) -> Table:
             cells.append(_range(str(analysis), shown))
         else:
             cells += [_cells(row) for row in group.itertuples()]
-    heads = ["Analysis", "In detail", f"Change, {unit} (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)"]
+    heads = ["Analysis", "Detail", f"Change, {unit} (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)"]
     heads += ["Moved by, SDs", "Patients", "Values", "Note"]
     return Table("The change overall in every analysis", "llrrrrrrl", heads, cells)
 
 
-def _cells(row: object) -> list[str]:
-    name = f"{row.analysis}: {row.model}" if row.analysis == OTHER_MODEL else str(row.analysis)  # type: ignore[attr-defined]
-    if row.mean != row.mean:  # type: ignore[attr-defined]
-        return [name, str(row.detail), "", "", "", "", "", "", str(row.note)]  # type: ignore[attr-defined]
+def _cells(row: Any) -> list[str]:
+    name = f"{row.analysis}: {row.model}" if row.analysis == OTHER_MODEL else str(row.analysis)
+    if row.mean != row.mean:
+        return [name, str(row.detail), "", "", "", "", "", "", str(row.note)]
     return [
         name,
-        str(row.detail),  # type: ignore[attr-defined]
-        f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",  # type: ignore[attr-defined]
-        probability(row.prob_positive),  # type: ignore[attr-defined]
-        probability(row.prob_slowing_25),  # type: ignore[attr-defined]
-        number(row.difference, 1, sign=True),  # type: ignore[attr-defined]
-        number(row.n_patients, 0),  # type: ignore[attr-defined]
-        number(row.n_values, 0),  # type: ignore[attr-defined]
-        str(row.note),  # type: ignore[attr-defined]
+        str(row.detail),
+        f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
+        probability(row.prob_positive),
+        probability(row.prob_slowing_25),
+        number(row.difference, 1, sign=True),
+        number(row.n_patients, 0),
+        number(row.n_values, 0),
+        str(row.note),
     ]
 
 
 def _range(analysis: str, group: pd.DataFrame) -> list[str]:
-    low, high = group.loc[group["mean"].idxmin()], group.loc[group["mean"].idxmax()]
+    lowest, highest = group.loc[group["mean"].idxmin()], group.loc[group["mean"].idxmax()]
     positive, slowing, moved = (group[name] for name in ("prob_positive", "prob_slowing_25", "difference"))
 
     def span(values: pd.Series[float], decimals: int = 2, sign: bool = False) -> str:
-        return f"{number(values.min(), decimals, sign)} to {number(values.max(), decimals, sign)}"
+        low, high = (number(value, decimals, sign) for value in (values.min(), values.max()))
+        return low if low == high else f"{low} to {high}"
 
     return [
         analysis,
-        f"{len(group)} analyses; lowest: {low['detail']}; highest: {high['detail']}",
+        f"{len(group)} analyses; lowest: {lowest['detail']}; highest: {highest['detail']}",
         f"means {span(group['mean'], sign=True)}",
         span(positive),
         span(slowing),
@@ -173,7 +174,7 @@ def shapes(varied: Varied, outcome: str) -> Table | None:
         ]
         for row in mine.itertuples()
     ]
-    heads = ["Lag, months", "Halved every, months", "Change overall when it sets in (95 %)", "Pr(change > 0)"]
+    heads = ["Lag, months", "Halved every, months", "Change, when it sets in (95 %)", "Pr(change > 0)"]
     heads += ["Predictive density, difference (SE)", "Unreliable values"]
     return Table("Effects that set in late or wear off", "rrrrrr", heads, cells)
 
@@ -186,8 +187,8 @@ def drawn(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[Picture]:
         picture(
             figures.forest(mine, RANGES, main.rate),
             f"{anchor}-sensitivity-forest",
-            "The change overall in every analysis, with its 95 % interval; the band is that of the main analysis. Where "
-            "there are many analyses of a kind, the bar spans their means.",
+            "The change overall in every analysis, with its 95 % interval; the band is that of the main analysis. "
+            "Where there are many analyses of a kind, the bar spans their means.",
             f"Forest of {len(mine)} analyses of the change overall, {main.rate}.",
         )
     ]

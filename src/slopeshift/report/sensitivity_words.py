@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 
     Varied = Mapping[str, pd.DataFrame]
 
-_APART = (MAIN, MOVED, variations.ONE_LEFT_OUT, variations.AFTER_LEAVING, "expectation bias", "enthusiastic prior")
+_APART = (
+    *(MAIN, MOVED, variations.ONE_LEFT_OUT, variations.AFTER_LEAVING, variations.WANING),
+    *("expectation bias", "enthusiastic prior"),
+)
 """What has sentences of its own, or is meant to move the answer: not counted among what should leave it in place."""
+
+
+LEAST_TOLD = 4.0
+"""Difference of log predictive densities below which no model is told from another (Sivula et al. 2025,
+doi 10.48550/arXiv.2008.10296)."""
 
 
 def sentences(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
@@ -31,7 +39,11 @@ def sentences(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
     own = mine[mine["analysis"] == MAIN]
     if own.empty or own["mean"].isna().all():
         return ["The main analysis gave no change that could be varied."]
-    return [text for text in (*_analyses(mine, own.iloc[0]), _patients(mine), *_tipping(varied, main)) if text]
+    return [
+        text
+        for text in (*_analyses(mine, own.iloc[0]), _shapes(mine, varied), _patients(mine), *_tipping(varied, main))
+        if text
+    ]
 
 
 def _analyses(mine: pd.DataFrame, own: pd.Series) -> list[str]:
@@ -39,7 +51,9 @@ def _analyses(mine: pd.DataFrame, own: pd.Series) -> list[str]:
     known, silent = counted_rows.dropna(subset="mean"), counted_rows[counted_rows["mean"].isna()]
     if known.empty:
         return []
-    far = known[known["difference"].abs() >= MOVED_SDS]
+    # A change that means something else may differ without moving anything.
+    same = (known["note"] == "") | (known["analysis"] != OTHER_MODEL)
+    far = known[same & (known["difference"].abs() >= MOVED_SDS)]
     side = known["prob_positive"] >= curves.HEADLINE
     claimed = own["prob_positive"] >= curves.HEADLINE
     crossed = known[side != claimed]
@@ -65,10 +79,29 @@ def _analyses(mine: pd.DataFrame, own: pd.Series) -> list[str]:
     return said
 
 
-def _called(row) -> str:  # type: ignore[no-untyped-def]
+def _called(row: Any) -> str:
     if row.analysis == OTHER_MODEL:
         return f"model {row.model}"
     return f"{row.analysis}, {row.detail}" if row.analysis == variations.WANING else str(row.analysis)
+
+
+def _shapes(mine: pd.DataFrame, varied: Varied) -> str:
+    """Say what effects that set in late or wear off make of the answer, and whether the data tell them apart."""
+    rows = mine[mine["analysis"] == variations.WANING].dropna(subset="mean")
+    if rows.empty:
+        return ""
+    compared = varied["waning"].drop_duplicates(["model", "lag", "half_life"])
+    compared = compared[compared["model"] == rows["model"].iloc[0]]
+    longest = float(compared["lag"].max())
+    months = "month" if longest == 1 else "months"
+    gain, error = compared["difference_from_at_once"], compared["standard_error_of_difference"]
+    better = ((gain > LEAST_TOLD) & (gain > 2 * error)).any()
+    told = "one of them predicts the values clearly better than" if better else "the data tell none of them apart from"
+    return (
+        f"Were effects to set in up to {longest:g} {months} late or to wear off, in {len(rows)} shapes, the "
+        f"probability of a slower decline would lie between {probability(rows['prob_positive'].min())} and "
+        f"{probability(rows['prob_positive'].max())}; {told} an effect that sets in at once and lasts."
+    )
 
 
 def _patients(mine: pd.DataFrame) -> str:
@@ -82,8 +115,8 @@ def _patients(mine: pd.DataFrame) -> str:
     return (
         f"Without any one patient the change lies between {number(low['mean'], sign=True)} (without {low['detail']}) "
         f"and {number(high['mean'], sign=True)} (without {high['detail']}), and the probability between "
-        f"{probability(rows['prob_positive'].min())} and {probability(rows['prob_positive'].max())}: by the rule that no "
-        f"patient should move it by more than {INFLUENTIAL_SDS:g} posterior SD, the answer {hangs}."
+        f"{probability(rows['prob_positive'].min())} and {probability(rows['prob_positive'].max())}: by the rule that "
+        f"no patient should move it by more than {INFLUENTIAL_SDS:g} posterior SD, the answer {hangs}."
     )
 
 
@@ -114,7 +147,10 @@ def _prior(point: pd.Series) -> str:
             if np.isnan(above)
             else f"It reaches 0.8 only where the SD is above {number(above)}."
         )
-        return f"Under a prior centred at no change the probability is below 0.8 already at the model's SD of {own} {unit}. {wider}"
+        return (
+            "Under a prior centred at no change the probability is below 0.8 already at the model's SD of "
+            f"{own} {unit}. {wider}"
+        )
     below = tips(point, "tips_below")
     if np.isnan(below):
         return (
@@ -122,7 +158,7 @@ def _prior(point: pd.Series) -> str:
             f"{number(point['searched_from'])} {unit} (the model's own: {own})."
         )
     return (
-        f"Tipping prior: whoever holds, before the data, that the mean change over the injections is 0 with an SD below "
+        "Tipping prior: whoever holds, before the data, that the mean change over the injections is 0 with an SD below "
         f"{number(below)} {unit} ends with a probability below 0.8; the model's own SD is {own}."
     )
 
@@ -134,9 +170,9 @@ def _expectation(point: pd.Series) -> str:
     if np.isnan(above):
         return f"Expectation would have to add more than {number(point['searched_to'])} {unit} (SD) to undo the claim."
     return (
-        f"In an open trial patients and raters expect something. If expectation alone may change the slope by an unknown "
-        f"amount around zero with an SD of {number(above)} {unit}, the probability that more than expectation slowed the "
-        f"decline falls below 0.8; the data cannot tell the two apart."
+        "In an open trial patients and raters expect something. If expectation alone may change the slope by an "
+        f"unknown amount around zero with an SD of {number(above)} {unit}, the probability that more than expectation "
+        "slowed the decline falls below 0.8; the data cannot tell the two apart."
     )
 
 
@@ -147,8 +183,8 @@ def _natural_history(point: pd.Series) -> str:
     found = [shift for shift in (below, above) if not np.isnan(shift)]
     if not found:
         return (
-            f"Moving the expected slope before treatment by up to {number(point['searched_to'])} {unit} either way does "
-            "not bring the probability below 0.8."
+            f"Moving the expected slope before treatment by up to {number(point['searched_to'])} {unit} either way "
+            "does not bring the probability below 0.8."
         )
     nearest = min(found, key=abs)
     return (

@@ -108,22 +108,30 @@ def point(row: Any) -> float:
 
 @dataclass(frozen=True)
 class Finding:
-    """What happened after one injection: the verdict in words, and the numbers it rests on."""
+    """What happened after one injection: the verdict in words, and the numbers it rests on, each with its interval.
 
+    `slowing` is empty where the population does not clearly decline before treatment.
+    """
+
+    injection: str
     after: str
     verdict: str
-    numbers: str
+    change: str
+    change_interval: str
+    slowing: str
+    slowing_interval: str
+    probability: str
 
 
 def baseline(results: Results) -> str:
     """Say how the outcome changed a month before the first injection."""
     slope = _row(results.population, "lead_in_slope", "")
-    when = "Before the first injection" if _injections(results) else "Over the whole follow-up"
+    when = "before injection 1" if _injections(results) else "over the whole follow-up"
     value, interval = (
         number(slope["mean"], sign=True),
         between(slope["lower"], slope["upper"], slope["unit"], sign=True),
     )
-    return f"{when} the slope of an average patient was {value} {slope['unit']} (95 % interval {interval})."
+    return f"Slope {when}: {value} {slope['unit']} (95 % interval {interval})."
 
 
 def findings(results: Results) -> list[Finding]:
@@ -135,42 +143,50 @@ def findings(results: Results) -> list[Finding]:
 
 
 def slowed_patients(results: Results, prior_expected: float) -> str:
-    """Say how many patients slowed, how many can be named, and how many of these names would be wrong."""
-    table = results.responders
-    overall = table[(table["injection"] == OVERALL) & (table["threshold"] == SLOWING_PERCENT)]
-    if overall.empty:
+    """Say how many patients slowed on average over their cycles, and how many the prior alone expected."""
+    row = _overall_responders(results)
+    if row is None:
         return ""
-    row = overall.iloc[0]
     return (
-        f"Of {counted(row['n_patients'], 'patient')} with values after an injection, {count(row['expected'])} "
-        f"(95 % interval {row['lower']} to {row['upper']}) are expected to have slowed by {SLOWING_PERCENT:.0f} % or "
-        f"more on average over their cycles; the model expected {count(prior_expected)} before it saw the data. "
-        + _named(row)
+        f"{count(row['expected'])} (95 % interval {row['lower']} to {row['upper']}) expected of "
+        f"{counted(row['n_patients'], 'patient')} with values after an injection; before the data, "
+        f"{count(prior_expected)}."
     )
 
 
-def _named(row: pd.Series[Any]) -> str:
+def named_patients(results: Results) -> str:
+    """Say how many patients can be called slowed, and how many of these claims would be wrong."""
+    row = _overall_responders(results)
+    if row is None:
+        return ""
     if not row["n_called"]:
-        return f"No patient has a probability above {CLAIM:g} of having slowed so much."
+        return f"No patient has a probability above {CLAIM:g} of it."
     have = "patient has" if row["n_called"] == 1 else "patients have"
     return (
-        f"{row['n_called']} {have} a probability above {CLAIM:g} of having slowed so much; of these claims "
+        f"{row['n_called']} {have} a probability above {CLAIM:g} of it, of which claims "
         f"{number(row['expected_false_claims'], 1)} are expected to be false."
     )
+
+
+def _overall_responders(results: Results) -> pd.Series[Any] | None:
+    table = results.responders
+    overall = table[(table["injection"] == OVERALL) & (table["threshold"] == SLOWING_PERCENT)]
+    return None if overall.empty else overall.iloc[0]
 
 
 def _finding(population: pd.DataFrame, injection: str) -> Finding:
     change = _row(population, "change", injection)
     declining = bool((population["quantity"] == "percent_slowing").any())
-    interval = between(change["lower"], change["upper"], change["unit"], sign=True)
-    numbers = f"{number(change['mean'], sign=True)} {change['unit']} (95 % interval {interval})"
-    if declining:
-        slowing = _row(population, "percent_slowing", injection)
-        numbers += f", slowing {number(slowing['median'], 0)} % ({between(slowing['lower'], slowing['upper'], '%')} %)"
+    slowing = _row(population, "percent_slowing", injection) if declining else None
     return Finding(
-        after="All injections together" if injection == OVERALL else f"After injection {injection}",
+        injection=injection,
+        after="All injections together" if injection == OVERALL else f"Injection {injection}",
         verdict=certainty(change["prob_positive"], declining),
-        numbers=f"{numbers}; probability of slower decline {probability(change['prob_positive'])}",
+        change=f"{number(change['mean'], sign=True)} {change['unit']}",
+        change_interval=between(change["lower"], change["upper"], change["unit"], sign=True),
+        slowing="" if slowing is None else f"slowing {number(slowing['median'], 0)} %",
+        slowing_interval="" if slowing is None else f"{between(slowing['lower'], slowing['upper'], '%')} %",
+        probability=probability(change["prob_positive"]),
     )
 
 

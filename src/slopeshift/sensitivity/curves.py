@@ -48,7 +48,7 @@ TIPPING = tuple("outcome model kind at prob_positive tips_below tips_above searc
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What the curves need of a fit: the evidence on its terms, their priors, and what the overall change is of them."""
+    """What the curves need of a fit: the evidence on its terms, their priors, and the overall change made of them."""
 
     evidence: Evidence
     terms: xr.Dataset

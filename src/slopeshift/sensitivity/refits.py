@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift import missing
 from slopeshift.refit import (
     LARGEST_RHAT,
     SMALLEST_ESS,
@@ -97,8 +96,9 @@ class VariationJob:
 
 
 def code_key(*parts: str) -> str:
-    """Hash texts together with the code of sensitivity, missing values, refits and engine."""
-    texts = [path.read_text() for path in sorted(Path(missing.__file__).parent.glob("*.py"))]
+    """Hash texts together with the code of sensitivity, checks, missing values, refits and engine."""
+    folders = (CODE.parent / "checks", CODE.parent / "missing")
+    texts = [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
     return content_key(*parts, *texts, code=CODE)
 
 

@@ -16,7 +16,7 @@ from slopeshift.missing.survivors import WARNED, survivors
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.refits import Variation, fitted
 from slopeshift.sensitivity.rows import labelled
-from slopeshift.sensitivity.weighed import bent
+from slopeshift.sensitivity.weighed import bend_evidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,9 +33,8 @@ MOVED_Z = 2.5758293035489004
 INFLUENTIAL_SDS = 1.0
 """Posterior SDs by which leaving one patient out moves the overall change of a trial that hangs on one patient."""
 
-CURVED = 0.99
-"""Probability of a common curvature in one direction, above which a course is said to bend by itself: in 2 % of trials
-by chance, in either direction."""
+TEN_TIMES = 10.0
+"""Ratio of densities of the data from which a bend is taken to be there at all."""
 
 FRAGILE_DELTA = 0.25
 """Share of the decline: where those who left need to decline faster by no more than this to undo the claim."""
@@ -102,13 +101,15 @@ def _fit(subject: Subject, compiled: Compiled, variation: Variation) -> pd.DataF
 
 
 def curvature(subject: Subject) -> Verdict:
-    """Let all patients' courses bend alike (`weighed.bent`), and fire where the direction is all but certain.
+    """Fire where a bend of all courses explains the values better than changes do, and ten times better than neither.
 
-    NaN where the weights cannot be relied on.
+    `value` is the smaller of log(p(y | bend, no change) / p(y | change, no bend)) and
+    log(p(y | bend, no change) / p(y | neither)) - log 10, each from the weights of the draws (`weighed.bend_evidence`);
+    it fires above 0. NaN where the weights cannot be relied on.
     """
-    upwards = bent(subject)[0]
-    value = max(upwards, 1 - upwards)
-    return Verdict("courses that bend by themselves", value, CURVED, bool(value > CURVED))
+    than_change, than_neither = bend_evidence(subject)
+    value = min(than_change, than_neither - np.log(TEN_TIMES))
+    return Verdict("courses that bend by themselves", float(value), 0.0, bool(value > 0))
 
 
 def survivor(subject: Subject) -> Verdict:

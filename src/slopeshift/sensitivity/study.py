@@ -49,6 +49,7 @@ WANING = tuple(
 """`difference_from_at_once`: of the log predictive density of all values, each given the others, from that of an effect
 that sets in at once and lasts."""
 
+WHEN_IT_SETS_IN = "the change when it sets in, which is not its mean over the cycle"
 REFIT_FAILED = "withheld: R-hat or effective sample size of the refit is outside the gate's limits"
 
 
@@ -192,8 +193,9 @@ def _refitted(subject: Subject, job: VariationJob, rows: Rows, which: int) -> pd
     variation = job.variations[which]
     table = pd.DataFrame([row for row in rows if row["replicate"] == which])
     bad = ~table["passed"].astype(bool)
-    labelled_rows = labelled(table, analysis=variation.analysis, detail=variation.detail, **subject.labels)
-    return withheld(labelled_rows, bad, REFIT_FAILED)
+    note = WHEN_IT_SETS_IN if variation.compared else ""
+    rows_of_it = labelled(table, analysis=variation.analysis, detail=variation.detail, note=note, **subject.labels)
+    return withheld(rows_of_it, bad, REFIT_FAILED)
 
 
 def _dropout(table: pd.DataFrame, imputed: pd.DataFrame) -> pd.DataFrame:
@@ -210,9 +212,9 @@ def _dropout_tips(subject: Subject, dropout: pd.DataFrame) -> pd.DataFrame:
 
 def _waning(table: pd.DataFrame, about: pd.DataFrame, rows: Rows) -> pd.DataFrame:
     """Put every shape's predictive density beside its changes; `rows` are those of the refits of `about`, in order."""
+    if about.empty:
+        return pd.DataFrame(columns=WANING)
     found = table[table["analysis"] == variations.WANING].merge(about, on="detail")
-    if not len(about):
-        return found.reindex(columns=WANING)
     firsts = {row["replicate"]: row for row in reversed(rows)}
     by_value = np.array([firsts[which]["by_value"] for which in sorted(firsts)])
     at_once = (about["lag"] == 0) & (about["half_life"] == np.inf)

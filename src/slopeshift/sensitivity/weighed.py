@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from slopeshift.gate import ESS_MIN
 from slopeshift.sensitivity import curves
 from slopeshift.sensitivity.alternatives import (
     QUARTER,
     alternatives,
     expected_decline,
+    is_change,
     log_ratio_of,
     overall_sd,
     own_prior,
 )
-from slopeshift.sensitivity.evidence import NormalPrior, evidence_of, under
+from slopeshift.sensitivity.evidence import LARGEST_K, NormalPrior, evidence_of, log_evidence, smoothed, under
 from slopeshift.sensitivity.rows import labelled, moments, of_weighed, refused
 from slopeshift.sensitivity.subject import flat
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slopeshift.sensitivity.alternatives import Alternative
+    from slopeshift.sensitivity.evidence import Evidence
     from slopeshift.sensitivity.subject import Subject
 
     Floats = NDArray[np.float64]
@@ -33,6 +37,9 @@ BENT = "courses may bend alike"
 CURVATURE_SD = 0.02
 """Prior SD of a common curvature, as a share of the decline that the prior expects, per month: a course that falls by
 one point a month bends, over a year, by a quarter of its slope."""
+
+HELD = 1e-5
+"""Share of a prior's SD that holds a term at its mean."""
 
 OUT_OF_REACH = "the posterior is too far from this prior to be weighed: edit the prior in the model file, and fit that"
 BIASES = (0.1, QUARTER, 0.5)
@@ -70,17 +77,46 @@ def bent(subject: Subject) -> tuple[float, pd.DataFrame | None]:
     that courses bend upwards, and the changes from what the slope would then be; NaN and None where the weights cannot
     be relied on.
     """
-    bend = subject.visits.month[:, None] ** 2 / 2
-    evidence = evidence_of(subject.draws, subject.visits, subject.design, subject.seed, extra=bend)
-    own, sd = own_prior(subject.design), CURVATURE_SD * abs(expected_decline(subject.design))
-    # A curvature that is held at zero is the model as it was.
-    before, after = (NormalPrior(np.append(own.mean, 0.0), np.append(own.sd, width)) for width in (1e-6 * sd, sd))
-    found = under(evidence, after, before)
+    found = under(_with_bend(subject), _bending(subject, bend=True), _bending(subject, bend=False))
     if not found.reliable:
         return float("nan"), None
     population = population_from(subject, found.terms[:, :-1])
     table = of_weighed(population, found.weight, subject.design, subject.unit)
     return float(found.weight @ (found.terms[:, -1] > 0)), table.assign(pareto_k=found.k, ess=found.ess)
+
+
+def bend_evidence(subject: Subject) -> tuple[float, float]:
+    """Compare a common bend without any change with changes without a bend, and with neither.
+
+    Returns the logs of two ratios of densities of the data (Bayes factors), each the logarithm of the mean, over the
+    draws, of the ratio given the draw; NaN where a mean hangs on few draws.
+    """
+    evidence = _with_bend(subject)
+    own = log_evidence(evidence, _bending(subject, bend=False))
+    alone = log_evidence(evidence, _bending(subject, bend=True, change=False)) - own
+    neither = log_evidence(evidence, _bending(subject, bend=False, change=False)) - own
+    bend, nothing = _log_mean(alone), _log_mean(neither)
+    return bend, bend - nothing
+
+
+def _log_mean(log_ratio: Floats) -> float:
+    weight, k = smoothed(log_ratio)
+    if not (k < LARGEST_K and 1 / (weight**2).sum() >= ESS_MIN):
+        return float("nan")
+    return float(np.logaddexp.reduce(log_ratio) - np.log(len(log_ratio)))
+
+
+@cache
+def _with_bend(subject: Subject) -> Evidence:
+    bend = subject.visits.month[:, None] ** 2 / 2
+    return evidence_of(subject.draws, subject.visits, subject.design, subject.seed, extra=bend)
+
+
+def _bending(subject: Subject, *, bend: bool, change: bool = True) -> NormalPrior:
+    """The model's own prior with a curvature, or with changes, let free or held at zero."""
+    own, sd = own_prior(subject.design), CURVATURE_SD * abs(expected_decline(subject.design))
+    sds = own.sd if change else np.where(is_change(subject.design), HELD * own.sd, own.sd)
+    return NormalPrior(np.append(own.mean, 0.0), np.append(sds, sd if bend else HELD * sd))
 
 
 def bent_rows(subject: Subject) -> pd.DataFrame:

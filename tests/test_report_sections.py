@@ -1,0 +1,398 @@
+"""The sections of the report, and how every number in it leads to its definition."""
+
+import itertools
+import re
+import tomllib
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_reports import CHANGE, SAID_BY_THEMSELVES, SKIPPED, made_fit, made_trial, written
+
+from slopeshift import report
+from slopeshift.report import (
+    analysis,
+    answer,
+    contents,
+    crosswalk,
+    data_checks,
+    estimand,
+    flow_figures,
+    glossary,
+    identity,
+    limitations,
+    prior_table,
+    wording,
+)
+from slopeshift.trial import trial_from_tables
+
+
+def refits(model="alsfrsr", mean=0.01, sd=0.1):
+    columns = {"source": "fit", "minimum_loss": np.nan, "n_refits": 50, "n_failed": 2, "mean_called": 0.37}
+    rest = dict.fromkeys(("share_positive", "share_negative", "mc_error", "share_any_called"), 0.0)
+    rest |= dict.fromkeys(("share_covering_zero", "expected_false_claims", "mean_called_alone"), 1.0)
+    table = {"model": model, "outcome": "alsfrsr", "injection": ["1", "2", "overall"], "mean_change": mean}
+    return pd.DataFrame(table | columns | rest | {"sd_change": sd, "expected_false_alone": 0.1})
+
+
+@pytest.fixture(scope="module")
+def trial():
+    return made_trial(silent=("A3",))
+
+
+@pytest.fixture(scope="module")
+def analysed(trial):
+    return analysis.analyse(trial, made_fit(trial), "m1")
+
+
+@pytest.fixture(scope="module")
+def study():
+    return {"null_refits": refits()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def page(folder, trial, study):
+    fits = [made_fit(trial), made_fit(trial, "broken", broken=True), SKIPPED]
+    return written(folder, trial, fits, study)
+
+
+# ---- order, numbers, headings ----
+
+
+def test_sections_are_numbered_in_the_order_of_the_page_and_all_are_in_the_contents(page):
+    found = re.findall(r'<section id="([\w-]+)"[^>]*>\s*<h2>(\d+)\. ', page.html)
+    assert [int(number) for _, number in found] == list(range(1, len(found) + 1))
+    nav = re.search(r"<nav.*?</nav>", page.html, re.S)[0]
+    assert re.findall(r'href="#([\w-]+)"', nav) == ["answer", *(name for name, _ in found)]
+    assert len(found) >= 19
+
+
+def test_headings_go_down_by_one_level_at_a_time(page):
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_every_table_has_a_caption_and_heads_with_a_scope(page):
+    tables = re.findall(r"<table.*?</table>", page.html, re.S)
+    assert len(tables) > 15
+    for table in tables:
+        assert re.search(r"<caption>\S", table)
+        assert all('scope="' in head for head in re.findall(r"<th(?=[ >])[^>]*>", table))
+
+
+def test_the_page_can_be_entered_by_keyboard_and_has_its_landmarks(page):
+    tags = [tag for tag, _ in page.tags]
+    assert all(tags.count(landmark) == 1 for landmark in ("header", "main", "nav", "footer"))
+    first = next(attributes for tag, attributes in page.tags if tag == "a")
+    assert first == {"class": "skip", "href": "#contents"}
+
+
+def test_numbering_leaves_other_headings_alone():
+    html, found = contents.numbered(
+        '<section id="a">\n<h2>One</h2></section><h2 id="b">No</h2><section id="c"><h2>Two</h2>', 5
+    )
+    assert html == '<section id="a">\n<h2>5. One</h2></section><h2 id="b">No</h2><section id="c"><h2>6. Two</h2>'
+    assert found == [("a", 5, "One"), ("c", 6, "Two")]
+
+
+@pytest.mark.parametrize("text", ['"; } body { display: none', "</style><script>", "\\", "مرحبا", "a\nb"])
+def test_a_title_in_a_style_sheet_is_text_and_nothing_else(text):
+    assert re.fullmatch(r"(?:[A-Za-z0-9]|\\[0-9a-f]+ )*", contents.in_css(text))
+
+
+# ---- every number leads to its definition, and back ----
+
+
+def test_every_head_of_a_column_is_defined_or_says_itself_what_it_is(page):
+    for table in re.findall(r"<table.*?</table>", page.html, re.S):
+        for head in re.findall(r'<th scope="col"[^>]*>(.*?)</th>', table, re.S):
+            text = re.sub(r"<[^>]*>", "", head).replace("\u00a0", " ").replace("&gt;", ">").replace("&lt;", "<").strip()
+            known = text in (*glossary.PLAIN, *SAID_BY_THEMSELVES) or re.fullmatch(r"Injection \d|.*, points", text)
+            assert "href" in head or known, text
+
+
+def test_every_quantity_of_the_population_is_defined_by_its_own_name(analysed):
+    quantities = set(analysed.results.population["quantity"])
+    assert quantities <= set(glossary.definitions())
+
+
+def test_every_row_of_a_quantity_leads_to_its_definition(page):
+    for caption in ("Before and after the data", "An average patient: estimate (95 % interval)"):
+        table = next(
+            t
+            for t in re.findall(r"<table.*?</table>", page.html.replace("\u00a0", " "), re.S)
+            if f"<caption>{caption}" in t
+        )
+        rows = re.findall(r'<th scope="row">(.*?)</th>', table, re.S)
+        assert len(rows) > 5
+        assert all('href="#def-' in row for row in rows), caption
+
+
+def test_the_numbers_of_the_first_screen_lead_to_their_definitions(page):
+    screen = page.html[page.html.index('id="answer"') : page.html.index("<nav")]
+    for key in ("change", "interval_95", "percent_slowing", "prob_positive", "chance_range", "expected_number"):
+        assert f'href="#def-{key}"' in screen, key
+
+
+def test_a_definition_says_formula_unit_table_and_code_and_leads_back(page):
+    text = files("slopeshift.report").joinpath("definitions.toml").read_text(encoding="utf-8")
+    assert list(tomllib.loads(text)) == list(glossary.definitions())
+    for definition in glossary.definitions().values():
+        assert all((definition.meaning, definition.formula, definition.unit, definition.table, definition.code))
+        block = re.search(rf'<div id="{definition.anchor}">.*?</div>', page.html, re.S)[0]
+        assert 'href="#' in block, definition.key
+
+
+def test_no_name_in_print_has_two_definitions():
+    names = [n for d in glossary.definitions().values() for n in (d.label, *d.printed)]
+    assert len(names) == len(set(names))
+
+
+def test_tables_named_by_definitions_are_tables_of_the_report_with_those_columns(folder):
+    made = {path.name: pd.read_csv(path, dtype=str) for path in (folder / "tables").glob("*.csv")}
+    elsewhere = {"null_reference.csv", "pseudo_injection.csv", "patients.csv", "visits.csv", "injections.csv"}
+    elsewhere |= {"waning.csv", "dropout_tipping.csv"}
+    for definition in glossary.definitions().values():
+        for name, inside in re.findall(r"(\w+\.csv)(?: \(([^)]*)\))?", definition.table):
+            assert name in made or name in elsewhere, name
+            words = [word.strip() for word in inside.split(",") if word.strip()]
+            if name in ("patients.csv", "responders.csv", "interval.csv", "safety.csv"):
+                rows = set(made[name].get("quantity", []))
+                assert set(words) <= set(made[name].columns) | rows | {w for w in words if w.startswith("interval_")}
+
+
+def test_code_named_by_definitions_exists():
+    import importlib
+
+    for definition in glossary.definitions().values():
+        for name in definition.code.split(", "):
+            module, _, function = name.rpartition(".")
+            try:
+                found = getattr(importlib.import_module(f"slopeshift.{module}"), function)
+            except (ImportError, AttributeError):
+                found = importlib.import_module(f"slopeshift.{name}")
+            assert found
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("Change of slope, injection 2", "change"),
+        ("Slope, % predicted/month", "segment_slope"),
+        ("Pr(slowing ≥ 25\u00a0%)", "prob_slowing_25"),
+        ("<script>", ""),
+        ("", ""),
+    ],
+)
+def test_names_in_print_are_found_with_their_unit_or_injection(text, key):
+    assert glossary.anchor(text) == (key and f"def-{key}")
+
+
+# ---- the first screen ----
+
+
+@pytest.mark.parametrize(("mean", "words"), [(0.0, "within"), (2.0, "below"), (-2.0, "above")])
+def test_the_estimate_is_placed_beside_chance_as_the_numbers_say(analysed, mean, words):
+    chance = answer.by_chance({"null_refits": refits(mean=mean, sd=0.5)}, analysed)
+    finding = wording.findings(analysed.results)[0]
+    found = answer.mean_change(analysed, finding.injection)
+    assert found == pytest.approx(CHANGE, abs=0.05)
+    placed = answer.beside_chance(finding, found, chance, analysed.rate)
+    lower, upper = mean - 1.0, mean + 1.0
+    assert placed == f"{words} what chance gives ({wording.between(lower, upper, analysed.rate, sign=True)})"
+
+
+def test_without_refits_of_this_model_nothing_is_said_of_chance(analysed):
+    for study in ({}, {"null_refits": refits(model="another")}):
+        chance = answer.by_chance(study, analysed)
+        assert chance.empty
+        assert answer.named_by_chance(chance) == ""
+        assert answer.beside_chance(wording.findings(analysed.results)[0], 0.1, chance, "points/month") == ""
+        assert "chance" not in answer.figure(analysed, chance).caption
+
+
+def test_null_trials_with_an_entry_rule_are_no_scale_for_this_trial(analysed):
+    assert answer.by_chance({"null_refits": refits().assign(minimum_loss=3.0)}, analysed).empty
+
+
+def test_the_figure_tells_its_numbers_to_who_cannot_see_it(analysed, study):
+    drawn = answer.figure(analysed, answer.by_chance(study, analysed))
+    change = analysed.results.population.query("quantity == 'change' and injection == '1'").iloc[0]
+    assert f"injection 1 {wording.number(change['mean'], sign=True)}" in drawn.element
+    assert drawn.element.count("> 0.99".replace(">", "&gt;")) + drawn.element.count(">0.9") >= 1
+
+
+def test_what_the_design_cannot_show_cuts_both_ways(trial):
+    said = " ".join(answer.cannot_show(trial))
+    assert "neither proof that the injections did something, nor is its absence proof that they did nothing" in said
+    assert "hide an effect as well as feign one" in said
+    assert answer.cannot_show(made_trial(k=0)) == []
+    assert "no control group" not in " ".join(answer.cannot_show(made_trial(controls=6)))
+
+
+def test_support_and_limits_are_set_in_the_same_size(page):
+    css = files("slopeshift.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    assert not re.search(r"\.cannot[^{]*\{[^}]*font-size: (?!inherit)", css)
+    screen = page.html[page.html.index('id="answer"') : page.html.index("<nav")]
+    assert screen.index("What this design cannot show") > screen.index("All injections together")
+
+
+# ---- estimand, data, priors, identity ----
+
+
+def test_every_intercurrent_event_has_a_strategy_and_what_was_recorded(trial):
+    rows = {row[0]: row[1:] for row in estimand.intercurrent_events(trial).rows}
+    assert rows["Death"] == ["hypothetical: values after it are as if missing at random", "1"]
+    assert all(re.match("hypothetical|treatment policy|while on treatment", strategy) for strategy, _ in rows.values())
+    assert "Next injection" not in {row[0] for row in estimand.intercurrent_events(made_trial(k=0)).rows}
+
+
+def test_checks_say_what_is_missing_and_who_was_never_seen(trial):
+    rows = {row[0]: row[2] for row in data_checks.table(trial).rows}
+    assert rows["Patients without ALSFRS-R"] == "A3"
+    assert rows["ALSFRS-R on the day of an injection"] == "4 values"
+    value = trial.visits["alsfrsr"]
+    assert rows["Range of ALSFRS-R"] == f"none beyond it; recorded {value.min():.0f} to {value.max():.0f}"
+
+
+@pytest.mark.parametrize(
+    ("top", "said"), [(40, "not above 40: ask which scale was used"), (41, "not all are of the old")]
+)
+def test_a_mixture_of_scales_is_asked_about(top, said):
+    tables = {
+        "patients": pd.DataFrame({"patient": ["A"]}),
+        "visits": pd.DataFrame({"patient": "A", "month": range(4), "alsfrsr": [30, top, 31, 31]}),
+        "injections": pd.DataFrame({"patient": [], "injection": [], "month": []}),
+    }
+    trial = trial_from_tables("made", tables, {"title": "t", "synthetic": False, "source": "s"})
+    rows = {row[0]: row[2] for row in data_checks.table(trial).rows}
+    assert said in rows["ALSFRS among ALSFRS-R"]
+    assert rows["Largest step of ALSFRS-R"] == f"+{top - 30} points, A, months 0.0 to 1.0"
+
+
+SOURCE = """
+curve = piecewise_line(
+    visits,
+    level=Normal(35, 4),  # points; a trial
+    slope=lead_in_slope(trial, OUTCOME, Normal(-1.0, 0.4)),
+    covariates=(Covariate("interval_within", x, Normal(0, 0.1)),),  # per month
+)
+PRIORS = {"month|patient": between_patients("sd_slope", bmb.Prior("Gamma", mu=0.75, sigma=0.25))}
+pm.Normal("y", 0, 1, observed=data)
+normal(curve, sigma=Gamma(2.0, 0.4))
+"""
+
+
+def test_priors_are_read_from_the_text_of_the_model_with_the_comment_beside_them(trial):
+    fit = made_fit(trial)
+    fit.record["source"] = SOURCE
+    rows = prior_table.stated(analysis.analyse(trial, fit, "m1")).rows
+    assert [row[:3] for row in rows] == [
+        ["level", "Normal(35, 4)", "points; a trial"],
+        ["slope", "Normal(-1.0, 0.4)", "none beside it"],
+        ["interval_within", "Normal(0, 0.1)", "per month"],
+        ["sd_slope", "Prior('Gamma', mu=0.75, sigma=0.25)", "none beside it"],
+        ["sigma", "Gamma(2.0, 0.4)", "none beside it"],
+    ]
+    assert {row[3] for row in rows} == {"not stated"}
+
+
+def test_a_model_text_that_cannot_be_read_has_no_prior_table(trial):
+    fit = made_fit(trial)
+    fit.record["source"] = "def ("
+    assert prior_table.stated(analysis.analyse(trial, fit, "m1")).rows == []
+
+
+def test_what_priors_imply_is_counted_from_their_draws(analysed):
+    rows = dict(prior_table.implied(analysed).rows)
+    prior = analysed.fit.tree["prior"].to_dataset()["coefficients"].sel(coefficient="slope")
+    assert rows["A patient’s slope before treatment is above 0"] == wording.probability(float((prior > 0).mean()))
+    predicted = analysed.fit.tree["prior_predictive"]["alsfrsr"]
+    assert rows["A predicted value lies above 48"] == wording.share(float((predicted > 48).mean()))
+
+
+def test_commands_name_every_fit_and_the_study_with_their_settings(analysed, trial):
+    lines = identity.commands(trial, [analysed], {"null_refits": refits(), "published_claim": pd.DataFrame()})
+    assert lines[1] == "slopeshift fit data/made --model models/alsfrsr.py --seed 1"
+    assert lines[-2:] == ["slopeshift null data/made --refits 50 --published petrou2021", "slopeshift report data/made"]
+    assert not any("null" in line for line in identity.commands(trial, [analysed], {}))
+
+
+def test_the_flow_counts_who_came_how_far_and_why_the_others_stopped(trial):
+    assert flow_figures.steps(trial) == [
+        ("Enrolled", 4, ""),
+        ("Injection 1", 4, "3 completed"),
+        ("Injection 2", 1, "1 died"),
+    ]
+
+
+# ---- decision, limitations, crosswalk, summary ----
+
+
+def test_no_decision_is_stated_without_a_threshold(page):
+    assert "No threshold was pre-specified, so no decision is stated." in page.words
+
+
+def test_limitations_follow_what_is_there(trial, analysed):
+    found = limitations.of_report(trial, [analysed], {}, {})
+    assert any("What chance alone gives at this design was not computed" in line for line in found)
+    assert any(line.startswith("Synthetic data") for line in found)
+    assert any(line.startswith("Open label") for line in found)
+    control = made_trial(controls=6, synthetic=False)
+    others = limitations.of_report(control, [], {"null_reference": refits(), "null_refits": refits()}, {})
+    assert others == []
+
+
+def test_an_item_is_met_only_where_the_page_has_all_it_needs():
+    item = crosswalk.Item("BARG", "x", ("a", "results-shown"), "more")
+    assert crosswalk.found({"a"}, {}, [item])[0].links == ()
+    assert crosswalk.found({"a", "results-shown"}, {"a": "A"}, [item])[0].links == (("a", "A"),)
+
+
+def test_unmet_items_are_listed_as_unmet_with_what_would_meet_them(page):
+    rows = [
+        row
+        for caption in page.tables
+        if "BARG" in caption or "Bayesian analysis" in caption
+        for row in page.rows(caption)
+    ]
+    unmet = {row[0]: row[2] for row in rows if row[1] == "not met"}
+    assert "Step 4: decisions, with thresholds fixed before" in unmet
+    assert all(text.strip().startswith("Would be met by: ") for text in unmet.values())
+    met = [row for row in rows if row[1] == "met"]
+    assert {"Step 1: formal specification", "Step 6: commands, data, seeds, saved draws"} <= {row[0] for row in met}
+
+
+def test_a_page_without_results_does_not_count_them_as_met(trial, tmp_path):
+    page = written(tmp_path, trial, [made_fit(trial, broken=True)])
+    rows = {row[0]: row[1] for caption in page.tables for row in page.rows(caption) if len(row) == 3}
+    assert rows["Step 3: summary of the posterior"] == "not met"
+    assert rows["Step 2: convergence of every reported quantity"] == "met"
+
+
+def test_the_summary_has_the_words_of_the_first_screen_and_leads_into_the_page(folder, page):
+    summary = (folder / "summary.html").read_text(encoding="utf-8")
+    screen = page.html[page.html.index('<section id="answer">') : page.html.index('<div class="below">')].strip()
+    plain = [re.sub(r'\shref="[^"]*"', "", text) for text in (summary, screen)]
+    assert plain[1] in plain[0]
+    assert "SYNTHETIC DATA: no patient is real" in summary
+    links = set(re.findall(r'<a [^>]*href="([^"]*)"', summary))
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    assert links
+    assert all(link.startswith("index.html#") and link.split("#")[1] in ids for link in links)
+
+
+def test_a_failed_gate_leaves_no_number_in_the_summary(trial, tmp_path):
+    report.write(trial, [made_fit(trial, broken=True)], tmp_path, figures=False)
+    summary = (tmp_path / "summary.html").read_text(encoding="utf-8")
+    assert "No result." in summary
+    assert "<svg" not in summary
+    assert "points/month" not in summary
