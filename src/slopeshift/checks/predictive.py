@@ -38,6 +38,9 @@ NO_DECLINE = "share of patients without decline at 6 months"
 ANALYSED = 500
 """Predicted trials that are analysed as the trial itself was."""
 
+FEWEST_ENTERED = 2
+"""Patients with a lead-in whom the smallest loss needs."""
+
 SIX, TOLERANCE = 6.0, 1.5
 """Months after a patient's first value at which a decline is asked for, and how far from it a value may be."""
 
@@ -159,7 +162,7 @@ def _entry(material: Material, recorded: Floats, predicted: Floats) -> Iterator[
     visits = material.visits
     first, last = lead_in_ends(visits.patient_index, visits.month, visits.injection_month)
     judged = (first >= 0) & (first != last)
-    if judged.sum() < left.FEWEST:
+    if judged.sum() < FEWEST_ENTERED:
         return
     own, others = ((v[:, first[judged]] - v[:, last[judged]]).min(axis=1) for v in (recorded, predicted))
     yield Quantity(
