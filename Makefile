@@ -69,8 +69,9 @@ sensitivity: $(READY) ## Show what moves the answer: priors, values left out, va
 calibrate: $(READY) ## Fit trials drawn from each model's own prior, and write validation/calibration
 	@$(SLOPESHIFT) calibrate $(TRIAL) $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES))
 
-validate: $(READY) ## Compare posteriors with independent programs, and write validation/README.md
+validate: $(READY) ## Compare with independent programs, count checks where traps are set, write validation/README.md
 	@$(BIN)/python validation/oracles.py
+	@$(BIN)/python validation/traps.py
 	@$(BIN)/python validation/page.py
 
 check: $(READY) ## Look for mistakes in the tables of a trial

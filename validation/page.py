@@ -16,6 +16,7 @@ What was done to find errors in the models and in the program, with its numbers.
 
 - [Simulation-based calibration](calibration/README.md) of every model: trials drawn from the model's own prior, fitted, and ranked. `make calibrate` makes it.
 - Oracles: posteriors of independent programs for the same model. `make validate` makes them.
+- Traps: what can go wrong in such a trial, switched on in simulated trials, and how often the check for it fires.
 - Recovery: whether intervals cover the truth of trials that the models did not simulate. `make test-slow` asks it.
 """
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from slopeshift.checks import loo, predictive, prior
+from slopeshift.checks import added, loo, predictive, prior
 from slopeshift.checks.comparison import comparison
 from slopeshift.checks.loo import LeaveOneOut, leave_one_out
 from slopeshift.checks.material import Material, material_of, material_of_draws
@@ -76,13 +76,13 @@ class Checks:
 def checks_of(trial: Trial, fit: Fit) -> Checks:
     """Check a stored fit. Raises FitError where it is of other values than the trial's."""
     material = material_of(trial, fit)
-    sensitivity = prior_sensitivity(fit, material)
-    found = _checked(material, sensitivity)
+    sensitivity, contraction = prior_sensitivity(fit, material), prior.contraction(fit)
+    found = _checked(material, sensitivity, contraction)
     return Checks(
         material,
         *found,
         prior_words=prior.prior_in_words(fit, material.visits, SEED),
-        contraction=prior.contraction(fit),
+        contraction=contraction,
         sensitivity=sensitivity,
     )
 
@@ -90,7 +90,7 @@ def checks_of(trial: Trial, fit: Fit) -> Checks:
 def checks_of_draws(trial: Trial, visits: Visits, draws: xr.Dataset, seed: int) -> Checks:
     """Check the draws of a refit (`refit.Compiled.fit`) to the values of `visits`, which are a trial's or simulated."""
     material = material_of_draws(trial, visits, draws, seed)
-    return Checks(material, *_checked(material, None), prior_words=None, contraction=None, sensitivity=None)
+    return Checks(material, *_checked(material), prior_words=None, contraction=None, sensitivity=None)
 
 
 def fired(checks: Checks) -> tuple[str, ...]:
@@ -99,12 +99,14 @@ def fired(checks: Checks) -> tuple[str, ...]:
 
 
 def _checked(
-    material: Material, sensitivity: pd.DataFrame | None
+    material: Material, sensitivity: pd.DataFrame | None = None, contraction: pd.DataFrame | None = None
 ) -> tuple[LeaveOneOut | None, list[Quantity], tuple[Rule, ...]]:
     left_out, quantities = leave_one_out(material), predictive.quantities(material)
-    probabilities = predictive.tail_probabilities(quantities)
+    probabilities = predictive.tail_probabilities(quantities) | added.probabilities(material)
     unreliable = float("nan")
     if left_out is not None:
         probabilities[UNIFORM] = loo.uniformity(left_out.pit)
         unreliable = float(left_out.unreliable)
+    if contraction is not None:
+        probabilities[prior.CONFLICT] = prior.conflict_probability(contraction)
     return left_out, quantities, rules(probabilities, unreliable, sensitivity)

@@ -48,14 +48,14 @@ def prior_sensitivity(fit: Fit, material: Material) -> pd.DataFrame:
     if not priors or data is None:
         return pd.DataFrame(columns=COLUMNS.split())
     draws = _quantities(fit, material)
-    to_data = _sensitivity(draws, data)
+    to_data = sensitivity(draws, data)
     labels = pd.DataFrame({name: draws[name].to_numpy() for name in ("quantity", "injection", "unit")})
     values = draws.transpose(*SAMPLES, "row")
     mean, sd = values.mean(SAMPLES).to_numpy(), values.std(SAMPLES).to_numpy()
     tables = [
         labels.assign(
             prior=name,
-            sensitivity=(found := _sensitivity(draws, density)),
+            sensitivity=(found := sensitivity(draws, density)),
             sensitivity_to_data=to_data,
             mean=mean,
             mean_with_weaker_prior=_weaker(flat(values), flat(density)),
@@ -86,12 +86,15 @@ def _priors(fit: Fit, material: Material) -> dict[str, xr.DataArray]:
     design = fit.tree["constant_data"].to_dataset()
     if "population" in densities and "term_mean" in design:
         del densities["population"]
-        densities |= _of_population(kept["population"], design)
+        densities |= of_population(kept["population"], design)
     return densities
 
 
-def _of_population(population: xr.DataArray, design: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Split the normal prior of the population's coefficients into what is independent: level, slope, changes."""
+def of_population(population: xr.DataArray, design: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Split the normal prior of the population's coefficients into what is independent: level, slope, changes.
+
+    `design` has the terms of a model (`marginal.terms_of`). Returns log densities by name, (chain, draw) each.
+    """
     mean, sd, terms = (design[f"term_{part}"].to_numpy() for part in ("mean", "sd", "design"))
     names = [str(name) for name in population["coefficient"].to_numpy()]
     covariance = terms @ np.diag(sd**2) @ terms.T
@@ -116,7 +119,7 @@ def _of_data(material: Material) -> xr.DataArray | None:
     return None if material.log_likelihood is None else material.log_likelihood.astype(float).sum("visit")
 
 
-def _sensitivity(draws: xr.DataArray, density: xr.DataArray) -> Floats:
+def sensitivity(draws: xr.DataArray, density: xr.DataArray) -> Floats:
     """Have ArviZ measure how fast each row's distribution moves with the power of one density: (row,)."""
     import arviz as az
 

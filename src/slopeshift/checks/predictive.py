@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.checks import residuals as left
-from slopeshift.classical import OVERALL, Rules, layout_of, statistics
+from slopeshift.classical import OVERALL, Rules, layout_of, lead_in_ends, statistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +30,16 @@ if TYPE_CHECKING:
 ENDS = "values at the ends of the scale"
 MEAN_BY_TIME, SD_BY_TIME = "mean residual by time since injection", "SD of residuals by time since injection"
 MEAN_BY_SCORE, SD_BY_SCORE = "mean residual by score band", "SD of residuals by score band"
+ENTRY = "smallest loss before the first injection"
 NEIGHBOURS, HEAVIEST = "correlation of neighbouring residuals", "heaviest residual"
 RESPONDERS, SD_OF_CHANGES = "classical count of improved patients", "SD of classical slope changes"
 NO_DECLINE = "share of patients without decline at 6 months"
 
 ANALYSED = 500
 """Predicted trials that are analysed as the trial itself was."""
+
+FEWEST_ENTERED = 2
+"""Patients with a lead-in whom the smallest loss needs."""
 
 SIX, TOLERANCE = 6.0, 1.5
 """Months after a patient's first value at which a decline is asked for, and how far from it a value may be."""
@@ -67,6 +71,7 @@ def quantities(material: Material) -> list[Quantity]:
         *_at_ends(material, recorded, predicted),
         *_binned(material, observed_left, predicted_left),
         *_shape(material, observed_left, predicted_left),
+        *_entry(material, recorded, predicted),
         *_classical(material, recorded, predicted),
         *_no_decline(material, recorded, predicted),
     ]
@@ -150,6 +155,19 @@ def _shape(material: Material, recorded: Floats, predicted: Floats) -> Iterator[
         yield Quantity(NEIGHBOURS, "correlation", "all", len(pairs[0]), float(own[0]), others)
     own, others = (left.heaviest(values) for values in (recorded, predicted))
     yield Quantity(HEAVIEST, "largest residual over the median one", "all", n, float(own[0]), others)
+
+
+def _entry(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
+    """Take the loss, over the lead-in, of the patient who lost least: an entry rule leaves nobody below it."""
+    visits = material.visits
+    first, last = lead_in_ends(visits.patient_index, visits.month, visits.injection_month)
+    judged = (first >= 0) & (first != last)
+    if judged.sum() < FEWEST_ENTERED:
+        return
+    own, others = ((v[:, first[judged]] - v[:, last[judged]]).min(axis=1) for v in (recorded, predicted))
+    yield Quantity(
+        ENTRY, "smallest loss", "first to last value before injections", int(judged.sum()), float(own[0]), others
+    )
 
 
 def _classical(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+CONFLICT = "prior that contradicts the data"
+HELD_AGAINST_DATA = (("level", ""), ("lead_in_slope", ""), ("change", effects.OVERALL))
+
 YEAR = 12.0
 """Months after the first injection at which the prior's scores are told, no injection having changed anything."""
 
@@ -40,8 +43,8 @@ def contraction(fit: Fit) -> pd.DataFrame:
     """Say how far the data narrowed and moved the prior of every population quantity, a row each.
 
     Columns quantity, injection, unit; prior_mean, prior_sd; contraction (1 - posterior over prior variance: 1 where the
-    data say everything, 0 where they say nothing); and moved (posterior minus prior mean, in prior SDs). Indicators,
-    percentages and ratios are left out: their prior has no usable variance.
+    data say everything, 0 where they say nothing); moved (posterior minus prior mean, in prior SDs); and conflict
+    (see `conflict`). Indicators, percentages and ratios are left out: their prior has no usable variance.
     """
     design, unit = fit.tree["constant_data"].to_dataset(), fit.record["unit"]
     before, after = (
@@ -60,7 +63,7 @@ def contraction(fit: Fit) -> pd.DataFrame:
     ]
     both = tables[0].merge(tables[1], on=["quantity", "injection", "unit"], suffixes=("_prior", "_posterior"))
     both = both[~both["unit"].isin(["probability", "%", "ratio"])]
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "quantity": both["quantity"],
             "injection": both["injection"],
@@ -71,6 +74,32 @@ def contraction(fit: Fit) -> pd.DataFrame:
             "moved": (both["mean_posterior"] - both["mean_prior"]) / both["sd_prior"],
         }
     ).reset_index(drop=True)
+    return found.assign(conflict=conflict(found["moved"].to_numpy(), found["contraction"].to_numpy()))
+
+
+def conflict(moved: Floats, contraction: Floats) -> Floats:
+    """Say how far the prior mean lies from what the data alone say, in SDs of what the prior expects of that distance.
+
+    That is Box's check of the prior for a normal mean (Evans and Moshonov 2006, doi 10.1214/06-BA129). With prior
+    variance v and posterior variance w, the data's estimate differs from the prior mean with variance v^2 / (v - w),
+    and the posterior mean with v - w: the ratio is moved / sqrt(contraction). NaN where nothing was learnt.
+    """
+    learnt = np.where(contraction > 0, contraction, np.nan)
+    return np.asarray(moved / np.sqrt(learnt))
+
+
+def conflict_probability(table: pd.DataFrame) -> float:
+    """Give the probability, under the priors, of data as far from any of them: level, lead-in slope and mean change.
+
+    `table` is that of `contraction`. Bonferroni's bound for the three; NaN where none of them was learnt about.
+    """
+    from scipy.stats import norm
+
+    named = list(zip(table["quantity"], table["injection"], strict=True))
+    chosen = table["conflict"].abs()[[pair in HELD_AGAINST_DATA for pair in named]].dropna()
+    if chosen.empty:
+        return float("nan")
+    return float(min(len(chosen) * 2 * norm.sf(chosen.max()), 1.0))
 
 
 def _outside(values: Floats, visits: Visits) -> Iterator[tuple[str, float, float, float, str]]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from slopeshift.checks.material import flat
 from slopeshift.effects import SAMPLES
+from slopeshift.trial import DAYS_PER_MONTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,9 @@ NEAR_END_SDS = 2.0
 MIDDLE_BANDS = 3
 FEWEST = 5
 """Values that a bin needs: fewer are put to the next one."""
+
+SAME_DAY = 0.5 / DAYS_PER_MONTH
+"""Months within which a value counts as recorded on the day of an injection."""
 
 NEIGHBOURS = 1.5
 """Two values of a patient are neighbours within so many times the usual spacing of the trial's visits."""
@@ -66,13 +70,28 @@ def spread_of_patients(material: Material) -> Floats:
 
 def time_bins(material: Material) -> tuple[Places, list[str]]:
     """Put every visit into a bin of time since the latest injection: bin (visit,), and what each is called."""
-    visits = material.visits
-    since = visits.month[:, None] - visits.injection_month[visits.patient_index]
-    latest = np.where(since > 0, since, np.inf).min(axis=1, initial=np.inf)
+    latest = latest_injection(material)
     bins = np.where(np.isinf(latest), 0, np.searchsorted(SINCE, latest, side="left"))
     upper = [f"to {month:g}" for month in SINCE[1:]]
     labels = ["before injections", *(f"{a:g} {b} months after" for a, b in zip(SINCE, upper, strict=False))]
     return _merged(bins, [*labels, f"over {SINCE[-1]:g} months after"])
+
+
+def on_injection_days(material: Material) -> NDArray[np.bool_]:
+    """Say which values were recorded on the day of an injection: (visit,). Two slopes share each of them."""
+    return np.asarray((np.abs(_since(material)) < SAME_DAY).any(axis=1))
+
+
+def latest_injection(material: Material) -> Floats:
+    """Months since the latest injection before each visit: (visit,), infinite where there is none."""
+    since = _since(material)
+    return np.where(since > 0, since, np.inf).min(axis=1, initial=np.inf)
+
+
+def _since(material: Material) -> Floats:
+    """Months from every injection to every visit of its patient: (visit, injection), NaN where not given."""
+    visits = material.visits
+    return visits.month[:, None] - visits.injection_month[visits.patient_index]
 
 
 def score_bands(material: Material) -> tuple[Places, list[str]]:

@@ -1,8 +1,8 @@
 """The rules by which a check fires: fixed before any data are seen, and the same for every model.
 
 A check that fires says that the model gets something wrong about these data, not that its answer is wrong; one that is
-silent says only that it saw nothing. With eleven checks of a probability of 0.01 each, one fires on its own in fewer
-than one in nine of trials in which the model holds.
+silent says only that it saw nothing. With eighteen checks of a probability of 0.01 each, one fires on its own in
+fewer than one in six of trials in which the model holds.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, fired
+from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, added, fired
 from slopeshift.checks import predictive as p
 from slopeshift.checks.power_scaling import SENSITIVE
+from slopeshift.checks.prior import CONFLICT
 from slopeshift.effects import OVERALL
 from slopeshift.report import glossary
 from slopeshift.report.wording import counted, in_unit, listed, number
@@ -25,11 +26,20 @@ MEANING = {
     p.SD_BY_SCORE: "high and low values do not scatter equally",
     p.NEIGHBOURS: "neighbouring values of a patient do not err independently, so that the intervals of patients are "
     "too narrow, or too wide",
+    added.DAYS: "values on the days of injections lie off its lines, and two slopes share each of them",
+    added.AFTER: "values shortly after injections lie off its lines, which no change of slope makes them do: "
+    "expectation of patients or raters, an effect that does not last, or another way of rating",
+    added.FADING: "changes of slope wear off, or build up, within a cycle",
+    added.LATE: "changes of slope set in later than at the injection, or earlier",
+    added.BENDING: "courses bend all along, with injections and without, which can be taken for a change",
+    p.ENTRY: "patients lost more before the first injection, or less, than it predicts: a rule of entry that asks for "
+    "a loss makes slopes flatten by themselves afterwards",
     p.HEAVIEST: "a single value lies farther off, or less far, than it allows: its residuals have other tails",
     p.RESPONDERS: "the trial's own count of improved patients is not what it predicts",
     p.SD_OF_CHANGES: "patients' slopes, computed one by one, do not change as unequally as it predicts",
     p.NO_DECLINE: "patients without decline at six months are not as many as it predicts",
     UNIFORM: "values lie too often, or too seldom, far from what all the others say of them",
+    CONFLICT: "level, slope or change are far from where its prior expects them",
 }
 """What a check that fired says of the model."""
 

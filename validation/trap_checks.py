@@ -1,0 +1,367 @@
+"""Simulated trials of one kind, fitted and checked: each replicate gives a row per check, and whether it fired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from slopeshift import checks, classical, effects, missing, refit, sensitivity, simulate
+from slopeshift.basis import visits_of
+from slopeshift.checks import added, power_scaling
+from slopeshift.checks.material import material_of_draws
+from slopeshift.checks.prior import CONFLICT, conflict, conflict_probability
+from slopeshift.classical import Rules, improvements, layout_of
+from slopeshift.model import load_model
+from slopeshift.null.population import fitted
+from slopeshift.null.trials import null_values
+from slopeshift.report.analysis import NEAR_END_SDS, NEAR_END_SHARE
+from slopeshift.sensitivity import rules
+from slopeshift.sensitivity.subject import Subject
+from slopeshift.trial import Control, trial_from_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from trap_cells import Cell
+
+    from slopeshift.basis import Visits
+    from slopeshift.model import ModelFile
+    from slopeshift.trial import Trial
+
+MODELS = Path(__file__).parents[1] / "models"
+OUTCOME = "alsfrsr"
+SAMPLING = refit.Sampling(chains=2, draws=400, tune=250)
+EVERY = 2
+"""One draw in so many is used for predictive checks: with 400 of them, a probability below 0.01 can be told."""
+
+NEEDED = {
+    "patients": "patient end_month end_reason",
+    "visits": "patient month alsfrsr",
+    "injections": "patient injection month",
+}
+
+NO_FOLDER = Path(__file__).parent / "none"
+"""The code of a job is hashed file by file."""
+
+NULL_TRIALS = 400
+CHANCE = 0.025
+"""Share of null trials with as many improved patients, or more, up to which a count is above chance."""
+
+LEARNT = 0.5
+"""Share of a prior's variance that the data must take away lest a result be the prior's."""
+
+SETTINGS = {"title": "simulated", "synthetic": True, "source": "simulated"}
+CONTROL_PATIENTS, CONTROL_MONTHS, BETWEEN_STUDIES = 100, 6.0, 0.15
+
+NEAR_END, CLAIM, CALLED = "values near an end of the scale", "slower decline claimed", "patients called slowed"
+FLAGGED, WITHHELD = "percentages flagged for half of the patients", "percentage of the population withheld"
+DECIDED = "interval depends on the response before it"
+UNLEARNT, UNSPLIT = "change mostly from its prior", "SD of {} mostly from its prior"
+ABOVE, EXPLAINED = "classical count {} above chance", "classical count {} that chance explains"
+PATIENTS, CYCLES = "changes between patients", "changes between cycles"
+SURVIVORS, BENT = "survivors in later cycles", "courses that bend by themselves"
+KNOWN = ", entry rule known"
+FIRST, EVER = "after injection 1", "in any cycle"
+
+Found = tuple[str, float, bool]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One simulated trial, and the draws of its posterior where they are looked at."""
+
+    cell: Cell
+    trial: Trial
+    seed: int
+
+    @cached_property
+    def visits(self) -> Visits:
+        """The values of the outcome."""
+        return visits_of(self.trial, OUTCOME)
+
+    @cached_property
+    def compiled(self) -> refit.Compiled:
+        """The model, compiled for trials of this size."""
+        return _compiled(self.cell)
+
+    @cached_property
+    def draws(self) -> xr.Dataset:
+        """Draws of the posterior."""
+        return self.compiled.fit(self.visits, self.seed)
+
+    @property
+    def design(self) -> xr.Dataset:
+        """What a stored fit has as `constant_data`."""
+        return self.visits.dataset().merge(self.compiled.terms)
+
+    @cached_property
+    def subject(self) -> Subject:
+        """What sensitivity checks start from."""
+        return Subject(self.trial, _file(OUTCOME), self.draws, self.design, self.seed)
+
+    @property
+    def fewer(self) -> xr.Dataset:
+        """Draws that predictive checks use."""
+        return self.draws.isel(draw=slice(None, None, EVERY))
+
+
+@dataclass(frozen=True)
+class TrapJob:
+    """Trials of a cell: replicate r is simulated from `seed` + r, which cells with and without a trap share."""
+
+    cell: Cell
+    seed: int
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of everything that decides the results."""
+        packages = (checks, classical, missing, sensitivity, simulate)
+        files = [path for package in packages for path in sorted(Path(str(package.__file__)).parent.glob("*.py"))]
+        files += [*sorted(MODELS.glob("*.py")), Path(__file__)]
+        return refit.content_key(
+            "traps", repr(self), repr(SAMPLING), *(path.read_text() for path in files), code=NO_FOLDER
+        )
+
+    @property
+    def program(self) -> str:
+        """Nothing is compiled beforehand: rates do not depend on the last digit."""
+        return ""
+
+    def rows(self, replicate: int) -> list[dict[str, Any]]:
+        """Simulate, fit and check one trial: a row per check, with the number it is judged by."""
+        seed = self.seed + replicate
+        seen = Seen(self.cell, trial_of(self.cell, seed), seed)
+        rows = [row for name in self.cell.looks for row in LOOKS[name](seen)]
+        found = {check: {"check": check, "value": float(value), "fired": bool(fired)} for check, value, fired in rows}
+        return list(found.values())
+
+
+def trial_of(cell: Cell, seed: int) -> Trial:
+    """Simulate one trial of a cell, with what the checks need."""
+    simulated = simulate.simulate(cell.design, cell.population, seed).tables
+    tables = {name: simulated[name][columns.split()] for name, columns in NEEDED.items()}
+    if cell.raised:
+        visits = tables["visits"]
+        days = visits[["patient", "month"]].merge(
+            tables["injections"][["patient", "month"]].assign(day=True), how="left"
+        )
+        raised = visits[OUTCOME] + np.where(days["day"].notna(), cell.raised, 0.0)
+        tables["visits"] = visits.assign(**{OUTCOME: raised.clip(0, 48)})
+    trial = trial_from_tables("simulated", tables, SETTINGS)
+    return trial if cell.control is None else replace(trial, control=_control(cell))
+
+
+@lru_cache(maxsize=4)
+def _natural_history(slope: float, cell: Cell) -> Trial:
+    conducted = simulate.Design(enrolled=CONTROL_PATIENTS, lead_in=CONTROL_MONTHS, visit_jitter=3, follow_up=1.0)
+    truth = replace(cell, truth=replace(cell.truth, slope=slope)).population
+    tables = simulate.simulate(conducted, truth, 1).tables
+    return trial_from_tables(
+        "control", {name: tables[name][columns.split()] for name, columns in NEEDED.items()}, SETTINGS
+    )
+
+
+def _control(cell: Cell) -> Control:
+    """The same natural history for all trials of a cell, of a seed of its own: priors are compiled once."""
+    assert cell.control is not None
+    return Control("simulated", {OUTCOME: BETWEEN_STUDIES}, _natural_history(cell.control, replace(cell, looks=())))
+
+
+@lru_cache(maxsize=8)
+def _file(name: str) -> ModelFile:
+    return load_model(MODELS / f"{name}.py")
+
+
+_PROGRAMS: dict[tuple[object, ...], Any] = {}
+"""What this process has compiled: by model, number of patients and injections, and control."""
+
+
+def _size(cell: Cell) -> tuple[object, ...]:
+    return cell.design.enrolled, len(cell.truth.change), cell.control
+
+
+def _compiled(cell: Cell) -> refit.Compiled:
+    """Compile the model for trials of a size; which trial it is built for does not matter but for its control."""
+    key = (OUTCOME, *_size(cell))
+    if key not in _PROGRAMS:
+        _PROGRAMS[key] = refit.compile_once(OUTCOME, _file(OUTCOME).source, trial_of(cell, 0), SAMPLING)
+    found: refit.Compiled = _PROGRAMS[key]
+    return found
+
+
+# ---- looks ----
+
+
+def usual(seen: Seen) -> Iterator[Found]:
+    """The checks of a fit, and the claim that decline is slower overall."""
+    found = checks.checks_of_draws(seen.trial, seen.visits, seen.fewer, seen.seed)
+    yield from ((rule.check, rule.value, rule.fired) for rule in found.rules)
+    reach = NEAR_END_SDS * float(seen.draws["sigma"].mean())
+    near = float(((seen.visits.value <= reach) | (seen.visits.value >= 48 - reach)).mean())
+    yield NEAR_END, near, near > NEAR_END_SHARE
+    yield from _claim(seen)
+
+
+def only_added(seen: Seen) -> Iterator[Found]:
+    """The score tests of added columns alone."""
+    material = material_of_draws(seen.trial, seen.visits, seen.fewer, seen.seed)
+    for check, probability in added.probabilities(material).items():
+        yield check, probability, probability < checks.FIRES
+    yield from _claim(seen)
+
+
+def _claim(seen: Seen) -> Iterator[Found]:
+    probability = float((seen.subject.overall > 0).mean())
+    yield CLAIM, probability, probability > refit.CLAIMED
+
+
+def chance(seen: Seen) -> Iterator[Found]:
+    """Counts of improved patients, those who improved in any cycle too, among null trials of the same design."""
+    yield from _among_null_trials(seen, None, "")
+    patients = effects.patients(seen.draws, seen.visits.dataset())
+    claims = effects.responders(patients, [effects.SLOWING_PERCENT]).set_index("injection").loc[effects.OVERALL]
+    yield CALLED, claims["n_called"], claims["n_called"] > 0
+    yield "false calls expected", claims["expected_false_claims"], False
+
+
+def entry(seen: Seen) -> Iterator[Found]:
+    """The same counts among null trials with the entry rule that was applied."""
+    yield from _among_null_trials(seen, seen.cell.design.minimum_loss, KNOWN)
+
+
+def _among_null_trials(seen: Seen, minimum_loss: float | None, words: str) -> Iterator[Found]:
+    plan = layout_of(seen.trial, seen.visits, Rules())
+    population = fitted(OUTCOME, seen.draws)
+    (null,) = null_values(seen.visits, population, NULL_TRIALS, seen.seed, minimum_loss)
+    counts = [_counts(plan, values) for values in (seen.visits.value[None], null)]
+    for name, own, others in zip((FIRST, EVER), *counts, strict=True):
+        share = float((others >= own[0]).mean())
+        yield ABOVE.format(name) + words, share, share <= CHANCE
+        yield EXPLAINED.format(name) + words, share, share > CHANCE
+        yield f"classical count {name}", own[0], False
+
+
+def _counts(plan: Any, values: Any) -> list[Any]:
+    improved = improvements(plan, values) > plan.rules.threshold
+    cycles = [place for place, period in enumerate(plan.periods) if period.isdigit()]
+    return [improved[:, :, cycles[0]].sum(axis=1), improved[:, :, cycles].any(axis=2).sum(axis=1)]
+
+
+def boundary(seen: Seen) -> Iterator[Found]:
+    """The change without the values on days of injections."""
+    verdict = rules.boundary_visit(seen.subject, seen.compiled)
+    yield verdict.check, verdict.value, verdict.fired
+
+
+def survivors(seen: Seen) -> Iterator[Found]:
+    """The lead-in slopes of those who reached a later cycle."""
+    verdict = rules.survivor(seen.subject)
+    yield verdict.check, verdict.value, verdict.fired
+
+
+def curvature(seen: Seen) -> Iterator[Found]:
+    """A curvature that all courses share."""
+    verdict = rules.curvature(seen.subject)
+    yield verdict.check, verdict.value, verdict.fired
+
+
+def percent(seen: Seen) -> Iterator[Found]:
+    """Percentages withheld of the population, and flagged of at least half of the patients."""
+    patients = effects.patients(seen.draws, seen.visits.dataset())
+    flagged = np.mean([bool(text) for text in effects.flags(patients, seen.draws, seen.visits.dataset())])
+    yield FLAGGED, flagged, flagged >= 0.5
+    falls = float((seen.draws["population"].sel(coefficient="slope") < 0).mean())
+    yield WITHHELD, falls, falls <= 0.999
+
+
+def decided(seen: Seen) -> Iterator[Found]:
+    """The negative control: does the response seen before decide the next interval?"""
+    draws, _ = _sampled("interval_negative_control", ("statistics", "seen_change", "interval", "seen_patient"), seen)
+    values = draws[effects.CONTROL].to_numpy().ravel()
+    yield DECIDED, values.mean(), _excludes_zero(values)
+
+
+def _excludes_zero(values: Any) -> bool:
+    low, high = np.quantile(values, effects.INTERVAL)
+    return bool(low > 0 or high < 0)
+
+
+def _sampled(name: str, data: tuple[str, ...], seen: Seen) -> tuple[xr.Dataset, Any]:
+    """Sample a model whose covariates are those of this trial: built for it, compiled once for its size."""
+    import nutpie
+
+    model = _file(name).build(seen.trial)
+    size = (name, *_size(seen.cell))
+    if size not in _PROGRAMS:
+        _PROGRAMS[size] = nutpie.compile_pymc_model(model)
+    program = _PROGRAMS[size].with_data(**{each: model[each].get_value() for each in data})
+    settings = {"draws": SAMPLING.draws, "tune": SAMPLING.tune, "chains": SAMPLING.chains, "cores": 1}
+    tree = nutpie.sample(
+        program, seed=seen.seed, target_accept=SAMPLING.target_accept, save_warmup=False, progress_bar=False, **settings
+    )
+    return tree["posterior"].to_dataset(), model
+
+
+def contradiction(seen: Seen) -> Iterator[Found]:
+    """Priors of level, lead-in slope and change against the data."""
+    probability = conflict_probability(_learnt(seen))
+    yield CONFLICT, probability, probability < checks.FIRES
+
+
+def _learnt(seen: Seen) -> pd.DataFrame:
+    """The table `prior.contraction` of the population's coefficients, whose priors are normal and known."""
+    terms = seen.compiled.terms
+    columns = terms["term_design"].transpose("coefficient", "term").to_numpy()
+    mean, sd = columns @ terms["term_mean"].to_numpy(), terms["term_sd"].to_numpy()
+    weights = np.zeros((3, len(columns)))
+    weights[[0, 1], [0, 1]] = 1.0
+    number = (seen.visits.visits_in_cycle > 0).sum(axis=0)
+    weights[2, 2:] = number / number.sum()
+    prior_mean, prior_sd = weights @ mean, np.sqrt(((weights @ columns) ** 2) @ sd**2)
+    draws = seen.draws["population"].transpose("chain", "draw", "coefficient").to_numpy().reshape(-1, len(columns))
+    found = draws @ weights.T
+    moved, learnt = (found.mean(axis=0) - prior_mean) / prior_sd, 1 - found.var(axis=0) / prior_sd**2
+    named = {"quantity": ["level", "lead_in_slope", "change"], "injection": ["", "", effects.OVERALL]}
+    return pd.DataFrame({**named, "contraction": learnt, "moved": moved, "conflict": conflict(moved, learnt)})
+
+
+def prior(seen: Seen) -> Iterator[Found]:
+    """How far the priors of the population's coefficients move the change, and what the data took of its variance."""
+    change = seen.subject.overall.expand_dims(row=1)
+    largest = max(
+        float(power_scaling.sensitivity(change, density)[0])
+        for density in power_scaling.of_population(seen.draws["population"], seen.compiled.terms).values()
+    )
+    yield checks.PRIOR, largest, largest >= power_scaling.SENSITIVE
+    learnt = float(_learnt(seen)["contraction"].iloc[2])
+    yield UNLEARNT, learnt, learnt < LEARNT
+    yield from _claim(seen)
+
+
+def split(seen: Seen) -> Iterator[Found]:
+    """What the data took of the prior variance of the SDs of changes, between patients and between cycles."""
+    for name, word, scale in (("sd_response", PATIENTS, 0.3), ("sd_cycle", CYCLES, 0.15)):
+        learnt = 1 - float(seen.draws[name].var()) / (scale**2 * (1 - 2 / np.pi))
+        yield UNSPLIT.format(word), learnt, learnt < LEARNT
+
+
+LOOKS: Mapping[str, Callable[[Seen], Iterator[Found]]] = {
+    "usual": usual,
+    "added": only_added,
+    "chance": chance,
+    "entry": entry,
+    "boundary": boundary,
+    "survivors": survivors,
+    "curvature": curvature,
+    "percent": percent,
+    "decided": decided,
+    "conflict": contradiction,
+    "prior": prior,
+    "split": split,
+}
