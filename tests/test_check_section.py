@@ -155,6 +155,13 @@ def test_without_stored_priors_it_is_said(checks):
 # ---- tables ----
 
 
+def test_the_first_screen_warns_of_a_model_that_misses_something_and_of_nothing_else(checks):
+    assert check_words.alarm(told(checks)) == ""
+    assert check_words.alarm(told(checks, PRIOR, UNRELIABLE)) == ""
+    words = check_words.alarm(told(checks, p.ENTRY, PRIOR))
+    assert words == "The model does not fit these data: smallest loss before the first injection."
+
+
 def test_every_rule_is_printed_with_its_limit_and_verdict(checks):
     rules = (Rule("a check", 0.0004, 0.01, True), Rule("b", 0.2, 0.01, False), Rule("c", float("nan"), 0.01, False))
     rules += (Rule(UNRELIABLE, 2.0, 0.0, True), Rule(PRIOR, 0.07, 0.05, True))

@@ -9,7 +9,7 @@ import pandas as pd
 from slopeshift.checks import PRIOR, UNRELIABLE, checks_of, comparison, fired
 from slopeshift.checks import predictive as p
 from slopeshift.report import check_figures
-from slopeshift.report.check_words import MEANING, left_out, priors_that_matter, verdict
+from slopeshift.report.check_words import MEANING, alarm, left_out, priors_that_matter, verdict
 from slopeshift.report.pictures import picture
 from slopeshift.report.wording import Table, number, share
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Checked = Mapping[str, Checks]
 
 __all__ = [
+    "alarm",
     "checked",
     "compared",
     "judged",

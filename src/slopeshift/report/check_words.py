@@ -73,6 +73,12 @@ def verdict(checks: Checks) -> str:
     return f"{len(missed)} of {counted(made, 'check')} fired, so this model misses something in these data: {told}."
 
 
+def alarm(checks: Checks) -> str:
+    """Warn, before any result, of a model that misses something in the data: empty where no such check fired."""
+    missed = [check for check in fired(checks) if check not in ABOUT_TOOLS]
+    return f"The model does not fit these data: {listed(missed)}." if missed else ""
+
+
 def left_out(checks: Checks) -> str:
     """Say how leaving out was done, and which results of it are not to be relied on."""
     loo = checks.loo
