@@ -114,25 +114,23 @@ def printed(rows: pd.DataFrame, outcome: str, unit: str) -> Table:
             cells.append(_range(str(analysis), shown))
         else:
             cells += [_cells(row) for row in group.itertuples()]
-    heads = ["Analysis", "Detail", f"Change, {unit} (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)"]
-    heads += ["Moved by, SDs", "Patients", "Values", "Note"]
-    return Table("The change overall in every analysis", "llrrrrrrl", heads, cells)
+    heads = ["Analysis", f"Change, {unit} (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)", "Moved by, SDs", "Values"]
+    return Table("The change overall in every analysis", "lrrrrrl", [*heads, "Detail"], cells)
 
 
 def _cells(row: Any) -> list[str]:
-    name = f"{row.analysis}: {row.model}" if row.analysis == OTHER_MODEL else str(row.analysis)
+    name = f"model {row.model}" if row.analysis == OTHER_MODEL else str(row.analysis)
+    detail = "; ".join(filter(None, (str(row.detail), str(row.note))))
     if row.mean != row.mean:
-        return [name, str(row.detail), "", "", "", "", "", "", str(row.note)]
+        return [name, "", "", "", "", "", detail]
     return [
         name,
-        str(row.detail),
         f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
         probability(row.prob_positive),
         probability(row.prob_slowing_25),
         number(row.difference, 1, sign=True),
-        number(row.n_patients, 0),
         number(row.n_values, 0),
-        str(row.note),
+        detail,
     ]
 
 
@@ -146,14 +144,12 @@ def _range(analysis: str, group: pd.DataFrame) -> list[str]:
 
     return [
         analysis,
-        f"{len(group)} analyses; lowest: {lowest['detail']}; highest: {highest['detail']}",
         f"means {span(group['mean'], sign=True)}",
         span(positive),
         span(slowing),
         span(moved, 1, True),
-        span(group["n_patients"], 0),
         span(group["n_values"], 0),
-        "",
+        f"{len(group)} analyses; lowest: {lowest['detail']}; highest: {highest['detail']}",
     ]
 
 
