@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slopeshift.fit import Fit
+    from slopeshift.model import ModelFile
     from slopeshift.null import study as null
     from slopeshift.sensitivity import study as sensitivity
     from slopeshift.trial import Trial
@@ -33,7 +35,8 @@ def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
     from slopeshift import fit as fitting
     from slopeshift.model import file_sha256
 
-    fit = fitting.open_fit(folder, path.stem)
+    stored = folder / f"{path.stem}.nc"
+    fit = _opened(folder, path.stem, stored.stat().st_mtime_ns if stored.exists() else 0)
     made_from = dict(fit.record["inputs"])
     at_hand = fitting.inputs(trial.files, file_sha256(path), fitting.Settings(**made_from["settings"]))
     changed = [name for name, value in at_hand.items() if made_from[name] != value]
@@ -43,6 +46,26 @@ def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
             "make it anew with `slopeshift fit`"
         )
     return fit
+
+
+@lru_cache
+def _opened(folder: Path, model: str, written: int) -> Fit:
+    """Open a fit once, however many of a command's parts read it, as it was written at that time."""
+    from slopeshift.fit import open_fit
+
+    return open_fit(folder, model)
+
+
+@lru_cache
+def _loaded(path: Path, written: int) -> ModelFile:
+    """Run a model file once."""
+    from slopeshift.model import load_model
+
+    return load_model(path)
+
+
+def _models(folder: Path) -> dict[Path, ModelFile]:
+    return {path: _loaded(path, path.stat().st_mtime_ns) for path in model_files(folder)}
 
 
 def null_study(trial: Trial, models: Path, folder: Path) -> Mapping[str, pd.DataFrame]:
@@ -60,10 +83,10 @@ def null_study(trial: Trial, models: Path, folder: Path) -> Mapping[str, pd.Data
 def null_candidates(trial: Trial, models: Path, folder: Path) -> list[null.Candidate]:
     """Load the models that answer the question of a trial, with the posterior of their fits where that may be used."""
     from slopeshift.fit import FitError
-    from slopeshift.model import leading, load_model
+    from slopeshift.model import leading
     from slopeshift.null.study import Candidate
 
-    files = {path: load_model(path) for path in model_files(models)}
+    files = _models(models)
     first = leading({file.name: file.outcome for file in files.values()})
     found = []
     for path, file in files.items():
@@ -106,10 +129,10 @@ def sensitivity_candidates(
     With each goes the model of the same outcome that states a grid of lags and half-lives, the first by name.
     """
     from slopeshift.fit import FitError
-    from slopeshift.model import leading, load_model
+    from slopeshift.model import leading
     from slopeshift.sensitivity.study import Candidate
 
-    files = {path: load_model(path) for path in model_files(models)}
+    files = _models(models)
     first = leading({file.name: file.outcome for file in files.values()})
     grids = {file.outcome: file for file in reversed(files.values()) if file.grid}
     found = []
