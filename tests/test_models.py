@@ -1,7 +1,6 @@
 """The contract of a model file, held against every file of models/: a new model is tested the moment it exists."""
 
 import re
-from time import perf_counter
 
 import numpy as np
 import pymc as pm
@@ -57,11 +56,15 @@ def test_one_screen(file):
     assert len([line for line in code.splitlines() if line.strip()]) <= 60
 
 
-def test_builds_in_under_a_second(file, trial):
+def test_building_compiles_nothing(file, trial, monkeypatch):
+    """So that it takes no time: what is slow is left to sampling."""
+    from pytensor.compile.maker import FunctionMaker
+
+    def refuse(*_, **__):
+        raise AssertionError("a model was compiled")
+
+    monkeypatch.setattr(FunctionMaker, "__init__", refuse)
     file.build(trial)
-    began = perf_counter()
-    file.build(trial)
-    assert perf_counter() - began < 1
 
 
 def test_every_array_has_named_dims(model):

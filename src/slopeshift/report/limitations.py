@@ -35,11 +35,13 @@ def of_trial(trial: Trial) -> list[str]:
         )
     found += _borrowed(trial)
     found.append(_dropout(trial))
-    found.append(
-        "Decline is taken to be a straight line between injections. Courses that bend by themselves are taken for a "
-        "change of slope, and with few visits before the first injection no check notices."
-    )
-    if len(trial.injections):
+    if trial.injections.empty:
+        found.append("Decline is taken to be a straight line; natural courses can bend by themselves.")
+    else:
+        found.append(
+            "Decline is taken to be a straight line between injections. Courses that bend by themselves are taken for "
+            "a change of slope, and with few visits before the first injection no check notices."
+        )
         found.append(
             "The model does not know by which rule patients entered. A rule that asked for a loss makes a slower "
             "decline of nothing; a check of the losses before the first injection notices it in most trials."
