@@ -435,6 +435,15 @@ def test_the_committed_page_is_that_of_the_committed_ranks():
         assert (COMMITTED / f"plots/{model}.svg").stat().st_size < 300_000
 
 
+def test_a_figure_that_is_written_again_has_the_same_bytes(tmp_path):
+    from slopeshift.calibration.figures import rank_figure, save_figure
+
+    found = differences(RANKS["alsfrsr"].mixed)
+    for name in ("one", "two"):
+        save_figure(rank_figure(found), tmp_path / f"{name}.svg")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
 # ---- with a sampler ----
 
 

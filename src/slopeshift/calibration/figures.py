@@ -54,7 +54,10 @@ def _panel(ax: Axes, name: str, difference: Difference) -> None:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as SVG: the same figure gives the same bytes."""
+    import matplotlib as mpl
+
     from slopeshift.atomic import replacing
 
-    with replacing(path) as target:
+    # Without a salt of its own Matplotlib draws the ids of a file at random.
+    with replacing(path) as target, mpl.rc_context({"svg.hashsalt": "slopeshift"}):
         figure.savefig(target, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
