@@ -25,7 +25,7 @@ ORDER = """
     published safety
     work refit
     checks.material checks.left_out checks.loo checks.residuals checks.predictive checks.prior checks.power_scaling
-    checks.added checks.comparison checks.rules checks.refits checks
+    checks.added checks.comparison checks.rules checks
     null.population null.trials null.reference null.claim
     null.rates null.pseudo null.study null
     missing.departures missing.imputed missing.survivors missing

@@ -16,11 +16,11 @@ from slopeshift.checks.left_out import given_neighbours, given_others
 from slopeshift.checks.loo import leave_one_out
 from slopeshift.checks.material import KEPT, flat, material_of, material_of_draws
 from slopeshift.checks.power_scaling import prior_sensitivity
-from slopeshift.checks.refits import leave_patient_out, log_predictive_density, without_patient
 from slopeshift.checks.rules import FIRES, PRIOR, UNRELIABLE, rules
 from slopeshift.effects import SAMPLES
 from slopeshift.fit import Fit, FitError
 from slopeshift.refit import Sampling, compile_once
+from slopeshift.sensitivity.subsets import of_patients, without
 from slopeshift.trial import trial_from_tables
 
 MODEL = (ROOT / "models" / "alsfrsr.py").read_text()
@@ -192,19 +192,10 @@ def test_leaving_a_patient_out_agrees_with_a_fit_without_them(compiled, trial, v
     assert len(reliable)
     for place in reliable:
         patient = visits.patients[place]
-        draws, exact = leave_patient_out(compiled, trial, visits, patient, seed=5)
+        draws = compiled.fit(without(visits, of_patients(visits, [patient])), 5)
+        by_draw = given_others(material_of_draws(trial, visits, draws, 5)).by_patient[:, place]
+        exact = np.logaddexp.reduce(by_draw) - np.log(len(by_draw))
         assert float(found.elpd_i[place]) == pytest.approx(exact, abs=0.5)
-        assert exact == log_predictive_density(draws, trial, visits, patient, seed=6)
-
-
-def test_a_patient_who_is_left_out_stays_without_values(visits):
-    left = without_patient(visits, "P3")
-    assert left.patients == visits.patients
-    assert set(left.patient_index) == set(visits.patient_index) - {2}
-    assert left.visits_in_cycle[2].sum() == left.visits_in_lead_in[2] == 0
-    assert visits.visits_in_cycle[2].sum() > 0
-    with pytest.raises(LookupError, match="no patient 'P99' in this trial; its patients: P1, P2"):
-        without_patient(visits, "P99")
 
 
 def test_a_model_that_samples_its_coefficients_is_reweighted_by_its_stored_densities(material):
