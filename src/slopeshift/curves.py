@@ -26,14 +26,19 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from slopeshift.coordinates import standard_normals
 from slopeshift.marginal import Terms, record_terms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
     from slopeshift.basis import Visits
     from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
+
+    Standardise = Callable[[TensorVariable], TensorVariable]
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,7 @@ class Spread:
 
     `level`, `slope`, `response`, `cycle` and `curvature` are standard deviations, which may carry a sign (see
     `signed_scale`); response and cycle are None without injections, and curvature where the course has none. `factor`
-    is the Cholesky factor of R, a row per trait. `slope_differs` says that the slopes' standard deviation is known not
-    to be zero.
+    is the Cholesky factor of R, a row per trait.
     """
 
     level: TensorVariable
@@ -51,7 +55,6 @@ class Spread:
     response: TensorVariable | None
     cycle: TensorVariable | None
     factor: list[list[TensorVariable]]
-    slope_differs: bool
     curvature: TensorVariable | None = None
 
 
@@ -132,9 +135,8 @@ def piecewise_line(
         cycle = scale("sd_cycle", sd_cycle)
     factor = correlation_factor(correlation, len(traits))
     _report_correlation(factor, traits)
-    differs = not sd_slope.may_be_zero
     bent = None if sd_curvature is None else scale("sd_curvature", sd_curvature)
-    spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, differs, bent)
+    spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, bent)
     return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, covariates, curvature)
 
 
@@ -247,75 +249,33 @@ def loading(curve: PiecewiseLine) -> TensorVariable:
     return pt.tensordot(pt.stack([scalar for scalar, _ in parts]), patterns, axes=1)
 
 
-def coefficients(curve: PiecewiseLine) -> TensorVariable:
-    """Write the patients' coefficients out as sampled variables: (patient, coefficient).
+def coefficients(curve: PiecewiseLine, value: TensorVariable, standardise: Standardise) -> TensorVariable:
+    """Write the coefficients of population and patients out as sampled variables: (patient, coefficient).
 
-    What a patient's visits determine well is sampled around its population mean, what they determine poorly as a
-    standard normal that is then scaled, each where its posterior has no funnel: levels the first way, slopes the first
-    way where they are known to differ, the others the second way.
-    Adds `population` (coefficient), `coefficients` (patient, coefficient), the covariates' part included, and, where
-    there are covariates, `regression` (covariate); and the record of its terms (see `marginal.record_terms`).
+    `value` (visit,) and `standardise` say how they are sampled, not what they are: the latter maps rows (visit, column)
+    of any array linearly, so that the residuals of `value`, so mapped, are nearly independent standard normals. The
+    nearer they are, the better NUTS mixes (see `coordinates`).
+    Adds `terms` (term), `z` (patient, source), `population` (coefficient), `coefficients` (patient, coefficient), the
+    covariates' part included, and, where there are covariates, `regression` (covariate); and the record of its terms
+    (see `marginal.record_terms`).
     """
-    spread = curve.spread
-    record_terms(population_terms(curve))
-    level = pm.Normal("level", curve.level.mean, curve.level.sd)
-    slope = pm.Normal("slope", curve.slope.mean, curve.slope.sd)
-    patient_level = pm.Normal("patient_level", level, spread.level, dims="patient")
-    z_level = (patient_level - level) / spread.level
-    patient_slope, z_slope = _patient_slopes(slope, spread, z_level)
-
-    population, patient = [pt.stack([level, slope])], [patient_level[:, None], patient_slope[:, None]]
-    if spread.curvature is not None and curve.curvature is not None:
-        curvature = pm.Normal("curvature", curve.curvature.mean, curve.curvature.sd)
-        population.append(curvature[None])
-        patient.append((curvature + spread.curvature * pm.Normal("curvature_z", dims="patient"))[:, None])
-    if spread.response is not None and spread.cycle is not None:
-        change = _population_change(curve)
-        population.append(change)
-        patient.append(change + _deviations(spread.response, spread.cycle, spread.factor[2], z_level, z_slope))
-    pm.Deterministic("population", pt.concatenate(population), dims="coefficient")
-    total = pt.concatenate(patient, axis=1) + _moved(curve)
-    return pm.Deterministic("coefficients", total, dims=("patient", "coefficient"))
+    visits, laid_out = curve.visits, population_terms(curve)
+    record_terms(laid_out)
+    pm.modelcontext(None).add_coord("source", laid_out.sources)
+    terms = pm.Normal("terms", laid_out.mean, laid_out.sd, dims="term")
+    population = pm.Deterministic("population", laid_out.design @ terms, dims="coefficient")
+    shared = population + _moved(curve, terms)
+    loaded = loading(curve)
+    expected = (visits.basis * shared[visits.patient_index]).sum(axis=1)
+    design, residual = standardise(visits.basis @ loaded), standardise((value - expected)[:, None])[:, 0]
+    z = standard_normals("z", design, residual, visits.patient_index, ("patient", "source"))
+    return pm.Deterministic("coefficients", shared + z @ loaded.T, dims=("patient", "coefficient"))
 
 
-def _moved(curve: PiecewiseLine) -> TensorVariable | float:
-    """Sample the covariates' coefficients and return how far they move each patient: (patient, coefficient)."""
-    if not curve.covariates:
-        return 0.0
-    mean, sd = (np.array([getattr(c.prior, part) for c in curve.covariates], float) for part in ("mean", "sd"))
-    regression = pm.Normal("regression", mean, sd, dims="covariate")
+def _moved(curve: PiecewiseLine, terms: TensorVariable) -> TensorVariable:
+    """Name the covariates' coefficients and return how far they move each patient: (patient, coefficient)."""
+    patients, number = len(curve.visits.patients), len(curve.covariates)
+    if not number:
+        return pt.zeros((patients, 1))
+    regression = pm.Deterministic("regression", terms[-number:], dims="covariate")
     return pt.tensordot(regression, curve.shift, axes=1)
-
-
-def _patient_slopes(
-    slope: TensorVariable, spread: Spread, z_level: TensorVariable
-) -> tuple[TensorVariable, TensorVariable]:
-    """Sample lead-in slopes given the levels: the slopes, and what of them the levels do not explain, standardised."""
-    on_level, left = spread.factor[1]
-    expected = slope + spread.slope * on_level * z_level
-    if spread.slope_differs:
-        patient_slope = pm.Normal("patient_slope", expected, spread.slope * left, dims="patient")
-        return patient_slope, (patient_slope - expected) / (spread.slope * left)
-    z = pm.Normal("slope_z", dims="patient")
-    return expected + spread.slope * left * z, z
-
-
-def _population_change(curve: PiecewiseLine) -> TensorVariable:
-    """Sample the population change of each segment of the line: (segment,)."""
-    common = pm.Normal("change", curve.change.mean, curve.change.sd)
-    z = pm.Normal("change_by_injection_z", dims="segment")
-    return common + curve.change_by_injection.mean + curve.change_by_injection.sd * z
-
-
-def _deviations(
-    response_scale: TensorVariable,
-    cycle_scale: TensorVariable,
-    factor: list[TensorVariable],
-    z_level: TensorVariable,
-    z_slope: TensorVariable,
-) -> TensorVariable:
-    """Sample what a patient's changes add to the population's: (patient, segment)."""
-    on_level, on_slope, left = factor
-    z = pm.Normal("response_z", dims="patient")
-    response = response_scale * (on_level * z_level + on_slope * z_slope + left * z)
-    return response[:, None] + cycle_scale * pm.Normal("cycle_z", dims=("patient", "segment"))

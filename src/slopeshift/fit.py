@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ENGINE = (
     *("trial", "trial.cells", "trial.columns", "trial.door", "trial.rules", "trial.settings"),
-    *("shape", "basis", "interval", "priors", "history", "lanes", "kernel", "marginal", "curves"),
+    *("shape", "basis", "interval", "priors", "history", "lanes", "kernel", "marginal", "coordinates", "curves"),
     *("residuals", "outcomes", "formula", "log_prior", "model", "atomic", "fit"),
 )
 """Modules whose text decides what a fit is: a change of theirs makes it out of date."""
@@ -253,7 +253,9 @@ def _predicted(sampled: xr.DataTree, model: pm.Model, seed: int) -> dict[str, xr
     import pymc as pm
 
     with model, _quiet("pymc"):
-        predicted = pm.sample_posterior_predictive(sampled, random_seed=seed, progressbar=False)
+        # All that was sampled is kept: the coordinates of `z` depend on data, but what it is does not.
+        kept = [variable.name for variable in model.free_RVs]
+        predicted = pm.sample_posterior_predictive(sampled, freeze_vars=kept, random_seed=seed, progressbar=False)
         pointwise = pm.compute_log_likelihood(sampled, progressbar=False, extend_inferencedata=False)
     return {
         "posterior": sampled["posterior"].to_dataset(),

@@ -19,9 +19,6 @@ import xarray as xr
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-POPULATION_PARTS = ("level", "slope", "change", "change_by_injection_z", "curvature", "regression")
-"""What a model that is written out samples of its population: summed up in `population` and `regression`."""
-
 PARTIAL = re.compile(r"partial_correlation_(\d)(\d)")
 """Partial correlations, which together are one prior, that of the correlation matrix."""
 
@@ -35,11 +32,8 @@ def log_prior(model: pm.Model, draws: xr.Dataset, terms: xr.Dataset) -> xr.Datas
     coefficients jointly, and `regression` over those of covariates. A model whose terms are not recorded, as that of a
     formula, has a variable for every parameter of its population instead.
     """
-    recorded = "term_mean" in terms
-    single = [v for v in model.free_RVs if "patient" not in model.named_vars_to_dims.get(v.name, ())]
-    single = [v for v in single if not (recorded and v.name in POPULATION_PARTS)]
-    density = _densities([v for v in single if v.ndim == 0], draws)
-    density = _with_correlation(density, draws) | (_of_population(draws, terms) if recorded else {})
+    density = _with_correlation(_densities([v for v in model.free_RVs if v.ndim == 0], draws), draws)
+    density |= _of_population(draws, terms) if "term_mean" in terms else {}
     return xr.Dataset({name.removesuffix("_signed"): values for name, values in density.items()})
 
 

@@ -37,9 +37,9 @@ def normal_written_out(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> No
 
     The slow and obvious version of `normal`, and the path of families whose coefficients cannot be integrated out.
     """
-    scatter = sigma.variable("sigma")
-    mean = _mean(curve.visits, coefficients(curve))
-    pm.Normal(curve.visits.outcome.name, mean, scatter, observed=_recorded(curve.visits), dims="visit")
+    scatter, value = sigma.variable("sigma"), _recorded(curve.visits)
+    mean = _mean(curve.visits, coefficients(curve, value, lambda rows: rows / scatter))
+    pm.Normal(curve.visits.outcome.name, mean, scatter, observed=value, dims="visit")
 
 
 def bounded(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> None:
@@ -49,8 +49,9 @@ def bounded(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> None:
     that end; the trial says which (`trial.Outcome`). `sigma` is the prior of the latent residual standard deviation,
     rounding apart, and the coefficients are those of the latent line, in outcome units.
     """
-    scale, scatter = curve.visits.outcome, sigma.variable("sigma")
-    mean = _mean(curve.visits, coefficients(curve))
+    scale, scatter, value = curve.visits.outcome, sigma.variable("sigma"), _recorded(curve.visits)
+    weight = residuals.within(value, scale) / residuals.sd_on_scale(scatter, scale)
+    mean = _mean(curve.visits, coefficients(curve, value, lambda rows: rows * weight[:, None]))
 
     def log_density(value: TensorVariable, mean: TensorVariable, sigma: TensorVariable) -> TensorVariable:
         return residuals.log_density_on_scale(value, mean, sigma, scale)
@@ -58,7 +59,7 @@ def bounded(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> None:
     def generate(mean: TensorVariable, sigma: TensorVariable, size: TensorVariable) -> TensorVariable:
         return residuals.on_scale(pm.Normal.dist(mean, sigma, size=size), scale)
 
-    _observe(curve.visits, mean, scatter, dist=generate, logp=log_density)
+    _observe(curve.visits, value, mean, scatter, dist=generate, logp=log_density)
 
 
 def student_t(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma, nu: Gamma) -> None:
@@ -67,14 +68,16 @@ def student_t(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma, nu: Gamma) -> 
     `sigma` is the prior of the scale, in outcome units: with few degrees of freedom less than the standard deviation,
     which is sigma sqrt(nu / (nu - 2)). A value far from its line then moves the line little.
     """
-    scatter, freedom = sigma.variable("sigma"), nu.variable("nu")
-    mean = _mean(curve.visits, coefficients(curve))
+    scatter, freedom, value = sigma.variable("sigma"), nu.variable("nu"), _recorded(curve.visits)
+    # What a value says of its mean: Fisher's information of a Student-t is (nu + 1) / ((nu + 3) sigma^2).
+    alike = scatter * pt.sqrt((freedom + 3.0) / (freedom + 1.0))
+    mean = _mean(curve.visits, coefficients(curve, value, lambda rows: rows / alike))
     pm.StudentT(
         curve.visits.outcome.name,
         nu=freedom,
         mu=mean,
         sigma=scatter,
-        observed=_recorded(curve.visits),
+        observed=value,
         dims="visit",
     )
 
@@ -88,8 +91,12 @@ def autocorrelated(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma, autocorre
     of a value left out.
     """
     scatter, correlation = sigma.variable("sigma"), autocorrelation.variable("autocorrelation")
-    mean = _mean(curve.visits, coefficients(curve))
-    order = residuals.sequence(curve.visits.patient_index, curve.visits.month)
+    value, order = _recorded(curve.visits), residuals.sequence(curve.visits.patient_index, curve.visits.month)
+
+    def innovations(rows: TensorVariable) -> TensorVariable:
+        return residuals.innovations(rows, scatter, correlation, order)
+
+    mean = _mean(curve.visits, coefficients(curve, value, innovations))
 
     def log_density(
         value: TensorVariable, mean: TensorVariable, sigma: TensorVariable, correlation: TensorVariable
@@ -101,11 +108,11 @@ def autocorrelated(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma, autocorre
     ) -> TensorVariable:
         return mean + residuals.fading(pm.Normal.dist(pt.zeros_like(mean)), sigma, correlation, order)
 
-    _observe(curve.visits, mean, scatter, correlation, dist=generate, logp=log_density)
+    _observe(curve.visits, value, mean, scatter, correlation, dist=generate, logp=log_density)
 
 
-def _observe(visits: Visits, *parameters: TensorVariable, **how: object) -> None:
-    pm.CustomDist(visits.outcome.name, *parameters, **how, observed=_recorded(visits), dims="visit")
+def _observe(visits: Visits, value: TensorVariable, *parameters: TensorVariable, **how: object) -> None:
+    pm.CustomDist(visits.outcome.name, *parameters, **how, observed=value, dims="visit")
 
 
 def _recorded(visits: Visits) -> TensorVariable:

@@ -52,6 +52,21 @@ def on_scale(latent: TensorVariable, scale: Outcome) -> TensorVariable:
     return pt.clip(shown, low, high)
 
 
+def within(value: TensorVariable, scale: Outcome) -> TensorVariable:
+    """Say which values lie between the ends of the scale: 1 there, 0 at an end."""
+    low = -np.inf if scale.minimum is None else scale.minimum
+    high = np.inf if scale.maximum is None else scale.maximum
+    return pt.cast((value > low) & (value < high), "float64")
+
+
+def sd_on_scale(sigma: TensorVariable, scale: Outcome) -> TensorVariable:
+    """Standard deviation of what is recorded of a latent Normal(mean, sigma), far from the ends of the scale.
+
+    Rounding to whole numbers adds the variance of a uniform of width 1, nearly (Sheppard's correction).
+    """
+    return pt.sqrt(sigma**2 + 1.0 / 12.0) if scale.integer else sigma
+
+
 def log_normal_cdf(z: TensorVariable) -> TensorVariable:
     """Evaluate log Phi(z) so that value and gradient are finite and exact in both tails.
 
@@ -107,9 +122,20 @@ def log_density_after_previous(
 
     The first is Normal(0, sigma); one m months after r is Normal(f r, sigma sqrt(1 - f^2)) with f = correlation^m.
     """
-    left, spread = _kept(sigma, correlation, order)
-    z = (residual - left * residual[order.previous]) / spread
+    z = innovations(residual[:, None], sigma, correlation, order)[:, 0]
+    spread = _kept(sigma, correlation, order)[1]
     return -0.5 * z**2 - pt.log(spread) - 0.5 * log(2 * pi)
+
+
+def innovations(
+    rows: TensorVariable, sigma: TensorVariable, correlation: TensorVariable, order: Sequence
+) -> TensorVariable:
+    """Take from each row (visit, column) what the one before it explains, in standard deviations of what is new.
+
+    Of residuals this leaves independent standard normals.
+    """
+    left, spread = _kept(sigma, correlation, order)
+    return (rows - left[:, None] * rows[order.previous]) / spread[:, None]
 
 
 def fading(z: TensorVariable, sigma: TensorVariable, correlation: TensorVariable, order: Sequence) -> TensorVariable:
