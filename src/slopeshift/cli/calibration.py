@@ -23,7 +23,7 @@ def calibrate(
     replicates: Annotated[int, typer.Option(min=20, help="Trials to draw from each model's prior and fit.")] = 1000,
     sampled: Annotated[
         int,
-        typer.Option(min=20, help="The same, for models whose coefficients are sampled, which takes 25 times as long."),
+        typer.Option(min=20, help="The same, for models whose coefficients are sampled, which takes 20 times as long."),
     ] = 300,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a core.")] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to work on.")] = None,
