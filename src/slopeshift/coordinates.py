@@ -4,7 +4,7 @@ Patients are standard normals z_i before their values are seen. Sampled as such,
 population, they form a funnel with the standard deviations that scale them, one way or the other, depending on how much
 a patient's values say. Here NUTS moves z_i in coordinates u_i instead,
 
-    z_i = m_i + R_i u_i,     R_i R_i' = (I + D_i' D_i)^-1,     m_i = R_i R_i' D_i' e_i,
+    z_i = L_i'^-1 (u_i + L_i^-1 D_i' e_i),     L_i L_i' = I + D_i' D_i,     L_i lower triangular,
 
 where e_i = D_i z_i + Normal(0, I) is taken for the density of a patient's values, standardised. Where it is that, the
 u_i are standard normals that depend on nothing, and what is left to explore are the parameters of the population, as if
@@ -30,9 +30,9 @@ SIGNATURE = "(patient,source),(patient,source,source)->(patient,source)"
 
 
 class Informed(Transform):  # type: ignore[misc]  # PyMC has no types here
-    """The map z = m + R u of every patient: m (patient, source), R (patient, source, source) upper triangular.
+    """The map z = L'^-1 (u + s) of every patient: s (patient, source), L (patient, source, source) lower triangular.
 
-    PyMC hands in the inputs of the variable: its size, m, R, and its generator of random numbers.
+    PyMC hands in the inputs of the variable: its size, s, L, and its generator of random numbers.
     """
 
     name = "informed"
@@ -40,17 +40,17 @@ class Informed(Transform):  # type: ignore[misc]  # PyMC has no types here
 
     def backward(self, value: TensorVariable, _: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
         """Return z at u."""
-        mean, root = inputs[:2]
-        return mean + _times(root, value)
+        shift, factor = inputs[:2]
+        return pt.linalg.solve_triangular(factor.transpose(0, 2, 1), value + shift, lower=False, b_ndim=1)
 
     def forward(self, value: TensorVariable, _: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
         """Return u at z."""
-        mean, root = inputs[:2]
-        return pt.linalg.solve_triangular(root, value - mean, lower=False, b_ndim=1)
+        shift, factor = inputs[:2]
+        return (factor * value[:, :, None]).sum(axis=1) - shift
 
     def log_jac_det(self, _: TensorVariable, __: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
-        """Return log |det R|: (patient,)."""
-        return pt.log(pt.diagonal(inputs[1], axis1=-2, axis2=-1)).sum(axis=-1)
+        """Return log |det L^-1|: (patient,)."""
+        return -pt.log(pt.diagonal(inputs[1], axis1=-2, axis2=-1)).sum(axis=-1)
 
 
 def standard_normals(
@@ -67,28 +67,27 @@ def standard_normals(
     across = by_patient.transpose(0, 2, 1)
     one = np.eye(len(pm.modelcontext(None).coords[dims[1]]))
     factor = pt.linalg.cholesky(one + pt.matmul(across, by_patient))
-    inverse = pt.linalg.solve_triangular(factor, np.broadcast_to(one, (len(rows), *one.shape)), lower=True)
-    root = inverse.transpose(0, 2, 1)
-    mean = _times(root, _times(inverse, pt.matmul(across, known)[..., 0]))
+    shift = pt.linalg.solve_triangular(factor, pt.matmul(across, known)[..., 0], lower=True, b_ndim=1)
+    informed = Informed()
 
-    def generate(mean: TensorVariable, _: TensorVariable, __: TensorVariable) -> TensorVariable:
-        return pm.Normal.dist(pt.zeros_like(mean))
+    def generate(shift: TensorVariable, _: TensorVariable, __: TensorVariable) -> TensorVariable:
+        return pm.Normal.dist(pt.zeros_like(shift))
 
     def log_density(value: TensorVariable, _: TensorVariable, __: TensorVariable) -> TensorVariable:
         return pm.logp(pm.Normal.dist(), value)
 
-    def start(_: TensorVariable, __: TensorVariable, mean: TensorVariable, ___: TensorVariable) -> TensorVariable:
-        return mean
+    def start(_: TensorVariable, size: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
+        return informed.backward(pt.zeros_like(inputs[0]), size, *inputs)
 
     return pm.CustomDist(
         name,
-        mean,
-        root,
+        shift,
+        factor,
         dist=generate,
         logp=log_density,
         support_point=start,
         signature=SIGNATURE,
-        transform=Informed(),
+        transform=informed,
         dims=dims,
     )
 
@@ -106,8 +105,3 @@ def _places(patient: NDArray[np.intp], patients: int) -> NDArray[np.intp]:
 def _padded(rows: TensorVariable, places: NDArray[np.intp]) -> TensorVariable:
     """Sort rows (visit, column) by patient, with zeros in the places that are no visit: (patient, n, column)."""
     return pt.concatenate([rows, pt.zeros((1, rows.shape[1]))])[places]
-
-
-def _times(matrix: TensorVariable, vector: TensorVariable) -> TensorVariable:
-    """Multiply a matrix and a vector per patient."""
-    return (matrix * vector[:, None, :]).sum(axis=2)
