@@ -101,7 +101,7 @@ def with_nutpie(name: str, path: Path, trial: Trial, target_accept: float) -> di
         settings = {"draws": draws, "tune": tune, "chains": CHAINS, "seed": seed, "progress_bar": False}
         tree = nutpie.sample(compiled, **settings, target_accept=target_accept, adaptation=fit.ADAPTATION)
         posterior = tree["posterior"].to_dataset()
-        if "loading" in posterior:
+        if marginal.integrated_out(model):
             posterior = marginal.with_posterior_coefficients(posterior, visits, marginal.terms_of(model), seed)[0]
         return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": tree["sample_stats"].to_dataset()})
 

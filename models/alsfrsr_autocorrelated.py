@@ -6,8 +6,8 @@ autocorrelation ~ Beta(1, 3)             at one month; 0 is alsfrsr.py
 
 All else as in alsfrsr.py, where residuals are independent, and a patient who has a bad month at three visits has three
 witnesses of a change of slope instead of one. Values less than half a month apart count as half a month apart, because
-two ratings of one day have errors of their own. Its log likelihood is that of a score given the one before it, and is
-not to be compared with that of other models by leaving single visits out.
+two ratings of one day have errors of their own. What is stored as the log likelihood of a score is that given the one
+before it.
 """
 
 import pymc as pm

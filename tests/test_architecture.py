@@ -24,8 +24,8 @@ ORDER = """
     classical.segments classical.ranks classical
     published safety
     work refit
-    checks.material checks.left_out checks.loo checks.residuals checks.predictive checks.prior checks.power_scaling
-    checks.added checks.comparison checks.rules checks
+    checks.material checks.families checks.left_out checks.integrated checks.loo checks.residuals checks.predictive
+    checks.prior checks.power_scaling checks.added checks.comparison checks.rules checks
     null.population null.trials null.reference null.claim
     null.rates null.pseudo null.study null
     missing.departures missing.imputed missing.survivors missing

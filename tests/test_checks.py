@@ -11,8 +11,9 @@ from trials import ROOT, line_trial
 
 from slopeshift import checks, marginal
 from slopeshift.basis import visits_of
-from slopeshift.checks import comparison, loo, predictive, prior, residuals
-from slopeshift.checks.left_out import given_neighbours, given_others
+from slopeshift.checks import comparison, integrated, loo, predictive, prior, residuals
+from slopeshift.checks.families import Normal, OnScale, StudentT, family_of
+from slopeshift.checks.left_out import given_others
 from slopeshift.checks.loo import leave_one_out
 from slopeshift.checks.material import KEPT, flat, material_of, material_of_draws
 from slopeshift.checks.power_scaling import prior_sensitivity
@@ -105,53 +106,188 @@ def test_a_value_given_the_others_is_that_of_the_dense_normal(material):
             assert below == pytest.approx(norm.cdf(value[place], centre, sd), abs=1e-9)
 
 
-def test_a_value_given_its_neighbours_is_that_of_the_dense_normal(material):
-    from scipy.stats import multivariate_normal
-
-    correlation = xr.full_like(material.posterior["sigma"], 0.6)
-    together = replace(material, posterior=material.posterior.assign(autocorrelation=correlation))
-    found, visits = given_neighbours(together), material.visits
-    mine = np.flatnonzero(visits.patient_index == 2)
-    theta, sigma = flat(material.posterior["coefficients"])[5, 2], flat(material.posterior["sigma"])[5]
-    covariance = sigma**2 * 0.6 ** np.abs(visits.month[mine][:, None] - visits.month[mine])
-    mean, value = material.basis[mine] @ theta, visits.value[mine]
-    whole = multivariate_normal(mean, covariance).logpdf(value)
-    assert found.by_patient[5, 2] == pytest.approx(whole)
-    for j in range(len(mine)):
-        others = np.delete(np.arange(len(mine)), j)
-        rest = multivariate_normal(mean[others], covariance[np.ix_(others, others)]).logpdf(value[others])
-        assert found.log_density(visits.value)[5, mine[j]] == pytest.approx(whole - rest)
-    assert given_neighbours(material) is None
-
-
-def test_values_that_follow_at_once_stand_as_far_apart_as_the_residuals_of_the_model_do(material):
+def in_time(material, correlation):
+    """The material of a model whose residuals are correlated in time, with the densities that such a model stores."""
+    import pytensor
     import pytensor.tensor as pt
 
     from slopeshift.residuals import log_density_after_previous, sequence
 
+    visits, draws = material.visits, material.posterior
+    left = visits.value - (material.basis * flat(draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
+    order, residual, sigma = sequence(visits.patient_index, visits.month), pt.dvector(), pt.dscalar()
+    density = log_density_after_previous(residual, sigma, pt.as_tensor(correlation), order)
+    evaluate = pytensor.function([residual, sigma], density)
+    stored = np.array([evaluate(*each) for each in zip(left, flat(draws["sigma"]), strict=True)])
+    return replace(
+        material,
+        posterior=draws.assign(autocorrelation=xr.full_like(draws["sigma"], correlation)),
+        log_likelihood=material.log_likelihood.copy(data=stored.reshape(material.log_likelihood.shape)),
+        integrated_out=False,
+    )
+
+
+def test_a_value_whose_residual_is_correlated_in_time_is_that_of_the_dense_normal(material):
+    from scipy.stats import multivariate_normal
+
+    together, visits = in_time(material, 0.6), material.visits
+    found = given_others(together)
+    mine, mean, covariance = slowly(material, 5, 2)
+    sigma, months = flat(material.posterior["sigma"])[5], visits.month[mine]
+    apart = np.maximum(np.abs(months[:, None] - months), 0.5 * (months[:, None] != months))
+    covariance = covariance + sigma**2 * (0.6**apart - np.eye(len(mine)))
+    whole = multivariate_normal(mean, covariance).logpdf(visits.value[mine])
+    assert found.by_patient[5, 2] == pytest.approx(whole)
+    for j in range(len(mine)):
+        others = np.delete(np.arange(len(mine)), j)
+        rest = multivariate_normal(mean[others], covariance[np.ix_(others, others)]).logpdf(visits.value[mine[others]])
+        assert found.log_density(visits.value)[5, mine[j]] == pytest.approx(whole - rest)
+
+
+def test_values_that_follow_at_once_stand_as_far_apart_as_the_residuals_of_the_model_do(material):
+    """Or else the stored densities would not be those of this arithmetic, and nothing would be left out."""
     rng = np.random.default_rng(4)
     months = np.where(rng.random(len(material.visits.month)) < 0.3, 0.01, 1.0).cumsum()
-    correlation = xr.full_like(material.posterior["sigma"], 0.6)
-    close = replace(
+    close = in_time(replace(material, visits=replace(material.visits, month=months)), 0.6)
+    assert given_others(close) is not None
+    assert given_others(replace(close, log_likelihood=close.log_likelihood + 0.01)) is None
+    assert leave_one_out(replace(close, log_likelihood=close.log_likelihood + 0.01)) is None
+
+
+def test_without_correlation_in_time_it_is_as_if_residuals_were_independent(material):
+    found, usual = leave_one_out(in_time(material, 1e-12)), leave_one_out(material)
+    assert found.integrated
+    np.testing.assert_allclose(found.by_visit.elpd_i, usual.by_visit.elpd_i, atol=1e-6)
+    np.testing.assert_allclose(found.by_patient.elpd_i, usual.by_patient.elpd_i, atol=1e-6)
+
+
+# ---- patients integrated out by sampling ----
+
+
+def few(material, draws=40):
+    """The same with fewer draws."""
+    some = {"draw": slice(None, draws)}
+    return replace(
         material,
-        posterior=material.posterior.assign(autocorrelation=correlation),
-        visits=replace(material.visits, month=months),
+        posterior=material.posterior.isel(some),
+        predicted=material.predicted.isel(some),
+        log_likelihood=material.log_likelihood.isel(some),
     )
-    found, index = given_neighbours(close), material.visits.patient_index
-    theta, sigma = (flat(material.posterior[name])[3] for name in ("coefficients", "sigma"))
-    left = material.visits.value - (material.basis * theta[index]).sum(axis=1)
-    one_by_one = log_density_after_previous(
-        pt.as_tensor(left), pt.as_tensor(sigma), pt.as_tensor(0.6), sequence(index, months)
-    ).eval()
-    assert found.by_patient[3] == pytest.approx(np.bincount(index, one_by_one))
 
 
-def test_without_correlation_neighbours_say_nothing(material):
-    posterior = material.posterior.drop_vars("loading").assign(autocorrelation=0 * material.posterior["sigma"])
-    alone = replace(material, posterior=posterior, integrated_out=False)
-    plain = replace(alone, posterior=posterior.drop_vars("autocorrelation"))
-    found, usual = leave_one_out(alone), leave_one_out(plain)
-    assert float(found.by_visit.elpd) == pytest.approx(float(usual.by_visit.elpd), abs=0.01)
+def test_sampled_points_give_what_the_arithmetic_gives_where_residuals_are_normal(material):
+    some = few(material)
+    exact, family = given_others(some), Normal(flat(some.posterior["sigma"]))
+    np.testing.assert_allclose(integrated.by_patient(some, family), exact.by_patient, atol=0.5)
+    assert (integrated.by_patient(some, family) - exact.by_patient).mean() == pytest.approx(0, abs=0.02)
+    places, value = [0, 11, 30], some.visits.value
+    density, lower, equal = integrated.given_others(some, family, places)
+    np.testing.assert_allclose(density, exact.log_density(value)[:, places], atol=0.25)
+    from scipy.special import ndtr
+
+    np.testing.assert_allclose(lower, ndtr((value - exact.mean) / exact.sd)[:, places], atol=0.12)
+    assert not equal.any()
+
+
+@pytest.mark.parametrize("kind", ["student", "bounded"])
+def test_sampled_points_give_what_a_great_many_draws_of_the_prior_give(material, kind):
+    """The slow way: patients drawn from the population until their mean density settles."""
+    some = few(material, 2)
+    draws, outcome = some.posterior, replace(some.visits.outcome, maximum=float(some.visits.value.max()))
+    sigma = flat(draws["sigma"])
+    family = StudentT(sigma, np.full(len(sigma), 3.0)) if kind == "student" else OnScale(sigma, outcome)
+    mine = np.flatnonzero(some.visits.patient_index == some.visits.patient_index[some.visits.value.argmax()])
+    rng = np.random.default_rng(3)
+    rows, loading, population = some.basis[mine], flat(draws["loading"])[0], flat(draws["population"])[0]
+    z = rng.standard_normal((400_000, loading.shape[1]))
+    mean = ((population + z @ loading.T) @ rows.T)[None]
+    first = StudentT(sigma[:1], np.array([3.0])) if kind == "student" else OnScale(sigma[:1], outcome)
+    each = first.log_density(some.visits.value[mine], mean)[0]
+    whole = np.exp(each.sum(axis=1))
+    found = np.array([integrated.by_patient(some, family)[0, some.visits.patient_index[mine[0]]]])
+    assert found == pytest.approx(np.log(whole.mean()), abs=0.4)
+    others = np.exp(each[:, 1:].sum(axis=1))
+    density, lower, equal = integrated.given_others(some, family, [mine[0]])
+    assert density[0, 0] == pytest.approx(np.log(whole.mean() / others.mean()), abs=0.15)
+    shares = first.lower(some.visits.value[mine[:1]], mean[:, :, :1])
+    for got, share in zip((lower, equal), shares, strict=True):
+        assert got[0, 0] == pytest.approx((others * share[0, :, 0]).mean() / others.mean(), abs=0.04)
+
+
+def test_a_family_is_known_by_its_stored_densities(material):
+    from scipy.stats import t
+
+    assert isinstance(family_of(material), Normal)
+    visits, draws = material.visits, material.posterior
+    mean = (material.basis * flat(draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
+    sigma = flat(draws["sigma"])[:, None]
+
+    def of(density, **more):
+        stored = material.log_likelihood.copy(data=density.reshape(material.log_likelihood.shape))
+        return family_of(replace(material, log_likelihood=stored, posterior=draws.assign(**more)))
+
+    nu = xr.full_like(draws["sigma"], 5.0)
+    assert isinstance(of(t(5, mean, sigma).logpdf(visits.value), nu=nu), StudentT)
+    assert of(t(6, mean, sigma).logpdf(visits.value), nu=nu) is None
+    assert family_of(replace(material, log_likelihood=None)) is None
+
+
+def test_densities_on_a_scale_are_those_of_the_model():
+    import pytensor.tensor as pt
+
+    from slopeshift.residuals import log_density_on_scale
+    from slopeshift.trial import Outcome
+
+    value = np.array([0.0, 1.0, 24.0, 47.0, 48.0])
+    mean = np.array([[[-6.0, 3.0, 24.2, 20.0, 50.0]], [[1.0, -30.0, 23.0, 90.0, 47.0]]])
+    sigma = np.array([1.5, 2.5])
+    for whole in (True, False):
+        scale = Outcome("x", "x", "points", 0.0, 48.0, integer=whole)
+        for draw in range(2):
+            expected = log_density_on_scale(
+                pt.as_tensor(value), pt.as_tensor(mean[draw, 0]), pt.as_tensor(sigma[draw]), scale
+            ).eval()
+            np.testing.assert_allclose(OnScale(sigma, scale).log_density(value, mean)[draw, 0], expected, rtol=1e-9)
+        lower, equal = OnScale(sigma, scale).lower(value, mean)
+        assert not lower[:, :, 0].any()
+        np.testing.assert_allclose((lower + equal)[:, :, 4], 1)
+    points = np.arange(49.0)
+    every = np.exp(OnScale(sigma, replace(scale, integer=True)).log_density(points, np.full((2, 1, 49), 30.0)))
+    np.testing.assert_allclose(every.sum(axis=2), 1)
+
+
+@pytest.mark.parametrize("value", [0.0, 48.0])
+def test_an_end_of_the_scale_pulls_as_its_density_slopes_and_bends(value):
+    from slopeshift.trial import Outcome
+
+    family = OnScale(np.array([1.7]), Outcome("x", "x", "points", 0.0, 48.0, integer=True))
+    for mean in (-9.0, -0.5, 0.4, 6.0, 44.0, 47.9, 53.0):
+        at = [
+            family.log_density(np.array([value]), np.full((1, 1, 1), mean + step)).item() for step in (-1e-3, 0, 1e-3)
+        ]
+        slope, bend = (at[2] - at[0]) / 2e-3, (at[2] - 2 * at[1] + at[0]) / 1e-6
+        left, sd = (each.item() for each in family.working(np.array([value]), np.full((1, 1), mean)))
+        assert left / sd**2 == pytest.approx(slope, rel=1e-3, abs=1e-6)
+        assert sd**-2 == pytest.approx(-bend, rel=1e-2, abs=1e-5)
+
+
+def test_what_cannot_be_reweighted_is_integrated_out_and_counted(material):
+    """A value far from all others of its patient: no weight of the patient's coefficients does, those of others do."""
+    far = material.visits.value.copy()
+    far[7] += 14.0
+    visits = replace(material.visits, value=far)
+    moved = replace(material, visits=visits, integrated_out=False)
+    mean = (material.basis * flat(material.posterior["coefficients"])[:, visits.patient_index]).sum(axis=2)
+    family = Normal(flat(material.posterior["sigma"]))
+    stored = family.log_density(far, mean[:, None])[:, 0]
+    known = moved.log_likelihood.copy(data=stored.reshape(moved.log_likelihood.shape))
+    found = loo._reweighted(replace(moved, log_likelihood=known), stored)
+    exact = leave_one_out(replace(moved, integrated_out=True))
+    assert found.remade >= 1
+    assert found.unreliable == exact.unreliable
+    assert float(found.by_visit.elpd_i[7]) == pytest.approx(float(exact.by_visit.elpd_i[7]), abs=0.5)
+    assert found.pit[7] == pytest.approx(exact.pit[7], abs=0.01)
+    np.testing.assert_allclose(found.by_patient.elpd_i, exact.by_patient.elpd_i, atol=0.6)
 
 
 def test_covariates_move_what_is_expected_of_a_patient(material):
@@ -198,9 +334,9 @@ def test_leaving_a_patient_out_agrees_with_a_fit_without_them(compiled, trial, v
         assert float(found.elpd_i[place]) == pytest.approx(exact, abs=0.5)
 
 
-def test_a_model_that_samples_its_coefficients_is_reweighted_by_its_stored_densities(material):
-    written_out = replace(material, posterior=material.posterior.drop_vars("loading"), integrated_out=False)
-    found, exact = leave_one_out(written_out), leave_one_out(material)
+def test_a_model_of_unknown_spread_is_reweighted_by_its_stored_densities(material):
+    unknown = replace(material, posterior=material.posterior.drop_vars("loading"), integrated_out=False)
+    found, exact = leave_one_out(unknown), leave_one_out(material)
     assert not found.integrated
     assert found.by_patient is None
     assert float(found.by_visit.elpd) == pytest.approx(float(exact.by_visit.elpd), abs=4)
@@ -212,7 +348,9 @@ def test_densities_of_another_model_are_not_taken_for_those_of_this_arithmetic(f
     stored = material_of(trial, fit)
     assert given_others(stored) is not None
     assert given_others(replace(stored, by_patient=stored.by_patient + 1e-3)) is None
-    assert given_others(replace(stored, by_patient=None)) is None
+    known = stored.log_likelihood + 0.01
+    assert given_others(replace(stored, by_patient=None)) is not None
+    assert given_others(replace(stored, by_patient=None, log_likelihood=known)) is None
 
 
 def test_draws_without_a_loading_are_refused(trial, visits, draws):

@@ -255,9 +255,9 @@ def coefficients(curve: PiecewiseLine, value: TensorVariable, standardise: Stand
     `value` (visit,) and `standardise` say how they are sampled, not what they are: the latter maps rows (visit, column)
     of any array linearly, so that the residuals of `value`, so mapped, are nearly independent standard normals. The
     nearer they are, the better NUTS mixes (see `coordinates`).
-    Adds `terms` (term), `z` (patient, source), `population` (coefficient), `coefficients` (patient, coefficient), the
-    covariates' part included, and, where there are covariates, `regression` (covariate); and the record of its terms
-    (see `marginal.record_terms`).
+    Adds `terms` (term), `loading` (coefficient, source), `z` (patient, source), `population` (coefficient),
+    `coefficients` (patient, coefficient), the covariates' part included, and, where there are covariates, `regression`
+    (covariate); and the record of its terms (see `marginal.record_terms`).
     """
     visits, laid_out = curve.visits, population_terms(curve)
     record_terms(laid_out)
@@ -265,7 +265,7 @@ def coefficients(curve: PiecewiseLine, value: TensorVariable, standardise: Stand
     terms = pm.Normal("terms", laid_out.mean, laid_out.sd, dims="term")
     population = pm.Deterministic("population", laid_out.design @ terms, dims="coefficient")
     shared = population + _moved(curve, terms)
-    loaded = loading(curve)
+    loaded = pm.Deterministic("loading", loading(curve), dims=("coefficient", "source"))
     expected = (visits.basis * shared[visits.patient_index]).sum(axis=1)
     design, residual = standardise(visits.basis @ loaded), standardise((value - expected)[:, None])[:, 0]
     z = standard_normals("z", design, residual, visits.patient_index, ("patient", "source"))

@@ -186,7 +186,7 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int) -> xr.Da
     draws = min(draws, max(LARGEST // (len(visits.patients) * len(visits.coefficients)), 1))
     for_model, for_coefficients, for_values = _seeds(seed, 3)
     hyper = [variable.name for variable in (*model.free_RVs, *model.deterministics)]
-    integrated_out = "loading" in hyper
+    integrated_out = marginal.integrated_out(model)
     with model, _quiet("pymc"):
         tree = pm.sample_prior_predictive(draws, var_names=hyper if integrated_out else None, random_seed=for_model)
     data = visits.dataset()
@@ -205,13 +205,14 @@ def _complete(sampled: xr.DataTree, model: pm.Model, visits: Visits, settings: S
     """Add prior, predictions, log likelihood and data to what the sampler returned."""
     import xarray as xr
 
+    from slopeshift import marginal
     from slopeshift.log_prior import log_prior
 
     for_prior, for_posterior = _seeds(settings.seed, 2)
     before = prior_draws(model, visits, settings.prior_draws, for_prior)
     data = before["constant_data"].to_dataset()
     draws = sampled["posterior"].to_dataset()
-    if "loading" in draws:
+    if marginal.integrated_out(model):
         groups = _drawn_back(draws, visits, data, for_posterior)
     else:
         groups = _predicted(sampled, model, for_posterior)

@@ -199,6 +199,11 @@ def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: Tensor
     )
 
 
+def integrated_out(model: pm.Model) -> bool:
+    """Say whether a model integrates its coefficients out."""
+    return "statistics" in model.named_vars
+
+
 def terms_of(model: pm.Model) -> xr.Dataset:
     """Take the record of the terms out of a model, as `with_posterior_coefficients` and `statistics_of` need it."""
     names = [name for name in ("term_mean", "term_sd", "term_design", "covariates") if name in model.named_vars]

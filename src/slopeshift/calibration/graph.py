@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slopeshift.marginal import integrated_out
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -42,11 +44,6 @@ def with_exchangeable_values(model: pm.Model, outcome: str) -> pm.Model:
     model.rvs_to_values[observed] = values
     model.values_to_rvs[values] = model.values_to_rvs.pop(old)
     return model
-
-
-def integrated_out(model: pm.Model) -> bool:
-    """Say whether a model integrates its coefficients out."""
-    return "statistics" in model.named_vars
 
 
 def data_of(model: pm.Model) -> dict[str, Floats]:

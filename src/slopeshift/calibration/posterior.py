@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slopeshift.calibration import CalibrationError
-from slopeshift.calibration.graph import data_of, integrated_out, with_exchangeable_values
+from slopeshift.calibration.graph import data_of, with_exchangeable_values
 from slopeshift.fit import ADAPTATION
+from slopeshift.marginal import integrated_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift import marginal
-from slopeshift.calibration.graph import compile_graph, data_of, integrated_out, with_exchangeable_values
+from slopeshift.calibration.graph import compile_graph, data_of, with_exchangeable_values
 from slopeshift.fit import prior_draws
 from slopeshift.model import load_model
 
@@ -64,7 +64,7 @@ class Prior:
     @cached_property
     def terms(self) -> xr.Dataset | None:
         """What the exact engine draws population and patients from; None where a model samples its coefficients."""
-        return marginal.terms_of(self.model) if integrated_out(self.model) else None
+        return marginal.terms_of(self.model) if marginal.integrated_out(self.model) else None
 
     def draw(self, seed: int, replicate: int) -> Simulated:
         """Draw parameters and values: the same for a seed and replicate, whatever else is drawn.

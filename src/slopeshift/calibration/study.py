@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from slopeshift.atomic import replacing
 from slopeshift.calibration.figures import rank_figure, save_figure
-from slopeshift.calibration.graph import integrated_out
 from slopeshift.calibration.job import CalibrationJob
 from slopeshift.calibration.page import page
 from slopeshift.calibration.record import ranks_of, save, stored
 from slopeshift.calibration.uniformity import OUTSIDE, differences
+from slopeshift.marginal import integrated_out
 from slopeshift.work import replicates
 
 if TYPE_CHECKING:

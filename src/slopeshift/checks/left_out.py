@@ -5,8 +5,8 @@ y ~ Normal(W mu, Omega) with Omega = W L L' W' + s2 I. With r = Omega^-1 (y - W 
 given the others is Normal(y_j - r_j / c_j, 1 / c_j) (Sundararajan and Keerthi 2001, doi 10.1162/08997660151134343).
 Omega is inverted by way of A = s2 I + L'W'W L, which is as large as the sources of variation, whatever the visits.
 
-Where a patient's residuals go with each other in time, the same holds given the patient's own coefficients, with Omega
-the covariance of the residuals (Bürkner, Gabry and Vehtari 2020, doi 10.1007/s00180-020-01045-4).
+Where a patient's residuals go with each other in time, their covariance takes the place of s2 I, and Omega is inverted
+as it is (Bürkner, Gabry and Vehtari 2020, doi 10.1007/s00180-020-01045-4).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.checks.families import Normal, family_of
 from slopeshift.checks.material import flat
 
 if TYPE_CHECKING:
@@ -50,45 +51,57 @@ class GivenOthers:
 def given_others(material: Material) -> GivenOthers | None:
     """Derive what every value is expected to be from its patient's others, for each draw of the population.
 
-    None where the model is not a normal residual around coefficients that were integrated out. Whether it is, the
-    stored log density of the patients tells: it must be that of this arithmetic.
+    None where the residual is not normal, one by one or one after another in time, around coefficients that are normal
+    given the population. Whether it is, the stored densities tell: they must be those of this arithmetic.
     """
     if not {"loading", "sigma"} <= set(material.posterior):
         return None
     if material.integrated_out:
         return _given_others(material)
+    if "autocorrelation" in material.posterior:
+        return _given_others_in_time(material)
     if material.by_patient is None:
-        return None
+        return _given_others(material) if isinstance(family_of(material), Normal) else None
     found, stored = _given_others(material), flat(material.by_patient)
     same = np.allclose(found.by_patient, stored, rtol=SAME_DENSITY, atol=SAME_DENSITY)
     return found if same else None
 
 
-def given_neighbours(material: Material) -> GivenOthers | None:
-    """Derive what every value is expected to be from its patient's coefficients and other residuals, draw by draw.
+def _given_others_in_time(material: Material) -> GivenOthers | None:
+    """Derive the same where a patient's residuals go with each other in time.
 
-    None where the model's residuals are independent. `by_patient` is then given the patient's coefficients too.
+    None where the stored densities, each given the value before, do not add up to those of such residuals.
     """
     draws, visits = material.posterior, material.visits
-    if "autocorrelation" not in draws:
-        return None
+    loading, centre = flat(draws["loading"]), centres(material)
     correlation, sigma = flat(draws["autocorrelation"]), flat(draws["sigma"])
     theta = flat(draws["coefficients"].transpose(..., "patient", "coefficient"))
+    stored = None if material.log_likelihood is None else flat(material.log_likelihood)
     mean, sd = np.empty((2, len(sigma), len(visits.value)))
     by_patient = np.zeros((len(sigma), len(visits.patients)))
     for patient in range(len(visits.patients)):
         mine = np.flatnonzero(visits.patient_index == patient)
         if not len(mine):
             continue
-        left = visits.value[mine] - theta[:, patient] @ material.basis[mine].T
-        covariance = correlation[:, None, None] ** _apart(visits.month[mine]) * sigma[:, None, None] ** 2
-        inverse = np.linalg.inv(covariance)
-        scaled, precision = np.einsum("dij,dj->di", inverse, left), np.einsum("dii->di", inverse)
-        mean[:, mine] = visits.value[mine] - scaled / precision
-        sd[:, mine] = precision**-0.5
-        log_det = np.linalg.slogdet(covariance)[1]
-        by_patient[:, patient] = -0.5 * (len(mine) * np.log(2 * np.pi) + log_det + (left * scaled).sum(axis=1))
+        rows, value = material.basis[mine], visits.value[mine]
+        own = correlation[:, None, None] ** _apart(visits.month[mine]) * sigma[:, None, None] ** 2
+        at_coefficients = _dense(own, value - theta[:, patient] @ rows.T)[2]
+        if stored is None or not np.allclose(at_coefficients, stored[:, mine].sum(axis=1), rtol=1e-4, atol=1e-3):
+            return None
+        spread = rows @ loading
+        both = own + spread @ spread.transpose(0, 2, 1)
+        scaled, precision, by_patient[:, patient] = _dense(both, value - centre[:, patient] @ rows.T)
+        mean[:, mine], sd[:, mine] = value - scaled / precision, precision**-0.5
     return GivenOthers(mean, sd, by_patient)
+
+
+def _dense(covariance: Floats, left: Floats) -> tuple[Floats, Floats, Floats]:
+    """Form r = Omega^-1 left, c = diag(Omega^-1) and the log density of `left` ~ Normal(0, Omega), (draw, ...) each."""
+    inverse = np.linalg.inv(covariance)
+    scaled = np.einsum("dij,dj->di", inverse, left)
+    log_det = np.linalg.slogdet(covariance)[1]
+    density = -0.5 * (left.shape[1] * np.log(2 * np.pi) + log_det + (left * scaled).sum(axis=1))
+    return scaled, np.einsum("dii->di", inverse), density
 
 
 def _apart(month: Floats) -> Floats:
@@ -104,7 +117,7 @@ def _apart(month: Floats) -> Floats:
 def _given_others(material: Material) -> GivenOthers:
     visits, draws = material.visits, material.posterior
     loading, variance = flat(draws["loading"]), flat(draws["sigma"]) ** 2
-    centre = _centres(material)
+    centre = centres(material)
     mean, sd = np.empty((2, len(loading), len(visits.value)))
     by_patient = np.zeros((len(loading), len(visits.patients)))
     for patient in range(len(visits.patients)):
@@ -120,8 +133,8 @@ def _given_others(material: Material) -> GivenOthers:
     return GivenOthers(mean, sd, by_patient)
 
 
-def _centres(material: Material) -> Floats:
-    """What the population says of every patient's coefficients, covariates included: (draw, patient, coefficient)."""
+def centres(material: Material) -> Floats:
+    """Tell what the population says of every patient's coefficients, covariates too: (draw, patient, coefficient)."""
     draws = material.posterior
     centre = flat(draws["population"])[:, None, :]
     if material.shift is None:

@@ -2,7 +2,8 @@
 
 By Pareto-smoothed importance sampling (Vehtari, Gelman and Gabry 2017, doi 10.1007/s11222-016-9696-4). Where the
 patients' coefficients can be integrated out, only the population's few parameters are reweighted, so that a Pareto k
-above the limit is rare; elsewhere the patient's own coefficients are reweighted too, and often cannot be.
+above the limit is rare. Elsewhere the patient's own coefficients are reweighted too; where that does not do, they are
+integrated out by a sampling of their own (`integrated`), and only the population is reweighted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift.checks.left_out import given_neighbours, given_others
+from slopeshift.checks import integrated
+from slopeshift.checks.families import family_of
+from slopeshift.checks.left_out import given_others
 from slopeshift.checks.material import flat
 from slopeshift.effects import SAMPLES
 
@@ -37,13 +40,15 @@ class LeaveOneOut:
 
     `by_visit` is ArviZ's ELPDData, pointwise, and `by_patient` the same of whole patients where the model can be asked;
     `pit` (visit,) is the probability of a lower value than the recorded one, given all others. `integrated` says
-    whether the coefficients of the value's own patient were integrated out.
+    whether the coefficients of the value's own patient were integrated out, of all values; `remade` counts those of
+    which they were because their reweighting did not do.
     """
 
     by_visit: Any
     by_patient: Any | None
     pit: Floats
     integrated: bool
+    remade: int = 0
 
     @property
     def unreliable(self) -> int:
@@ -59,25 +64,47 @@ class LeaveOneOut:
 def leave_one_out(material: Material) -> LeaveOneOut | None:
     """Leave out every value and, where patients can be integrated out, every patient.
 
-    None where the model has no log likelihood of single values.
+    None where the model stores no log likelihood of single values, and where that of a value given the one before it
+    is not of the residuals that this arithmetic knows.
     """
-    others = given_others(material)
-    value, name = material.visits.value, material.visits.outcome.name
+    others, value = given_others(material), material.visits.value
     if others is not None:
-        visit = range(len(value))
-        elpd = _psis(_like(material, others.log_density(value), "visit", visit), material)
-        seen = np.bincount(material.visits.patient_index, minlength=len(material.visits.patients)) > 0
-        patients = np.array(material.visits.patients)[seen]
-        whole = _psis(_like(material, others.by_patient[:, seen], "patient", patients), material)
-        return LeaveOneOut(elpd, whole, _pit_of_normal(others, value, elpd), True)
-    neighbours = given_neighbours(material)
-    if neighbours is not None:
-        elpd = _psis(_like(material, neighbours.log_density(value), "visit", range(len(value))), material)
-        return LeaveOneOut(elpd, None, _pit_of_normal(neighbours, value, elpd), False)
-    if material.log_likelihood is None:
+        elpd = _psis(_by_visit(material, others.log_density(value)), material)
+        return LeaveOneOut(elpd, _whole(material, others.by_patient), _pit_of_normal(others, value, elpd), True)
+    if material.log_likelihood is None or "autocorrelation" in material.posterior:
         return None
-    elpd = _psis(material.log_likelihood.rename(name).astype(float), material)
-    return LeaveOneOut(elpd, None, _pit_of_predictions(material, elpd), False)
+    return _reweighted(material, flat(material.log_likelihood).astype(float))
+
+
+def _reweighted(material: Material, known: Floats) -> LeaveOneOut:
+    """Reweight the patients' coefficients with all else, and integrate out those where that does not do.
+
+    `known` (draw, visit) are the log densities of the values given their patients' coefficients.
+    """
+    elpd = _psis(_by_visit(material, known), material)
+    pit = _pit_of_predictions(material, elpd)
+    family = family_of(material) if "loading" in material.posterior else None
+    if family is None:
+        return LeaveOneOut(elpd, None, pit, False)
+    whole = _whole(material, integrated.by_patient(material, family))
+    places = np.flatnonzero(elpd.pareto_k.to_numpy() > elpd.good_k)
+    if len(places):
+        known[:, places], lower, equal = integrated.given_others(material, family, list(places))
+        elpd = _psis(_by_visit(material, known), material)
+        weights, random = _weights(elpd)[:, places], np.random.default_rng(SEED).random(len(pit))[places]
+        pit[places] = (weights * (lower + random * equal)).sum(axis=0)
+    return LeaveOneOut(elpd, whole, pit, False, len(places))
+
+
+def _by_visit(material: Material, values: Floats) -> xr.DataArray:
+    return _like(material, values, "visit", range(values.shape[1]))
+
+
+def _whole(material: Material, density: Floats) -> Any:
+    """Leave out whole patients, those with values, by the log density (draw, patient) of all of them."""
+    seen = np.bincount(material.visits.patient_index, minlength=len(material.visits.patients)) > 0
+    patients = np.array(material.visits.patients)[seen]
+    return _psis(_like(material, density[:, seen], "patient", patients), material)
 
 
 def loo_table(loo: LeaveOneOut, material: Material) -> pd.DataFrame:

@@ -88,8 +88,10 @@ def left_out(checks: Checks) -> str:
         "with the coefficients of its patient integrated out, so that only the population's few parameters are "
         "reweighted"
         if loo.integrated
-        else "by reweighting the coefficients of its patient, which works less well"
+        else "by reweighting the coefficients of its patient with all else"
     )
+    if loo.remade:
+        how += f"; for {counted(loo.remade, 'value')}, where that does not do, these were integrated out by sampling"
     bad, patients = loo.unreliable, loo.unreliable_patients
     said = f"Each value was left out in turn, {how}."
     if not bad and not patients:
