@@ -6,7 +6,7 @@ MODELS := $(sort $(basename $(notdir $(wildcard models/*.py))))
 
 # What a fit depends on besides its model and its trial: fit.py, the models' vocabulary, and all that these import
 # (tests/test_architecture.py). Every other module only reads fits, and can be edited without refitting.
-ENGINE := trial shape basis interval priors history lanes kernel marginal coordinates curves residuals outcomes formula log_prior model atomic fit
+ENGINE := trial shape basis interval priors history lanes kernel marginal coordinate_kernel coordinates curves residuals outcomes formula log_prior model atomic fit
 
 NAME := $(notdir $(patsubst %/,%,$(TRIAL)))
 FITS := fits/$(NAME)

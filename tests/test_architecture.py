@@ -18,7 +18,7 @@ ORDER = """
     trial.cells trial.columns trial.rules trial.settings trial.door trial
     shape basis interval
     simulate.cohort simulate.conduct simulate
-    priors history lanes kernel marginal coordinates curves residuals outcomes formula log_prior
+    priors history lanes kernel marginal coordinate_kernel coordinates curves residuals outcomes formula log_prior
     model
     effects gate atomic fit results two_stage response_by_interval
     classical.segments classical.ranks classical

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trials import ROOT, line_trial
 
-from slopeshift.coordinates import Informed, standard_normals
+from slopeshift import coordinate_kernel
+from slopeshift.coordinates import Informed, moved, moved_back, standard_normals
 from slopeshift.fit import Settings, sample
 from slopeshift.model import load_model
 
@@ -28,50 +29,69 @@ def built(design, residual, patient, patients=PATIENTS):
     return model, z
 
 
-def inputs_of(z):
-    """What PyMC hands to the transform: shift and factor."""
-    _, shift, factor, *_ = z.owner.inputs
-    return pytensor.function([], [shift, factor], mode="FAST_COMPILE")()
+def slowly(design, residual, own):
+    """The factor of a patient's precision and the posterior mean of z, by linear algebra."""
+    precision = np.eye(SOURCES) + design[own].T @ design[own]
+    return np.linalg.cholesky(precision), np.linalg.solve(precision, design[own].T @ residual[own])
 
 
-def moments(z):
-    """Mean (patient, source) and covariance (patient, source, source) of z where u is standard normal."""
-    shift, factor = inputs_of(z)
-    root = np.linalg.inv(factor).transpose(0, 2, 1)
-    return np.einsum("ijk,ik->ij", root, shift), root @ root.transpose(0, 2, 1)
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_the_map_is_the_mean_and_the_root_of_the_posterior_of_each_patient(seed):
+    design, residual, patient = known(seed)
+    u = np.random.default_rng(seed).normal(size=(PATIENTS, SOURCES))
+    z, log_jacobian = coordinate_kernel.moved(design, residual, patient, u)
+    for i in range(PATIENTS):
+        factor, mean = slowly(design, residual, patient == i)
+        np.testing.assert_allclose(z[i], mean + np.linalg.solve(factor.T, u[i]), atol=1e-10)
+        assert log_jacobian[i] == pytest.approx(-np.log(np.diag(factor)).sum())
+    np.testing.assert_allclose(coordinate_kernel.moved_back(design, residual, patient, z), u, atol=1e-10)
+
+
+def test_a_patient_without_visits_is_not_moved():
+    u = np.random.default_rng(1).normal(size=(PATIENTS, SOURCES))
+    z, log_jacobian = coordinate_kernel.moved(*known(1), u)
+    np.testing.assert_array_equal(z[-1], u[-1])
+    assert log_jacobian[-1] == 0
 
 
 @given(st.integers(0, 10_000))
 @settings(max_examples=10, deadline=None)
-def test_mean_and_covariance_are_those_of_the_posterior_of_each_patient(seed):
-    design, residual, patient = known(seed)
-    mean, found = moments(built(design, residual, patient)[1])
-    for i in range(PATIENTS):
-        own, seen = design[patient == i], residual[patient == i]
-        covariance = np.linalg.inv(np.eye(SOURCES) + own.T @ own)
-        np.testing.assert_allclose(found[i], covariance, atol=1e-10)
-        np.testing.assert_allclose(mean[i], covariance @ own.T @ seen, atol=1e-10)
+def test_the_gradient_is_what_differences_give(seed):
+    (design, residual, patient), rng = known(seed), np.random.default_rng(seed)
+    u, by_z, by_log = (rng.normal(size=shape) for shape in ((PATIENTS, SOURCES), (PATIENTS, SOURCES), PATIENTS))
+
+    def value(**other):
+        at = {"design": design, "residual": residual, "u": u} | other
+        z, log_jacobian = coordinate_kernel.moved(at["design"], at["residual"], patient, at["u"])
+        return (by_z * z).sum() + (by_log * log_jacobian).sum()
+
+    gradients = coordinate_kernel.pulled_back(design, residual, patient, u, by_z, by_log)
+    for (name, array), found in zip({"design": design, "residual": residual, "u": u}.items(), gradients, strict=True):
+        for place in np.ndindex(array.shape):
+            step = np.zeros_like(array)
+            step[place] = 1e-6
+            slope = (value(**{name: array + step}) - value(**{name: array - step})) / 2e-6
+            assert found[place] == pytest.approx(slope, abs=1e-6)
 
 
-def test_a_patient_without_visits_is_moved_as_the_prior_says():
-    mean, covariance = moments(built(*known(1))[1])
-    np.testing.assert_array_equal(mean[-1], 0)
-    np.testing.assert_array_equal(covariance[-1], np.eye(SOURCES))
-
-
-def test_the_map_has_its_inverse_and_the_jacobian_that_differences_give():
-    informed, inputs = Informed(), (None, *map(pt.as_tensor, inputs_of(built(*known(2))[1])), None)
-    u = pt.dmatrix()
-    there = pytensor.function([u], informed.backward(u, *inputs))
-    back = pytensor.function([u], informed.forward(u, *inputs))
-    jacobian = pytensor.function([], informed.log_jac_det(u, *inputs))()
-    at = np.random.default_rng(3).normal(size=(PATIENTS, SOURCES))
-    np.testing.assert_allclose(back(there(at)), at, atol=1e-12)
-    for i in range(PATIENTS):
-        steps = [np.where((np.arange(PATIENTS)[:, None] == i) & (np.arange(SOURCES) == s), 1e-6, 0) for s in (0, 1)]
-        columns = [(there(at + step) - there(at - step))[i] / 2e-6 for step in steps]
-        expected = np.log(abs(np.linalg.det(np.array(columns))))
-        assert jacobian[i] == pytest.approx(expected, abs=1e-7)
+@pytest.mark.parametrize("mode", ["NUMBA", "FAST_COMPILE"])
+@pytest.mark.parametrize("of", ["z", "log Jacobian", "both"])
+def test_the_operations_are_the_arithmetic_whatever_is_asked_of_them(mode, of):
+    design, residual, patient = known(2)
+    u = np.random.default_rng(3).normal(size=(PATIENTS, SOURCES))
+    inputs = [pt.dmatrix(), pt.dvector(), pt.dmatrix()]
+    z, log_jacobian = moved(*inputs[:2], patient, inputs[2])
+    asked = {"z": z.sum(), "log Jacobian": log_jacobian.sum(), "both": z.sum() + log_jacobian.sum()}[of]
+    found = pytensor.function(inputs, [z, moved_back(*inputs[:2], patient, z), *pt.grad(asked, inputs)], mode=mode)(
+        design, residual, u
+    )
+    by_z, by_log = np.full_like(u, of != "log Jacobian"), np.full(PATIENTS, float(of != "z"))
+    expected = coordinate_kernel.pulled_back(design, residual, patient, u, by_z, by_log)
+    np.testing.assert_allclose(found[0], coordinate_kernel.moved(design, residual, patient, u)[0], atol=1e-10)
+    np.testing.assert_allclose(found[1], u, atol=1e-10)
+    for got, wanted in zip(found[2:], expected, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-10)
 
 
 def test_before_anything_is_seen_they_are_standard_normal():
@@ -105,14 +125,14 @@ def test_under_normal_residuals_patients_are_standard_normal_whatever_else_is_sa
 def test_the_density_is_that_of_the_model_without_the_coordinates(tmp_path, name):
     """At the same z, sampled as such or in coordinates: they differ by the Jacobian, and by nothing else."""
     trial = line_trial(patients=4)
-    moved = written_out(tmp_path, name, trial)
-    start, rng = moved.initial_point(), np.random.default_rng(7)
+    placed = written_out(tmp_path, name, trial)
+    start, rng = placed.initial_point(), np.random.default_rng(7)
     point = {key: value + 0.3 * rng.normal(size=np.shape(value)) for key, value in start.items()}
-    inputs = moved.replace_rvs_by_values(moved["z"].owner.inputs[:3])
-    values = moved.replace_rvs_by_values([moved["z"]])[0]
+    inputs = placed.replace_rvs_by_values(placed["z"].owner.inputs[:4])
+    u = placed.rvs_to_values[placed["z"]]
     z, jacobian = pytensor.function(
-        moved.value_vars,
-        [values, Informed().log_jac_det(None, *inputs).sum()],
+        placed.value_vars,
+        [placed.replace_rvs_by_values([placed["z"]])[0], Informed().log_jac_det(u, *inputs).sum()],
         mode="FAST_COMPILE",
         on_unused_input="ignore",
     )(**point)
@@ -120,7 +140,7 @@ def test_the_density_is_that_of_the_model_without_the_coordinates(tmp_path, name
     value = plain.rvs_to_values[plain["z"]]
     plain.rvs_to_transforms[plain["z"]] = None
     at = {key: values for key, values in point.items() if key != value.name} | {value.name: z}
-    difference = float(moved.compile_logp(mode="FAST_COMPILE")(point) - plain.compile_logp(mode="FAST_COMPILE")(at))
+    difference = float(placed.compile_logp(mode="FAST_COMPILE")(point) - plain.compile_logp(mode="FAST_COMPILE")(at))
     assert difference == pytest.approx(float(jacobian), rel=1e-8)
 
 

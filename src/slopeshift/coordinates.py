@@ -10,29 +10,134 @@ where e_i = D_i z_i + Normal(0, I) is taken for the density of a patient's value
 u_i are standard normals that depend on nothing, and what is left to explore are the parameters of the population, as if
 patients had been integrated out. Where it is near, little is left of the funnel. The density that is sampled is that of
 the model in either case, for the Jacobian of the map is part of it (Papaspiliopoulos, Roberts and Sköld 2007, doi
-10.1214/088342307000000014, on the parametrisation of hierarchical models).
+10.1214/088342307000000014, on the parametrisation of hierarchical models). `coordinate_kernel` has the arithmetic.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
+from pytensor.gradient import disconnected_type
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
+
+from slopeshift import coordinate_kernel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
-SIGNATURE = "(patient,source),(patient,source,source)->(patient,source)"
+    Shapes = list[tuple[object, ...]]
+
+SIGNATURE = "(visit,source),(visit),(visit)->(patient,source)"
+"""Of z in its design, its residuals, and whose visits they are."""
+
+
+class KernelOp(Op):  # type: ignore[misc]  # PyTensor has no types here
+    """A function of `coordinate_kernel` as an operation on tensors, by its name."""
+
+    __props__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def function(self) -> Any:
+        """The compiled function."""
+        return getattr(coordinate_kernel, self.name)
+
+    def perform(self, node: Apply, inputs: Sequence[NDArray[Any]], outputs: list[list[object]]) -> None:
+        """Evaluate outside compiled graphs."""
+        found = self.function(*map(np.ascontiguousarray, inputs))
+        for storage, value in zip(outputs, found if len(outputs) > 1 else (found,), strict=True):
+            storage[0] = value
+
+
+class Moved(KernelOp):
+    """z (patient, source) and the log Jacobian (patient,), of design, residual, patient and u."""
+
+    def make_node(self, *inputs: TensorVariable) -> Apply:
+        """Make the node."""
+        inputs = tuple(map(pt.as_tensor_variable, inputs))
+        return Apply(self, inputs, [pt.dmatrix(), pt.dvector()])
+
+    def infer_shape(self, node: Apply, shapes: Shapes) -> Shapes:
+        """Say that both have a row for each patient."""
+        return [shapes[3], shapes[3][:1]]
+
+    def pullback(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], cotangents: Sequence[TensorVariable]
+    ) -> list[TensorVariable]:
+        """Pull gradients back through the map; whose visit it is has none."""
+        given = [
+            pt.zeros_like(output) if isinstance(cotangent.type, type(disconnected_type)) else cotangent
+            for output, cotangent in zip(outputs, cotangents, strict=True)
+        ]
+        by_design, by_residual, by_u = pulled_back(*inputs, *given)
+        return [by_design, by_residual, disconnected_type(), by_u]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Connect both with design and residual, and z with u too."""
+        return [[True, True], [True, True], [False, False], [True, True]]
+
+
+class MovedBack(KernelOp):
+    """u (patient, source), of design, residual, patient and z."""
+
+    def make_node(self, *inputs: TensorVariable) -> Apply:
+        """Make the node."""
+        inputs = tuple(map(pt.as_tensor_variable, inputs))
+        return Apply(self, inputs, [pt.dmatrix()])
+
+    def infer_shape(self, node: Apply, shapes: Shapes) -> Shapes:
+        """Say that u has the shape of z."""
+        return [shapes[3]]
+
+
+class PulledBack(KernelOp):
+    """The gradients by design, residual and u, of the inputs of `Moved` and the gradients by what it returns."""
+
+    def make_node(self, *inputs: TensorVariable) -> Apply:
+        """Make the node."""
+        inputs = tuple(map(pt.as_tensor_variable, inputs))
+        return Apply(self, inputs, [pt.dmatrix(), pt.dvector(), pt.dmatrix()])
+
+    def infer_shape(self, node: Apply, shapes: Shapes) -> Shapes:
+        """Say that each gradient has the shape of what it is taken by."""
+        return [shapes[0], shapes[1], shapes[3]]
+
+
+moved, moved_back, pulled_back = Moved("moved"), MovedBack("moved_back"), PulledBack("pulled_back")
+
+
+@register_funcify_default_op_cache_key(Moved)  # type: ignore[untyped-decorator]
+@register_funcify_default_op_cache_key(MovedBack)  # type: ignore[untyped-decorator]
+@register_funcify_default_op_cache_key(PulledBack)  # type: ignore[untyped-decorator]
+def _compiled(op: KernelOp, node: Apply, **_: object) -> tuple[object, int]:
+    """Hand PyTensor the compiled function, and a number that changes with its text, for the cache on disk."""
+    function = op.function
+    version = int.from_bytes(sha256(Path(coordinate_kernel.__file__).read_bytes()).digest()[:4])
+
+    @numba_njit
+    def run(*inputs):  # type: ignore[no-untyped-def]
+        return function(*inputs)
+
+    return run, version
 
 
 class Informed(Transform):  # type: ignore[misc]  # PyMC has no types here
-    """The map z = L'^-1 (u + s) of every patient: s (patient, source), L (patient, source, source) lower triangular.
+    """The map from u to z, both (patient, source).
 
-    PyMC hands in the inputs of the variable: its size, s, L, and its generator of random numbers.
+    PyMC hands in the inputs of the variable: its size, design, residual, patient, and what else it has.
     """
 
     name = "informed"
@@ -40,17 +145,15 @@ class Informed(Transform):  # type: ignore[misc]  # PyMC has no types here
 
     def backward(self, value: TensorVariable, _: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
         """Return z at u."""
-        shift, factor = inputs[:2]
-        return pt.linalg.solve_triangular(factor.transpose(0, 2, 1), value + shift, lower=False, b_ndim=1)
+        return moved(*inputs[:3], value)[0]
 
     def forward(self, value: TensorVariable, _: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
         """Return u at z."""
-        shift, factor = inputs[:2]
-        return (factor * value[:, :, None]).sum(axis=1) - shift
+        return moved_back(*inputs[:3], value)
 
-    def log_jac_det(self, _: TensorVariable, __: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
-        """Return log |det L^-1|: (patient,)."""
-        return -pt.log(pt.diagonal(inputs[1], axis1=-2, axis2=-1)).sum(axis=-1)
+    def log_jac_det(self, value: TensorVariable, _: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
+        """Return log |det dz/du|: (patient,)."""
+        return moved(*inputs[:3], value)[1]
 
 
 def standard_normals(
@@ -62,27 +165,23 @@ def standard_normals(
     standard normal. Both may depend on anything that is sampled, and say only how z is sampled, not what it is. `dims`
     names patients and sources, whose coordinates the current PyMC model has.
     """
-    rows = _places(patient, len(pm.modelcontext(None).coords[dims[0]]))
-    by_patient, known = _padded(design, rows), _padded(residual[:, None], rows)
-    across = by_patient.transpose(0, 2, 1)
-    one = np.eye(len(pm.modelcontext(None).coords[dims[1]]))
-    factor = pt.linalg.cholesky(one + pt.matmul(across, by_patient))
-    shift = pt.linalg.solve_triangular(factor, pt.matmul(across, known)[..., 0], lower=True, b_ndim=1)
-    informed = Informed()
+    patients, sources = (len(pm.modelcontext(None).coords[dim]) for dim in dims)
+    informed, origin = Informed(), np.zeros((patients, sources))
 
-    def generate(shift: TensorVariable, _: TensorVariable, __: TensorVariable) -> TensorVariable:
-        return pm.Normal.dist(pt.zeros_like(shift))
+    def generate(*_: TensorVariable) -> TensorVariable:
+        return pm.Normal.dist(origin)
 
-    def log_density(value: TensorVariable, _: TensorVariable, __: TensorVariable) -> TensorVariable:
+    def log_density(value: TensorVariable, *_: TensorVariable) -> TensorVariable:
         return pm.logp(pm.Normal.dist(), value)
 
     def start(_: TensorVariable, size: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
-        return informed.backward(pt.zeros_like(inputs[0]), size, *inputs)
+        return informed.backward(pt.as_tensor(origin), size, *inputs)
 
     return pm.CustomDist(
         name,
-        shift,
-        factor,
+        design,
+        residual,
+        patient.astype(np.int64),
         dist=generate,
         logp=log_density,
         support_point=start,
@@ -90,18 +189,3 @@ def standard_normals(
         transform=informed,
         dims=dims,
     )
-
-
-def _places(patient: NDArray[np.intp], patients: int) -> NDArray[np.intp]:
-    """Find the visits of every patient, filled up with the number of visits, which is no visit: (patient, n)."""
-    count = np.bincount(patient, minlength=patients)
-    order = np.argsort(patient, kind="stable")
-    number = np.arange(len(patient)) - np.repeat(np.cumsum(count) - count, count)
-    places = np.full((patients, count.max(initial=0)), len(patient))
-    places[patient[order], number] = order
-    return places
-
-
-def _padded(rows: TensorVariable, places: NDArray[np.intp]) -> TensorVariable:
-    """Sort rows (visit, column) by patient, with zeros in the places that are no visit: (patient, n, column)."""
-    return pt.concatenate([rows, pt.zeros((1, rows.shape[1]))])[places]

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 ENGINE = (
     *("trial", "trial.cells", "trial.columns", "trial.door", "trial.rules", "trial.settings"),
-    *("shape", "basis", "interval", "priors", "history", "lanes", "kernel", "marginal", "coordinates", "curves"),
+    *("shape", "basis", "interval", "priors", "history", "lanes", "kernel", "marginal"),
+    *("coordinate_kernel", "coordinates", "curves"),
     *("residuals", "outcomes", "formula", "log_prior", "model", "atomic", "fit"),
 )
 """Modules whose text decides what a fit is: a change of theirs makes it out of date."""
