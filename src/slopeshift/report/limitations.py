@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from slopeshift.effects import OVERALL
 from slopeshift.history import lead_in_slope, mean_slope
+from slopeshift.missing.leaving import leaving
 from slopeshift.priors import Normal
 from slopeshift.report import flow
 from slopeshift.report.analysis import NEAR_END_SHARE, end_of_scale_share
 from slopeshift.report.wording import counted, listed, share
-from slopeshift.response_by_interval import control_fires
+from slopeshift.response_by_interval import control_fires, window_fires
 
 WEAK_CONTRACTION = 0.5
 """Where the data remove less of the prior variance of a patient's change, it is largely borrowed."""
@@ -69,6 +70,11 @@ def of_report(
             "The negative control found that intervals go with the slope seen before them: the result on the interval "
             "is not to be read as an effect of the interval."
         )
+    if "interval" in tables and window_fires(tables["interval"]):
+        found.append(
+            "The coefficient of the interval is another one in the first months of a cycle: the result on the interval "
+            "comes from when the change is seen, and is not to be read as an effect of the interval."
+        )
     if "dose" in trial.injections and len(trial.injections["dose"].dropna().unique()) > 1:
         found.append("Doses differed between injections; no model here knows the dose.")
     if not flow.has_control_group(trial):
@@ -99,6 +105,11 @@ def of_fit(analysis: Analysis) -> list[str]:
         found.append(
             f"In {len(weak)} of {counted(len(table[table['injection'] != OVERALL]), 'cycle')} the data removed less "
             "than half of the prior variance of a patient's change, which is then largely that of the other patients."
+        )
+    if leaving(analysis.trial, visits, analysis.posterior).fires:
+        found.append(
+            "Those who declined fast before treatment left earlier: what is seen late is seen in slower patients, and "
+            "the model is right about the others only if their recorded values tell how they went on."
         )
     near = end_of_scale_share(analysis)
     found.append(
