@@ -74,7 +74,7 @@ CHANCE = 0.025
 LEARNT = 0.5
 """Share of a prior's variance that the data must take away lest a result be the prior's."""
 
-MOVED = 8
+MOVED = 6
 """Sets of pseudo-injections into each natural history."""
 
 SETTINGS = {"title": "simulated", "synthetic": True, "source": "simulated"}

@@ -1,9 +1,9 @@
 """Pseudo-injections: injections moved to where nothing happened, where the model must find nothing.
 
-Only values up to the first injection are used, so no treatment has touched them. A pseudo-injection falls on a random
-day between a patient's first value and the last of these. What the model then finds is curvature of the natural
-history, entry selection or chance, and could be found after a real injection just as well. A few months before a first
-injection hardly show a bend; patients who were never treated, of the trial or of the control that it names, can.
+Only values up to the first injection are used, so no treatment has touched them. A pseudo-injection falls between a
+patient's first value and the last of these, on one random day for all. What the model then finds is curvature of the
+natural history, entry selection or chance, and could be found after a real injection just as well. A few months before
+a first injection hardly show a bend; untreated patients, of the trial or of the control that it names, can.
 """
 
 from __future__ import annotations
@@ -126,12 +126,21 @@ def before_treatment(trial: Trial, outcome: str) -> Trial:
 
 
 def moved(untreated: Trial, outcome: str, rng: np.random.Generator) -> Trial:
-    """Give every patient one injection, on a random day after the first and before the last value."""
+    """Give every patient one injection, on the same day for all, drawn from the middle half of the longest course.
+
+    The day is counted from a patient's first value; those whose last one is not after it get another, anywhere between
+    their values. Days that differed between all patients would make levels at the injection differ by them, which no
+    model here knows; and at the ends of a course a change is hardly seen.
+    """
     visits = untreated.visits.dropna(subset=[outcome])
     months = visits.groupby("patient", sort=False)["month"]
     first, last = months.min(), months.max()
     days = np.floor((last - first).to_numpy() * DAYS_PER_MONTH - 1e-6)
-    drawn = rng.integers(1, np.maximum(days, 1), endpoint=True) / DAYS_PER_MONTH
+    last_day = np.maximum(days, 1)
+    longest = last_day.max()
+    together = rng.integers(max(longest // 4, 1), max(3 * longest // 4, 1), endpoint=True)
+    alone = rng.integers(1, last_day, endpoint=True)
+    drawn = np.where(together <= last_day, together, alone) / DAYS_PER_MONTH
     injections = [(patient, 1, start + after) for patient, start, after in zip(first.index, first, drawn, strict=True)]
     return _as_trial(visits[["patient", "month", outcome]], injections, untreated.outcomes[outcome], untreated)
 

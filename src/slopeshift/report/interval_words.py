@@ -29,8 +29,8 @@ CONTROL_SILENT = (
 NO_CONTROL = "The negative control could not be informed, so nothing speaks against it."
 ONLY_WHEN_SEEN = (
     "So the dependence on the interval comes from when in a cycle the change is seen, not from the length of the "
-    "cycle: an effect that wanes looks smaller in a longer cycle, one that sets in late looks larger, and a longer cycle is "
-    "better known. It is not to be read as what another interval would do."
+    "cycle: an effect that wanes looks smaller in a longer cycle, one that sets in late looks larger, and a longer "
+    "cycle is better known. It is not to be read as what another interval would do."
 )
 WINDOW_SILENT = "Whole cycles and their first months give coefficients that differ by no more than chance makes them."
 NO_WINDOW = (
