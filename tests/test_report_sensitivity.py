@@ -209,12 +209,13 @@ def test_a_delta_that_is_not_reached_is_said_not_to_be(trial, analyses, varied):
 def test_moved_injections_get_a_row_and_no_difference(analyses):
     pseudo = pd.DataFrame(
         {
-            "model": ["alsfrsr"],
+            "model": "alsfrsr",
             "outcome": "alsfrsr",
+            "trial": ["made", "another"],
             "n_patients": 8,
             "n_visits": 32,
             "n_moves": 50,
-            "mean_change": 0.03,
+            "mean_change": [0.03, 0.9],
             "sd_change": 0.05,
             "lower_change": -0.08,
             "upper_change": 0.14,

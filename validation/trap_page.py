@@ -115,7 +115,8 @@ def _not_found(meant: pd.DataFrame) -> str:
     told = (
         "A check that hardly fires with its trap is no protection against it at that size: its silence says nothing. "
         "Injections that begin three months after the first visit, and follow each other, leave nearly nothing that "
-        "tells a course which bends by itself from changes of slope; a longer time before the first injection does."
+        "tells a course which bends by itself from changes of slope; a longer time before the first injection does, and "
+        "so do untreated patients who are followed for a year, into whom pseudo-injections are moved."
     )
     lines = [f"- {row.check}: {row.trap}. {row.name}; {_sizes(row)} patients." for row in blind.itertuples(index=False)]
     return told + "\n\n" + "\n".join(lines)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from slopeshift.effects import OVERALL
 from slopeshift.history import lead_in_slope, mean_slope
 from slopeshift.missing.leaving import leaving
@@ -18,8 +20,6 @@ WEAK_CONTRACTION = 0.5
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pandas as pd
 
     from slopeshift.report.analysis import Analysis
     from slopeshift.trial import Trial
@@ -41,7 +41,8 @@ def of_trial(trial: Trial) -> list[str]:
     else:
         found.append(
             "Decline is taken to be a straight line between injections. Courses that bend by themselves are taken for "
-            "a change of slope, and with few visits before the first injection no check notices."
+            "a change of slope, and with few visits before the first injection no check of the trial alone notices; "
+            "injections moved into untreated patients do."
         )
         found.append(
             "The model does not know by which rule patients entered. A rule that asked for a loss makes a slower "
@@ -65,6 +66,11 @@ def of_report(
         )
     if "null_refits" not in study:
         found.append("How often the models' own rules fire where nothing changed was not computed for these fits.")
+    if bool(study.get("pseudo_injection", pd.DataFrame({"finds_change": []}))["finds_change"].astype(bool).any()):
+        found.append(
+            "The model found a change in values that no injection had touched: after the real injections a change may "
+            "be no more than that."
+        )
     if "interval" in tables and control_fires(tables["interval"]):
         found.append(
             "The negative control found that intervals go with the slope seen before them: the result on the interval "
