@@ -473,7 +473,7 @@ def test_a_move_must_be_beyond_chance_and_worth_something():
     by_hand = np.sqrt(0.05**2 - 0.04**2 + np.sqrt(2 * 0.04**4 / 4000 + 2 * 0.05**4 / 4000))
     moved = two_analyses(((0.0, 0.05), (0.0, 0.05)))
     np.testing.assert_allclose(by_window(moved)["error"], by_hand)
-    chance, worth = 0.05 / (2.3263 * by_hand / 2**0.5), 0.05 / (0.5 * 0.04 / 2**0.5)
+    chance, worth = 0.05 / (2.5758 * by_hand / 2**0.5), 0.05 / (0.5 * 0.04 / 2**0.5)
     assert window_value(moved) == pytest.approx(min(chance, worth), rel=1e-4)
     hardly = two_analyses(((0.0, 0.012), (0.0, 0.012)), sds=(0.04, 0.0401), ess=1e9)
     assert window_value(hardly) == pytest.approx(0.012 / (0.5 * 0.04 / 2**0.5)), "sure of a trifle"
@@ -511,7 +511,7 @@ def test_the_model_of_the_interval_is_compared_whatever_else_asks_the_same():
     assert window_value(pd.concat([other, found], ignore_index=True)) == window_value(found)
 
 
-def test_chance_fires_in_two_trials_of_a_hundred_over_what_the_prior_holds_possible():
+def test_chance_fires_in_one_trial_of_a_hundred_over_what_the_prior_holds_possible():
     """Normal data with a common prior: the rest of the cycles is added to what the window knows."""
     rng, prior_sd, window_sd, rest_sd = np.random.default_rng(2), 0.1, 0.12, 0.09
     whole_precision = window_sd**-2 + rest_sd**-2
@@ -522,7 +522,7 @@ def test_chance_fires_in_two_trials_of_a_hundred_over_what_the_prior_holds_possi
         window, rest = truth + rng.normal(0, window_sd, 2), truth + rng.normal(0, rest_sd, 2)
         means = sds[0] ** 2 * (window / window_sd**2 + rest / rest_sd**2), sds[1] ** 2 * window / window_sd**2
         fired += window_fires(two_analyses(tuple(zip(*means, strict=True)), sds, ess=1e9))
-    assert 8 <= fired <= 36
+    assert 2 <= fired <= 22
 
 
 def test_a_window_that_moves_forbids_to_read_the_interval_as_an_effect():

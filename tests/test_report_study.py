@@ -131,7 +131,7 @@ def test_the_rules_of_the_model_are_reported_with_their_false_alarms(page):
 
 
 def test_moved_injections_are_reported(page):
-    assert page.rows("Injections moved to where nothing happened")[0][3] == "0.03 (−0.08 to 0.14)"
+    assert page.rows("Injections moved to where nothing happened")[0][4] == "0.03 (−0.08 to 0.14)"
     assert "after injections that were never given, by model alsfrsr" in page.html
 
 

@@ -37,7 +37,11 @@ NO_WINDOW = (
     "Whole cycles and their first months could not be compared: that needs both models of the interval, informed by "
     "the data. An effect that wanes or sets in late may look like an effect of the interval."
 )
-WINDOW_RATES = "RATES"
+WINDOW_RATES = (
+    "In simulated trials with cycles of 2 to 10 months, whose length does nothing, it finds an effect of 2 points a "
+    "month that is halved every month in 60 % of trials of 60 patients and in 26 % of trials of 20 patients, and fires "
+    "in at most 3 % of trials where the effect lasts; the less cycles differ in length, the less it finds."
+)
 
 
 def sentences(table: pd.DataFrame, source: str) -> list[str]:
