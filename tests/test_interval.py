@@ -19,6 +19,7 @@ from slopeshift.priors import Normal
 from slopeshift.report import glossary, pictures
 from slopeshift.report.interval_figures import response_against_interval
 from slopeshift.report.interval_words import WINDOW_RATES, sentences
+from slopeshift.report.limitations import of_report
 from slopeshift.response_by_interval import (
     COLUMNS,
     HARDLY,
@@ -532,6 +533,13 @@ def test_a_window_that_moves_forbids_to_read_the_interval_as_an_effect():
     silent = sentences(two_analyses(((-0.08, -0.08), (-0.08, -0.07))), "")[-1]
     assert "differ by no more than chance makes them" in silent
     assert "could not be compared" in sentences(two_analyses(contraction=0.05), "")[-1]
+
+
+def test_a_window_that_moves_weakens_the_report():
+    trial = line_trial()
+    weak = "comes from when the change is seen"
+    assert any(weak in line for line in of_report(trial, [], {}, {"interval": two_analyses()}))
+    assert not any(weak in line for line in of_report(trial, [], {}, {"interval": two_analyses(contraction=0.05)}))
 
 
 def test_the_rates_that_are_told_of_the_window_are_those_measured():

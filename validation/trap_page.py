@@ -114,7 +114,7 @@ def _not_found(meant: pd.DataFrame) -> str:
     blind = meant[meant["fired_on"] < meant["fired_off"] + NOTABLE]
     told = (
         "A check that hardly fires with its trap is no protection against it at that size: its silence says nothing. "
-        "Injections that begin three months after the first visit, and follow each other, leave nearly nothing that "
+        "Injections that begin three months after the first visit, and follow each other, leave little that "
         "tells a course which bends by itself from changes of slope; a longer time before the first injection does, and "
         "so do untreated patients who are followed for a year, into whom pseudo-injections are moved."
     )

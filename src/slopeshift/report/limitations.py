@@ -41,8 +41,8 @@ def of_trial(trial: Trial) -> list[str]:
     else:
         found.append(
             "Decline is taken to be a straight line between injections. Courses that bend by themselves are taken for "
-            "a change of slope, and with few visits before the first injection no check of the trial alone notices; "
-            "injections moved into untreated patients do."
+            "a change of slope, and with few visits before the first injection checks of the trial alone often miss "
+            "it; injections moved into untreated patients show it."
         )
         found.append(
             "The model does not know by which rule patients entered. A rule that asked for a loss makes a slower "
