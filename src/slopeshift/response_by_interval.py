@@ -33,8 +33,8 @@ COLUMNS = (
 HARDLY = 0.1
 """Share of the prior variance that the data must remove, or a coefficient is called hardly informed."""
 
-MOVED_Z = 2.3263478740408408
-"""Standard errors of the move between two analyses beyond which chance takes it in 2 % of trials."""
+MOVED_Z = 2.5758293035489004
+"""Standard errors of the move between two analyses beyond which chance takes it in 1 % of trials."""
 
 MOVED_SDS = 0.5
 """And posterior SDs of what moved that it must be worth."""
@@ -108,7 +108,7 @@ def by_window(found: pd.DataFrame) -> pd.DataFrame:
     own = informed["model"].astype(str).str.startswith("interval").sort_values(ascending=False, kind="stable").index
     rows = informed.loc[own].drop_duplicates(["analysis", "quantity"]).set_index("quantity")
     whole, window = (rows[rows["analysis"] == analysis] for analysis in (WHOLE, WINDOW))
-    both = whole.join(window, rsuffix="_window", how="inner")
+    both = whole.join(window.add_suffix("_window"), how="inner")
     more = (both["sd_window"] ** 2 - both["sd"] ** 2).clip(lower=0)
     doubt = np.sqrt(2 * both["sd"] ** 4 / both["ess_bulk"] + 2 * both["sd_window"] ** 4 / both["ess_bulk_window"])
     error = np.sqrt(more + doubt + both["mcse"] ** 2 + both["mcse_window"] ** 2)
