@@ -28,7 +28,7 @@ ORDER = """
     checks.prior checks.power_scaling checks.added checks.comparison checks.rules checks
     null.population null.trials null.reference null.claim
     null.rates null.pseudo null.study null
-    missing.departures missing.imputed missing.survivors missing
+    missing.departures missing.imputed missing.survivors missing.leaving missing
     sensitivity.subsets sensitivity.rows sensitivity.evidence sensitivity.alternatives sensitivity.curves
     sensitivity.subject sensitivity.refits sensitivity.variations sensitivity.weighed sensitivity.rules
     sensitivity.study sensitivity

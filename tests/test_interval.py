@@ -18,8 +18,19 @@ from slopeshift.model import load_model
 from slopeshift.priors import Normal
 from slopeshift.report import glossary, pictures
 from slopeshift.report.interval_figures import response_against_interval
-from slopeshift.report.interval_words import sentences
-from slopeshift.response_by_interval import COLUMNS, changes, control_fires, curve, table
+from slopeshift.report.interval_words import WINDOW_RATES, sentences
+from slopeshift.report.limitations import of_report
+from slopeshift.response_by_interval import (
+    COLUMNS,
+    HARDLY,
+    by_window,
+    changes,
+    control_fires,
+    curve,
+    table,
+    window_fires,
+    window_value,
+)
 from slopeshift.shape import Shape
 from slopeshift.trial import trial_from_tables
 
@@ -430,8 +441,114 @@ def test_a_control_that_fires_forbids_to_read_the_result_as_an_effect(found):
 def test_a_silent_control_is_said_to_be_no_proof_and_a_missing_one_to_be_missing(found):
     silent = found.assign(lower=found["lower"].where(found["analysis"] != "negative control", -0.1))
     assert not control_fires(silent)
-    assert "found no sign of it" in sentences(silent, "")[-1]
-    assert "could not be informed" in sentences(found[found["analysis"] != "negative control"], "")[-1]
+    assert "found no sign of it" in sentences(silent, "")[-2]
+    assert "could not be informed" in sentences(found[found["analysis"] != "negative control"], "")[-2]
+
+
+# ---- whole cycles against a fixed window ----
+
+KNOWN = {"outcome": "alsfrsr", "unit": "points/month per month", "lower": -1.0, "upper": 1.0, "prior_sd": 0.1}
+KNOWN |= {"prob_shorter_better": 0.5, "mcse": 0.0, "n_cycles": 9, "n_patients": 5, "note": ""}
+
+
+def two_analyses(moves=((-0.08, 0.02), (-0.08, 0.02)), sds=(0.04, 0.05), contraction=0.8, ess=4000.0):
+    """A table of both coefficients: for each the means from whole cycles and the window; SDs of both analyses."""
+    rows = [
+        {"model": model, "analysis": analysis, "quantity": f"interval_{which}", "mean": mean[place], "sd": sds[place]}
+        for place, (model, analysis) in enumerate(
+            (("interval", "whole cycle"), ("interval_fixed_window", "fixed window"))
+        )
+        for which, mean in zip(("within", "between"), moves, strict=True)
+    ]
+    known = KNOWN | {"ess_bulk": ess, "contraction": contraction}
+    return pd.DataFrame(rows).assign(**known).reindex(columns=COLUMNS)
+
+
+def test_a_coefficient_that_the_window_moves_fires_and_one_that_it_leaves_does_not():
+    assert window_fires(two_analyses())
+    assert not window_fires(two_analyses(((-0.08, -0.08), (-0.08, -0.07))))
+    assert not window_fires(two_analyses(((-0.08, 0.0), (0.0, -0.08)))), "moves that oppose each other are no course"
+
+
+def test_a_move_must_be_beyond_chance_and_worth_something():
+    by_hand = np.sqrt(0.05**2 - 0.04**2 + np.sqrt(2 * 0.04**4 / 4000 + 2 * 0.05**4 / 4000))
+    moved = two_analyses(((0.0, 0.05), (0.0, 0.05)))
+    np.testing.assert_allclose(by_window(moved)["error"], by_hand)
+    chance, worth = 0.05 / (2.5758 * by_hand / 2**0.5), 0.05 / (0.5 * 0.04 / 2**0.5)
+    assert window_value(moved) == pytest.approx(min(chance, worth), rel=1e-4)
+    hardly = two_analyses(((0.0, 0.012), (0.0, 0.012)), sds=(0.04, 0.0401), ess=1e9)
+    assert window_value(hardly) == pytest.approx(0.012 / (0.5 * 0.04 / 2**0.5)), "sure of a trifle"
+
+
+def test_few_draws_make_a_move_less_sure():
+    assert window_value(two_analyses(sds=(0.045, 0.05), ess=100)) < window_value(two_analyses(sds=(0.045, 0.05)))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        two_analyses(contraction=HARDLY / 2),
+        two_analyses().query("analysis == 'whole cycle'"),
+        two_analyses().assign(mean=np.nan, sd=np.nan, mcse=np.nan, contraction=np.nan),
+        two_analyses()[:0],
+        two_analyses().drop(columns=["contraction", "model"]),
+    ],
+    ids=["hardly informed", "one analysis", "failed gate", "empty", "a second stage alone"],
+)
+def test_what_cannot_be_compared_does_not_fire_and_is_said_to_be_missing(found):
+    assert by_window(found).empty
+    assert np.isnan(window_value(found))
+    assert not window_fires(found)
+
+
+def test_one_coefficient_that_is_informed_is_enough():
+    found = two_analyses()
+    assert window_fires(found[found["quantity"] == "interval_between"])
+
+
+def test_the_model_of_the_interval_is_compared_whatever_else_asks_the_same():
+    found = two_analyses()
+    other = found[found["analysis"] == "whole cycle"].assign(model="formula", mean=5.0)
+    assert window_value(pd.concat([other, found], ignore_index=True)) == window_value(found)
+
+
+def test_chance_fires_in_one_trial_of_a_hundred_over_what_the_prior_holds_possible():
+    """Normal data with a common prior: the rest of the cycles is added to what the window knows."""
+    rng, prior_sd, window_sd, rest_sd = np.random.default_rng(2), 0.1, 0.12, 0.09
+    whole_precision = window_sd**-2 + rest_sd**-2
+    sds = tuple((prior_sd**-2 + precision) ** -0.5 for precision in (whole_precision, window_sd**-2))
+    fired = 0
+    for _ in range(1000):
+        truth = rng.normal(0, prior_sd, 2)
+        window, rest = truth + rng.normal(0, window_sd, 2), truth + rng.normal(0, rest_sd, 2)
+        means = sds[0] ** 2 * (window / window_sd**2 + rest / rest_sd**2), sds[1] ** 2 * window / window_sd**2
+        fired += window_fires(two_analyses(tuple(zip(*means, strict=True)), sds, ess=1e9))
+    assert 2 <= fired <= 22
+
+
+def test_a_window_that_moves_forbids_to_read_the_interval_as_an_effect():
+    said = sentences(two_analyses(), "")[-1]
+    assert "between patients −0.08 from whole cycles and +0.02 from their first months" in said
+    assert "not to be read as what another interval would do" in said
+    silent = sentences(two_analyses(((-0.08, -0.08), (-0.08, -0.07))), "")[-1]
+    assert "differ by no more than chance makes them" in silent
+    assert "could not be compared" in sentences(two_analyses(contraction=0.05), "")[-1]
+
+
+def test_a_window_that_moves_weakens_the_report():
+    trial = line_trial()
+    weak = "comes from when the change is seen"
+    assert any(weak in line for line in of_report(trial, [], {}, {"interval": two_analyses()}))
+    assert not any(weak in line for line in of_report(trial, [], {}, {"interval": two_analyses(contraction=0.05)}))
+
+
+def test_the_rates_that_are_told_of_the_window_are_those_measured():
+    rates = pd.read_csv(ROOT / "validation" / "traps.csv").query(
+        "check == 'interval, whole cycles against a fixed window'"
+    )
+    for patients, rows in rates.groupby("patients_on"):
+        assert f"in {100 * rows['fired_on'].iloc[0]:.0f} % of trials of {patients} patients" in WINDOW_RATES
+    assert f"in at most {100 * rates['fired_off'].max():.0f} %" in WINDOW_RATES
 
 
 def test_two_models_of_one_analysis_are_told_apart(found):

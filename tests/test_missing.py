@@ -1,6 +1,7 @@
 """Who left, what was imputed for them, and who was left."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from trials import ROOT
 from slopeshift.basis import visits_of
 from slopeshift.missing.departures import departures, endings, left_early, planned_follow_up
 from slopeshift.missing.imputed import Lines, completed, lines_of, share_below, unseen
+from slopeshift.missing.leaving import FEWEST, followed, known_slopes, leaving
 from slopeshift.missing.survivors import survivors
 from slopeshift.trial import read_trial, trial_from_tables
 
@@ -216,3 +218,147 @@ def test_the_probability_is_that_of_whom_the_patients_stand_for():
     ]
     found = survivors(trial, "alsfrsr", draws).set_index("quantity").loc["lead_in_slope", "prob_higher"]
     assert abs(found - np.mean(higher)) < 3 * 0.5 / len(values) ** 0.5
+
+
+# ---- whether those who decline fast leave ----
+
+RATES = np.linspace(-0.1, -1.9, 16)
+"""Slopes of patients, from the slowest decline to the fastest."""
+
+
+def stopping(ends, reasons=None, rates=RATES, seed=0, late=0.0):
+    """Patients with these slopes, followed monthly from -3 to their ends; `late` points are added from month 6 on."""
+    names = [f"P{i:02}" for i in range(len(ends))]
+    rng = np.random.default_rng(seed)
+    rows = [
+        (name, month, 40 + rate * month + rng.normal(0, 1) + late * (month >= 6))
+        for name, rate, end in zip(names, rates, ends, strict=True)
+        for month in np.arange(-3.0, end + 1e-9)
+    ]
+    tables = {
+        "patients": pd.DataFrame({"patient": names, "end_month": ends, "end_reason": reasons or ["lost"] * len(ends)}),
+        "visits": pd.DataFrame(rows, columns=["patient", "month", "alsfrsr"]).round({"alsfrsr": 0}),
+        "injections": pd.DataFrame({"patient": names, "injection": 1, "month": 0.0}),
+    }
+    return trial_from_tables("stopping", tables, {"title": "t", "synthetic": True, "source": "s"})
+
+
+def known_population(trial, sigma=1.0, draws=2000, seed=1):
+    """Draws whose population and spread are near those of `stopping`, as `leaving` needs them."""
+    rng = np.random.default_rng(seed)
+    size = (1, draws, len(trial.patients), 3)
+    away = rng.normal(0, (2.0, 0.6, 0.2), size)
+    away[..., 1] += 0.1 * away[..., 0]
+    centre = np.broadcast_to([40.0, -1.0, 0.0], (1, draws, 3))
+    coords = {"patient": list(trial.patients["patient"]), "coefficient": ["level", "slope", "change 1"]}
+    return xr.Dataset(
+        {
+            "population": (("chain", "draw", "coefficient"), centre),
+            "coefficients": (("chain", "draw", "patient", "coefficient"), centre[:, :, None] + away),
+            "sigma": (("chain", "draw"), np.full((1, draws), sigma)),
+        },
+        coords,
+    )
+
+
+def judged(trial):
+    return leaving(trial, visits_of(trial, "alsfrsr"), known_population(trial))
+
+
+EARLIER = np.arange(3.0, 3.0 + len(RATES))
+
+
+@pytest.mark.parametrize(("ends", "fires"), [(EARLIER[::-1], True), (EARLIER, False)])
+def test_leaving_fires_where_fast_decliners_leave_first_and_not_where_slow_ones_do(ends, fires):
+    found = judged(stopping(ends))
+    assert found.fires is fires
+    assert (found.score > 0) is fires
+    assert (found.faster > 0) is fires
+    assert found.n_left == len(RATES) - 1, "the last one to leave leaves nobody behind"
+
+
+def test_leaving_is_the_score_test_of_proportional_hazards():
+    """By statsmodels, a stratum for everyone who left, and slopes by conditioning the joint of slope and values."""
+    from statsmodels.duration.hazard_regression import PHReg
+
+    ends = np.random.default_rng(4).permutation(EARLIER)
+    trial = stopping(ends, ["lost", "completed"] * 8)
+    visits, draws = visits_of(trial, "alsfrsr"), known_population(trial)
+    away = (draws["coefficients"] - draws["population"]).to_numpy().reshape(-1, 3)
+    spread, centre = away.T @ away / len(away), np.array([40.0, -1.0, 0.0])
+    x, left, stratum = [], [], []
+    for i in range(0, 16, 2):
+        for j in np.flatnonzero(ends >= ends[i]):
+            mine = (visits.patient_index == j) & (visits.month <= ends[i])
+            joint = np.vstack([np.eye(3)[1], visits.basis[mine]])
+            covariance = joint @ spread @ joint.T + np.diag([0.0, *np.ones(mine.sum())])
+            rest = visits.value[mine] - visits.basis[mine] @ centre
+            x.append(-1.0 + covariance[0, 1:] @ np.linalg.inv(covariance[1:, 1:]) @ rest)
+            left.append(i == j)
+            stratum.append(i)
+    alone = [sum(s == one for s in stratum) == 1 for one in stratum]
+    kept = ~np.array(alone)
+    model = PHReg(np.ones(kept.sum()), np.array(x)[kept], status=np.array(left)[kept], strata=np.array(stratum)[kept])
+    score, information = model.score(np.zeros(1))[0], -model.hessian(np.zeros(1))[0, 0]
+    assert leaving(trial, visits, draws).score == pytest.approx(-score / np.sqrt(information))
+
+
+def test_what_is_seen_after_somebody_left_says_nothing_of_those_who_were_at_risk():
+    ends = np.where(np.arange(16) < 11, 18.0, 5.0)
+    reasons = ["completed"] * 11 + ["death"] * 5
+    assert judged(stopping(ends, reasons)).score == judged(stopping(ends, reasons, late=5.0)).score
+
+
+def test_a_patient_without_values_by_then_stands_at_the_population():
+    trial = stopping(EARLIER)
+    slopes = known_slopes(visits_of(trial, "alsfrsr"), known_population(trial))
+    np.testing.assert_allclose(slopes(np.arange(16), -4.0), -1.0)
+    assert slopes(np.array([0]), 3.0) > slopes(np.array([15]), 3.0)
+
+
+def test_leaving_at_random_is_as_random_as_the_test_says():
+    rng = np.random.default_rng(8)
+    whole = stopping(np.full(16, 8.0))
+    visits, draws = visits_of(whole, "alsfrsr"), known_population(whole, draws=200)
+    ends = [rng.permutation(np.linspace(2.0, 8.0, 16)) for _ in range(60)]
+    leave = [whole.patients.assign(end_month=end) for end in ends]
+    trials = [SimpleNamespace(patients=patients, injections=whole.injections) for patients in leave]
+    score = [leaving(trial, visits, draws).score for trial in trials]
+    assert abs(np.mean(score)) < 3 / 60**0.5
+    assert 0.7 < np.std(score) < 1.3
+
+
+def test_leaving_is_not_tested_with_fewer_than_three_or_without_a_residual():
+    few = stopping(EARLIER, ["death"] * (FEWEST - 1) + ["completed"] * (16 - FEWEST + 1))
+    found = judged(few)
+    assert found.n_left == FEWEST - 1
+    assert np.isnan([found.score, found.probability, found.faster]).all()
+    assert not found.fires
+    trial = stopping(EARLIER)
+    assert np.isnan(leaving(trial, visits_of(trial, "alsfrsr"), known_population(trial).drop_vars("sigma")).score)
+
+
+def test_those_never_injected_are_not_at_risk_and_an_unknown_end_is_the_last_value():
+    trial = stopping(EARLIER)
+    known = trial.patients["patient"] != "P03"
+    patients = trial.patients.assign(
+        **{name: trial.patients[name].where(known) for name in ("end_month", "end_reason")}
+    )
+    tables = {"patients": patients, "visits": trial.visits, "injections": trial.injections.iloc[1:]}
+    other = trial_from_tables("other", tables, {"title": "t", "synthetic": True, "source": "s"})
+    until, left = followed(other, visits_of(other, "alsfrsr"))
+    assert until[0] == -np.inf
+    assert left.tolist() == [False, True, True, False, *[True] * 12]
+    np.testing.assert_allclose(until[1:], EARLIER[1:])
+
+
+def test_months_of_leaving_are_counted_from_the_first_injection():
+    trial = stopping(EARLIER)
+    tables = {
+        "patients": trial.patients.assign(end_month=trial.patients["end_month"] + 2),
+        "visits": trial.visits.assign(month=trial.visits["month"] + 2),
+        "injections": trial.injections.assign(month=2.0),
+    }
+    later = trial_from_tables("later", tables, {"title": "t", "synthetic": True, "source": "s"})
+    np.testing.assert_allclose(followed(later, visits_of(later, "alsfrsr"))[0], EARLIER)
+    assert judged(later).score == pytest.approx(judged(trial).score)

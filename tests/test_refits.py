@@ -19,7 +19,7 @@ from slopeshift.null.rates import RefitJob, claims_alone, rates_table
 from slopeshift.null.study import Candidate, Options, populations, run, stored
 from slopeshift.null.trials import NullError
 from slopeshift.refit import RefitError, Sampling, compile_once, population_changes, refusal
-from slopeshift.trial import read_trial, trial_from_tables
+from slopeshift.trial import Control, read_trial, trial_from_tables
 from slopeshift.work import replicates
 
 MODEL = ROOT / "models" / "alsfrsr.py"
@@ -93,6 +93,26 @@ def test_every_pseudo_injection_lies_between_two_values_of_its_patient():
         assert (visits.visits_in_cycle[:, 0] >= 1).all()
         assert (visits.visits_in_lead_in >= 1).all()
         assert len(visits.value) == len(untreated.visits)
+
+
+def test_pseudo_injections_of_a_move_are_on_one_day_in_the_middle_half_for_all_who_are_still_seen():
+    trial = line_trial(patients=20, injections=0, seed=2)
+    gone = trial.visits["patient"].isin(["P1", "P2"]) & (trial.visits["month"] > -2)
+    tables = {"patients": trial.patients[["patient"]], "visits": trial.visits[~gone], "injections": trial.injections}
+    settings = {"title": "T", "synthetic": True, "source": "s"}
+    shorter = before_treatment(trial_from_tables("shorter", tables, settings), "alsfrsr")
+    longest = shorter.visits["month"].max() - shorter.visits["month"].min()
+    for seed in range(20):
+        after = -visits_before(moved(shorter, "alsfrsr", np.random.default_rng(seed)))
+        np.testing.assert_allclose(after.drop(["P1", "P2"]), after["P3"])
+        assert longest / 4 - 0.1 < after["P3"] < 3 * longest / 4 + 0.1
+        assert (after[["P1", "P2"]] < 1).all()
+
+
+def visits_before(trial):
+    """The month of each patient's first value, counted from the pseudo-injection."""
+    first = trial.visits.groupby("patient")["month"].min()
+    return first - trial.injections.set_index("patient")["month"]
 
 
 def test_a_move_shifts_the_clock_and_nothing_else():
@@ -208,7 +228,36 @@ def test_what_moves_found_is_described():
     assert found["share_covering_zero"] == 1.0
 
 
+@pytest.mark.parametrize(("prob", "finds"), [((0.99, 0.97, 0.98), True), ((0.99, 0.9), False), ((0.01, 0.02), True)])
+def test_the_check_fires_where_the_mean_probability_is_a_claim(prob, finds):
+    found = pseudo_table(moves(), [row(prob=p) | {"n_patients": 9, "n_visits": 31} for p in prob]).iloc[0]
+    assert found["finds_change"] == finds
+    assert found["trial"] == "lines"
+
+
+def test_moves_that_all_failed_find_nothing():
+    rows = [row(prob=0.99, passed=False) | {"n_patients": 9, "n_visits": 31}]
+    assert not pseudo_table(moves(), rows).iloc[0]["finds_change"]
+
+
 # ---- the study ----
+
+
+def test_injections_are_moved_in_the_control_that_a_trial_names_too(monkeypatch, tmp_path):
+    jobs = []
+
+    def worked(job, count, *_, **__):
+        jobs.append(job)
+        return [row() | {"n_patients": 9, "n_visits": 31}] * count
+
+    monkeypatch.setattr(study, "replicates", worked)
+    history = replace(line_trial(patients=12, injections=0, seed=3), name="history")
+    trial = replace(line_trial(), control=Control("a history", {"alsfrsr": 0.15}, history))
+    options = Options(Rules(), replicates=5, refits=2, pseudo=True)
+    run(trial, [Candidate(load_model(MODEL), posterior())], options, tmp_path, say=lambda _: None)
+    assert [job.trial.name for job in jobs if isinstance(job, PseudoJob)] == ["lines", "history"]
+    assert pd.read_csv(tmp_path / "pseudo_injection.csv")["trial"].tolist() == ["lines", "history"]
+    assert pd.read_csv(tmp_path / "pseudo_moves.csv")["trial"].tolist() == ["lines"] * 2 + ["history"] * 2
 
 
 def test_a_fit_comes_before_published_natural_history():

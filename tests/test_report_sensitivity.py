@@ -1,12 +1,15 @@
 """What moves the answer, and who left, in the report: the numbers of their tables, in words, tables and figures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from made_reports import CHANGE, made_fit, made_trial, written
 
 from slopeshift.missing.departures import departures
-from slopeshift.report import missing_section, sensitivity_section, sensitivity_words
+from slopeshift.missing.leaving import Leaving
+from slopeshift.report import limitations, missing_section, sensitivity_section, sensitivity_words
 from slopeshift.report.analysis import analyse
 from slopeshift.sensitivity import curves, study, variations
 from slopeshift.sensitivity.rows import COLUMNS, MAIN
@@ -200,6 +203,25 @@ def test_a_tipping_prior_that_is_not_reached_is_not_called_one(analyses, varied,
     assert any(words in sentence for sentence in sensitivity_words.sentences(rows, other, analyses[0]))
 
 
+LEFT_FAST = Leaving(5, 0.42, 3.0, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (LEFT_FAST, "Warning: those who decline fast leave. 5 patients left while others were followed, and had"),
+        (replace(LEFT_FAST, probability=0.3), "not shown to have declined faster before treatment than those who then"),
+        (replace(LEFT_FAST, probability=np.nan), "Whether those who decline fast leave was not tested"),
+    ],
+)
+def test_whether_fast_decliners_leave_is_said_and_warned_of(trial, analyses, varied, monkeypatch, found, words):
+    for module in (missing_section, limitations):
+        monkeypatch.setattr(module, "leaving", lambda *_: found)
+    assert sum(words in sentence for sentence in missing_section.sentences(trial, varied, analyses[0])) == 1
+    weak = any("declined fast before treatment left earlier" in line for line in limitations.of_fit(analyses[0]))
+    assert weak == found.fires
+
+
 def test_a_delta_that_is_not_reached_is_said_not_to_be(trial, analyses, varied):
     other = varied | {"sensitivity_tipping": pd.DataFrame([point(study.DELTA)])}
     said = missing_section.sentences(trial, other, analyses[0])
@@ -209,12 +231,13 @@ def test_a_delta_that_is_not_reached_is_said_not_to_be(trial, analyses, varied):
 def test_moved_injections_get_a_row_and_no_difference(analyses):
     pseudo = pd.DataFrame(
         {
-            "model": ["alsfrsr"],
+            "model": "alsfrsr",
             "outcome": "alsfrsr",
+            "trial": ["made", "another"],
             "n_patients": 8,
             "n_visits": 32,
             "n_moves": 50,
-            "mean_change": 0.03,
+            "mean_change": [0.03, 0.9],
             "sd_change": 0.05,
             "lower_change": -0.08,
             "upper_change": 0.14,

@@ -11,7 +11,7 @@ from slopeshift.classical import Rules, model_free
 from slopeshift.null.claim import LeadIn, claim_table
 from slopeshift.null.population import NATURAL_HISTORIES, fitted
 from slopeshift.null.reference import distribution_table, reference, reference_table
-from slopeshift.report import glossary, interval_section
+from slopeshift.report import chance, glossary, interval_section
 
 NAMES = tuple(f"A{i}" for i in range(1, 9))
 
@@ -52,8 +52,9 @@ def study(trial, fits):
         "expected_false_alone": 0.34,
     }
     pseudo = {
-        "model": ["alsfrsr"],
+        "model": "alsfrsr",
         "outcome": "alsfrsr",
+        "trial": ["made", "untreated"],
         "n_patients": 8,
         "n_visits": 32,
         "n_moves": 50,
@@ -62,10 +63,11 @@ def study(trial, fits):
         "sd_change": 0.05,
         "lower_change": -0.08,
         "upper_change": 0.14,
-        "mean_prob_positive": 0.5,
+        "mean_prob_positive": [0.5, 0.98],
         "share_positive": 0.0,
         "share_negative": 0.0,
         "share_covering_zero": 1.0,
+        "finds_change": [False, True],
     }
     claim = claim_table("petrou2021", trials=20, seed=1, histories=[NATURAL_HISTORIES[0]], lead_ins=[LeadIn()])
     return {
@@ -75,7 +77,14 @@ def study(trial, fits):
         "pseudo_injection": pd.DataFrame(pseudo),
         "published_claim": claim,
         "pseudo_moves": pd.DataFrame(
-            {"model": "alsfrsr", "mean": [0.0, 0.1], "lower": [-0.3, -0.2], "upper": [0.3, 0.4], "passed": True}
+            {
+                "model": "alsfrsr",
+                "trial": ["made", "untreated"],
+                "mean": [0.0, 0.1],
+                "lower": [-0.3, -0.2],
+                "upper": [0.3, 0.4],
+                "passed": True,
+            }
         ),
     }
 
@@ -122,7 +131,7 @@ def test_the_rules_of_the_model_are_reported_with_their_false_alarms(page):
 
 
 def test_moved_injections_are_reported(page):
-    assert page.rows("Injections moved to where nothing happened")[0][3] == "0.03 (−0.08 to 0.14)"
+    assert page.rows("Injections moved to where nothing happened")[0][4] == "0.03 (−0.08 to 0.14)"
     assert "after injections that were never given, by model alsfrsr" in page.html
 
 
@@ -174,6 +183,23 @@ def test_without_a_model_of_the_interval_the_section_says_so(page):
     assert "No model of this report regresses on the interval." in page.words
 
 
+def test_a_change_where_no_injection_was_given_is_warned_of_with_its_rule(page, trial, study):
+    said = chance.pseudo_words(study, trial)
+    assert said[0] == chance.PSEUDO_RULE
+    assert said[1].startswith("Warning: in untreated, model alsfrsr finds a change of +0.03")
+    assert said[-1] == chance.PSEUDO_BLIND
+    assert "Warning: in untreated, model alsfrsr finds a change" in page.words
+    assert "The model found a change in values that no injection had touched" in page.words
+    silent = {"pseudo_injection": study["pseudo_injection"].assign(finds_change=False)}
+    assert chance.pseudo_words(silent, trial)[1] == "It found none here."
+    assert chance.pseudo_words({}, trial) == []
+
+
+def test_moves_in_a_control_have_a_row_and_are_not_drawn_as_the_trials_own(page, study):
+    assert [row[1] for row in page.rows("Injections moved to where nothing happened")] == ["made", "untreated"]
+    assert "1 sets of pseudo-injections" in page.html
+
+
 def test_deaths_are_told_with_safety(page):
     assert "Deaths recorded as the end of follow-up: 1 of 8 patients" in page.words
 
@@ -204,7 +230,8 @@ def test_of_models_that_ask_the_same_of_the_interval_the_one_made_for_it_speaks(
     assert "within a patient, with a change of slope of −0.04 points/month" in said[0]
     assert "between patients, with a change of slope of +0.03 points/month" in said[1]
     assert not any("−0.01" in sentence for sentence in said)
-    assert "The negative control found no sign of it" in said[-1]
+    assert "The negative control found no sign of it" in said[-2]
+    assert "could not be compared" in said[-1]
 
 
 def test_the_table_of_the_interval_has_every_model_with_its_numbers():

@@ -8,8 +8,8 @@ from trials import ROOT
 
 sys.path.insert(0, str(ROOT / "validation"))
 
-from trap_cells import PUBLISHED, TRAPS
-from trap_checks import TrapJob
+from trap_cells import LARGE, PUBLISHED, TRAPS
+from trap_checks import BY_WINDOW, LEAVERS, PSEUDO, TrapJob
 from trap_page import STANDS_IN, page
 from traps import COLUMNS, SEED, rates_of, rows_of
 
@@ -36,6 +36,17 @@ def test_a_check_fires_with_its_trap_and_is_silent_without(table, number):
         (meant["fired_on"] >= meant["fired_off"] + MARGIN) & (meant["fired_off"] <= ALLOWED.get(number, CLEAN))
     ]
     assert len(found)
+
+
+@pytest.mark.parametrize(
+    ("check", "patients", "least"), [(BY_WINDOW, LARGE, 0.4), (LEAVERS, PUBLISHED, 0.5), (PSEUDO, 100, 0.7)]
+)
+def test_a_check_made_for_a_trap_finds_it_at_its_size_and_is_silent_without_at_every_size(
+    table, check, patients, least
+):
+    meant = table[(table["check"] == check) & table["meant"]]
+    assert meant.loc[meant["patients_on"] == patients, "fired_on"].min() >= least
+    assert meant["fired_off"].max() <= CLEAN
 
 
 def test_every_trap_has_a_rate_or_says_what_stands_in(table):
@@ -76,7 +87,9 @@ def test_trials_with_a_trap_and_without_differ_in_the_trap_alone():
         if on.design.enrolled == off.design.enrolled and on.truth.change == off.truth.change:
             parts = [(getattr(on, part), getattr(off, part)) for part in ("design", "truth")]
             differ = [f for a, b in parts for f in a.__dataclass_fields__ if getattr(a, f) != getattr(b, f)]
-            differ += [field for field in ("raised", "control") if getattr(on, field) != getattr(off, field)]
+            differ += [
+                field for field in ("raised", "control", "interval_effect") if getattr(on, field) != getattr(off, field)
+            ]
             assert 1 <= len(differ) <= 2, trap.name
 
 

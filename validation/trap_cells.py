@@ -8,14 +8,17 @@ from typing import Any
 from trap_checks import (
     ABOVE,
     BENT,
+    BY_WINDOW,
     CYCLES,
     DECIDED,
     EVER,
     EXPLAINED,
     FIRST,
     FLAGGED,
+    LEAVERS,
     NEAR_END,
     PATIENTS,
+    PSEUDO,
     SURVIVORS,
     UNLEARNT,
     UNSPLIT,
@@ -52,7 +55,8 @@ class Cell:
     """Trials of one kind: how they are conducted, what is true in them, and what is looked at.
 
     `looks`: names in `trap_checks.LOOKS`. `raised`: points added to the values on days of injections. `control`: mean
-    slope of the natural history that the model's prior is taken from; None: the model's own prior.
+    slope of the natural history that the model's prior is taken from; None: the model's own prior. `interval_effect`:
+    change of slope per month of interval, within and between patients.
     """
 
     looks: tuple[str, ...]
@@ -60,6 +64,7 @@ class Cell:
     truth: OutcomeTruth
     raised: float = 0.0
     control: float | None = None
+    interval_effect: float = 0.0
 
     @property
     def population(self) -> Truth:
@@ -111,8 +116,32 @@ MATCHED = clean("conflict").other(control=CLEAN.slope)
 COUNTED, EFFECT = clean("chance", LARGE), (1.0,) * 3
 
 MANY = "multiplicity: nothing changes, instead of by 1 point a month, and improvement in any cycle counts"
+MONTHS = (2.0, 10.0)
+UNEVEN, UNEVEN_LARGE = (
+    clean("window", number).other(change=(0.6,) * 3, interval=MONTHS) for number in (PUBLISHED, LARGE)
+)
+UNEVEN_MATTERS = UNEVEN_LARGE.other(interval_effect=-0.1)
+WANES_UNEVEN = (
+    "time course seen as interval: cycles of 2 to 10 months whose length does nothing, and an effect that wanes"
+)
+WANES_INSTEAD = (
+    f"{WANES_UNEVEN}, instead of one that lasts and falls by 0.1 points a month for a month more of interval"
+)
+
+
+def untreated(patients: int) -> Cell:
+    """Patients who are followed for a year and never injected."""
+    year = Design(
+        enrolled=patients, lead_in=0.0, follow_up=12.0, visit_jitter=3, missed_visits=0.03, dropout_hazard=0.03
+    )
+    return Cell(("pseudo",), year, replace(CLEAN, change=()))
+
+
+HISTORY, HISTORY_LARGE = untreated(PUBLISHED), untreated(100)
+
 LEAVE = "those who decline fast leave: hazard times e^2 for a point a month"
 BEND, CURVATURE = "courses that bend by themselves: 0.05 points a month less steep every month", 0.05
+BEND_UNTREATED = f"{BEND}, in patients who are followed for a year untreated"
 BEND_SEEN = f"{BEND}, after a lead-in of 12 months"
 WANE = "effect that wanes: 2 points a month at first, halved every month"
 WANES = {"change": (2.0,) * 3, "half_life": 1.0}
@@ -146,6 +175,9 @@ TRAPS = (
         STEEP,
         (FLAGGED, WITHHELD),
     ),
+    Trap(4, WANES_UNEVEN, UNEVEN.other(**WANES), UNEVEN, (BY_WINDOW,)),
+    Trap(4, WANES_UNEVEN, UNEVEN_LARGE.other(**WANES), UNEVEN_LARGE, (BY_WINDOW,)),
+    Trap(4, WANES_INSTEAD, UNEVEN_LARGE.other(**WANES), UNEVEN_MATTERS, (BY_WINDOW,)),
     Trap(
         5,
         "interval chosen from the response: log odds of a long one 2 per point a month",
@@ -153,8 +185,8 @@ TRAPS = (
         REFERENCE,
         (DECIDED,),
     ),
-    Trap(6, LEAVE, _on(REFERENCE, "survivors", dropout_on_slope=2.0), REFERENCE, (SURVIVORS,)),
-    Trap(6, LEAVE, _on(LARGER, "survivors", dropout_on_slope=2.0), LARGER, (SURVIVORS,)),
+    Trap(6, LEAVE, _on(REFERENCE, "survivors", dropout_on_slope=2.0), REFERENCE, (SURVIVORS, LEAVERS)),
+    Trap(6, LEAVE, _on(LARGER, "survivors", dropout_on_slope=2.0), LARGER, (SURVIVORS, LEAVERS)),
     Trap(
         7,
         "floor: level 14 instead of 31",
@@ -164,6 +196,8 @@ TRAPS = (
     ),
     Trap(8, BEND, _on(REFERENCE, "added curvature", curvature=CURVATURE), REFERENCE, (added.BENDING, BENT)),
     Trap(8, BEND_SEEN, SEEN_LONGER.other(curvature=CURVATURE), SEEN_LONGER, (added.BENDING,)),
+    Trap(8, BEND_UNTREATED, HISTORY.other(curvature=CURVATURE), HISTORY, (PSEUDO,)),
+    Trap(8, BEND_UNTREATED, HISTORY_LARGE.other(curvature=CURVATURE), HISTORY_LARGE, (PSEUDO,)),
     Trap(9, WANE, LASTS.other(**WANES), LASTS, (added.FADING,)),
     Trap(9, WANE, LASTS_LARGE.other(**WANES), LASTS_LARGE, (added.FADING,)),
     Trap(

@@ -11,7 +11,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift import checks, classical, effects, missing, refit, sensitivity, simulate
+from slopeshift import (
+    checks,
+    classical,
+    effects,
+    marginal,
+    missing,
+    null,
+    refit,
+    response_by_interval,
+    sensitivity,
+    simulate,
+)
 from slopeshift.basis import visits_of
 from slopeshift.checks import added, power_scaling
 from slopeshift.checks.material import material_of_draws
@@ -19,6 +30,7 @@ from slopeshift.checks.prior import CONFLICT, conflict, conflict_probability
 from slopeshift.classical import Rules, improvements, layout_of
 from slopeshift.model import load_model
 from slopeshift.null.population import fitted
+from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table, refitted
 from slopeshift.null.trials import null_values
 from slopeshift.report.analysis import NEAR_END_SDS, NEAR_END_SHARE
 from slopeshift.sensitivity import rules
@@ -37,6 +49,12 @@ if TYPE_CHECKING:
 MODELS = Path(__file__).parents[1] / "models"
 OUTCOME = "alsfrsr"
 SAMPLING = refit.Sampling(chains=2, draws=400, tune=250)
+MORE = replace(SAMPLING, draws=2000)
+"""For the interval, where posterior SDs are compared: as many draws as a stored fit has."""
+
+MOVES = replace(SAMPLING, draws=750, tune=500)
+"""For pseudo-injections, whose refits are held to the gate."""
+
 EVERY = 2
 """One draw in so many is used for predictive checks: with 400 of them, a probability below 0.01 can be told."""
 
@@ -56,6 +74,9 @@ CHANCE = 0.025
 LEARNT = 0.5
 """Share of a prior's variance that the data must take away lest a result be the prior's."""
 
+MOVED = 6
+"""Sets of pseudo-injections into each natural history."""
+
 SETTINGS = {"title": "simulated", "synthetic": True, "source": "simulated"}
 CONTROL_PATIENTS, CONTROL_MONTHS, BETWEEN_STUDIES = 100, 6.0, 0.15
 
@@ -65,7 +86,14 @@ DECIDED = "interval depends on the response before it"
 UNLEARNT, UNSPLIT = "change mostly from its prior", "SD of {} mostly from its prior"
 ABOVE, EXPLAINED = "classical count {} above chance", "classical count {} that chance explains"
 PATIENTS, CYCLES = "changes between patients", "changes between cycles"
-SURVIVORS, BENT = "survivors in later cycles", "courses that bend by themselves"
+SURVIVORS, LEAVERS, BENT = (
+    "survivors in later cycles",
+    "leaving by the rate of decline",
+    "courses that bend by themselves",
+)
+BY_WINDOW = "interval, whole cycles against a fixed window"
+INTERVAL_CLAIM = "interval said to matter"
+PSEUDO = "change after pseudo-injections into untreated patients"
 KNOWN = ", entry rule known"
 FIRST, EVER = "after injection 1", "in any cycle"
 
@@ -121,9 +149,9 @@ class TrapJob:
     @cached_property
     def key(self) -> str:
         """Hash of everything that decides the results."""
-        packages = (checks, classical, missing, sensitivity, simulate)
+        packages = (checks, classical, missing, null, sensitivity, simulate)
         files = [path for package in packages for path in sorted(Path(str(package.__file__)).parent.glob("*.py"))]
-        files += [*sorted(MODELS.glob("*.py")), Path(__file__)]
+        files += [*sorted(MODELS.glob("*.py")), Path(str(response_by_interval.__file__)), Path(__file__)]
         return refit.content_key(
             "traps", repr(self), repr(SAMPLING), *(path.read_text() for path in files), code=NO_FOLDER
         )
@@ -144,7 +172,8 @@ class TrapJob:
 
 def trial_of(cell: Cell, seed: int) -> Trial:
     """Simulate one trial of a cell, with what the checks need."""
-    simulated = simulate.simulate(cell.design, cell.population, seed).tables
+    effect = cell.interval_effect and simulate.IntervalEffect(within=cell.interval_effect, between=cell.interval_effect)
+    simulated = simulate.simulate(cell.design, cell.population, seed, effect or None).tables
     tables = {name: simulated[name][columns.split()] for name, columns in NEEDED.items()}
     if cell.raised:
         visits = tables["visits"]
@@ -260,9 +289,9 @@ def boundary(seen: Seen) -> Iterator[Found]:
 
 
 def survivors(seen: Seen) -> Iterator[Found]:
-    """The lead-in slopes of those who reached a later cycle."""
-    verdict = rules.survivor(seen.subject)
-    yield verdict.check, verdict.value, verdict.fired
+    """The lead-in slopes of those who reached a later cycle, and of those who left at any time."""
+    for verdict in (rules.survivor(seen.subject), rules.leavers(seen.subject)):
+        yield verdict.check, verdict.value, verdict.fired
 
 
 def curvature(seen: Seen) -> Iterator[Found]:
@@ -306,6 +335,43 @@ def _sampled(name: str, data: tuple[str, ...], seen: Seen) -> tuple[xr.Dataset, 
         program, seed=seen.seed, target_accept=SAMPLING.target_accept, save_warmup=False, progress_bar=False, **settings
     )
     return tree["posterior"].to_dataset(), model
+
+
+def by_window(seen: Seen) -> Iterator[Found]:
+    """The coefficients of the interval from whole cycles, and from the first months of each."""
+    found = pd.concat([_coefficients(name, seen) for name in ("interval", "interval_fixed_window")])
+    yield BY_WINDOW, response_by_interval.window_value(found), response_by_interval.window_fires(found)
+    whole = found[found["analysis"] == response_by_interval.WHOLE]
+    apart = (whole["lower"] > 0) | (whole["upper"] < 0)
+    yield INTERVAL_CLAIM, apart.sum(), apart.any()
+
+
+def _coefficients(name: str, seen: Seen) -> pd.DataFrame:
+    """Fit a model of the interval, compiled once for its size, with the covariates of this trial."""
+    file, size = _file(name), (name, *_size(seen.cell))
+    terms = marginal.terms_of(file.build(seen.trial))
+    if size not in _PROGRAMS:
+        _PROGRAMS[size] = refit.compile_once(name, file.source, seen.trial, MORE)
+    visits = file.visits(seen.trial)
+    draws = replace(_PROGRAMS[size], terms=terms).fit(visits, seen.seed)
+    prior = marginal.with_prior_coefficients(draws, visits, terms, seen.seed)
+    design = visits.dataset().merge(terms)
+    return response_by_interval.coefficients(draws, prior, design, visits.outcome.unit).assign(model=name)
+
+
+def pseudo(seen: Seen) -> Iterator[Found]:
+    """Injections moved to where nothing happened, in a trial of untreated patients."""
+    file = _file(OUTCOME)
+    untreated = before_treatment(seen.trial, OUTCOME)
+    size = ("pseudo", len(untreated.patients))
+    if size not in _PROGRAMS:
+        first = moved(untreated, OUTCOME, np.random.default_rng(seen.seed))
+        _PROGRAMS[size] = refit.compile_once(OUTCOME, file.source, first, MOVES)
+    job = PseudoJob(seen.trial, OUTCOME, OUTCOME, file.source, seen.seed, MOVES)
+    rows = [row for move in range(MOVED) for row in refitted(untreated, OUTCOME, _PROGRAMS[size], [seen.seed, move])]
+    (found,) = pseudo_table(job, rows).to_dict("records")
+    yield PSEUDO, found["mean_prob_positive"], found["finds_change"]
+    yield "pseudo-injections that failed the gate", found["n_failed"], False
 
 
 def contradiction(seen: Seen) -> Iterator[Found]:
@@ -361,6 +427,8 @@ LOOKS: Mapping[str, Callable[[Seen], Iterator[Found]]] = {
     "curvature": curvature,
     "percent": percent,
     "decided": decided,
+    "window": by_window,
+    "pseudo": pseudo,
     "conflict": contradiction,
     "prior": prior,
     "split": split,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from trap_cells import UNEVEN, WANES, WANES_INSTEAD
 from trap_checks import (
     ABOVE,
     CALLED,
@@ -13,13 +14,19 @@ from trap_checks import (
     EVER,
     EXPLAINED,
     FIRST,
+    INTERVAL_CLAIM,
     KNOWN,
     LEARNT,
+    MORE,
+    MOVED,
+    MOVES,
     NULL_TRIALS,
     SAMPLING,
 )
 
 from slopeshift.checks import FIRES
+from slopeshift.refit import CLAIMED
+from slopeshift.response_by_interval import MOVED_SDS, MOVED_Z
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 NOTABLE = 0.2
 """By how much more often a check fires with a trap than without to be named beside the checks meant for it."""
 
-WRONG = (CLAIM, CALLED, ABOVE.format(FIRST) + KNOWN)
+WRONG = (CLAIM, CALLED, ABOVE.format(FIRST) + KNOWN, INTERVAL_CLAIM)
 NOT_CHECKS = (*WRONG, *(EXPLAINED.format(period) for period in (FIRST, EVER)))
 """What is no warning: results, of which it is told how often they are wrong, and counts that chance explains."""
 
@@ -35,8 +42,6 @@ WITH_EFFECT = 9
 """The trap in whose trials there is an effect, which waning hides."""
 
 STANDS_IN = {
-    "4. Interval coupled to precision": "`models/interval_fixed_window.py` beside `models/interval.py`, in one table; "
-    "the difference has no rule by which it fires",
     "10. Wrong coding of change-points": "no data can show it: tests that every column is 0 before its injection, that "
     "slopes and increments add up, and that two independently written models have the same posterior",
     "13. Treatment times confounded with what else happens in time": "no data can show it without a control: the report "
@@ -73,7 +78,7 @@ Written by `make validate`; all numbers are in `traps.csv`.
 Each row is about a statistical trap and a check that exists for it. Trials of the published shape were simulated with the trap and without it, all else equal, fitted by `models/alsfrsr.py`, and checked: the last two columns are the shares of at least {least} trials each in which the check fired, with their 95 % interval (Wilson).
 With 20 patients 19, 12 and 10 have the injections, as published; other sizes in proportion. Scores start at 31 and fall by 0.8 points a month, nothing changes unless a row says so, and hardly a patient comes near an end of the scale. Seeds are {seed} and up, the same with and without; fits have {SAMPLING} draws.
 
-Predictive checks and score tests fire at a probability below {FIRES:g}; a count is above chance where at most {CHANCE:g} of {NULL_TRIALS} null trials of the same design have as many; and a result is mostly from its prior where the data took away less than {LEARNT:g} of the prior's variance."""
+Predictive checks and score tests fire at a probability below {FIRES:g}; a count is above chance where at most {CHANCE:g} of {NULL_TRIALS} null trials of the same design have as many; and a result is mostly from its prior where the data took away less than {LEARNT:g} of the prior's variance. The check of the interval fires where its coefficients, averaged, move between whole cycles and their first three months by more than {MOVED_Z:.2f} standard errors of the move and {MOVED_SDS:g} posterior SDs (trials with an effect there, of {UNEVEN.truth.change[0]:g} points a month where it lasts and {WANES["change"][0]:g}, halved every month, where it wanes; fits have {MORE} draws); pseudo-injections fire where Pr(change > 0), averaged over {MOVED} sets of them, is above {CLAIMED:g} or below {1 - CLAIMED:g} (fits of {MOVES} draws)."""
 
 
 def _rows(table: pd.DataFrame) -> Sequence[Sequence[str]]:
@@ -109,8 +114,9 @@ def _not_found(meant: pd.DataFrame) -> str:
     blind = meant[meant["fired_on"] < meant["fired_off"] + NOTABLE]
     told = (
         "A check that hardly fires with its trap is no protection against it at that size: its silence says nothing. "
-        "Injections that begin three months after the first visit, and follow each other, leave nearly nothing that "
-        "tells a course which bends by itself from changes of slope; a longer time before the first injection does."
+        "Injections that begin three months after the first visit, and follow each other, leave little that "
+        "tells a course which bends by itself from changes of slope; a longer time before the first injection does, and "
+        "so do untreated patients who are followed for a year, into whom pseudo-injections are moved."
     )
     lines = [f"- {row.check}: {row.trap}. {row.name}; {_sizes(row)} patients." for row in blind.itertuples(index=False)]
     return told + "\n\n" + "\n".join(lines)
@@ -125,12 +131,13 @@ def _others(table: pd.DataFrame) -> str:
 
 
 def _claims(table: pd.DataFrame) -> str:
-    claims = table[table["check"].isin(WRONG) & (table["trap"] != WITH_EFFECT)]
+    claims = table[table["check"].isin(WRONG) & (table["trap"] != WITH_EFFECT) & (table["name"] != WANES_INSTEAD)]
     told = (
         "A check that fires does not mend the answer. How often the model claims, with a probability above 0.975, that "
         "decline became slower overall, and how often it calls at least one patient slowed by 25 % or more with a "
-        "probability above 0.8: in all these trials nothing changed, so that all of it is wrong. Likewise how often the "
-        "classical count is above that of null trials with the same entry rule."
+        "probability above 0.8: in all trials of these two nothing changed, so that all of it is wrong. Likewise how often the "
+        "classical count is above that of null trials with the same entry rule, and how often the 95 % interval of a "
+        "coefficient of the interval leaves out 0 where its length does nothing."
     )
     return told + "\n\n" + _table(["trap", "patients", "claim", "with the trap", "without"], _rows(claims))
 

@@ -33,6 +33,12 @@ COLUMNS = (
 HARDLY = 0.1
 """Share of the prior variance that the data must remove, or a coefficient is called hardly informed."""
 
+MOVED_Z = 2.5758293035489004
+"""Standard errors of the move between two analyses beyond which chance takes it in 1 % of trials."""
+
+MOVED_SDS = 0.5
+"""And posterior SDs of what moved that it must be worth."""
+
 _UNINFORMED = {
     WITHIN: "no patient had two intervals of different length",
     BETWEEN: "patients do not differ in their mean interval",
@@ -84,6 +90,51 @@ def control_fires(found: pd.DataFrame) -> bool:
     """Say whether the 95 % interval of the negative control in a `table` leaves out 0."""
     control = found[found["analysis"] == NEGATIVE_CONTROL]
     return bool(((control["lower"] > 0) | (control["upper"] < 0)).any())
+
+
+def by_window(found: pd.DataFrame) -> pd.DataFrame:
+    """Set the coefficients from whole cycles in a `table` beside those from the fixed window.
+
+    A row per coefficient on which the data inform both analyses, beyond HARDLY: quantity, unit, whole, window
+    (posterior means), sd (of whole) and error, the standard error of the move from one to the other. The window knows
+    less: over all that the prior holds possible, what the rest of the cycles adds moves a posterior mean with variance
+    sd_window^2 - sd_whole^2, whatever the prior drew both towards (Hausman 1978, doi 10.2307/1913827, for estimates
+    without a prior); where coefficients are near the prior's mean it moves less, and chance makes fewer alarms. Both
+    SDs are known from draws only: one standard error of that difference, and those of the means, are added.
+    Of several models of one analysis, the one named `interval...` is taken.
+    """
+    known = found.reindex(columns=COLUMNS).reset_index(drop=True)
+    informed = known[(known["contraction"] >= HARDLY) & known["mcse"].notna()]
+    own = informed["model"].astype(str).str.startswith("interval").sort_values(ascending=False, kind="stable").index
+    rows = informed.loc[own].drop_duplicates(["analysis", "quantity"]).set_index("quantity")
+    whole, window = (rows[rows["analysis"] == analysis] for analysis in (WHOLE, WINDOW))
+    both = whole.join(window.add_suffix("_window"), how="inner")
+    more = (both["sd_window"] ** 2 - both["sd"] ** 2).clip(lower=0)
+    doubt = np.sqrt(2 * both["sd"] ** 4 / both["ess_bulk"] + 2 * both["sd_window"] ** 4 / both["ess_bulk_window"])
+    error = np.sqrt(more + doubt + both["mcse"] ** 2 + both["mcse_window"] ** 2)
+    compared = both.assign(whole=both["mean"], window=both["mean_window"], error=error).rename_axis("quantity")
+    return compared.reset_index()[["quantity", "unit", "whole", "window", "sd", "error"]]
+
+
+def window_value(found: pd.DataFrame) -> float:
+    """Judge whether what goes with the interval moves between whole cycles and the fixed window: above 1 it does.
+
+    The moves within and between patients are averaged by their precision, since what wanes or sets in late moves both
+    alike. The value is the smaller of the average's size in standard errors, as a share of MOVED_Z, and in posterior
+    SDs of the coefficients averaged so, as a share of MOVED_SDS. NaN without two analyses that can be compared.
+    """
+    both = by_window(found)
+    if both.empty:
+        return float("nan")
+    weight = both["error"] ** -2 / (both["error"] ** -2).sum()
+    moved = abs(float((weight * (both["window"] - both["whole"])).sum()))
+    error, sd = (float(np.sqrt((weight**2 * both[name] ** 2).sum())) for name in ("error", "sd"))
+    return min(moved / (MOVED_Z * error), moved / (MOVED_SDS * sd))
+
+
+def window_fires(found: pd.DataFrame) -> bool:
+    """Say whether what goes with the interval in a `table` is another in the first months of a cycle."""
+    return window_value(found) > 1
 
 
 def closed(design: xr.Dataset) -> xr.DataArray:

@@ -18,6 +18,7 @@ from slopeshift.trial import DAYS_PER_MONTH
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import xarray as xr
     from numpy.typing import NDArray
 
     from slopeshift.checks.material import Material
@@ -61,7 +62,11 @@ def residuals(material: Material, values: Floats) -> Floats:
 
 def spread_of_patients(material: Material) -> Floats:
     """Posterior mean of the covariance of patients' coefficients about the population: (coefficient, coefficient)."""
-    draws = material.posterior
+    return spread_about_population(material.posterior)
+
+
+def spread_about_population(draws: xr.Dataset) -> Floats:
+    """The same from draws of `coefficients` (patient, coefficient) and `population` (coefficient)."""
     away = (draws["coefficients"] - draws["population"]).transpose(*SAMPLES, "patient", "coefficient").to_numpy()
     rows = away.reshape(-1, away.shape[-1])
     spread: Floats = rows.T @ rows / len(rows)

@@ -1,8 +1,9 @@
 """Pseudo-injections: injections moved to where nothing happened, where the model must find nothing.
 
-Only values up to the first injection are used, so no treatment has touched them. A pseudo-injection falls on a random
-day between a patient's first value and the last of these. What the model then finds is curvature of the natural
-history, entry selection or chance, and could be found after a real injection just as well.
+Only values up to the first injection are used, so no treatment has touched them. A pseudo-injection falls between a
+patient's first value and the last of these, on one random day for all. What the model then finds is curvature of the
+natural history, entry selection or chance, and could be found after a real injection just as well. A few months before
+a first injection hardly show a bend; untreated patients, of the trial or of the control that it names, can.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from slopeshift.trial import Outcome, Trial
 
 COLUMNS = (
-    "model outcome sampling n_patients n_visits n_moves n_failed mean_change sd_change lower_change upper_change "
-    "mean_prob_positive share_positive share_negative share_covering_zero"
+    "model outcome trial sampling n_patients n_visits n_moves n_failed mean_change sd_change lower_change upper_change "
+    "mean_prob_positive share_positive share_negative share_covering_zero finds_change"
 )
 
 
@@ -76,13 +77,21 @@ class PseudoJob:
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Move the injections and refit: one row, of the population change after the pseudo-injection."""
         untreated, compiled = _prepared(self)
-        for_days, for_fit = np.random.SeedSequence([self.seed, replicate]).spawn(2)
-        visits = visits_of(moved(untreated, self.outcome, np.random.default_rng(for_days)), self.outcome)
-        draws = compiled.fit(visits, int(for_fit.generate_state(1)[0]))
-        table = population_changes(draws, visits).query("injection == '1'")
-        kept = ["mean", "lower", "upper", "prob_positive", "rhat", "ess_bulk", "passed"]
-        counts = {"n_patients": len(visits.patients), "n_visits": len(visits.value)}
-        return [counts | {str(k): v for k, v in row.items()} for row in table[kept].astype(object).to_dict("records")]
+        return refitted(untreated, self.outcome, compiled, [self.seed, replicate])
+
+
+def refitted(untreated: Trial, outcome: str, compiled: Compiled, seed: list[int]) -> list[dict[str, Any]]:
+    """Give every patient a pseudo-injection and refit: one row, of the population change after it.
+
+    `untreated` is what `before_treatment` returns; `compiled` the model for as many patients with one injection.
+    """
+    for_days, for_fit = np.random.SeedSequence(seed).spawn(2)
+    visits = visits_of(moved(untreated, outcome, np.random.default_rng(for_days)), outcome)
+    draws = compiled.fit(visits, int(for_fit.generate_state(1)[0]))
+    table = population_changes(draws, visits).query("injection == '1'")
+    kept = ["mean", "lower", "upper", "prob_positive", "rhat", "ess_bulk", "passed"]
+    counts = {"n_patients": len(visits.patients), "n_visits": len(visits.value)}
+    return [counts | {str(k): v for k, v in row.items()} for row in table[kept].astype(object).to_dict("records")]
 
 
 @lru_cache(maxsize=2)
@@ -117,12 +126,21 @@ def before_treatment(trial: Trial, outcome: str) -> Trial:
 
 
 def moved(untreated: Trial, outcome: str, rng: np.random.Generator) -> Trial:
-    """Give every patient one injection, on a random day after the first and before the last value."""
+    """Give every patient one injection, on the same day for all, drawn from the middle half of the longest course.
+
+    The day is counted from a patient's first value; those whose last one is not after it get another, anywhere between
+    their values. Days that differed between all patients would make levels at the injection differ by them, which no
+    model here knows; and at the ends of a course a change is hardly seen.
+    """
     visits = untreated.visits.dropna(subset=[outcome])
     months = visits.groupby("patient", sort=False)["month"]
     first, last = months.min(), months.max()
     days = np.floor((last - first).to_numpy() * DAYS_PER_MONTH - 1e-6)
-    drawn = rng.integers(1, np.maximum(days, 1), endpoint=True) / DAYS_PER_MONTH
+    last_day = np.maximum(days, 1)
+    longest = last_day.max()
+    together = rng.integers(max(longest // 4, 1), max(3 * longest // 4, 1), endpoint=True)
+    alone = rng.integers(1, last_day, endpoint=True)
+    drawn = np.where(together <= last_day, together, alone) / DAYS_PER_MONTH
     injections = [(patient, 1, start + after) for patient, start, after in zip(first.index, first, drawn, strict=True)]
     return _as_trial(visits[["patient", "month", outcome]], injections, untreated.outcomes[outcome], untreated)
 
@@ -148,14 +166,17 @@ def pseudo_table(job: PseudoJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
     Over `n_moves` sets of pseudo-injections, those whose refit did not meet the gate's bounds (`n_failed`) left out:
     mean, SD and 95 % range of the posterior mean change, the mean of Pr(change > 0), and the shares of moves with it
     above 0.975, below 0.025, and with a 95 % interval that covers zero. All moves share the same values: these shares
-    describe one data set, and are no error rates.
+    describe one data set, and are no error rates. `finds_change` is the check: it fires where the mean of
+    Pr(change > 0) is above 0.975 or below 0.025. `trial` names whose values these are.
     """
     table = pd.DataFrame(rows)
     good = table[table["passed"].astype(bool)]
     lower, upper = good["mean"].quantile([0.025, 0.975])
+    probability = good["prob_positive"].mean()
     found = {
         "model": job.model,
         "outcome": job.outcome,
+        "trial": job.trial.name,
         "sampling": str(job.sampling),
         "n_patients": table["n_patients"].iloc[0],
         "n_visits": table["n_visits"].iloc[0],
@@ -165,9 +186,10 @@ def pseudo_table(job: PseudoJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
         "sd_change": good["mean"].std(),
         "lower_change": lower,
         "upper_change": upper,
-        "mean_prob_positive": good["prob_positive"].mean(),
+        "mean_prob_positive": probability,
         "share_positive": (good["prob_positive"] > CLAIMED).mean(),
         "share_negative": (good["prob_positive"] < 1 - CLAIMED).mean(),
         "share_covering_zero": ((good["lower"] <= 0) & (good["upper"] >= 0)).mean(),
+        "finds_change": bool(probability > CLAIMED or probability < 1 - CLAIMED),
     }
     return pd.DataFrame([found])[COLUMNS.split()]

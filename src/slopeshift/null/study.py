@@ -40,7 +40,8 @@ class Options:
 
     `replicates` null trials are analysed as the trial was, and a fifth as many simulated for each combination that a
     published count is set against; `refits` of them are refitted with every model, and as many times pseudo-injections
-    are moved where `pseudo` is set. `published` names figures to set against the null.
+    are moved, in the trial and in the control that it names, where `pseudo` is set. `published` names figures to set
+    against the null.
     """
 
     rules: Rules
@@ -223,13 +224,19 @@ def _moves(
     say: Callable[[str], None],
     work: Callable[[Job], Rows],
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    for file in (candidate.file for candidate in candidates):
-        job = PseudoJob(trial, file.outcome, file.name, file.source, options.seed)
+    for file, of in ((each.file, of) for each in candidates for of in _untreated(trial, each.file.outcome)):
+        job = PseudoJob(of, file.outcome, file.name, file.source, options.seed)
         try:
             job.check()
         except NullError as error:
             say(f"{file.name}: no pseudo-injections, {error}")
             continue
-        say(f"{file.name}: refitting with {options.refits} sets of pseudo-injections")
+        say(f"{file.name}: refitting with {options.refits} sets of pseudo-injections into {of.name}")
         rows = work(job)
-        yield pseudo_table(job, rows), pd.DataFrame(rows).assign(model=file.name, outcome=file.outcome)
+        yield pseudo_table(job, rows), pd.DataFrame(rows).assign(model=file.name, outcome=file.outcome, trial=of.name)
+
+
+def _untreated(trial: Trial, outcome: str) -> list[Trial]:
+    """List the trials whose untreated values pseudo-injections are moved into: itself, and the control it names."""
+    control = trial.control.trial if trial.control is not None else None
+    return [trial] if control is None or outcome not in control.outcomes else [trial, control]

@@ -13,7 +13,7 @@ from slopeshift.null.claim import claim_text
 from slopeshift.report import null_figures
 from slopeshift.report.own_analysis import LABELS, period_name, statistic
 from slopeshift.report.pictures import Picture, picture
-from slopeshift.report.wording import Table, number, share
+from slopeshift.report.wording import Table, number, probability, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slopeshift.report.analysis import Analysis
+    from slopeshift.trial import Trial
 
     Study = Mapping[str, pd.DataFrame]
 
@@ -39,6 +40,16 @@ PLACED = (
 DRAWN = ("improved", "mean_change", "interval_correlation")
 DRAWN_TOO = tuple(name for name in PLACED if name not in DRAWN)
 """Statistics that are drawn at once, and those that unfold: a mean percentage has tails that no axis holds."""
+
+
+PSEUDO_RULE = (
+    "The check fires where the model claims a change that cannot be: where Pr(change > 0), averaged over all moves, is "
+    "above 0.975 or below 0.025."
+)
+PSEUDO_BLIND = (
+    "A few months before a first injection hardly show a bend, so that silence there says little. Untreated patients "
+    "who are followed for a year do: name their trial as the control of this one."
+)
 
 
 def sources(study: Study, outcome: str) -> list[str]:
@@ -170,39 +181,59 @@ def pseudo(study: Study) -> Table | None:
     rows = [
         [
             row.model,
+            row.trial,
             str(row.n_patients),
             f"{row.n_moves - row.n_failed} of {row.n_moves}",
             f"{number(row.mean_change)} ({number(row.lower_change)} to {number(row.upper_change)})",
             _percent(row.share_positive),
             _percent(row.share_covering_zero),
+            f"{probability(row.mean_prob_positive)}{', fires' if row.finds_change else ''}",
         ]
         for row in table.itertuples()
     ]
     heads = [
         "Model",
+        "Of",
         "Patients",
         "Moves that passed",
         "Mean change (95 % of moves)",
         "Pr(change > 0) above 0.975",
         "95 % interval covers 0",
+        "Mean Pr(change > 0)",
     ]
-    return Table("Injections moved to where nothing happened", "lrrrrr", heads, rows)
+    return Table("Injections moved to where nothing happened", "llrrrrrr", heads, rows)
+
+
+def pseudo_words(study: Study, trial: Trial) -> list[str]:
+    """Say for whom moved injections found a change, by the rule of the check, and what its silence is worth."""
+    table = study.get("pseudo_injection")
+    if table is None or table.empty:
+        return []
+    found = [
+        f"Warning: in {row.trial}, model {row.model} finds a change of "
+        f"{number(row.mean_change, sign=True)} where no injection was given (mean probability of a slower decline "
+        f"{probability(row.mean_prob_positive)}). Courses that bend by themselves do this; a change after the real "
+        "injections may be no more than that."
+        for row in table[table["finds_change"].astype(bool)].itertuples()
+    ]
+    return [PSEUDO_RULE, *(found or ["It found none here."]), *([] if trial.injections.empty else [PSEUDO_BLIND])]
 
 
 def pseudo_pictures(study: Study, analyses: Sequence[Analysis]) -> list[Picture]:
-    """Draw what every set of moved injections did, a figure per model."""
+    """Draw what every set of injections moved within this trial did, a figure per model."""
     moves = study.get("pseudo_moves")
     if moves is None:
         return []
+    own = {a.anchor: moves[(moves["model"] == a.record["model"]) & (moves["trial"] == a.trial.name)] for a in analyses}
     return [
         picture(
-            null_figures.pseudo_changes(moves[moves["model"] == a.record["model"]], a.visits.outcome.unit),
+            null_figures.pseudo_changes(own[a.anchor], a.visits.outcome.unit),
             f"{a.anchor}-pseudo",
             f"Model {a.record['model']}: the population change after each set of moved injections, in order.",
             f"Changes of slope after injections that were never given, by model {a.record['model']}.",
         )
         for a in analyses
-        if (moves["model"] == a.record["model"]).any()
+        if len(own[a.anchor])
     ]
 
 

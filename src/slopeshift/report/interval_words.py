@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from slopeshift.effects import BETWEEN
-from slopeshift.report.wording import between, counted, number, probability
-from slopeshift.response_by_interval import NEGATIVE_CONTROL, WHOLE, WINDOW, control_fires
+from slopeshift.report.wording import between, counted, listed, number, probability
+from slopeshift.response_by_interval import NEGATIVE_CONTROL, WHOLE, WINDOW, by_window, control_fires, window_fires
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,21 @@ CONTROL_SILENT = (
     "strong dependence in four of five trials and moderate dependence in half: its silence is evidence, but no proof."
 )
 NO_CONTROL = "The negative control could not be informed, so nothing speaks against it."
+ONLY_WHEN_SEEN = (
+    "So the dependence on the interval comes from when in a cycle the change is seen, not from the length of the "
+    "cycle: an effect that wanes looks smaller in a longer cycle, one that sets in late looks larger, and a longer "
+    "cycle is better known. It is not to be read as what another interval would do."
+)
+WINDOW_SILENT = "Whole cycles and their first months give coefficients that differ by no more than chance makes them."
+NO_WINDOW = (
+    "Whole cycles and their first months could not be compared: that needs both models of the interval, informed by "
+    "the data. An effect that wanes or sets in late may look like an effect of the interval."
+)
+WINDOW_RATES = (
+    "In simulated trials with cycles of 2 to 10 months, whose length does nothing, it finds an effect of 2 points a "
+    "month that is halved every month in 60 % of trials of 60 patients and in 26 % of trials of 20 patients, and fires "
+    "in at most 3 % of trials where the effect lasts; the less cycles differ in length, the less it finds."
+)
 
 
 def sentences(table: pd.DataFrame, source: str) -> list[str]:
@@ -43,11 +58,31 @@ def sentences(table: pd.DataFrame, source: str) -> list[str]:
         return [*found, *([source] if source else [])]
     control = table[table["analysis"] == NEGATIVE_CONTROL]
     heard = CONTROL_SILENT if control["mean"].notna().any() else NO_CONTROL
-    return [*found, source, OUTCOME_DEPENDENT, NOT_AN_EFFECT if control_fires(table) else heard]
+    first = NOT_AN_EFFECT if control_fires(table) else heard
+    return [*found, source, OUTCOME_DEPENDENT, first, _compared(table)]
+
+
+def _compared(table: pd.DataFrame) -> str:
+    """Say what the fixed window made of the coefficients from whole cycles."""
+    both = by_window(table)
+    if both.empty:
+        return NO_WINDOW
+    if not window_fires(table):
+        return f"{WINDOW_SILENT} {WINDOW_RATES}"
+    parts = [
+        f"{_where(row.quantity)} {number(row.whole, sign=True)} from whole cycles and {number(row.window, sign=True)} "
+        f"from their first months ({row.unit})"
+        for row in both.itertuples()
+    ]
+    return f"What goes with the interval is another in the first months of a cycle: {listed(parts)}. {ONLY_WHEN_SEEN}"
+
+
+def _where(quantity: str) -> str:
+    return "between patients" if quantity == BETWEEN else "within a patient"
 
 
 def _finding(row: Any) -> str:
-    where = "between patients" if row.quantity == BETWEEN else "within a patient"
+    where = _where(row.quantity)
     when = " in the first months of a cycle" if row.analysis == WINDOW else ""
     if row.mean != row.mean:
         return f"Interval, {where}{when}: {row.note}."

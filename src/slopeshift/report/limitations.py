@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from slopeshift.effects import OVERALL
 from slopeshift.history import lead_in_slope, mean_slope
+from slopeshift.missing.leaving import leaving
 from slopeshift.priors import Normal
 from slopeshift.report import flow
 from slopeshift.report.analysis import NEAR_END_SHARE, end_of_scale_share
 from slopeshift.report.wording import counted, listed, share
-from slopeshift.response_by_interval import control_fires
+from slopeshift.response_by_interval import control_fires, window_fires
 
 WEAK_CONTRACTION = 0.5
 """Where the data remove less of the prior variance of a patient's change, it is largely borrowed."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pandas as pd
 
     from slopeshift.report.analysis import Analysis
     from slopeshift.trial import Trial
@@ -40,7 +41,8 @@ def of_trial(trial: Trial) -> list[str]:
     else:
         found.append(
             "Decline is taken to be a straight line between injections. Courses that bend by themselves are taken for "
-            "a change of slope, and with few visits before the first injection no check notices."
+            "a change of slope, and with few visits before the first injection checks of the trial alone often miss "
+            "it; injections moved into untreated patients show it."
         )
         found.append(
             "The model does not know by which rule patients entered. A rule that asked for a loss makes a slower "
@@ -64,10 +66,20 @@ def of_report(
         )
     if "null_refits" not in study:
         found.append("How often the models' own rules fire where nothing changed was not computed for these fits.")
+    if bool(study.get("pseudo_injection", pd.DataFrame({"finds_change": []}))["finds_change"].astype(bool).any()):
+        found.append(
+            "The model found a change in values that no injection had touched: after the real injections a change may "
+            "be no more than that."
+        )
     if "interval" in tables and control_fires(tables["interval"]):
         found.append(
             "The negative control found that intervals go with the slope seen before them: the result on the interval "
             "is not to be read as an effect of the interval."
+        )
+    if "interval" in tables and window_fires(tables["interval"]):
+        found.append(
+            "The coefficient of the interval is another one in the first months of a cycle: the result on the interval "
+            "comes from when the change is seen, and is not to be read as an effect of the interval."
         )
     if "dose" in trial.injections and len(trial.injections["dose"].dropna().unique()) > 1:
         found.append("Doses differed between injections; no model here knows the dose.")
@@ -99,6 +111,11 @@ def of_fit(analysis: Analysis) -> list[str]:
         found.append(
             f"In {len(weak)} of {counted(len(table[table['injection'] != OVERALL]), 'cycle')} the data removed less "
             "than half of the prior variance of a patient's change, which is then largely that of the other patients."
+        )
+    if leaving(analysis.trial, visits, analysis.posterior).fires:
+        found.append(
+            "Those who declined fast before treatment left earlier: what is seen late is seen in slower patients, and "
+            "the model is right about the others only if their recorded values tell how they went on."
         )
     near = end_of_scale_share(analysis)
     found.append(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from slopeshift.effects import OVERALL
 from slopeshift.missing.departures import LEFT, REASONS, departures, endings, planned_follow_up
+from slopeshift.missing.leaving import FEWEST, FIRES, leaving
 from slopeshift.missing.survivors import WARNED, survivors
 from slopeshift.report import sensitivity_figures as figures
 from slopeshift.report.pictures import picture
@@ -51,7 +52,7 @@ def sentences(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
         "The answer is about the course that would have been seen had nobody left: what was not recorded is taken to "
         "go on as the patient's recorded values and the other patients say."
     ]
-    return [*said, *_tipping(trial, varied, main), *_warnings(trial, main)]
+    return [*said, *_tipping(trial, varied, main), *_leaving(trial, main), *_warnings(trial, main)]
 
 
 def _tipping(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
@@ -78,6 +79,30 @@ def _tipping(trial: Trial, varied: Varied, main: Analysis) -> list[str]:
         said,
         f"The probability of slower decline overall falls below 0.8 once those who left declined faster than expected "
         f"by {number(above)} {unit} or more.",
+    ]
+
+
+def _leaving(trial: Trial, main: Analysis) -> list[str]:
+    """Say whether those who decline fast leave."""
+    if not main.passed:
+        return []
+    found = leaving(trial, main.visits, main.posterior)
+    if found.probability != found.probability:
+        return [
+            "Whether those who decline fast leave was not tested: that needs a residual SD, and at least "
+            f"{FEWEST} patients who left while others, whose slopes differ, were followed."
+        ]
+    how = f"{counted(found.n_left, 'patient')} left while others were followed"
+    chance = f"probability of as much, or more, by chance {probability(found.probability)}"
+    if found.fires:
+        return [
+            f"Warning: those who decline fast leave. {how}, and had declined faster before treatment than those who "
+            f"then stayed, by {number(found.faster)} {main.rate} on average ({chance}). What is seen late is seen in "
+            "slower patients, and what was not recorded would mostly have been that of faster ones."
+        ]
+    return [
+        f"Those who left are not shown to have declined faster before treatment than those who then stayed ({how}; "
+        f"{chance}; below {FIRES:g} it would be warned of)."
     ]
 
 

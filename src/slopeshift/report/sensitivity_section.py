@@ -87,8 +87,8 @@ def meaning(analysis: Analysis) -> str:
 
 
 def _moved(main: Analysis, study: Varied) -> pd.DataFrame:
-    found = study.get("pseudo_injection", pd.DataFrame(columns=["model"]))
-    found = found[found["model"] == main.record["model"]]
+    found = study.get("pseudo_injection", pd.DataFrame(columns=["model", "trial"]))
+    found = found[(found["model"] == main.record["model"]) & (found["trial"] == main.trial.name)]
     names = {"mean_change": "mean", "lower_change": "lower", "upper_change": "upper"}
     rows = found.rename(columns=names | {"mean_prob_positive": "prob_positive"})
     notes = [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.effects import OVERALL
+from slopeshift.missing.leaving import FIRES, leaving
 from slopeshift.missing.survivors import WARNED, survivors
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.refits import Variation, fitted
@@ -118,6 +119,12 @@ def survivor(subject: Subject) -> Verdict:
     slopes = table.loc[table["quantity"] == "lead_in_slope", "prob_higher"]
     value = float(slopes.max()) if len(slopes) else float("nan")
     return Verdict("survivors in later cycles", value, WARNED, bool(value > WARNED))
+
+
+def leavers(subject: Subject) -> Verdict:
+    """Fire where those who were declining fast left earlier (`missing.leaving`): `value` is its probability."""
+    found = leaving(subject.trial, subject.visits, subject.draws)
+    return Verdict("leaving by the rate of decline", found.probability, FIRES, found.fires)
 
 
 def prior_tipping(subject: Subject) -> Verdict:
