@@ -40,7 +40,8 @@ NO_WINDOW = (
 WINDOW_RATES = (
     "In simulated trials with cycles of 2 to 10 months, whose length does nothing, it finds an effect of 2 points a "
     "month that is halved every month in 60 % of trials of 60 patients and in 26 % of trials of 20 patients, and fires "
-    "in at most 3 % of trials where the effect lasts; the less cycles differ in length, the less it finds."
+    "in at most 3 % of trials where the effect lasts (in 90 others of 20 patients in 8 %: there an alarm is weak); the "
+    "less cycles differ in length, the less it finds."
 )
 
 
