@@ -19,9 +19,8 @@ ALL_TRAPS = range(1, 19)
 MARGIN = 0.4
 """By how much more often a check must fire with its trap than without, at some size."""
 
-CLEAN, ALLOWED = 0.05, {5: 0.10, 12: 0.30}
-"""Share of trials without its trap in which it may fire; more where it is a 95 % interval (trap 5), and where even 200
-patients do not always tell the SDs of changes from their priors (trap 12)."""
+CLEAN, ALLOWED = 0.05, {5: 0.10}
+"""Share of trials without its trap in which it may fire; more where it is a 95 % interval (trap 5)."""
 
 
 @pytest.fixture(scope="module")

@@ -206,9 +206,9 @@ TRAPS = (
     Trap(11, MANY, COUNTED, COUNTED.other(change=EFFECT), (EXPLAINED.format(EVER), EXPLAINED.format(FIRST))),
     Trap(
         12,
-        "responders not identifiable: 20 patients with one cycle instead of 200 with three",
+        "responders not identifiable: 20 patients with one cycle instead of 500 with three",
         clean("split", cycles=1),
-        clean("split", 200).other(sd_response=0.4),
+        clean("split", 500).other(sd_response=0.4),
         (UNSPLIT.format(PATIENTS), UNSPLIT.format(CYCLES)),
     ),
     Trap(
