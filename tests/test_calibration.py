@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytensor
+import pytensor.tensor as pt
 import pytest
 import xarray as xr
 from trials import ROOT, line_trial
@@ -266,12 +267,15 @@ def test_the_values_of_a_formula_can_be_exchanged():
 
 def as_sampled(one, drawn, model):
     """What NUTS would say of the simulated parameters, had it the density of `model`."""
-    of = drawn.parameters.isel(chain=0, draw=0)
-    point = {}
-    for variable in model.free_RVs:
-        value, transform = of[variable.name].to_numpy(), model.rvs_to_transforms[variable]
-        name = model.rvs_to_values[variable].name
-        point[name] = value if transform is None else transform.forward(value, *variable.owner.inputs).eval()
+    of, free = drawn.parameters.isel(chain=0, draw=0), model.free_RVs
+    moves = [model.rvs_to_transforms[variable] for variable in free]
+    moved = [
+        variable if move is None else move.forward(variable, *variable.owner.inputs)
+        for variable, move in zip(free, moves, strict=True)
+    ]
+    given = [(variable, pt.as_tensor(of[variable.name].to_numpy())) for variable in free]
+    values = pytensor.function([], moved, givens=given, mode="FAST_COMPILE")()
+    point = {model.rvs_to_values[variable].name: value for variable, value in zip(free, values, strict=True)}
     logp = float(model.compile_logp(mode="FAST_COMPILE")(point))
     return xr.Dataset({"logp": (("chain", "draw"), [[logp]])})
 
