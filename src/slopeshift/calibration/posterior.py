@@ -46,7 +46,13 @@ class Compiled:
         from slopeshift import marginal
 
         for_nuts, for_coefficients = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
-        other = {name: values for name, values in simulated.data.items() if not np.array_equal(values, self.data[name])}
+        # What a model merely records, such as the terms, is no part of what was compiled.
+        known = {variable.name for variable in self.model.shared_var_keys}
+        other = {
+            name: values
+            for name, values in simulated.data.items()
+            if name in known and not np.array_equal(values, self.data[name])
+        }
         tree = nutpie.sample(
             self.model.with_data(**other),
             **asdict(sampling),
