@@ -214,6 +214,23 @@ def test_sampled_points_give_what_a_great_many_draws_of_the_prior_give(material,
         assert got[0, 0] == pytest.approx((others * share[0, :, 0]).mean() / others.mean(), abs=0.04)
 
 
+@pytest.mark.parametrize("floor", [20.0, 28.0, 34.0])
+def test_sampled_points_are_worth_a_quarter_of_independent_ones_however_many_values_are_at_an_end(material, floor):
+    """By the effective number of the weights, of every patient on average over draws, and a tenth in all but a few."""
+    value = np.maximum(material.visits.value, floor)
+    outcome = replace(material.visits.outcome, minimum=floor)
+    some = few(replace(material, visits=replace(material.visits, value=value, outcome=outcome)))
+    family, centre = OnScale(flat(some.posterior["sigma"]), outcome), integrated.centres(some)
+    for patient in range(len(some.visits.patients)):
+        mine = np.flatnonzero(some.visits.patient_index == patient)
+        points = integrated._points(some, family, mine, centre[:, patient], 500, np.ones(len(mine), dtype=bool))
+        log_weight = points.log_weight + family.log_density(value[mine], points.mean).sum(axis=2)
+        weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+        worth = weight.sum(axis=1) ** 2 / (weight**2).sum(axis=1) / 500
+        assert worth.mean() > 1 / 4
+        assert (worth > 1 / 10).mean() > 0.95
+
+
 def test_a_family_is_known_by_its_stored_densities(material):
     from scipy.stats import t
 
