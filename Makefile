@@ -2,24 +2,10 @@
 
 SYNTHETIC := data/synthetic-msc-als
 TRIAL ?= $(SYNTHETIC)
-MODELS := $(sort $(basename $(notdir $(wildcard models/*.py))))
-
-# What a fit depends on besides its model and its trial: fit.py, the models' vocabulary, and all that these import
-# (tests/test_architecture.py). Every other module only reads fits, and can be edited without refitting.
-ENGINE := trial shape basis interval priors history lanes kernel marginal coordinate_kernel coordinates curves residuals outcomes formula log_prior model atomic fit
 
 NAME := $(notdir $(patsubst %/,%,$(TRIAL)))
-FITS := fits/$(NAME)
-REPORT := reports/$(NAME)/index.html
-PASSED := $(FITS)/.passed
-MISSING := $(filter-out $(basename $(notdir $(wildcard $(FITS)/*.json))),$(MODELS))
-# The folder that trial.toml names as the trial's control, if it names one.
-CONTROL := $(shell awk -F'"' '/^\[/ { here = ($$0 == "[control]") } here && /^source/ { print $$2 }' $(TRIAL)/trial.toml 2>/dev/null)
-DATA := $(TRIAL) $(if $(CONTROL),$(TRIAL)/$(CONTROL))
-TRIAL_FILES := $(wildcard $(DATA:%=%/*.csv) $(DATA:%=%/trial.toml))
-ENGINE_FILES := $(wildcard $(ENGINE:%=src/slopeshift/%.py) $(ENGINE:%=src/slopeshift/%/*.py))
-READER_FILES := $(filter-out $(ENGINE_FILES),$(wildcard src/slopeshift/*.py src/slopeshift/*/*.* src/slopeshift/*/*/*.* src/slopeshift/*/*/*/*.*))
 NULL_OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES)) $(if $(REFITS),--refits $(REFITS))
+OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES)) $(if $(REFITS),--refits $(REFITS))
 OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(DRAWS),--draws $(DRAWS)) $(if $(TUNE),--tune $(TUNE)) $(if $(CHAINS),--chains $(CHAINS))
 
 # An active conda environment made from environment.yml is used as it is; everyone else gets .venv, made from the lock.
@@ -43,7 +29,7 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report null sensitivity calibrate validate check simulate test test-slow test-browser bench bench-page lint env lock clean passed settings FORCE
+.PHONY: help fit report null sensitivity calibrate validate check simulate test test-slow test-browser bench bench-page lint env lock clean FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -51,15 +37,14 @@ help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 	@echo 'Settings: TRIAL=$(TRIAL)  SEED= DRAWS= TUNE= CHAINS=  REPLICATES= REFITS=  PYTHON='
 
-# Where a report is asked for too, that fits first, and reports what failed as well.
-fit: $(READY) settings ## Sample every model that is out of date
-ifeq ($(filter report,$(MAKECMDGOALS)),)
-	@$(MAKE) --no-print-directory -q passed && echo '$(FITS): every fit is up to date.' || $(MAKE) --no-print-directory passed
-endif
+# What is out of date, slopeshift decides by content.
+fit: $(READY) ## Sample every model that is out of date
+	@$(SLOPESHIFT) fit $(TRIAL) --models models --fits fits $(OPTIONS)
 
-report: $(READY) settings ## Write reports/NAME/index.html, fitting first where needed
-	@gate=0; $(MAKE) --no-print-directory -s passed || gate=$$?; \
-	$(MAKE) --no-print-directory $(REPORT) && exit $$gate
+# A fit that fails its gate is reported too, and fails the command in the end.
+report: $(READY) ## Write reports/NAME/index.html, fitting first where needed
+	@gate=0; $(SLOPESHIFT) fit $(TRIAL) --models models --fits fits $(OPTIONS) || gate=$$?; \
+	$(SLOPESHIFT) report $(TRIAL) --fits fits --models models --out reports/$(NAME) && exit $$gate
 
 null: $(READY) ## Show what the same trial gives where no injection changes anything
 	@$(SLOPESHIFT) null $(TRIAL) --fits fits --published petrou2021 --pseudo $(NULL_OPTIONS)
@@ -96,7 +81,7 @@ bench: $(READY) ## Time the exact engine beside its alternatives, and write benc
 	@$(BIN)/python bench/run.py
 
 bench-page: $(READY) ## Time how long the page of the report takes to open
-	@$(BIN)/python bench/page.py $(REPORT)
+	@$(BIN)/python bench/page.py reports/$(NAME)/index.html
 
 lint: $(READY) ## Check style (ruff) and types (mypy)
 	@$(BIN)/python -m ruff check .
@@ -113,24 +98,6 @@ clean: ## Delete fits/, reports/ and caches
 	@rm -rf fits reports .pytest_cache .ruff_cache .mypy_cache .hypothesis dist
 
 # ---- files ----
-
-passed: $(PASSED)
-
-# One process for all models: most of a fit is loading and compiling what they share. Which of them to sample is decided by
-# slopeshift, by content. A failed gate leaves no .passed file and is tried again; a fit whose record was deleted is out of date.
-$(PASSED): $(MODELS:%=models/%.py) $(FITS)/.models $(FITS)/.settings $(TRIAL_FILES) $(ENGINE_FILES) $(READY) $(if $(MISSING),FORCE)
-	@$(SLOPESHIFT) fit $(TRIAL) --models models --fits fits $(OPTIONS)
-	@touch $@
-
-# Depends on the fits that are there, so that a failed gate is reported too.
-$(REPORT): $(FITS)/.models $(wildcard $(FITS)/*.nc $(FITS)/*.json $(FITS)/null/*.csv $(FITS)/sensitivity/*.csv) $(TRIAL_FILES) $(READER_FILES)
-	@$(SLOPESHIFT) report $(TRIAL) --fits fits --models models --out $(@D)
-
-# Times alone cannot tell that a setting changed or that a file was deleted: these lists are rewritten when they differ.
-settings:
-	@mkdir -p $(FITS)
-	@echo '$(OPTIONS) $(TRIAL_FILES)' | cmp -s - $(FITS)/.settings || echo '$(OPTIONS) $(TRIAL_FILES)' > $(FITS)/.settings
-	@echo '$(MODELS)' | cmp -s - $(FITS)/.models || echo '$(MODELS)' > $(FITS)/.models
 
 # .ready is written last: a build that fails or is interrupted counts for nothing.
 .venv/.ready: pyproject.toml requirements.lock $(if $(STALE),FORCE)

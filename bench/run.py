@@ -29,10 +29,11 @@ import pymc as pm
 import statsmodels.formula.api as smf
 import xarray as xr
 
-from slopeshift import fit, kernel, marginal
-from slopeshift.basis import visits_of
-from slopeshift.model import load_model
-from slopeshift.results import results_of
+from slopeshift.answers.tables import results_of
+from slopeshift.design.visits import visits_of
+from slopeshift.engine import exact, kernel
+from slopeshift.fit import sample as fit
+from slopeshift.model.files import load_model
 from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_TRUTH, default_trial, simulate
 from slopeshift.trial import trial_from_tables
 
@@ -101,8 +102,8 @@ def with_nutpie(name: str, path: Path, trial: Trial, target_accept: float) -> di
         settings = {"draws": draws, "tune": tune, "chains": CHAINS, "seed": seed, "progress_bar": False}
         tree = nutpie.sample(compiled, **settings, target_accept=target_accept, adaptation=fit.ADAPTATION)
         posterior = tree["posterior"].to_dataset()
-        if marginal.integrated_out(model):
-            posterior = marginal.with_posterior_coefficients(posterior, visits, marginal.terms_of(model), seed)[0]
+        if exact.integrated_out(model):
+            posterior = exact.with_posterior_coefficients(posterior, visits, exact.terms_of(model), seed)[0]
         return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": tree["sample_stats"].to_dataset()})
 
     sample(SEED, 10, 10)

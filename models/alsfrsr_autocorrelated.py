@@ -12,11 +12,11 @@ before it.
 
 import pymc as pm
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import piecewise_line
-from slopeshift.history import lead_in_slope
-from slopeshift.outcomes import autocorrelated
-from slopeshift.priors import LKJ, Beta, Gamma, HalfNormal, Normal
+from slopeshift.design.visits import visits_of
+from slopeshift.model.control import lead_in_slope
+from slopeshift.model.families import autocorrelated
+from slopeshift.model.line import piecewise_line
+from slopeshift.model.priors import LKJ, Beta, Gamma, HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
 

@@ -10,11 +10,11 @@ scale. They are sampled, not integrated out, because a rounded normal is none.
 
 import pymc as pm
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import piecewise_line
-from slopeshift.history import lead_in_slope
-from slopeshift.outcomes import bounded
-from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.design.visits import visits_of
+from slopeshift.model.control import lead_in_slope
+from slopeshift.model.families import bounded
+from slopeshift.model.line import piecewise_line
+from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
 

@@ -10,11 +10,11 @@ with 30 or more the residual is as good as normal.
 
 import pymc as pm
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import piecewise_line
-from slopeshift.history import lead_in_slope
-from slopeshift.outcomes import student_t
-from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.design.visits import visits_of
+from slopeshift.model.control import lead_in_slope
+from slopeshift.model.families import student_t
+from slopeshift.model.line import piecewise_line
+from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
 

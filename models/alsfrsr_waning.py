@@ -13,12 +13,12 @@ from math import inf
 
 import pymc as pm
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import piecewise_line
-from slopeshift.history import lead_in_slope
-from slopeshift.outcomes import normal
-from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
-from slopeshift.shape import Shape
+from slopeshift.design.shape import Shape
+from slopeshift.design.visits import visits_of
+from slopeshift.model.control import lead_in_slope
+from slopeshift.model.families import normal
+from slopeshift.model.line import piecewise_line
+from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
 SHAPE = Shape(lag=1.0, half_life=6.0)  # months

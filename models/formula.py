@@ -14,7 +14,7 @@ interval.py, whose answers are the ones to report.
 
 import bambi as bmb
 
-from slopeshift.formula import between_patients, formula_model
+from slopeshift.model.formula import between_patients, formula_model
 
 OUTCOME = "alsfrsr"
 

@@ -15,11 +15,11 @@ month).
 
 import pymc as pm
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import piecewise_line
-from slopeshift.history import lead_in_slope
-from slopeshift.outcomes import normal
-from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.design.visits import visits_of
+from slopeshift.model.control import lead_in_slope
+from slopeshift.model.families import normal
+from slopeshift.model.line import piecewise_line
+from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
 OUTCOME = "fvc"
 

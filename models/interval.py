@@ -14,12 +14,12 @@ no effect: see interval_negative_control.py.
 
 import pymc as pm
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import Covariate, piecewise_line
-from slopeshift.history import lead_in_slope
-from slopeshift.interval import split
-from slopeshift.outcomes import normal
-from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.design.cycles import split
+from slopeshift.design.visits import visits_of
+from slopeshift.model.control import lead_in_slope
+from slopeshift.model.families import normal
+from slopeshift.model.line import Covariate, piecewise_line
+from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
 

@@ -13,13 +13,13 @@ association with their change cannot be an effect of a length that was not plann
 
 import pymc as pm
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import Covariate, piecewise_line
-from slopeshift.history import lead_in_slope
-from slopeshift.interval import split
-from slopeshift.outcomes import normal
-from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
-from slopeshift.shape import Shape
+from slopeshift.design.cycles import split
+from slopeshift.design.shape import Shape
+from slopeshift.design.visits import visits_of
+from slopeshift.model.control import lead_in_slope
+from slopeshift.model.families import normal
+from slopeshift.model.line import Covariate, piecewise_line
+from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
 SHAPE = Shape(window=3.0)  # months; an injection every three months was planned in NCT04821479

@@ -13,12 +13,12 @@ own. The scores have the model of alsfrsr.py, with which this regression shares 
 
 import pymc as pm
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import piecewise_line
-from slopeshift.history import lead_in_slope
-from slopeshift.interval import seen_changes
-from slopeshift.outcomes import normal
-from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.design.cycles import seen_changes
+from slopeshift.design.visits import visits_of
+from slopeshift.model.control import lead_in_slope
+from slopeshift.model.families import normal
+from slopeshift.model.line import piecewise_line
+from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
 SEEN = 3.0  # months; an injection every three months was planned in NCT04821479

@@ -8,9 +8,9 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift import report
-from slopeshift.basis import visits_of
-from slopeshift.fit import Fit, judged
-from slopeshift.results import results_of
+from slopeshift.answers.tables import results_of
+from slopeshift.design.visits import visits_of
+from slopeshift.fit.store import Fit, judged
 from slopeshift.trial import trial_from_tables
 
 CHAINS, DRAWS = 4, 400

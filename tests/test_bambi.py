@@ -14,9 +14,10 @@ import pytest
 import xarray as xr
 from trials import ROOT, line_trial
 
-from slopeshift.basis import visits_of
-from slopeshift.fit import Settings, sample
-from slopeshift.model import load_model
+from slopeshift.design.visits import visits_of
+from slopeshift.fit.sample import sample
+from slopeshift.fit.store import Settings
+from slopeshift.model.files import load_model
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slopeshift.shape import months_per_cycle
+from slopeshift.design.shape import months_per_cycle
 
 schedules = st.lists(st.floats(0.05, 12), max_size=8).map(lambda gaps: np.cumsum([0.0, *gaps])[: len(gaps)])
 months = st.lists(st.floats(-24, 120), min_size=1, max_size=30).map(np.array)

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from trials import ROOT, line_trial
 
-from slopeshift import effects
+from slopeshift.answers import quantities as effects
 from slopeshift.calibration import CalibrationError, study
 from slopeshift.calibration.graph import RECORDED, data_of, with_exchangeable_values
 from slopeshift.calibration.job import CalibrationJob
@@ -25,10 +25,10 @@ from slopeshift.calibration.ranks import RANKED, places, ranks, thinned
 from slopeshift.calibration.record import CHAINS, Ranks, fingerprint, save, stored
 from slopeshift.calibration.simulated import loaded, prior_of
 from slopeshift.calibration.uniformity import CHANCE, INSIDE, OUTSIDE, differences
-from slopeshift.interval import seen_changes
-from slopeshift.refit import Sampling
+from slopeshift.design.cycles import seen_changes
+from slopeshift.fit.compiled import Sampling
+from slopeshift.keep.replicates import replicates
 from slopeshift.trial import trial_from_tables
-from slopeshift.work import replicates
 
 MODELS = ROOT / "models"
 SOURCE = (MODELS / "alsfrsr.py").read_text()

@@ -11,7 +11,7 @@ from made_reports import made_fit, made_trial, written
 
 from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, Rule, checks_of
 from slopeshift.checks import predictive as p
-from slopeshift.fit import Fit
+from slopeshift.fit.store import Fit
 from slopeshift.report import check_section, check_words
 from slopeshift.report.analysis import analyse
 

@@ -9,8 +9,8 @@ import xarray as xr
 from made_reports import made_fit, made_trial
 from trials import ROOT, line_trial
 
-from slopeshift import checks, marginal
-from slopeshift.basis import visits_of
+from slopeshift import checks
+from slopeshift.answers.quantities import SAMPLES
 from slopeshift.checks import comparison, integrated, loo, predictive, prior, residuals
 from slopeshift.checks.families import Normal, OnScale, StudentT, family_of
 from slopeshift.checks.left_out import given_others
@@ -18,9 +18,10 @@ from slopeshift.checks.loo import leave_one_out
 from slopeshift.checks.material import KEPT, flat, material_of, material_of_draws
 from slopeshift.checks.power_scaling import prior_sensitivity
 from slopeshift.checks.rules import FIRES, PRIOR, UNRELIABLE, rules
-from slopeshift.effects import SAMPLES
-from slopeshift.fit import Fit, FitError
-from slopeshift.refit import Sampling, compile_once
+from slopeshift.design.visits import visits_of
+from slopeshift.engine import exact as marginal
+from slopeshift.fit.compiled import Sampling, compile_once
+from slopeshift.fit.store import Fit, FitError
 from slopeshift.sensitivity.subsets import of_patients, without
 from slopeshift.trial import trial_from_tables
 
@@ -111,7 +112,7 @@ def in_time(material, correlation):
     import pytensor
     import pytensor.tensor as pt
 
-    from slopeshift.residuals import log_density_after_previous, sequence
+    from slopeshift.model.residuals import log_density_after_previous, sequence
 
     visits, draws = material.visits, material.posterior
     left = visits.value - (material.basis * flat(draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
@@ -252,7 +253,7 @@ def test_a_family_is_known_by_its_stored_densities(material):
 def test_densities_on_a_scale_are_those_of_the_model():
     import pytensor.tensor as pt
 
-    from slopeshift.residuals import log_density_on_scale
+    from slopeshift.model.residuals import log_density_on_scale
     from slopeshift.trial import Outcome
 
     value = np.array([0.0, 1.0, 24.0, 47.0, 48.0])

@@ -8,11 +8,11 @@ import pytest
 import xarray as xr
 from trials import line_trial
 
-from slopeshift.basis import visits_of
 from slopeshift.checks import added, predictive
 from slopeshift.checks.material import Material
 from slopeshift.checks.prior import conflict, conflict_probability
 from slopeshift.checks.residuals import spread_of_patients
+from slopeshift.design.visits import visits_of
 
 DRAWS = 40
 

@@ -9,10 +9,10 @@ import pytest
 from trials import ROOT, line_trial
 
 from slopeshift import checks
-from slopeshift.basis import visits_of
 from slopeshift.checks import predictive
 from slopeshift.checks.rules import UNIFORM
-from slopeshift.refit import Sampling, compile_once
+from slopeshift.design.visits import visits_of
+from slopeshift.fit.compiled import Sampling, compile_once
 
 TRIALS = 5
 

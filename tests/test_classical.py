@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scipy import stats
 from trials import ROOT, line_trial
 
-from slopeshift.basis import visits_of
 from slopeshift.classical import (
     END_TO_END,
     FROM_ONSET,
@@ -21,6 +20,7 @@ from slopeshift.classical import (
     model_free,
     statistics,
 )
+from slopeshift.design.visits import visits_of
 from slopeshift.trial import read_trial, trial_from_tables
 
 SYNTHETIC = read_trial(ROOT / "data" / "synthetic-msc-als")

@@ -10,10 +10,10 @@ import xarray as xr
 from trials import ROOT, posterior
 from typer.testing import CliRunner
 
-from slopeshift import fit as fitting
 from slopeshift.cli import app
-from slopeshift.fit import Fit, Settings
-from slopeshift.model import file_sha256
+from slopeshift.fit import sample as sampling
+from slopeshift.fit import store
+from slopeshift.fit.store import Fit, Settings
 from slopeshift.trial import read_trial
 
 SYNTHETIC = ROOT / "data" / "synthetic-msc-als"
@@ -31,11 +31,11 @@ def trial(tmp_path):
 
 def stored(folder, trial, *, file=MODEL, passed=True, draws=None, **inputs):
     """Put a fit in place whose record says that it was made from this trial, without sampling anything."""
-    made_from = fitting.inputs(read_trial(trial).files, file_sha256(file), Settings()) | inputs
+    made_from = store.inputs(read_trial(trial).files, file.read_text(), Settings()) | inputs
     gate = {"passed": passed, "failures": [] if passed else [f"rhat of change [{k}] is 1.5" for k in range(30)]}
     record = {"model": file.stem, "outcome": "alsfrsr", "status": "sampled", "inputs": made_from, "gate": gate}
     tree = xr.DataTree.from_dict({"posterior": draws or xr.Dataset({"x": ("draw", np.zeros(3))})})
-    fitting.save(Fit(tree, record), folder / trial.name)
+    store.save(Fit(tree, record), folder / trial.name)
 
 
 def test_check_counts_what_it_read():
@@ -87,9 +87,9 @@ def test_other_settings_make_a_fit_out_of_date(trial, tmp_path, monkeypatch, cha
     stored(tmp_path, trial)
 
     def sampled(*_, **__):
-        raise fitting.FitError("sampling")
+        raise store.FitError("sampling")
 
-    monkeypatch.setattr(fitting, "sample", sampled)
+    monkeypatch.setattr(sampling, "sample", sampled)
     done = run("fit", trial, "--model", MODEL, "--fits", tmp_path, *change)
     assert (done.exit_code, done.stderr.strip()) == (1, "sampling")
 
@@ -112,9 +112,9 @@ def test_an_edited_model_is_sampled_again_and_the_others_are_not(trial, tmp_path
 
     def sample(file, *_, **__):
         sampled.append(file.name)
-        raise fitting.FitError("sampling")
+        raise store.FitError("sampling")
 
-    monkeypatch.setattr(fitting, "sample", sample)
+    monkeypatch.setattr(sampling, "sample", sample)
     assert run("fit", trial, "--models", models, "--fits", tmp_path / "fits").exit_code == 1
     assert sampled == ["second"]
 
@@ -160,7 +160,7 @@ def test_interrupting_is_answered_in_words(trial, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fitting, "sample", interrupted)
+    monkeypatch.setattr(sampling, "sample", interrupted)
     done = run("fit", trial, "--model", MODEL, "--fits", tmp_path)
     assert done.exit_code == 130
     assert "interrupted; the fits made before are kept" in done.stderr

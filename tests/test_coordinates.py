@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trials import ROOT, line_trial
 
-from slopeshift import coordinate_kernel
-from slopeshift.coordinates import Informed, moved, moved_back, standard_normals
-from slopeshift.fit import Settings, sample
-from slopeshift.model import load_model
+from slopeshift.engine import reparametrise_kernel
+from slopeshift.engine.reparametrise import Informed, moved, moved_back, standard_normals
+from slopeshift.fit.sample import sample
+from slopeshift.fit.store import Settings
+from slopeshift.model.files import load_model
 
 PATIENTS, SOURCES = 3, 2
 
@@ -40,17 +41,17 @@ def slowly(design, residual, own):
 def test_the_map_is_the_mean_and_the_root_of_the_posterior_of_each_patient(seed):
     design, residual, patient = known(seed)
     u = np.random.default_rng(seed).normal(size=(PATIENTS, SOURCES))
-    z, log_jacobian = coordinate_kernel.moved(design, residual, patient, u)
+    z, log_jacobian = reparametrise_kernel.moved(design, residual, patient, u)
     for i in range(PATIENTS):
         factor, mean = slowly(design, residual, patient == i)
         np.testing.assert_allclose(z[i], mean + np.linalg.solve(factor.T, u[i]), atol=1e-10)
         assert log_jacobian[i] == pytest.approx(-np.log(np.diag(factor)).sum())
-    np.testing.assert_allclose(coordinate_kernel.moved_back(design, residual, patient, z), u, atol=1e-10)
+    np.testing.assert_allclose(reparametrise_kernel.moved_back(design, residual, patient, z), u, atol=1e-10)
 
 
 def test_a_patient_without_visits_is_not_moved():
     u = np.random.default_rng(1).normal(size=(PATIENTS, SOURCES))
-    z, log_jacobian = coordinate_kernel.moved(*known(1), u)
+    z, log_jacobian = reparametrise_kernel.moved(*known(1), u)
     np.testing.assert_array_equal(z[-1], u[-1])
     assert log_jacobian[-1] == 0
 
@@ -63,10 +64,10 @@ def test_the_gradient_is_what_differences_give(seed):
 
     def value(**other):
         at = {"design": design, "residual": residual, "u": u} | other
-        z, log_jacobian = coordinate_kernel.moved(at["design"], at["residual"], patient, at["u"])
+        z, log_jacobian = reparametrise_kernel.moved(at["design"], at["residual"], patient, at["u"])
         return (by_z * z).sum() + (by_log * log_jacobian).sum()
 
-    gradients = coordinate_kernel.pulled_back(design, residual, patient, u, by_z, by_log)
+    gradients = reparametrise_kernel.pulled_back(design, residual, patient, u, by_z, by_log)
     for (name, array), found in zip({"design": design, "residual": residual, "u": u}.items(), gradients, strict=True):
         for place in np.ndindex(array.shape):
             step = np.zeros_like(array)
@@ -87,8 +88,8 @@ def test_the_operations_are_the_arithmetic_whatever_is_asked_of_them(mode, of):
         design, residual, u
     )
     by_z, by_log = np.full_like(u, of != "log Jacobian"), np.full(PATIENTS, float(of != "z"))
-    expected = coordinate_kernel.pulled_back(design, residual, patient, u, by_z, by_log)
-    np.testing.assert_allclose(found[0], coordinate_kernel.moved(design, residual, patient, u)[0], atol=1e-10)
+    expected = reparametrise_kernel.pulled_back(design, residual, patient, u, by_z, by_log)
+    np.testing.assert_allclose(found[0], reparametrise_kernel.moved(design, residual, patient, u)[0], atol=1e-10)
     np.testing.assert_allclose(found[1], u, atol=1e-10)
     for got, wanted in zip(found[2:], expected, strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-10)

@@ -5,8 +5,8 @@ import pymc as pm
 import pytest
 from scipy import stats
 
-from slopeshift.curves import correlation_factor, scale
-from slopeshift.priors import LKJ, HalfNormal
+from slopeshift.model.line import correlation_factor, scale
+from slopeshift.model.priors import LKJ, HalfNormal
 
 
 def correlation_of(partials):

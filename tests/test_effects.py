@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from slopeshift import effects
+from slopeshift.answers import quantities
 
 PATIENTS = ["P1", "P2", "P3", "P4"]
 VISITS = np.array([[4, 3, 0], [5, 0, 0], [2, 2, 0], [0, 0, 0]])
@@ -44,7 +44,7 @@ def pick(rows, quantity, injection=""):
 
 def test_population_quantities_follow_their_definitions():
     d = draws()
-    rows = effects.population(d, design(), "points")
+    rows = quantities.population(d, design(), "points")
     slope = d["population"].sel(coefficient="slope").to_numpy()
     one, two = (d["population"].sel(coefficient=f"change {k}").to_numpy() for k in (1, 2))
     np.testing.assert_allclose(pick(rows, "lead_in_slope"), slope)
@@ -60,7 +60,7 @@ def test_population_quantities_follow_their_definitions():
 
 def test_a_model_without_correlations_has_no_row_for_them():
     d = draws()
-    with_them, without = (effects.population(one, design(), "points") for one in (d, d.drop_dims("pair")))
+    with_them, without = (quantities.population(one, design(), "points") for one in (d, d.drop_dims("pair")))
     left = [name for name in with_them["quantity"].to_numpy() if not name.startswith("correlation")]
     assert without["quantity"].to_numpy().tolist() == left != with_them["quantity"].to_numpy().tolist()
 
@@ -69,17 +69,17 @@ def test_overall_is_the_mean_over_informed_patient_cycles():
     d = draws()
     one, two = (d["population"].sel(coefficient=f"change {k}").to_numpy() for k in (1, 2))
     np.testing.assert_allclose(
-        pick(effects.population(d, design(), "points"), "change", "overall"), (3 * one + 2 * two) / 5
+        pick(quantities.population(d, design(), "points"), "change", "overall"), (3 * one + 2 * two) / 5
     )
 
 
 def test_an_injection_that_informs_nobody_is_left_out():
-    rows = effects.population(draws(), design(), "points")
+    rows = quantities.population(draws(), design(), "points")
     assert set(rows["injection"].to_numpy()) == {"", "1", "2", "overall"}
 
 
 def test_units_are_those_of_the_outcome():
-    rows = effects.population(draws(), design(), "% predicted")
+    rows = quantities.population(draws(), design(), "% predicted")
     units = dict(zip(rows["quantity"].to_numpy(), rows["unit"].to_numpy(), strict=True))
     assert units["change"] == "% predicted/month"
     assert units["sigma"] == "% predicted"
@@ -88,31 +88,31 @@ def test_units_are_those_of_the_outcome():
 
 @pytest.mark.parametrize("slope", [0.0, 0.5])
 def test_percentages_are_withheld_where_the_population_may_not_decline(slope):
-    rows = effects.population(draws(slope=slope), design(), "points")
+    rows = quantities.population(draws(slope=slope), design(), "points")
     assert not {"percent_slowing", "rate_ratio"} & set(rows["quantity"].to_numpy())
     assert {"change", "segment_slope"} <= set(rows["quantity"].to_numpy())
 
 
 def test_a_natural_history_cohort_has_slopes_and_spreads_only():
     d, plan = draws(k=0), design(np.empty((4, 0), int))
-    rows = effects.population(d, plan, "points")
+    rows = quantities.population(d, plan, "points")
     assert list(rows["quantity"].to_numpy()) == [
         "level", "lead_in_slope", "sd_level", "sd_slope", "sigma", "correlation_level_slope",
     ]  # fmt: skip
-    patient = effects.patients(d, plan)
+    patient = quantities.patients(d, plan)
     assert patient.sizes["row"] == 0
-    assert effects.responders(patient).empty
-    assert effects.change_curve(rows).empty
-    assert effects.summarise(patient["change"]).empty
+    assert quantities.responders(patient).empty
+    assert quantities.change_curve(rows).empty
+    assert quantities.summarise(patient["change"]).empty
 
 
 def test_slowing_needs_a_decline_to_slow():
     change, slope = xr.DataArray([0.3, 0.3, 0.2, 5.0]), xr.DataArray([-1.0, 0.5, -1.0, 0.0])
-    assert list(effects.slows(change, slope).to_numpy()) == [True, False, False, False]
+    assert list(quantities.slows(change, slope).to_numpy()) == [True, False, False, False]
 
 
 def test_a_cycle_that_a_patient_did_not_reach_has_no_row():
-    rows = effects.patients(draws(), design())
+    rows = quantities.patients(draws(), design())
     labels = list(zip(rows["patient"].to_numpy(), rows["injection"].to_numpy(), strict=True))
     assert labels == [
         ("P1", "1"), ("P1", "2"), ("P1", "overall"), ("P2", "1"), ("P2", "overall"),
@@ -123,7 +123,7 @@ def test_a_cycle_that_a_patient_did_not_reach_has_no_row():
 
 def test_patient_changes_are_the_patients_own_and_overall_is_their_mean():
     d = draws()
-    rows = effects.patients(d, design())
+    rows = quantities.patients(d, design())
     own = d["coefficients"].sel(patient="P3")
     one, two = (own.sel(coefficient=f"change {k}").to_numpy() for k in (1, 2))
     np.testing.assert_allclose(rows["change"].isel(row=6), two)
@@ -132,8 +132,8 @@ def test_patient_changes_are_the_patients_own_and_overall_is_their_mean():
 
 
 def test_responders_are_counted_draw_by_draw():
-    rows = effects.patients(draws(), design())
-    table = effects.responders(rows, [25.0]).set_index("injection")
+    rows = quantities.patients(draws(), design())
+    table = quantities.responders(rows, [25.0]).set_index("injection")
     first = rows.sel(row=rows["injection"] == "1")
     slowed = (first["change"] >= -0.25 * first["slope"]) & (first["slope"] < 0)
     counts, probability = slowed.sum("row").to_numpy().ravel(), slowed.mean(("chain", "draw")).to_numpy()
@@ -149,21 +149,21 @@ def test_responders_are_counted_draw_by_draw():
 def test_flags_say_short_lead_in_and_undefined_percentages():
     d = draws()
     d["coefficients"].loc[{"patient": "P3", "coefficient": "slope"}] = -0.1
-    texts = effects.flags(effects.patients(d, design()), d, design())
+    texts = quantities.flags(quantities.patients(d, design()), d, design())
     assert texts == ["", "", "", "short lead-in", "short lead-in", *["percent undefined"] * 3]
 
 
 def test_change_curve_is_the_share_of_draws_above():
     d = draws()
-    curve = effects.change_curve(effects.population(d, design(), "points"))
+    curve = quantities.change_curve(quantities.population(d, design(), "points"))
     row = curve[curve["injection"] == "1"].iloc[40]
     assert row["probability"] == pytest.approx((d["population"].sel(coefficient="change 1") > row["x"]).mean().item())
     assert curve.groupby("injection")["probability"].apply(lambda p: p.is_monotonic_decreasing).all()
 
 
 def test_summary_equals_numpy():
-    rows = effects.population(draws(), design(), "points")
-    table = effects.summarise(rows)
+    rows = quantities.population(draws(), design(), "points")
+    table = quantities.summarise(rows)
     x = pick(rows, "change", "1")
     got = table[(table["quantity"] == "change") & (table["injection"] == "1")].iloc[0]
     want = pd.Series(

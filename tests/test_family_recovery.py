@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from trials import ROOT
 
-from slopeshift.basis import visits_of
-from slopeshift.fit import Settings, sample
-from slopeshift.model import load_model
-from slopeshift.refit import Sampling, compile_once, population_changes
-from slopeshift.results import results_of
-from slopeshift.shape import PLAIN, Shape
+from slopeshift.answers.tables import population_changes, results_of
+from slopeshift.design.shape import PLAIN, Shape
+from slopeshift.design.visits import visits_of
+from slopeshift.fit.compiled import Sampling, compile_once
+from slopeshift.fit.sample import sample
+from slopeshift.fit.store import Settings
+from slopeshift.model.files import load_model
 from slopeshift.trial import read_trial, trial_from_tables
 
 pytestmark = pytest.mark.slow

@@ -9,9 +9,10 @@ import pytest
 import xarray as xr
 from trials import ROOT, line_trial
 
-from slopeshift import fit as fitting
-from slopeshift.fit import Fit, FitError, Settings
-from slopeshift.model import load_model
+from slopeshift.fit import sample as fitting
+from slopeshift.fit import store
+from slopeshift.fit.store import Fit, FitError, Settings
+from slopeshift.model.files import load_model
 
 
 def tiny(model="m", value=0.0, **record):
@@ -20,14 +21,14 @@ def tiny(model="m", value=0.0, **record):
 
 
 def test_what_is_saved_is_what_is_opened(tmp_path):
-    fitting.save(tiny(value=1.5, note="é"), tmp_path)
-    again = fitting.open_fit(tmp_path, "m")
+    store.save(tiny(value=1.5, note="é"), tmp_path)
+    again = store.open_fit(tmp_path, "m")
     np.testing.assert_array_equal(again.tree["posterior"]["x"], 1.5)
-    assert again.record == tiny(note="é").record == fitting.read_record(tmp_path, "m")
+    assert again.record == tiny(note="é").record == store.read_record(tmp_path, "m")
 
 
 def test_a_write_that_is_cut_short_leaves_the_last_good_fit_and_nothing_else(tmp_path, monkeypatch):
-    fitting.save(tiny(value=1.0), tmp_path)
+    store.save(tiny(value=1.0), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def dies(self, path, **_):
@@ -36,73 +37,73 @@ def test_a_write_that_is_cut_short_leaves_the_last_good_fit_and_nothing_else(tmp
 
     monkeypatch.setattr(xr.DataTree, "to_netcdf", dies)
     with pytest.raises(KeyboardInterrupt):
-        fitting.save(tiny(value=2.0), tmp_path)
+        store.save(tiny(value=2.0), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_what_a_killed_process_left_behind_is_swept_up(tmp_path):
     (tmp_path / ".m.nc.999999").write_bytes(b"half a file")
-    fitting.save(tiny(), tmp_path)
+    store.save(tiny(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "m.nc"]
 
 
 def test_a_missing_fit_is_said_to_be_missing(tmp_path):
     with pytest.raises(FitError, match=r"m\.nc: no such fit; make it with `slopeshift fit`"):
-        fitting.open_fit(tmp_path, "m")
-    assert fitting.read_record(tmp_path, "m") is None
+        store.open_fit(tmp_path, "m")
+    assert store.read_record(tmp_path, "m") is None
 
 
 def test_a_record_without_its_fit_counts_as_no_fit(tmp_path):
-    fitting.save(tiny(), tmp_path)
+    store.save(tiny(), tmp_path)
     (tmp_path / "m.nc").unlink()
-    assert fitting.read_record(tmp_path, "m") is None
+    assert store.read_record(tmp_path, "m") is None
 
 
 def test_a_stop_between_the_two_files_leaves_a_fit_that_says_what_it_is(tmp_path, monkeypatch):
-    fitting.save(tiny(value=1.0, note="old"), tmp_path)
+    store.save(tiny(value=1.0, note="old"), tmp_path)
     monkeypatch.setattr(fitting, "save_record", lambda *_: None)
-    fitting.save(tiny(value=2.0, note="new"), tmp_path)
+    store.save(tiny(value=2.0, note="new"), tmp_path)
     assert json.loads((tmp_path / "m.json").read_text())["note"] == "old"
-    assert fitting.read_record(tmp_path, "m")["note"] == fitting.open_fit(tmp_path, "m").record["note"] == "new"
+    assert store.read_record(tmp_path, "m")["note"] == store.open_fit(tmp_path, "m").record["note"] == "new"
 
 
 @pytest.mark.parametrize("keep", [0, 100, 3000])
 def test_a_damaged_fit_counts_as_none_and_is_named(tmp_path, keep):
-    fitting.save(tiny(), tmp_path)
+    store.save(tiny(), tmp_path)
     (tmp_path / "m.nc").write_bytes((tmp_path / "m.nc").read_bytes()[:keep])
-    assert fitting.read_record(tmp_path, "m") is None
+    assert store.read_record(tmp_path, "m") is None
     with pytest.raises(FitError, match=r"m\.nc: damaged, or not a fit; make it with `slopeshift fit`"):
-        fitting.open_fit(tmp_path, "m")
+        store.open_fit(tmp_path, "m")
 
 
 def test_a_damaged_record_of_a_skipped_model_counts_as_none(tmp_path, lines):
     file = load_model(ROOT / "models" / "fvc.py")
-    fitting.save_record(fitting.skipped(file, lines, Settings()).record, tmp_path)
+    store.save_record(fitting.skipped(file, lines, Settings()).record, tmp_path)
     (tmp_path / "fvc.json").write_text('{"status": "ski')
-    assert fitting.read_record(tmp_path, "fvc") is None
+    assert store.read_record(tmp_path, "fvc") is None
 
 
 def test_a_record_that_is_there_already_is_not_written_again(tmp_path):
-    fitting.save(tiny(), tmp_path)
+    store.save(tiny(), tmp_path)
     before = (tmp_path / "m.json").stat().st_mtime_ns
-    fitting.save_record(tiny().record, tmp_path)
+    store.save_record(tiny().record, tmp_path)
     assert (tmp_path / "m.json").stat().st_mtime_ns == before
 
 
 def test_skipping_a_model_removes_the_fit_of_earlier_data(tmp_path, lines):
     file = load_model(ROOT / "models" / "fvc.py")
-    fitting.save(tiny("fvc"), tmp_path)
-    fitting.save_record(fitting.skipped(file, lines, Settings()).record, tmp_path)
+    store.save(tiny("fvc"), tmp_path)
+    store.save_record(fitting.skipped(file, lines, Settings()).record, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["fvc.json"]
-    assert fitting.open_fit(tmp_path, "fvc").record["reason"] == "the trial records no fvc"
+    assert store.open_fit(tmp_path, "fvc").record["reason"] == "the trial records no fvc"
 
 
 def test_inputs_change_with_data_model_settings_and_nothing_else():
-    base = fitting.inputs({"visits.csv": "a", "patients.csv": "b"}, "m", Settings())
-    assert base == fitting.inputs({"patients.csv": "b", "visits.csv": "a"}, "m", Settings())
-    assert base != fitting.inputs({"patients.csv": "b", "visits.csv": "c"}, "m", Settings())
-    assert base != fitting.inputs({"visits.csv": "a", "patients.csv": "b"}, "n", Settings())
-    assert base != fitting.inputs({"visits.csv": "a", "patients.csv": "b"}, "m", Settings(seed=2))
+    base = store.inputs({"visits.csv": "a", "patients.csv": "b"}, "m", Settings())
+    assert base == store.inputs({"patients.csv": "b", "visits.csv": "a"}, "m", Settings())
+    assert base != store.inputs({"patients.csv": "b", "visits.csv": "c"}, "m", Settings())
+    assert base != store.inputs({"visits.csv": "a", "patients.csv": "b"}, "n", Settings())
+    assert base != store.inputs({"visits.csv": "a", "patients.csv": "b"}, "m", Settings(seed=2))
     assert json.loads(json.dumps(base)) == base
 
 

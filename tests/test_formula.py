@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import norm
 from trials import ROOT, line_trial
 
-from slopeshift.basis import visits_of
-from slopeshift.formula import FormulaError, between_patients, formula_model
-from slopeshift.interval import split
-from slopeshift.model import load_model
+from slopeshift.design.cycles import split
+from slopeshift.design.visits import visits_of
+from slopeshift.model.files import load_model
+from slopeshift.model.formula import FormulaError, between_patients, formula_model
 from slopeshift.trial import trial_from_tables
 
 FILE = load_model(ROOT / "models" / "formula.py")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from slopeshift import effects, gate
+from slopeshift.answers import convergence, quantities
 
 DIMS = ("chain", "draw", "row")
 NO_PATIENTS = pd.DataFrame(columns=["patient", "injection", "rhat", "ess_bulk", "ess_tail"])
@@ -24,8 +24,10 @@ def stats(diverging=0, energy=None, chains=4, n=1000):
 
 
 def verdict(values, sample_stats=None):
-    population = effects.summarise(draws(values))
-    return gate.failures(gate.diagnose(stats() if sample_stats is None else sample_stats, population, NO_PATIENTS))
+    population = quantities.summarise(draws(values))
+    return convergence.failures(
+        convergence.diagnose(stats() if sample_stats is None else sample_stats, population, NO_PATIENTS)
+    )
 
 
 @pytest.fixture
@@ -68,5 +70,5 @@ def test_low_energy_fraction_fails(good):
 
 def test_indicators_are_judged_through_what_they_are_derived_from(good):
     rare = draws(np.zeros_like(good)).assign_coords(quantity=("row", ["prob_slowing_25"]))
-    table = gate.diagnose(stats(), effects.summarise(rare), NO_PATIENTS)
+    table = convergence.diagnose(stats(), quantities.summarise(rare), NO_PATIENTS)
     assert not table["quantity"].str.startswith("prob_").any()

@@ -9,9 +9,9 @@ import pytest
 import statsmodels.formula.api as smf
 from trials import ROOT, line_trial
 
-from slopeshift.history import lead_in_slope, mean_slope
-from slopeshift.model import load_model
-from slopeshift.priors import Normal
+from slopeshift.model.control import lead_in_slope, mean_slope
+from slopeshift.model.files import load_model
+from slopeshift.model.priors import Normal
 from slopeshift.report.limitations import of_trial
 from slopeshift.trial import TrialError, read_trial, trial_from_tables
 
@@ -200,8 +200,8 @@ def test_a_trial_made_in_memory_has_no_control():
 
 
 def test_pseudo_injections_and_refits_keep_the_control(pair):
+    from slopeshift.fit.compiled import trial_content
     from slopeshift.null.pseudo import before_treatment, moved
-    from slopeshift.refit import trial_content
 
     trial = read_trial(pair())
     again = moved(before_treatment(trial, "alsfrsr"), "alsfrsr", np.random.default_rng(1))

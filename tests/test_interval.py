@@ -9,18 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 from trials import ROOT, line_trial
 
-from slopeshift import effects, marginal
-from slopeshift.basis import visits_of
-from slopeshift.curves import Covariate
-from slopeshift.fit import Fit, prior_draws
-from slopeshift.interval import cycle_lengths, mean_interval, seen_changes, source_words, split
-from slopeshift.model import load_model
-from slopeshift.priors import Normal
-from slopeshift.report import glossary, pictures
-from slopeshift.report.interval_figures import response_against_interval
-from slopeshift.report.interval_words import WINDOW_RATES, sentences
-from slopeshift.report.limitations import of_report
-from slopeshift.response_by_interval import (
+from slopeshift.answers import quantities as effects
+from slopeshift.answers.interval import (
     COLUMNS,
     HARDLY,
     by_window,
@@ -31,7 +21,19 @@ from slopeshift.response_by_interval import (
     window_fires,
     window_value,
 )
-from slopeshift.shape import Shape
+from slopeshift.design.cycles import cycle_lengths, mean_interval, seen_changes, source_words, split
+from slopeshift.design.shape import Shape
+from slopeshift.design.visits import visits_of
+from slopeshift.engine import exact
+from slopeshift.fit.sample import prior_draws
+from slopeshift.fit.store import Fit
+from slopeshift.model.files import load_model
+from slopeshift.model.line import Covariate
+from slopeshift.model.priors import Normal
+from slopeshift.report import glossary, pictures
+from slopeshift.report.interval_figures import response_against_interval
+from slopeshift.report.interval_words import WINDOW_RATES, sentences
+from slopeshift.report.limitations import of_report
 from slopeshift.trial import trial_from_tables
 
 SETTINGS = {"title": "Intervals", "synthetic": True, "source": "test"}
@@ -224,8 +226,8 @@ def drawn_back(name, trial, draws=4000):
         },
         coords={"chain": [0], "draw": range(draws), "coefficient": list(visits.coefficients)},
     )
-    data = marginal.terms_of(model)
-    return marginal.with_posterior_coefficients(fixed, visits, data, seed=6)[0], visits, data, loading
+    data = exact.terms_of(model)
+    return exact.with_posterior_coefficients(fixed, visits, data, seed=6)[0], visits, data, loading
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -268,7 +270,7 @@ def test_the_mean_at_a_visit_is_basis_times_coefficients_with_the_regression_in_
     for coefficient, x in zip(regression, (within, between), strict=True):
         by_hand += coefficient * (visits.basis[:, 2:] * x[visits.patient_index][:, 2:]).sum(axis=1)
     expected = -0.5 * ((visits.value - by_hand) / 1.7) ** 2 - np.log(1.7 * np.sqrt(2 * np.pi))
-    found = marginal.log_likelihood(draws, visits).isel(chain=0, draw=1)
+    found = exact.log_likelihood(draws, visits).isel(chain=0, draw=1)
     np.testing.assert_allclose(found, expected)
 
 
@@ -277,7 +279,7 @@ def test_in_the_prior_too_a_patients_changes_have_the_regression_in_them():
     tree = prior_draws(file.build(trial), file.visits(trial), 500, seed=1)
     draws, data = tree["prior"].to_dataset(), tree["constant_data"].to_dataset()
     still = draws.assign(loading=0.0 * draws["loading"])
-    again = marginal.with_prior_coefficients(still, file.visits(trial), data, seed=2)
+    again = exact.with_prior_coefficients(still, file.visits(trial), data, seed=2)
     expected = again["population"] + (again["regression"] * data["covariates"]).sum("covariate")
     xr.testing.assert_allclose(again["coefficients"], expected.transpose(*again["coefficients"].dims))
     assert 0.08 < float(again["regression"].std()) < 0.12

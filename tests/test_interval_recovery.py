@@ -12,11 +12,13 @@ import pytest
 import xarray as xr
 from trials import ROOT, line_trial
 
-from slopeshift import effects, marginal
-from slopeshift.fit import Settings, sample
-from slopeshift.interval import cycle_lengths
-from slopeshift.model import load_model
-from slopeshift.results import results_of
+from slopeshift.answers import quantities
+from slopeshift.answers.tables import results_of
+from slopeshift.design.cycles import cycle_lengths
+from slopeshift.engine import exact as marginal
+from slopeshift.fit.sample import sample
+from slopeshift.fit.store import Settings
+from slopeshift.model.files import load_model
 from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_TRUTH, IntervalEffect, simulate
 from slopeshift.trial import trial_from_tables
 
@@ -106,7 +108,7 @@ def test_integrating_out_and_writing_out_give_the_same(name, tmp_path):
         for key in ("regression", "population", "coefficients", "correlation", "sd_cycle", "sigma"):
             exact, written = (fit.tree[group][key] for fit in fits)
             assert exact.dims == written.dims
-            tables = [effects.summarise(flat(values)) for values in (exact, written)]
+            tables = [quantities.summarise(flat(values)) for values in (exact, written)]
             off = (tables[0]["mean"] - tables[1]["mean"]).abs() / np.hypot(*(table["mcse"] for table in tables))
             assert off.max() < 4.5, (group, key)
             np.testing.assert_allclose(tables[0]["sd"], tables[1]["sd"], rtol=0.15)

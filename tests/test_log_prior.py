@@ -7,9 +7,9 @@ import xarray as xr
 from scipy import stats
 from trials import ROOT, line_trial
 
-from slopeshift.fit import prior_draws
-from slopeshift.log_prior import log_prior
-from slopeshift.model import load_model
+from slopeshift.fit.log_prior import log_prior
+from slopeshift.fit.sample import prior_draws
+from slopeshift.model.files import load_model
 
 MODELS = ROOT / "models"
 SCALES = ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma")

@@ -15,12 +15,14 @@ from scipy.linalg import block_diag
 from scipy.stats import multivariate_normal
 from trials import ROOT, line_trial
 
-from slopeshift import kernel, lanes, marginal
-from slopeshift.basis import visits_of
-from slopeshift.effects import summarise
-from slopeshift.fit import Settings, sample
-from slopeshift.lanes import LANES
-from slopeshift.model import load_model
+from slopeshift.answers.quantities import summarise
+from slopeshift.design.visits import visits_of
+from slopeshift.engine import exact as marginal
+from slopeshift.engine import kernel, simd
+from slopeshift.engine.simd import LANES
+from slopeshift.fit.sample import sample
+from slopeshift.fit.store import Settings
+from slopeshift.model.files import load_model
 from slopeshift.trial import trial_from_tables
 
 REPORTED = ("population", "coefficients", "correlation", "sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma")
@@ -219,7 +221,7 @@ def test_the_gradient_through_the_model_equals_finite_differences(trial, files):
 
 def test_a_change_of_the_lanes_reaches_the_compiled_kernel():
     """The caches on disk know kernel.py alone, so it repeats the hash of what it is compiled with."""
-    assert sha256(Path(lanes.__file__).read_bytes()).hexdigest() == kernel.LANES_SHA256
+    assert sha256(Path(simd.__file__).read_bytes()).hexdigest() == kernel.LANES_SHA256
 
 
 def test_another_value_than_the_recorded_is_refused(trial, files):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trials import ROOT
 
-from slopeshift.basis import visits_of
+from slopeshift.design.visits import visits_of
 from slopeshift.missing.departures import departures, endings, left_early, planned_follow_up
 from slopeshift.missing.imputed import Lines, completed, lines_of, share_below, unseen
 from slopeshift.missing.leaving import FEWEST, followed, known_slopes, leaving

@@ -7,9 +7,9 @@ import pymc as pm
 import pytest
 from trials import ROOT, line_trial
 
-from slopeshift.fit import prior_draws
-from slopeshift.marginal import statistics_of, terms_of
-from slopeshift.model import ModelError, leading, load_model
+from slopeshift.engine.exact import statistics_of, terms_of
+from slopeshift.fit.sample import prior_draws
+from slopeshift.model.files import ModelError, leading, load_model
 from slopeshift.simulate import default_trial
 from slopeshift.trial import trial_from_tables
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from trials import ROOT, line_trial, posterior
 
-from slopeshift.basis import visits_of
 from slopeshift.classical import FROM_ONSET, STATISTICS, Rules, layout, layout_of, statistics
+from slopeshift.design.visits import visits_of
 from slopeshift.null.claim import ENTRY_RULES, LeadIn, claim_table, claim_text, published_counts
 from slopeshift.null.population import DISTRIBUTIONS, NATURAL_HISTORIES, PLATFORM, NaturalHistory, fitted
 from slopeshift.null.reference import COLUMNS, distribution_table, reference, reference_table

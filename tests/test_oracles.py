@@ -6,10 +6,11 @@ import pytest
 from plain_alsfrsr import months_while_latest, plain_posterior, tables
 from trials import ROOT
 
-from slopeshift import effects
-from slopeshift.basis import visits_of
-from slopeshift.fit import Settings, sample
-from slopeshift.model import load_model
+from slopeshift.answers import quantities
+from slopeshift.design.visits import visits_of
+from slopeshift.fit.sample import sample
+from slopeshift.fit.store import Settings
+from slopeshift.model.files import load_model
 from slopeshift.trial import read_trial
 
 SYNTHETIC = ROOT / "data" / "synthetic-msc-als"
@@ -86,4 +87,4 @@ def summarised(draws, names):
     import xarray as xr
 
     stacked = np.stack([np.asarray(draws[name]) for name in names], axis=-1)
-    return effects.summarise(xr.DataArray(stacked, dims=("chain", "draw", "row"))).set_index(pd.Index(names))
+    return quantities.summarise(xr.DataArray(stacked, dims=("chain", "draw", "row"))).set_index(pd.Index(names))

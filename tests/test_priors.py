@@ -4,7 +4,7 @@ import numpy as np
 import pymc as pm
 import pytest
 
-from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
 
 @pytest.mark.parametrize(

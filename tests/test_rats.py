@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from trials import ROOT
 
-from slopeshift import effects
-from slopeshift.fit import Settings, sample
-from slopeshift.model import load_model
-from slopeshift.results import results_of
+from slopeshift.answers import quantities
+from slopeshift.answers.tables import results_of
+from slopeshift.fit.sample import sample
+from slopeshift.fit.store import Settings
+from slopeshift.model.files import load_model
 from slopeshift.trial import read_trial
 
 RATS = ROOT / "tests" / "rats"
@@ -68,7 +69,7 @@ def test_every_rat_equals_stan(fit, coefficient):
         .rename(patient="row")
         .drop_vars("coefficient")
     )
-    table = effects.summarise(draws).set_index("row")
+    table = quantities.summarise(draws).set_index("row")
     assert len(table) == 30
     wrong = [rat for rat, row in table.iterrows() if not agrees(row, REFERENCE["patients"][rat][coefficient])]
     assert wrong == []
@@ -77,7 +78,9 @@ def test_every_rat_equals_stan(fit, coefficient):
 def test_weight_at_the_middle_age_equals_stan(fit):
     population = fit.tree["posterior"]["population"]
     at_22 = population.sel(coefficient="level") + 22 * population.sel(coefficient="slope")
-    ours = effects.summarise(at_22.expand_dims(row=["at 22"], axis=2).drop_vars("coefficient", errors="ignore")).iloc[0]
+    ours = quantities.summarise(
+        at_22.expand_dims(row=["at 22"], axis=2).drop_vars("coefficient", errors="ignore")
+    ).iloc[0]
     assert agrees(ours, REFERENCE["parameters"]["weight_at_age_22"])
 
 

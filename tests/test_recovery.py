@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from trials import ROOT
 
-from slopeshift.fit import Settings, sample
-from slopeshift.model import load_model
+from slopeshift.fit.sample import sample
+from slopeshift.fit.store import Settings
+from slopeshift.model.files import load_model
 from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_TRUTH, simulate
 from slopeshift.trial import trial_from_tables
 

@@ -8,19 +8,21 @@ import pandas as pd
 import pytest
 from trials import ROOT, line_trial, posterior
 
-from slopeshift import fit as fitting
-from slopeshift.basis import visits_of
+from slopeshift.answers.tables import population_changes
 from slopeshift.classical import Rules, layout_of
-from slopeshift.model import load_model
+from slopeshift.design.visits import visits_of
+from slopeshift.fit import sample as fitting
+from slopeshift.fit import store
+from slopeshift.fit.compiled import RefitError, Sampling, compile_once, refusal
+from slopeshift.keep.replicates import replicates
+from slopeshift.model.files import load_model
 from slopeshift.null import study
 from slopeshift.null.population import PLATFORM, fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table
 from slopeshift.null.rates import RefitJob, claims_alone, rates_table
 from slopeshift.null.study import Candidate, Options, populations, run, stored
 from slopeshift.null.trials import NullError
-from slopeshift.refit import RefitError, Sampling, compile_once, population_changes, refusal
 from slopeshift.trial import Control, read_trial, trial_from_tables
-from slopeshift.work import replicates
 
 MODEL = ROOT / "models" / "alsfrsr.py"
 TEXT = MODEL.read_text()
@@ -305,7 +307,7 @@ def test_a_model_given_other_values_gives_what_one_built_for_them_gives():
     for name in ("population", "coefficients", "sigma"):
         np.testing.assert_allclose(swapped[name], built[name], rtol=1e-6)
     table = population_changes(swapped, visits_of(other, "alsfrsr"))
-    settings = fitting.Settings(seed=9, draws=1000, tune=1000, prior_draws=50)
+    settings = store.Settings(seed=9, draws=1000, tune=1000, prior_draws=50)
     full = fitting.sample(load_model(MODEL), other, settings, progress=False).tree["posterior"]
     change = full["population"].sel(coefficient="change 1")
     mine = table.set_index("injection").loc["1"]

@@ -6,9 +6,9 @@ import pytest
 from made_reports import SKIPPED, made_fit, made_trial, written
 
 from slopeshift import report
-from slopeshift.fit import FitError
+from slopeshift.answers.tables import results_of
+from slopeshift.fit.store import FitError
 from slopeshift.report import analysis, check_section, flow, sections, spreadsheet, wording
-from slopeshift.results import results_of
 from slopeshift.trial import trial_from_tables
 
 HOSTILE = ["<script>alert(1)</script>", "x" * 80, "مرحبا", "😀 & co", "$\\frac{1}{$", "=cmd|' /C calc'!A0"]

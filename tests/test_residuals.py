@@ -14,8 +14,8 @@ from scipy.integrate import quad
 from scipy.special import log_ndtr
 from trials import ROOT, line_trial
 
-from slopeshift import residuals
-from slopeshift.model import load_model
+from slopeshift.model import residuals
+from slopeshift.model.files import load_model
 from slopeshift.trial import Outcome
 
 SCORE = Outcome("score", "Score", "points", 0.0, 48.0, integer=True)

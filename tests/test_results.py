@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from slopeshift import effects, results
+from slopeshift.answers import quantities, tables
 
 DIMS = ("chain", "draw", "row")
 
@@ -19,9 +19,9 @@ def patient_draws(seed, spread):
 
 @pytest.mark.parametrize("block", [1, 2, 5, 1000])
 def test_base_rate_and_contraction_follow_their_definitions(monkeypatch, block):
-    monkeypatch.setattr(effects, "BLOCK", block)
+    monkeypatch.setattr(quantities, "BLOCK", block)
     posterior, prior = patient_draws(1, 0.2), patient_draws(2, 0.4)
-    table = results._beside_prior(pd.DataFrame({"patient": list("abcde")}), posterior, prior)
+    table = tables._beside_prior(pd.DataFrame({"patient": list("abcde")}), posterior, prior)
     for row in range(5):
         for draws, column in ((posterior, "prob_slowing_25"), (prior, "prior_prob_slowing_25")):
             change, slope = (draws[name].to_numpy()[..., row] for name in ("change", "slope"))
@@ -32,6 +32,6 @@ def test_base_rate_and_contraction_follow_their_definitions(monkeypatch, block):
 
 def test_no_patient_rows_give_no_numbers():
     empty = patient_draws(1, 0.2).isel(row=slice(0))
-    table = results._beside_prior(pd.DataFrame({"patient": []}), empty, empty)
+    table = tables._beside_prior(pd.DataFrame({"patient": []}), empty, empty)
     assert table.empty
     assert {"prob_slowing_25", "prior_prob_slowing_25", "contraction"} <= set(table.columns)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from trials import ROOT, line_trial
 
-from slopeshift.safety import COLUMNS, events_by_patient, safety_table, upper_bound_of_none
+from slopeshift.answers.safety import COLUMNS, events_by_patient, safety_table, upper_bound_of_none
 from slopeshift.trial import read_trial, trial_from_tables
 
 SYNTHETIC = read_trial(ROOT / "data" / "synthetic-msc-als")

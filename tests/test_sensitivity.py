@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from trials import ROOT, line_trial
 
-from slopeshift import kernel, marginal
-from slopeshift.basis import visits_of
-from slopeshift.fit import Fit
-from slopeshift.model import load_model
-from slopeshift.refit import RefitError, compile_once
+from slopeshift.design.visits import visits_of
+from slopeshift.engine import exact, kernel
+from slopeshift.fit.compiled import RefitError, compile_once
+from slopeshift.fit.store import Fit
+from slopeshift.model.files import load_model
 from slopeshift.sensitivity import curves, rules, study, variations
 from slopeshift.sensitivity.alternatives import (
     QUARTER,
@@ -73,10 +73,10 @@ def hyper(draws=300, seed=4):
 
 
 def subject_of(draws=300, trial=TRIAL, **changed):
-    terms = marginal.terms_of(FILE.build(trial))
+    terms = exact.terms_of(FILE.build(trial))
     visits = visits_of(trial, "alsfrsr")
     design = visits.dataset().merge(terms)
-    drawn = marginal.with_posterior_coefficients(hyper(draws), visits, terms, 1)[0]
+    drawn = exact.with_posterior_coefficients(hyper(draws), visits, terms, 1)[0]
     return Subject(trial, FILE, drawn, design, 1)
 
 
@@ -88,7 +88,7 @@ OWN = own_prior(SUBJECT.design)
 def density(prior, draw, visits=VISITS):
     """The log density of the data at one draw under a prior of the terms, by the engine's own kernel."""
     terms = SUBJECT.design.assign(term_mean=("term", prior.mean), term_sd=("term", prior.sd))
-    packed = marginal.statistics_of(visits, terms)
+    packed = exact.statistics_of(visits, terms)
     loading = np.ascontiguousarray(SUBJECT.draws["loading"].to_numpy()[0, draw])
     variance = np.array([float(SUBJECT.draws["sigma"][0, draw]) ** 2])
     return kernel.density(loading, variance, packed, terms["term_design"].to_numpy(), prior.sd**-2.0)[0]
@@ -196,7 +196,7 @@ def test_a_trial_without_control_has_no_control_to_do_without():
 
 def test_doing_without_the_control_takes_the_models_own_prior_of_the_slope():
     controlled = replace(TRIAL, control=Control("other", {"alsfrsr": 0.2}, line_trial(patients=12, injections=0)))
-    terms = marginal.terms_of(FILE.build(controlled))
+    terms = exact.terms_of(FILE.build(controlled))
     found = {each.analysis: each.prior for each in alternatives(FILE, controlled, terms, WEIGHTS, "points")}
     slope = terms["term"].to_numpy() == "slope"
     assert own_prior(terms).sd[slope] != 0.4
@@ -399,7 +399,7 @@ def test_a_curvature_is_weighed_as_a_term_that_the_kernel_has():
         variance = np.array([float(subject.draws["sigma"][0, draw]) ** 2])
         term = subject.design["term_design"].to_numpy()
         bent_design = np.block([[term, np.zeros((4, 1))], [np.zeros((1, 5)), np.ones((1, 1))]])
-        packed = marginal.statistics([wide], [np.append(term @ OWN.mean, 0)])
+        packed = exact.statistics([wide], [np.append(term @ OWN.mean, 0)])
         given_ = kernel.density(loading, variance, packed, bent_design, np.append(OWN.sd, width) ** -2.0)[0]
         ratios.append(given_ - density_of(subject, draw))
     from slopeshift.sensitivity.evidence import evidence_of
@@ -411,7 +411,7 @@ def test_a_curvature_is_weighed_as_a_term_that_the_kernel_has():
 
 
 def density_of(subject, draw):
-    packed = marginal.statistics_of(VISITS, subject.design)
+    packed = exact.statistics_of(VISITS, subject.design)
     loading = np.ascontiguousarray(subject.draws["loading"].to_numpy()[0, draw])
     variance = np.array([float(subject.draws["sigma"][0, draw]) ** 2])
     return kernel.density(loading, variance, packed, subject.design["term_design"].to_numpy(), OWN.sd**-2.0)[0]

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trials import ROOT, line_trial
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import piecewise_line
-from slopeshift.marginal import statistics_of, terms_of
-from slopeshift.model import load_model
-from slopeshift.priors import LKJ, HalfNormal, Normal
-from slopeshift.shape import PLAIN, Shape, shape_of
+from slopeshift.design.shape import PLAIN, Shape, shape_of
+from slopeshift.design.visits import visits_of
+from slopeshift.engine.exact import statistics_of, terms_of
+from slopeshift.model.files import load_model
+from slopeshift.model.line import piecewise_line
+from slopeshift.model.priors import LKJ, HalfNormal, Normal
 
 schedules = st.lists(st.floats(0.05, 8), max_size=4).map(lambda gaps: np.cumsum([0.0, *gaps])[: len(gaps)])
 months = st.lists(st.floats(-6, 36), min_size=1, max_size=8).map(np.array)

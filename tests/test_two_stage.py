@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import slopeshift.two_stage
 import xarray as xr
 from scipy.stats import halfnorm, multivariate_normal, norm
 
-import slopeshift.two_stage
-from slopeshift.effects import SAMPLES
-from slopeshift.fit import Fit
-from slopeshift.priors import HalfNormal, Normal
-from slopeshift.two_stage import COLUMNS, READ_AS, RegressionPriors, closed_changes, save, saved, two_stage
+from slopeshift.answers.quantities import SAMPLES
+from slopeshift.answers.two_stage import COLUMNS, READ_AS, RegressionPriors, closed_changes, save, saved, two_stage
+from slopeshift.fit.store import Fit
+from slopeshift.model.priors import HalfNormal, Normal
 
 PATIENTS = [f"P{i}" for i in range(1, 9)]
 MONTHS = np.array([3.0, 5.0, 4.0, 6.0, 3.5, 5.5, 4.5, 3.0])

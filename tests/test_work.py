@@ -11,7 +11,7 @@ import pytest
 from jobs import Draws, Dying, Failing
 from trials import ROOT
 
-from slopeshift.work import CHUNK, WorkError, replicates
+from slopeshift.keep.replicates import CHUNK, WorkError, replicates
 
 COUNT = 12
 

@@ -27,10 +27,11 @@ from plain_alsfrsr import plain_posterior  # noqa: E402
 from test_bambi import SPREAD, plain_bambi, uncorrelated  # noqa: E402
 from trials import line_trial  # noqa: E402
 
-from slopeshift import effects  # noqa: E402
-from slopeshift.basis import visits_of  # noqa: E402
-from slopeshift.fit import Settings, sample  # noqa: E402
-from slopeshift.model import load_model  # noqa: E402
+from slopeshift.answers import quantities  # noqa: E402
+from slopeshift.design.visits import visits_of  # noqa: E402
+from slopeshift.fit.sample import sample  # noqa: E402
+from slopeshift.fit.store import Settings  # noqa: E402
+from slopeshift.model.files import load_model  # noqa: E402
 from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_TRUTH, simulate  # noqa: E402
 from slopeshift.trial import read_trial, trial_from_tables  # noqa: E402
 
@@ -89,7 +90,7 @@ def by_name(draws: xr.Dataset) -> dict[str, np.ndarray]:
 def summary(draws: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Mean, SD and Monte Carlo error of each quantity: a row each, by name."""
     stacked = np.stack(list(draws.values()), axis=-1)
-    table = effects.summarise(xr.DataArray(stacked, dims=("chain", "draw", "row")))
+    table = quantities.summarise(xr.DataArray(stacked, dims=("chain", "draw", "row")))
     return table.set_index(pd.Index(draws, name="quantity"))
 
 

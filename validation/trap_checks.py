@@ -11,24 +11,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift import (
-    checks,
-    classical,
-    effects,
-    marginal,
-    missing,
-    null,
-    refit,
-    response_by_interval,
-    sensitivity,
-    simulate,
-)
-from slopeshift.basis import visits_of
+from slopeshift import checks, classical, missing, null, sensitivity, simulate
+from slopeshift.answers import interval, quantities
 from slopeshift.checks import added, power_scaling
 from slopeshift.checks.material import material_of_draws
 from slopeshift.checks.prior import CONFLICT, conflict, conflict_probability
 from slopeshift.classical import Rules, improvements, layout_of
-from slopeshift.model import load_model
+from slopeshift.design.visits import visits_of
+from slopeshift.engine import exact
+from slopeshift.fit import compiled
+from slopeshift.model.files import load_model
 from slopeshift.null.population import fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table, refitted
 from slopeshift.null.trials import null_values
@@ -42,13 +34,13 @@ if TYPE_CHECKING:
 
     from trap_cells import Cell
 
-    from slopeshift.basis import Visits
-    from slopeshift.model import ModelFile
+    from slopeshift.design.visits import Visits
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
 MODELS = Path(__file__).parents[1] / "models"
 OUTCOME = "alsfrsr"
-SAMPLING = refit.Sampling(chains=2, draws=400, tune=250)
+SAMPLING = compiled.Sampling(chains=2, draws=400, tune=250)
 MORE = replace(SAMPLING, draws=2000)
 """For the interval, where posterior SDs are compared: as many draws as a stored fit has."""
 
@@ -114,7 +106,7 @@ class Seen:
         return visits_of(self.trial, OUTCOME)
 
     @cached_property
-    def compiled(self) -> refit.Compiled:
+    def compiled(self) -> compiled.Compiled:
         """The model, compiled for trials of this size."""
         return _compiled(self.cell)
 
@@ -151,8 +143,8 @@ class TrapJob:
         """Hash of everything that decides the results."""
         packages = (checks, classical, missing, null, sensitivity, simulate)
         files = [path for package in packages for path in sorted(Path(str(package.__file__)).parent.glob("*.py"))]
-        files += [*sorted(MODELS.glob("*.py")), Path(str(response_by_interval.__file__)), Path(__file__)]
-        return refit.content_key(
+        files += [*sorted(MODELS.glob("*.py")), Path(str(interval.__file__)), Path(__file__)]
+        return compiled.content_key(
             "traps", repr(self), repr(SAMPLING), *(path.read_text() for path in files), code=NO_FOLDER
         )
 
@@ -215,12 +207,12 @@ def _size(cell: Cell) -> tuple[object, ...]:
     return cell.design.enrolled, len(cell.truth.change), cell.control
 
 
-def _compiled(cell: Cell) -> refit.Compiled:
+def _compiled(cell: Cell) -> compiled.Compiled:
     """Compile the model for trials of a size; which trial it is built for does not matter but for its control."""
     key = (OUTCOME, *_size(cell))
     if key not in _PROGRAMS:
-        _PROGRAMS[key] = refit.compile_once(OUTCOME, _file(OUTCOME).source, trial_of(cell, 0), SAMPLING)
-    found: refit.Compiled = _PROGRAMS[key]
+        _PROGRAMS[key] = compiled.compile_once(OUTCOME, _file(OUTCOME).source, trial_of(cell, 0), SAMPLING)
+    found: compiled.Compiled = _PROGRAMS[key]
     return found
 
 
@@ -247,14 +239,16 @@ def only_added(seen: Seen) -> Iterator[Found]:
 
 def _claim(seen: Seen) -> Iterator[Found]:
     probability = float((seen.subject.overall > 0).mean())
-    yield CLAIM, probability, probability > refit.CLAIMED
+    yield CLAIM, probability, probability > compiled.CLAIMED
 
 
 def chance(seen: Seen) -> Iterator[Found]:
     """Counts of improved patients, those who improved in any cycle too, among null trials of the same design."""
     yield from _among_null_trials(seen, None, "")
-    patients = effects.patients(seen.draws, seen.visits.dataset())
-    claims = effects.responders(patients, [effects.SLOWING_PERCENT]).set_index("injection").loc[effects.OVERALL]
+    patients = quantities.patients(seen.draws, seen.visits.dataset())
+    claims = (
+        quantities.responders(patients, [quantities.SLOWING_PERCENT]).set_index("injection").loc[quantities.OVERALL]
+    )
     yield CALLED, claims["n_called"], claims["n_called"] > 0
     yield "false calls expected", claims["expected_false_claims"], False
 
@@ -302,8 +296,8 @@ def curvature(seen: Seen) -> Iterator[Found]:
 
 def percent(seen: Seen) -> Iterator[Found]:
     """Percentages withheld of the population, and flagged of at least half of the patients."""
-    patients = effects.patients(seen.draws, seen.visits.dataset())
-    flagged = np.mean([bool(text) for text in effects.flags(patients, seen.draws, seen.visits.dataset())])
+    patients = quantities.patients(seen.draws, seen.visits.dataset())
+    flagged = np.mean([bool(text) for text in quantities.flags(patients, seen.draws, seen.visits.dataset())])
     yield FLAGGED, flagged, flagged >= 0.5
     falls = float((seen.draws["population"].sel(coefficient="slope") < 0).mean())
     yield WITHHELD, falls, falls <= 0.999
@@ -312,12 +306,12 @@ def percent(seen: Seen) -> Iterator[Found]:
 def decided(seen: Seen) -> Iterator[Found]:
     """The negative control: does the response seen before decide the next interval?"""
     draws, _ = _sampled("interval_negative_control", ("statistics", "seen_change", "interval", "seen_patient"), seen)
-    values = draws[effects.CONTROL].to_numpy().ravel()
+    values = draws[quantities.CONTROL].to_numpy().ravel()
     yield DECIDED, values.mean(), _excludes_zero(values)
 
 
 def _excludes_zero(values: Any) -> bool:
-    low, high = np.quantile(values, effects.INTERVAL)
+    low, high = np.quantile(values, quantities.INTERVAL)
     return bool(low > 0 or high < 0)
 
 
@@ -340,8 +334,8 @@ def _sampled(name: str, data: tuple[str, ...], seen: Seen) -> tuple[xr.Dataset, 
 def by_window(seen: Seen) -> Iterator[Found]:
     """The coefficients of the interval from whole cycles, and from the first months of each."""
     found = pd.concat([_coefficients(name, seen) for name in ("interval", "interval_fixed_window")])
-    yield BY_WINDOW, response_by_interval.window_value(found), response_by_interval.window_fires(found)
-    whole = found[found["analysis"] == response_by_interval.WHOLE]
+    yield BY_WINDOW, interval.window_value(found), interval.window_fires(found)
+    whole = found[found["analysis"] == interval.WHOLE]
     apart = (whole["lower"] > 0) | (whole["upper"] < 0)
     yield INTERVAL_CLAIM, apart.sum(), apart.any()
 
@@ -349,14 +343,14 @@ def by_window(seen: Seen) -> Iterator[Found]:
 def _coefficients(name: str, seen: Seen) -> pd.DataFrame:
     """Fit a model of the interval, compiled once for its size, with the covariates of this trial."""
     file, size = _file(name), (name, *_size(seen.cell))
-    terms = marginal.terms_of(file.build(seen.trial))
+    terms = exact.terms_of(file.build(seen.trial))
     if size not in _PROGRAMS:
-        _PROGRAMS[size] = refit.compile_once(name, file.source, seen.trial, MORE)
+        _PROGRAMS[size] = compiled.compile_once(name, file.source, seen.trial, MORE)
     visits = file.visits(seen.trial)
     draws = replace(_PROGRAMS[size], terms=terms).fit(visits, seen.seed)
-    prior = marginal.with_prior_coefficients(draws, visits, terms, seen.seed)
+    prior = exact.with_prior_coefficients(draws, visits, terms, seen.seed)
     design = visits.dataset().merge(terms)
-    return response_by_interval.coefficients(draws, prior, design, visits.outcome.unit).assign(model=name)
+    return interval.coefficients(draws, prior, design, visits.outcome.unit).assign(model=name)
 
 
 def pseudo(seen: Seen) -> Iterator[Found]:
@@ -366,7 +360,7 @@ def pseudo(seen: Seen) -> Iterator[Found]:
     size = ("pseudo", len(untreated.patients))
     if size not in _PROGRAMS:
         first = moved(untreated, OUTCOME, np.random.default_rng(seen.seed))
-        _PROGRAMS[size] = refit.compile_once(OUTCOME, file.source, first, MOVES)
+        _PROGRAMS[size] = compiled.compile_once(OUTCOME, file.source, first, MOVES)
     job = PseudoJob(seen.trial, OUTCOME, OUTCOME, file.source, seen.seed, MOVES)
     rows = [row for move in range(MOVED) for row in refitted(untreated, OUTCOME, _PROGRAMS[size], [seen.seed, move])]
     (found,) = pseudo_table(job, rows).to_dict("records")
@@ -393,7 +387,7 @@ def _learnt(seen: Seen) -> pd.DataFrame:
     draws = seen.draws["population"].transpose("chain", "draw", "coefficient").to_numpy().reshape(-1, len(columns))
     found = draws @ weights.T
     moved, learnt = (found.mean(axis=0) - prior_mean) / prior_sd, 1 - found.var(axis=0) / prior_sd**2
-    named = {"quantity": ["level", "lead_in_slope", "change"], "injection": ["", "", effects.OVERALL]}
+    named = {"quantity": ["level", "lead_in_slope", "change"], "injection": ["", "", quantities.OVERALL]}
     return pd.DataFrame({**named, "contraction": learnt, "moved": moved, "conflict": conflict(moved, learnt)})
 
 

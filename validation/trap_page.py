@@ -24,9 +24,9 @@ from trap_checks import (
     SAMPLING,
 )
 
+from slopeshift.answers.interval import MOVED_SDS, MOVED_Z
 from slopeshift.checks import FIRES
-from slopeshift.refit import CLAIMED
-from slopeshift.response_by_interval import MOVED_SDS, MOVED_Z
+from slopeshift.fit.compiled import CLAIMED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

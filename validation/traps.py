@@ -17,8 +17,8 @@ from trap_cells import TRAPS
 from trap_checks import TrapJob
 from trap_page import page
 
-from slopeshift.atomic import replacing
-from slopeshift.work import replicates
+from slopeshift.keep.atomic import replacing
+from slopeshift.keep.replicates import replicates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,11 @@ def figures(name: str) -> pd.DataFrame:
         keep_default_na=False,
         na_values={"n": "", **dict.fromkeys(("value", "sd", "lower", "upper"), "")},
     )
+
+
+def content() -> dict[str, str]:
+    """Hash every collection, by name: what decides an answer that is made from published figures."""
+    return {name: sha256((_folder() / f"{name}.csv").read_bytes()).hexdigest() for name in names()}
 
 
 def _folder() -> Path:

@@ -9,7 +9,7 @@ import re
 import pytest
 from made_reports import CHANGE, SKIPPED, made_fit, made_trial, written
 
-from slopeshift.effects import patients, population, summarise
+from slopeshift.answers.quantities import patients, population, summarise
 from slopeshift.report.wording import between
 
 HOSTILE = (

@@ -6,10 +6,10 @@ weight_ij ~ Normal(level_i + slope_i t_ij, sigma),  t = age in days
 
 import pymc as pm
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import piecewise_line
-from slopeshift.outcomes import normal
-from slopeshift.priors import LKJ, HalfNormal, Normal
+from slopeshift.design.visits import visits_of
+from slopeshift.model.families import normal
+from slopeshift.model.line import piecewise_line
+from slopeshift.model.priors import LKJ, HalfNormal, Normal
 
 OUTCOME = "weight"
 

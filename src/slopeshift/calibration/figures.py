@@ -56,7 +56,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as SVG: the same figure gives the same bytes."""
     import matplotlib as mpl
 
-    from slopeshift.atomic import replacing
+    from slopeshift.keep.atomic import replacing
 
     # Without a salt of its own Matplotlib draws the ids of a file at random.
     with replacing(path) as target, mpl.rc_context({"svg.hashsalt": "slopeshift"}):

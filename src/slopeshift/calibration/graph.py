@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift.marginal import integrated_out
+from slopeshift.engine.exact import integrated_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift import effects, refit
-from slopeshift.calibration import graph, posterior, quantities, simulated
+from slopeshift.calibration import posterior, quantities, simulated
 from slopeshift.calibration import ranks as ranking
-from slopeshift.fit import engine_sha256
+from slopeshift.fit.compiled import Sampling, job_key
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,12 +19,11 @@ if TYPE_CHECKING:
     from slopeshift.calibration.posterior import Compiled
     from slopeshift.calibration.quantities import Asked
     from slopeshift.calibration.simulated import Prior, Simulated
-    from slopeshift.refit import Sampling
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]
 
-SHORT = refit.Sampling(chains=2, draws=500, tune=500)
+SHORT = Sampling(chains=2, draws=500, tune=500)
 """How a replicate is sampled: enough for ranks among 99 draws."""
 
 LONGER = 4
@@ -35,9 +31,6 @@ LONGER = 4
 
 LARGEST_RHAT, SMALLEST_ESS = 1.02, 200
 """What is asked of every quantity of a replicate: twice as many effective draws as it is ranked among."""
-
-DECIDING = (graph, posterior, quantities, ranking, simulated, effects)
-"""Modules that, besides the engine and this one, decide what the ranks are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,17 +53,12 @@ class CalibrationJob:
     def key(self) -> str:
         """Hash of everything that decides the results."""
         settings = repr((self.model, self.seed, self.sampling, self.simulated_from, self.checked))
-        return self._hash("calibration", settings)
+        return job_key("calibration.job", self.source, self.trial, settings)
 
     @cached_property
     def program(self) -> str:
         """Hash of what is compiled."""
-        return self._hash("calibrated program", repr(self.simulated_from))
-
-    def _hash(self, *parts: str) -> str:
-        texts = [Path(str(module.__file__)).read_text() for module in DECIDING] + [Path(__file__).read_text()]
-        everything = [*parts, self.source, refit.trial_content(self.trial), engine_sha256(), *texts]
-        return sha256("\0".join(everything).encode()).hexdigest()[:24]
+        return job_key("calibration.job", self.source, self.trial, "program", repr(self.simulated_from))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CalibrationJob) and self.key == other.key

@@ -9,8 +9,8 @@ import numpy as np
 
 from slopeshift.calibration import CalibrationError
 from slopeshift.calibration.graph import data_of, with_exchangeable_values
-from slopeshift.fit import ADAPTATION
-from slopeshift.marginal import integrated_out
+from slopeshift.engine.exact import integrated_out
+from slopeshift.fit.sample import ADAPTATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
     from slopeshift.calibration.simulated import Prior, Simulated
-    from slopeshift.model import ModelFile
-    from slopeshift.refit import Sampling
+    from slopeshift.design.visits import Visits
+    from slopeshift.fit.compiled import Sampling
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]
@@ -43,7 +43,7 @@ class Compiled:
         """Draw from the posterior given simulated values: the draws, coefficients included, and what NUTS says."""
         import nutpie
 
-        from slopeshift import marginal
+        from slopeshift.engine import exact
 
         for_nuts, for_coefficients = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
         # What a model merely records, such as the terms, is no part of what was compiled.
@@ -65,7 +65,7 @@ class Compiled:
         draws = tree["posterior"].to_dataset()
         if self.terms is not None:
             visits = simulated.visits
-            draws = marginal.with_posterior_coefficients(draws, visits, self.terms, for_coefficients)[0]
+            draws = exact.with_posterior_coefficients(draws, visits, self.terms, for_coefficients)[0]
         return draws, tree["sample_stats"].to_dataset()[["logp", "diverging"]]
 
 
@@ -73,10 +73,10 @@ def compile_model(file: ModelFile, trial: Trial) -> Compiled:
     """Compile a model for the design of a trial."""
     import nutpie
 
-    from slopeshift import marginal
+    from slopeshift.engine import exact
 
     model = with_exchangeable_values(file.build(trial), file.outcome)
-    terms = marginal.terms_of(model) if integrated_out(model) else None
+    terms = exact.terms_of(model) if integrated_out(model) else None
     return Compiled(file.name, nutpie.compile_pymc_model(model), data_of(model), terms)
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from slopeshift import effects, marginal
+from slopeshift.answers import quantities as reported
+from slopeshift.engine import exact
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
     from slopeshift.calibration.simulated import Prior, Simulated
+    from slopeshift.design.visits import Visits
 
     Floats = NDArray[np.float64]
 
@@ -104,7 +105,7 @@ def _of_patients(draws: xr.Dataset, of: Asked) -> dict[str, Floats]:
     there = of.informed.any(axis=1)
     weight = of.informed[there] / of.informed[there].sum(axis=1, keepdims=True)
     overall = (changes[:, :, there] * weight).sum(axis=3)
-    slowed = effects.slows(xr.DataArray(overall), xr.DataArray(theta[:, :, there, place("slope")]))
+    slowed = reported.slows(xr.DataArray(overall), xr.DataArray(theta[:, :, there, place("slope")]))
     return found | {RESPONDERS: slowed.to_numpy().astype(float).sum(axis=2)}
 
 
@@ -112,5 +113,5 @@ def log_likelihood(prior: Prior, simulated: Simulated, draws: xr.Dataset) -> Flo
     """Evaluate the log likelihood of all that is observed, given all that each draw of one chain holds: (draw,)."""
     total = prior.graph.log_densities(draws, simulated.data)[1]
     if prior.terms is not None:
-        total = total + marginal.log_likelihood(draws, simulated.visits).to_numpy()[0].astype(float).sum(axis=1)
+        total = total + exact.log_likelihood(draws, simulated.visits).to_numpy()[0].astype(float).sum(axis=1)
     return np.asarray(total)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.atomic import replacing
 from slopeshift.calibration.ranks import RANKED
-from slopeshift.fit import PACKAGES
+from slopeshift.fit.store import PACKAGES
+from slopeshift.keep.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slopeshift.calibration.job import CalibrationJob
-    from slopeshift.model import ModelFile
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
 CHAINS = ("replicate", "passed", "longer", "rhat", "ess", "divergences")

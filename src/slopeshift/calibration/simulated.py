@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift import marginal
 from slopeshift.calibration.graph import compile_graph, data_of, with_exchangeable_values
-from slopeshift.fit import prior_draws
-from slopeshift.model import load_model
+from slopeshift.engine import exact
+from slopeshift.fit.sample import prior_draws
+from slopeshift.model.files import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
     from slopeshift.calibration.graph import Graph
-    from slopeshift.model import ModelFile
+    from slopeshift.design.visits import Visits
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]
@@ -64,7 +64,7 @@ class Prior:
     @cached_property
     def terms(self) -> xr.Dataset | None:
         """What the exact engine draws population and patients from; None where a model samples its coefficients."""
-        return marginal.terms_of(self.model) if marginal.integrated_out(self.model) else None
+        return exact.terms_of(self.model) if exact.integrated_out(self.model) else None
 
     def draw(self, seed: int, replicate: int) -> Simulated:
         """Draw parameters and values: the same for a seed and replicate, whatever else is drawn.
@@ -79,7 +79,7 @@ class Prior:
         visits = replace(self.visits, value=values)
         if self.terms is not None and not self.graph.others:
             return Simulated(
-                parameters, visits, self.built_on | {"statistics": marginal.statistics_of(visits, self.terms)}
+                parameters, visits, self.built_on | {"statistics": exact.statistics_of(visits, self.terms)}
             )
         data = data_of(self._with(values))
         rng = np.random.default_rng([seed, replicate, 1])

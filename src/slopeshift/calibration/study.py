@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slopeshift.atomic import replacing
 from slopeshift.calibration.figures import rank_figure, save_figure
 from slopeshift.calibration.job import CalibrationJob
 from slopeshift.calibration.page import page
 from slopeshift.calibration.record import ranks_of, save, stored
 from slopeshift.calibration.uniformity import OUTSIDE, differences
-from slopeshift.marginal import integrated_out
-from slopeshift.work import replicates
+from slopeshift.engine.exact import integrated_out
+from slopeshift.keep.atomic import replacing
+from slopeshift.keep.replicates import replicates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from slopeshift.model import ModelFile
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
 RANKS, PLOTS, REPLICATES, PAGE = "ranks", "plots", "replicates", "README.md"

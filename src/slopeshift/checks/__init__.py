@@ -21,8 +21,8 @@ from slopeshift.checks.rules import FIRES, PRIOR, UNIFORM, UNRELIABLE, Rule, rul
 if TYPE_CHECKING:
     import xarray as xr
 
-    from slopeshift.basis import Visits
-    from slopeshift.fit import Fit
+    from slopeshift.design.visits import Visits
+    from slopeshift.fit.store import Fit
     from slopeshift.trial import Trial
 
 __all__ = [

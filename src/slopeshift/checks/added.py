@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.checks.residuals import latest_injection, on_injection_days, spread_of_patients
-from slopeshift.shape import Shape
+from slopeshift.design.shape import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.effects import CONTROL
+from slopeshift.answers.quantities import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

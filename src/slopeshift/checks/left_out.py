@@ -106,7 +106,7 @@ def _dense(covariance: Floats, left: Floats) -> tuple[Floats, Floats, Floats]:
 
 def _apart(month: Floats) -> Floats:
     """Count the months between each two of a patient's values, as the residuals do: (visit, visit)."""
-    from slopeshift.residuals import SHORTEST
+    from slopeshift.model.residuals import SHORTEST
 
     order = np.argsort(month, kind="stable")
     since = np.empty(len(month))

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from slopeshift.answers.quantities import SAMPLES
 from slopeshift.checks import integrated
 from slopeshift.checks.families import family_of
 from slopeshift.checks.left_out import given_others
 from slopeshift.checks.material import flat
-from slopeshift.effects import SAMPLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from slopeshift.basis import visits_of
-from slopeshift.effects import SAMPLES
-from slopeshift.fit import FitError
+from slopeshift.answers.quantities import SAMPLES
+from slopeshift.design.visits import visits_of
+from slopeshift.fit.store import FitError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
-    from slopeshift.fit import Fit
+    from slopeshift.design.visits import Visits
+    from slopeshift.fit.store import Fit
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]
@@ -100,15 +100,15 @@ def material_of_draws(trial: Trial, visits: Visits, draws: xr.Dataset, seed: int
     Of `trial` only the patients' months of onset are used, so that it may hold other values. Raises ValueError where
     the draws are not those of a model whose coefficients are integrated out.
     """
-    from slopeshift import marginal
+    from slopeshift.engine import exact
 
     step = max(-(-draws.sizes["chain"] * draws.sizes["draw"] // KEPT), 1)
     some = draws.isel(draw=slice(None, None, step))
     # Densities and predictions are those of a normal residual, which only such a model is known to have.
     if "loading" not in draws:
         raise ValueError("these draws have no `loading`: give those of a model whose coefficients are integrated out")
-    predicted = marginal.predicted(some, visits, seed)
-    pointwise = marginal.log_likelihood(some, visits)
+    predicted = exact.predicted(some, visits, seed)
+    pointwise = exact.log_likelihood(some, visits)
     return Material(trial, visits, visits.basis, None, some, predicted, pointwise, None, integrated_out=True)
 
 

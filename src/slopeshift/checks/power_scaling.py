@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift import effects
+from slopeshift.answers import quantities
+from slopeshift.answers.quantities import SAMPLES
 from slopeshift.checks.material import flat
-from slopeshift.effects import SAMPLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slopeshift.checks.material import Material
-    from slopeshift.fit import Fit
+    from slopeshift.fit.store import Fit
 
     Floats = NDArray[np.float64]
 
@@ -69,8 +69,8 @@ def prior_sensitivity(fit: Fit, material: Material) -> pd.DataFrame:
 
 def _quantities(fit: Fit, material: Material) -> xr.DataArray:
     design = fit.tree["constant_data"].to_dataset()
-    rows = effects.population(material.posterior, design, fit.record["unit"])
-    regression = effects.informed_regression(design)
+    rows = quantities.population(material.posterior, design, fit.record["unit"])
+    regression = quantities.informed_regression(design)
     return rows.sel(row=rows["quantity"].isin([*MAIN, *regression]))
 
 

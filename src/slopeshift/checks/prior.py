@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift import effects
+from slopeshift.answers import quantities
 from slopeshift.checks.material import flat
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
-    from slopeshift.fit import Fit
+    from slopeshift.design.visits import Visits
+    from slopeshift.fit.store import Fit
 
     Floats = NDArray[np.float64]
 
 CONFLICT = "prior that contradicts the data"
-HELD_AGAINST_DATA = (("level", ""), ("lead_in_slope", ""), ("change", effects.OVERALL))
+HELD_AGAINST_DATA = (("level", ""), ("lead_in_slope", ""), ("change", quantities.OVERALL))
 
 YEAR = 12.0
 """Months after the first injection at which the prior's scores are told, no injection having changed anything."""
@@ -48,15 +48,15 @@ def contraction(fit: Fit) -> pd.DataFrame:
     """
     design, unit = fit.tree["constant_data"].to_dataset(), fit.record["unit"]
     before, after = (
-        effects.population(fit.tree[group].to_dataset(), design, unit).to_dataset(name="x")
+        quantities.population(fit.tree[group].to_dataset(), design, unit).to_dataset(name="x")
         for group in ("prior", "posterior")
     )
     tables = [
         pd.DataFrame(
             {
                 **{name: draws[name].to_numpy() for name in ("quantity", "injection", "unit")},
-                "mean": draws["x"].mean(effects.SAMPLES).to_numpy(),
-                "sd": draws["x"].std(effects.SAMPLES).to_numpy(),
+                "mean": draws["x"].mean(quantities.SAMPLES).to_numpy(),
+                "sd": draws["x"].std(quantities.SAMPLES).to_numpy(),
             }
         )
         for draws in (before, after)
@@ -123,11 +123,11 @@ def _slopes(prior: xr.Dataset, fit: Fit) -> Iterator[tuple[str, float, float, fl
     yield ("Slope of an average patient before injections", *_range(population), rate)
     yield ("Slope of a patient before injections", *_range(each), rate)
     yield "Patients whose values rise before injections", float((each > 0).mean()), np.nan, np.nan, "share"
-    changes = effects.patients(prior, fit.tree["constant_data"].to_dataset())
-    cycle = (changes["injection"] != effects.OVERALL).to_numpy()
+    changes = quantities.patients(prior, fit.tree["constant_data"].to_dataset())
+    cycle = (changes["injection"] != quantities.OVERALL).to_numpy()
     if cycle.any():
         change = changes.isel(row=np.flatnonzero(cycle))
-        slowed = effects.slows(change["change"], change["slope"])
+        slowed = quantities.slows(change["change"], change["slope"])
         yield ("Change of a patient's slope after an injection", *_range(change["change"].to_numpy().ravel()), rate)
         yield "Cycles with a slowing of 25 % or more", float(slowed.mean()), np.nan, np.nan, "share"
 
@@ -141,5 +141,5 @@ def _after_a_year(prior: xr.Dataset, visits: Visits, seed: int) -> tuple[str, fl
 
 
 def _range(draws: Floats) -> tuple[float, float, float]:
-    lower, upper = np.quantile(draws, effects.INTERVAL)
+    lower, upper = np.quantile(draws, quantities.INTERVAL)
     return float(draws.mean()), float(lower), float(upper)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.answers.quantities import SAMPLES
 from slopeshift.checks.material import flat
-from slopeshift.effects import SAMPLES
 from slopeshift.trial import DAYS_PER_MONTH
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift.basis import visits_of
 from slopeshift.classical.ranks import rank_correlation, signed_rank_p
 from slopeshift.classical.segments import (
     END_TO_END,
@@ -32,6 +31,7 @@ from slopeshift.classical.segments import (
     layout_of,
     lead_in_ends,
 )
+from slopeshift.design.visits import visits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

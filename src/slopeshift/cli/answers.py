@@ -31,12 +31,12 @@ def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:
 def input_errors(context: typer.Context | None = None) -> Iterator[None]:
     """Answer what is wrong with the input by its text and an exit status; by a traceback only with --debug."""
     from slopeshift.calibration import CalibrationError
-    from slopeshift.fit import FitError
-    from slopeshift.model import ModelError
+    from slopeshift.fit.compiled import RefitError
+    from slopeshift.fit.store import FitError
+    from slopeshift.keep.replicates import WorkError
+    from slopeshift.model.files import ModelError
     from slopeshift.null.trials import NullError
-    from slopeshift.refit import RefitError
     from slopeshift.trial import TrialError
-    from slopeshift.work import WorkError
 
     try:
         yield

@@ -32,7 +32,7 @@ def calibrate(
 ) -> None:
     """Fit trials drawn from each model's own prior, and say whether the true values rank as they should."""
     from slopeshift.calibration.study import Counts, run
-    from slopeshift.model import load_model
+    from slopeshift.model.files import load_model
     from slopeshift.trial import read_trial
 
     with input_errors(context):

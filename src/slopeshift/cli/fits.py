@@ -13,7 +13,7 @@ from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, input_errors
 from slopeshift.cli.kept import current_fit, model_files, null_candidates, null_study, sensitivity_study
 
 if TYPE_CHECKING:
-    from slopeshift.fit import Fit, Settings
+    from slopeshift.fit.store import Fit, Settings
     from slopeshift.trial import Trial
 
 LISTED = 10
@@ -37,7 +37,7 @@ def fit(
     force: Annotated[bool, typer.Option("--force", help="Sample even where the fit is up to date.")] = False,
 ) -> None:
     """Sample every model that is out of date, and hold the result to the diagnostics gate."""
-    from slopeshift.fit import Settings
+    from slopeshift.fit.store import Settings
     from slopeshift.trial import read_trial
 
     given = {"seed": seed, "draws": draws, "tune": tune, "chains": chains}
@@ -62,8 +62,8 @@ def report(
 ) -> None:
     """Write the report and its tables from the fits of a trial."""
     from slopeshift import report as page
+    from slopeshift.answers.two_stage import saved
     from slopeshift.trial import read_trial
-    from slopeshift.two_stage import saved
 
     with input_errors(context):
         read = read_trial(trial)
@@ -123,11 +123,15 @@ def null(
 
 def _fit_one(path: Path, trial: Trial, folder: Path, settings: Settings, force: bool) -> int:
     """Bring one fit up to date; say what was done; return the exit status. A broken model leaves the others alone."""
-    from slopeshift import fit as fitting
-    from slopeshift.model import ModelError, file_sha256
+    from slopeshift.fit import store
+    from slopeshift.model.files import ModelError
 
-    record: Mapping[str, Any] | None = fitting.read_record(folder, path.stem)
-    if force or record is None or record["inputs"] != fitting.inputs(trial.files, file_sha256(path), settings):
+    record: Mapping[str, Any] | None = store.read_record(folder, path.stem)
+    if (
+        force
+        or record is None
+        or record["inputs"] != store.inputs(trial.files, path.read_text(encoding="utf-8"), settings)
+    ):
         try:
             record = _sample(path, trial, folder, settings)
         except ModelError as error:
@@ -135,7 +139,7 @@ def _fit_one(path: Path, trial: Trial, folder: Path, settings: Settings, force: 
             return BAD_INPUT
     else:
         typer.echo(f"{path.stem}: up to date")
-        fitting.save_record(record, folder)
+        store.save_record(record, folder)
     if record["status"] == "skipped":
         typer.echo(f"{path.stem}: skipped, {record['reason']}")
         return 0
@@ -151,19 +155,20 @@ def _print_failures(model: str, failures: list[str]) -> None:
 
 
 def _sample(path: Path, trial: Trial, folder: Path, settings: Settings) -> Mapping[str, Any]:
-    from slopeshift import fit as fitting
-    from slopeshift.model import load_model
-    from slopeshift.results import results_of
+    from slopeshift.answers.tables import results_of
+    from slopeshift.fit import sample as fitting
+    from slopeshift.fit import store
+    from slopeshift.model.files import load_model
 
     file = load_model(path)
     if file.outcome not in trial.outcomes:
         skipped = fitting.skipped(file, trial, settings)
-        fitting.save_record(skipped.record, folder)
+        store.save_record(skipped.record, folder)
         return skipped.record
     typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
     fit = fitting.sample(file, trial, settings, progress=sys.stderr.isatty())
-    fit = fitting.judged(fit, results_of(fit).failures)
-    fitting.save(fit, folder)
+    fit = store.judged(fit, results_of(fit).failures)
+    store.save(fit, folder)
     seconds = fit.record["seconds"]
     typer.echo(f"{path.stem}: done in {seconds['total']:.0f} s ({seconds['sample']:.1f} s of it sampling)")
     return fit.record
@@ -171,13 +176,13 @@ def _sample(path: Path, trial: Trial, folder: Path, settings: Settings) -> Mappi
 
 def _second_stage(trial: Trial, models: Path, folder: Path, seed: int) -> None:
     """Bring the two-stage regression on the interval up to date, where the trial and its models ask for one."""
-    from slopeshift.two_stage import saved
+    from slopeshift.answers.two_stage import saved
 
     fit = _first_stage(trial, models, folder)
     if fit is None or saved(fit, folder) is not None:
         return
-    from slopeshift.interval import cycle_lengths
-    from slopeshift.two_stage import save, two_stage
+    from slopeshift.answers.two_stage import save, two_stage
+    from slopeshift.design.cycles import cycle_lengths
 
     typer.echo("two-stage regression on the interval: fitting the second stage to draws of the first")
     save(fit, two_stage(fit, cycle_lengths(trial), seed=seed), folder)
@@ -185,7 +190,7 @@ def _second_stage(trial: Trial, models: Path, folder: Path, seed: int) -> None:
 
 def _first_stage(trial: Trial, models: Path, folder: Path) -> Fit | None:
     """Open the fit that the second stage takes patients' changes from; None where there is no use for one."""
-    from slopeshift.fit import FitError
+    from slopeshift.fit.store import FitError
 
     first = models / "alsfrsr.py"  # the outcome that the second stage has priors for
     if not (first.exists() and (models / "interval.py").exists() and "alsfrsr" in trial.outcomes):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from slopeshift.fit import Fit
-    from slopeshift.model import ModelFile
+    from slopeshift.fit.store import Fit
+    from slopeshift.model.files import ModelFile
     from slopeshift.null import study as null
     from slopeshift.sensitivity import study as sensitivity
     from slopeshift.trial import Trial
@@ -32,16 +32,15 @@ def model_files(folder: Path) -> list[Path]:
 
 def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
     """Open a fit for reporting; refuse one that was made from other data, another model or another engine."""
-    from slopeshift import fit as fitting
-    from slopeshift.model import file_sha256
+    from slopeshift.fit import store
 
     stored = folder / f"{path.stem}.nc"
     fit = _opened(folder, path.stem, stored.stat().st_mtime_ns if stored.exists() else 0)
     made_from = dict(fit.record["inputs"])
-    at_hand = fitting.inputs(trial.files, file_sha256(path), fitting.Settings(**made_from["settings"]))
+    at_hand = store.inputs(trial.files, path.read_text(encoding="utf-8"), store.Settings(**made_from["settings"]))
     changed = [name for name, value in at_hand.items() if made_from[name] != value]
     if changed:
-        raise fitting.FitError(
+        raise store.FitError(
             f"{folder / path.stem}: this fit was made from another {' and '.join(changed)} than at hand; "
             "make it anew with `slopeshift fit`"
         )
@@ -51,7 +50,7 @@ def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
 @lru_cache
 def _opened(folder: Path, model: str, written: int) -> Fit:
     """Open a fit once, however many of a command's parts read it, as it was written at that time."""
-    from slopeshift.fit import open_fit
+    from slopeshift.fit.store import open_fit
 
     return open_fit(folder, model)
 
@@ -59,7 +58,7 @@ def _opened(folder: Path, model: str, written: int) -> Fit:
 @lru_cache
 def _loaded(path: Path, written: int) -> ModelFile:
     """Run a model file once."""
-    from slopeshift.model import load_model
+    from slopeshift.model.files import load_model
 
     return load_model(path)
 
@@ -82,8 +81,8 @@ def null_study(trial: Trial, models: Path, folder: Path) -> Mapping[str, pd.Data
 
 def null_candidates(trial: Trial, models: Path, folder: Path) -> list[null.Candidate]:
     """Load the models that answer the question of a trial, with the posterior of their fits where that may be used."""
-    from slopeshift.fit import FitError
-    from slopeshift.model import leading
+    from slopeshift.fit.store import FitError
+    from slopeshift.model.files import leading
     from slopeshift.null.study import Candidate
 
     files = _models(models)
@@ -128,8 +127,8 @@ def sensitivity_candidates(
 
     With each goes the model of the same outcome that states a grid of lags and half-lives, the first by name.
     """
-    from slopeshift.fit import FitError
-    from slopeshift.model import leading
+    from slopeshift.fit.store import FitError
+    from slopeshift.model.files import leading
     from slopeshift.sensitivity.study import Candidate
 
     files = _models(models)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.basis import visits_of
+from slopeshift.design.visits import visits_of
 
 if TYPE_CHECKING:
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.trial import Trial
 
 LEFT = ("death", "withdrawal", "lost")

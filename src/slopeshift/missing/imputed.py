@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]

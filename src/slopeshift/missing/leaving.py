@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.answers.quantities import SAMPLES
 from slopeshift.checks.residuals import spread_about_population
-from slopeshift.effects import SAMPLES
 from slopeshift.missing.departures import LEFT, endings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.effects import INTERVAL, SAMPLES
+from slopeshift.answers.quantities import INTERVAL, SAMPLES
 from slopeshift.missing.departures import endings
 
 if TYPE_CHECKING:

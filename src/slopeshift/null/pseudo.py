@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.basis import visits_of
-from slopeshift.null.trials import CODE, NullError
-from slopeshift.refit import (
+from slopeshift.answers.tables import population_changes
+from slopeshift.design.visits import visits_of
+from slopeshift.fit.compiled import (
     CLAIMED,
     SMALL,
     Compiled,
     Sampling,
     compile_once,
-    content_key,
-    population_changes,
+    job_key,
     program_key,
-    trial_content,
 )
+from slopeshift.null.trials import NullError
 from slopeshift.trial import DAYS_PER_MONTH, trial_from_tables
 
 if TYPE_CHECKING:
@@ -57,12 +56,12 @@ class PseudoJob:
     def key(self) -> str:
         """Hash of everything that decides the results."""
         settings = repr((self.outcome, self.model, self.seed, self.sampling))
-        return content_key("pseudo", settings, self.source, trial_content(self.trial), code=CODE)
+        return job_key("null.pseudo", self.source, self.trial, settings)
 
     @cached_property
     def program(self) -> str:
         """Hash of what is compiled."""
-        return program_key("pseudo" + self.source, self.trial, CODE)
+        return program_key(self.source, self.trial)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PseudoJob) and self.key == other.key

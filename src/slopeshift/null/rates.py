@@ -13,28 +13,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift import effects
-from slopeshift.basis import visits_of
+from slopeshift.answers import quantities
+from slopeshift.answers.tables import population_changes
 from slopeshift.classical import Rules, improvements, layout_of
-from slopeshift.null.population import described
-from slopeshift.null.trials import CODE, null_trial
-from slopeshift.refit import (
+from slopeshift.design.visits import visits_of
+from slopeshift.fit.compiled import (
     CLAIMED,
     SMALL,
     Compiled,
     Sampling,
     compile_once,
-    content_key,
-    population_changes,
+    job_key,
     program_key,
-    trial_content,
 )
+from slopeshift.null.population import described
+from slopeshift.null.trials import null_trial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
     from slopeshift.classical import Layout
+    from slopeshift.design.visits import Visits
     from slopeshift.null.population import Population
     from slopeshift.trial import Trial
 
@@ -70,14 +69,12 @@ class RefitJob:
     def key(self) -> str:
         """Hash of everything that decides the results."""
         settings = repr((self.outcome, self.model, self.seed, self.minimum_loss, self.sampling))
-        return content_key(
-            "refits", settings, self.source, described(self.population), trial_content(self.trial), code=CODE
-        )
+        return job_key("null.rates", self.source, self.trial, settings, described(self.population))
 
     @cached_property
     def program(self) -> str:
         """Hash of what is compiled."""
-        return program_key("refits" + self.source, self.trial, CODE)
+        return program_key(self.source, self.trial)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RefitJob) and self.key == other.key
@@ -93,8 +90,8 @@ class RefitJob:
         simulated = replace(visits, value=values)
         draws = compiled.fit(simulated, int(for_fit.generate_state(1)[0]))
         changes = population_changes(draws, simulated)
-        patients = effects.patients(draws, simulated.dataset())
-        claims = effects.responders(patients, [effects.SLOWING_PERCENT])
+        patients = quantities.patients(draws, simulated.dataset())
+        claims = quantities.responders(patients, [quantities.SLOWING_PERCENT])
         alone = claims_alone(plan, values, float(draws["sigma"].mean()), np.random.default_rng(for_slopes))
         table = changes.merge(claims[["injection", "n_called", "expected_false_claims"]], on="injection")
         table = table.merge(alone, on="injection", how="left")
@@ -123,8 +120,8 @@ def claims_alone(plan: Layout, values: Floats, sigma: float, rng: np.random.Gene
     more) above 0.8) and expected_false_alone (the sum over them of one minus it).
     """
     drawn = values + sigma * rng.standard_normal((DRAWS_ALONE, len(values)))
-    probability = (improvements(plan, drawn) >= effects.SLOWING_PERCENT).mean(axis=0)
-    called = probability > effects.CLAIM
+    probability = (improvements(plan, drawn) >= quantities.SLOWING_PERCENT).mean(axis=0)
+    called = probability > quantities.CLAIM
     false = np.where(called, 1 - probability, 0.0).sum(axis=0)
     return pd.DataFrame(
         {"injection": plan.periods, "n_called_alone": called.sum(axis=0), "expected_false_alone": false}

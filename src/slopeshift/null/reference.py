@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift.basis import visits_of
 from slopeshift.classical import STATISTICS, Rules, layout_of, statistics
+from slopeshift.design.visits import visits_of
 from slopeshift.null.trials import NullError, null_values
 
 if TYPE_CHECKING:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from slopeshift.atomic import replacing
+from slopeshift import published
 from slopeshift.classical import Rules
+from slopeshift.fit.compiled import refusal
+from slopeshift.keep.atomic import replacing
+from slopeshift.keep.made_from import code
+from slopeshift.keep.replicates import replicates
 from slopeshift.null.claim import claim_table, claim_text
 from slopeshift.null.population import NATURAL_HISTORIES, Population, fitted
 from slopeshift.null.pseudo import PseudoJob, pseudo_table
 from slopeshift.null.rates import RefitJob, rates_table
 from slopeshift.null.reference import Reference, distribution_table, reference, reference_table
-from slopeshift.null.trials import CODE, NullError
-from slopeshift.refit import content_key, refusal
-from slopeshift.work import replicates
+from slopeshift.null.trials import NullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,11 +27,21 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from slopeshift.model import ModelFile
+    from slopeshift.keep.replicates import Job, Rows
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
-    from slopeshift.work import Job, Rows
 
 CLAIM = "published_claim"
+CODE = {
+    CLAIM: "null.claim",
+    "null_reference": "null.reference",
+    "null_distribution": "null.reference",
+    "null_refits": "null.rates",
+    "pseudo_injection": "null.pseudo",
+    "pseudo_moves": "null.pseudo",
+}
+"""The module that makes each table."""
+
 SELECTED_ON = "alsfrsr"
 """The outcome that entry rules are about: a minimum loss selects by it, and by no other."""
 
@@ -119,10 +131,11 @@ def _record(folder: Path) -> dict[str, Any]:
 
 def _made_from(name: str, trial: Trial, candidates: Sequence[Candidate]) -> dict[str, Any]:
     """Say what decides a table, but for how much of it was asked; a published claim has nothing of the trial in it."""
+    program = code(CODE[name])
     if name == CLAIM:
-        return {"program": content_key(code=CODE)}
+        return {"program": program, "data": published.content()}
     models = {candidate.file.name: [candidate.file.sha256, candidate.made_from] for candidate in candidates}
-    return {"program": content_key(code=CODE), "data": dict(trial.files), "made_from": models}
+    return {"program": program, "data": dict(trial.files), "made_from": models}
 
 
 def _tables(

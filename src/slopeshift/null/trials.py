@@ -5,7 +5,6 @@ Blocks of trials are drawn from their own seeds, so that what is drawn does not 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.null.population import Population
     from slopeshift.trial import Outcome
 
@@ -32,7 +31,6 @@ class NullError(ValueError):
     """A null trial cannot be simulated, or says nothing, for the reason that the text gives."""
 
 
-CODE = Path(__file__).parent
 """The code that null trials are made with; results are kept together with its text."""
 
 LARGEST_SEARCH = 500

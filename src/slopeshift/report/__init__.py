@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from slopeshift.atomic import replacing
+from slopeshift.answers.safety import safety_table
 from slopeshift.classical import model_free
+from slopeshift.keep.atomic import replacing
 from slopeshift.missing.departures import departures
-from slopeshift.model import leading
+from slopeshift.model.files import leading
 from slopeshift.report import (
     analysis,
     answer,
@@ -40,14 +41,13 @@ from slopeshift.report import (
     wording,
 )
 from slopeshift.report.analysis import analyse
-from slopeshift.safety import safety_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from slopeshift.checks import Checks
-    from slopeshift.fit import Fit
+    from slopeshift.fit.store import Fit
     from slopeshift.report.analysis import Analysis
     from slopeshift.report.pictures import Picture
     from slopeshift.trial import Trial

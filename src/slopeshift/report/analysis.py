@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift import effects
-from slopeshift.basis import visits_of
-from slopeshift.effects import OVERALL, SAMPLES
-from slopeshift.fit import FitError
-from slopeshift.model import leading
-from slopeshift.results import results_of
-from slopeshift.shape import shape_of
+from slopeshift.answers import quantities
+from slopeshift.answers.quantities import OVERALL, SAMPLES
+from slopeshift.answers.tables import results_of
+from slopeshift.design.shape import shape_of
+from slopeshift.design.visits import visits_of
+from slopeshift.fit.store import FitError
+from slopeshift.model.files import leading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from slopeshift.basis import Visits
-    from slopeshift.fit import Fit
-    from slopeshift.results import Results
+    from slopeshift.answers.tables import Results
+    from slopeshift.design.visits import Visits
+    from slopeshift.fit.store import Fit
     from slopeshift.trial import Trial
 
 NEAR_END_SDS, NEAR_END_SHARE = 2.0, 0.05
@@ -84,8 +84,8 @@ def analyse(trial: Trial, fit: Fit, anchor: str) -> Analysis:
         results=results_of(fit),
         visits=visits_of(trial, fit.record["outcome"], shape_of(design)),
         trial=trial,
-        prior_population=effects.population(prior, design, fit.record["unit"]),
-        prior_patients=effects.patients(prior, design),
+        prior_population=quantities.population(prior, design, fit.record["unit"]),
+        prior_patients=quantities.patients(prior, design),
     )
 
 
@@ -98,15 +98,17 @@ def primary(analyses: Sequence[Analysis]) -> list[Analysis]:
 def prior_base_rate(analysis: Analysis) -> float:
     """Average, over informed cycles, the prior probability that a patient slows by 25 % or more; NaN without any."""
     prior = analysis.prior_patients
-    by_row = effects.slows(prior["change"], prior["slope"]).mean(SAMPLES)
+    by_row = quantities.slows(prior["change"], prior["slope"]).mean(SAMPLES)
     return float(by_row[(prior["injection"] != OVERALL).to_numpy()].mean()) if by_row.size else float("nan")
 
 
 def prior_expected_slowed(analysis: Analysis) -> float:
     """Expect, from the prior alone, the number of patients who slow by 25 % or more on average over their cycles."""
-    table = effects.responders(analysis.prior_patients)
+    table = quantities.responders(analysis.prior_patients)
     return float(
-        table.loc[(table["injection"] == OVERALL) & (table["threshold"] == effects.SLOWING_PERCENT), "expected"].sum()
+        table.loc[
+            (table["injection"] == OVERALL) & (table["threshold"] == quantities.SLOWING_PERCENT), "expected"
+        ].sum()
     )
 
 

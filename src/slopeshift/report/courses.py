@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.effects import SAMPLES
+from slopeshift.answers.quantities import SAMPLES
 from slopeshift.report.plots import Ending
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.report.analysis import Analysis
 
     Floats = NDArray[np.float64]

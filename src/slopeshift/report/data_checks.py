@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.basis import visits_of
+from slopeshift.design.visits import visits_of
 from slopeshift.report.wording import Table, counted, listed, number, share
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.trial import Trial
 
 OLD_SCALE_TOP = 40.0

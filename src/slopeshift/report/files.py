@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from markupsafe import escape
 
-from slopeshift.atomic import replacing
+from slopeshift.keep.atomic import replacing
 from slopeshift.report.plots import styled
 from slopeshift.report.spreadsheet import csv, workbook
 

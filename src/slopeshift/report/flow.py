@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.basis import visits_of
+from slopeshift.answers.safety import ANY, BEFORE, OVERALL, events_by_patient
+from slopeshift.design.visits import visits_of
 from slopeshift.report.wording import Table, number, share
-from slopeshift.safety import ANY, BEFORE, OVERALL, events_by_patient
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.trial import Trial
 
 CONTROL_PATIENTS, CONTROL_MONTHS = 5, 3.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slopeshift.effects import BETWEEN, WITHIN
+from slopeshift.answers.quantities import BETWEEN, WITHIN
 from slopeshift.report.plots import BLUE, GREY, INK, PANEL, VERMILLION, styled
 
 if TYPE_CHECKING:

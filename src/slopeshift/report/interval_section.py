@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from slopeshift import response_by_interval
-from slopeshift.interval import cycle_lengths, source_words
+from slopeshift.answers import interval
+from slopeshift.design.cycles import cycle_lengths, source_words
+from slopeshift.design.shape import PLAIN
 from slopeshift.report import interval_figures, interval_words
 from slopeshift.report.pictures import picture
 from slopeshift.report.wording import Table, between, number, probability
-from slopeshift.shape import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def table(analyses: Sequence[Analysis], second_stage: pd.DataFrame | None = None
 
     `second_stage` has the columns of `response_by_interval.COLUMNS` that a second stage has.
     """
-    one_stage = response_by_interval.table([each.fit for each in analyses])
+    one_stage = interval.table([each.fit for each in analyses])
     parts = [part for part in (one_stage, second_stage) if part is not None and not part.empty]
     return pd.concat(parts, ignore_index=True) if parts else one_stage
 
@@ -66,8 +66,8 @@ def figure(analyses: Sequence[Analysis]) -> Picture | None:
         return None
     a = own[0]
     lengths = cycle_lengths(a.trial)
-    changes = response_by_interval.changes(a.posterior, a.design, lengths)
-    curve = response_by_interval.curve(a.posterior, a.design, lengths)
+    changes = interval.changes(a.posterior, a.design, lengths)
+    curve = interval.curve(a.posterior, a.design, lengths)
     return picture(
         interval_figures.response_against_interval(changes, curve, a.rate),
         f"{a.anchor}-interval",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from slopeshift.effects import BETWEEN
+from slopeshift.answers.interval import NEGATIVE_CONTROL, WHOLE, WINDOW, by_window, control_fires, window_fires
+from slopeshift.answers.quantities import BETWEEN
 from slopeshift.report.wording import between, counted, listed, number, probability
-from slopeshift.response_by_interval import NEGATIVE_CONTROL, WHOLE, WINDOW, by_window, control_fires, window_fires
 
 if TYPE_CHECKING:
     import pandas as pd

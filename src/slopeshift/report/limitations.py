@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from slopeshift.effects import OVERALL
-from slopeshift.history import lead_in_slope, mean_slope
+from slopeshift.answers.interval import control_fires, window_fires
+from slopeshift.answers.quantities import OVERALL
 from slopeshift.missing.leaving import leaving
-from slopeshift.priors import Normal
+from slopeshift.model.control import lead_in_slope, mean_slope
+from slopeshift.model.priors import Normal
 from slopeshift.report import flow
 from slopeshift.report.analysis import NEAR_END_SHARE, end_of_scale_share
 from slopeshift.report.wording import counted, listed, share
-from slopeshift.response_by_interval import control_fires, window_fires
 
 WEAK_CONTRACTION = 0.5
 """Where the data remove less of the prior variance of a patient's change, it is largely borrowed."""

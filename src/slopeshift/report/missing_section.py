@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.effects import OVERALL
+from slopeshift.answers.quantities import OVERALL
 from slopeshift.missing.departures import LEFT, REASONS, departures, endings, planned_follow_up
 from slopeshift.missing.leaving import FEWEST, FIRES, leaving
 from slopeshift.missing.survivors import WARNED, survivors

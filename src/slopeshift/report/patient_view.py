@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from slopeshift.effects import INTERVAL, OVERALL
+from slopeshift.answers.quantities import INTERVAL, OVERALL
 from slopeshift.report.analysis import primary
 from slopeshift.report.courses import courses, ended, months_range, padded
 from slopeshift.report.sections import missing_cycles

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift import effects
-from slopeshift.effects import CLAIM, OVERALL, SAMPLES
+from slopeshift.answers import quantities
+from slopeshift.answers.quantities import CLAIM, OVERALL, SAMPLES
 from slopeshift.report import courses, glossary, plots
 from slopeshift.report.courses import sampled
 from slopeshift.report.sections import injection_rank, missing_cycles
@@ -42,7 +42,7 @@ class Picture:
 
 def rank_plots(analysis: Analysis) -> list[Picture]:
     """Show how well the chains of the main population quantities mix; needs no passed gate."""
-    draws = effects.population(analysis.posterior, analysis.design, analysis.record["unit"])
+    draws = quantities.population(analysis.posterior, analysis.design, analysis.record["unit"])
     chosen = draws.sel(row=draws["quantity"].isin(RANKED)).transpose("row", *SAMPLES)
     pictures = []
     for i, (quantity, injection) in enumerate(
@@ -59,7 +59,7 @@ def rank_plots(analysis: Analysis) -> list[Picture]:
 
 def population(analysis: Analysis) -> list[Picture]:
     """Show the change of slope of an average patient: prior, posterior, and the probability of exceeding any value."""
-    posterior = _changes(effects.population(analysis.posterior, analysis.design, analysis.record["unit"]))
+    posterior = _changes(quantities.population(analysis.posterior, analysis.design, analysis.record["unit"]))
     prior = _changes(analysis.prior_population)
     means = ", ".join(f"{_after(k)} {number(draws.mean())}" for k, draws in posterior.items())
     density = plots.densities(posterior, prior, analysis.rate)
@@ -106,7 +106,7 @@ def forests(analysis: Analysis) -> list[Picture]:
 
 def slowed(analysis: Analysis) -> Picture:
     """Show the distribution of the number of patients who slowed by 25 % or more, before and after the data."""
-    posterior = _counts(effects.patients(analysis.posterior, analysis.design))
+    posterior = _counts(quantities.patients(analysis.posterior, analysis.design))
     patients = analysis.results.responders.groupby("injection")["n_patients"].first().to_dict()
     means = ", ".join(f"{_after(k)} {number(n.mean(), 1)} of {patients[k]}" for k, n in posterior.items())
     figure = plots.counts(posterior, _counts(analysis.prior_patients), patients)
@@ -170,7 +170,7 @@ def _changes(draws: xr.DataArray) -> dict[str, Floats]:
 
 
 def _counts(patients: xr.Dataset) -> dict[str, NDArray[np.intp]]:
-    slowed = effects.slows(patients["change"], patients["slope"])
+    slowed = quantities.slows(patients["change"], patients["slope"])
     return {str(k): group.sum("row").to_numpy().ravel().astype(np.intp) for k, group in slowed.groupby("injection")}
 
 

@@ -8,8 +8,9 @@ import io
 import tokenize
 from typing import TYPE_CHECKING
 
-from slopeshift import effects, priors
-from slopeshift.effects import OVERALL, SAMPLES
+from slopeshift.answers import quantities
+from slopeshift.answers.quantities import OVERALL, SAMPLES
+from slopeshift.model import priors
 from slopeshift.report.analysis import prior_base_rate
 from slopeshift.report.wording import Table, probability, share
 
@@ -42,7 +43,7 @@ def implied(analysis: Analysis) -> Table:
     rows = [["A patient’s slope before treatment is above 0", probability(float((slope > 0).mean()))]]
     if analysis.design.sizes.get("injection", 0) and prior.sizes["row"]:
         cycles = prior.sel(row=(prior["injection"] != OVERALL).to_numpy())
-        half = effects.slows(cycles["change"], cycles["slope"], 50.0).mean((*SAMPLES, "row"))
+        half = quantities.slows(cycles["change"], cycles["slope"], 50.0).mean((*SAMPLES, "row"))
         rows += [
             ["A patient slows by 25 % or more after an injection", probability(prior_base_rate(analysis))],
             ["A patient slows by 50 % or more after an injection", probability(float(half))],

@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from slopeshift import effects, gate
-from slopeshift.effects import OVERALL, SAMPLES
+from slopeshift.answers import quantities
+from slopeshift.answers.convergence import ESS_MIN
+from slopeshift.answers.quantities import OVERALL, SAMPLES
 from slopeshift.report import glossary
 from slopeshift.report.pictures import picture
 from slopeshift.report.plots import BLUE, GREEN, GREY, INK, PANEL, VERMILLION, styled
@@ -45,7 +46,7 @@ def pictures(analysis: Analysis) -> list[Picture]:
         picture(
             _growth(grown, energy.size),
             f"{analysis.anchor}-ess",
-            f"Bulk ESS by the number of draws used: it should grow steadily. Dotted: the limit, {gate.ESS_MIN:.0f}.",
+            f"Bulk ESS by the number of draws used: it should grow steadily. Dotted: the limit, {ESS_MIN:.0f}.",
             f"Effective sample size against the number of draws; at the end {last}.",
         ),
     ]
@@ -55,7 +56,7 @@ def growth(analysis: Analysis) -> Mapping[str, Floats]:
     """Compute the bulk ESS of main quantities from the first part of the draws, for every part of FRACTIONS."""
     import arviz as az
 
-    draws = effects.population(analysis.posterior, analysis.design, analysis.record["unit"])
+    draws = quantities.population(analysis.posterior, analysis.design, analysis.record["unit"])
     names = list(zip(draws["quantity"].to_numpy(), draws["injection"].to_numpy(), strict=True))
     chosen = {glossary.label(*name): names.index(name) for name in GROWN if name in names}
     values = draws.transpose(*SAMPLES, "row").to_numpy()[..., list(chosen.values())]
@@ -91,7 +92,7 @@ def _growth(grown: Mapping[str, Floats], draws: int) -> Figure:
         ax.plot(
             np.array(FRACTIONS) * draws, values, color=colour, linestyle=dash, marker=marker, markersize=4, label=name
         )
-    ax.axhline(gate.ESS_MIN, color=INK, linestyle=":", linewidth=1)
+    ax.axhline(ESS_MIN, color=INK, linestyle=":", linewidth=1)
     ax.set(ylim=0, xlim=0, xlabel="draws of all chains", ylabel="bulk ESS")
     ax.spines["bottom"].set_color(GREY)
     ax.legend(loc="upper left", fontsize=8)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.effects import INTERVAL, OVERALL, SAMPLES
+from slopeshift.answers.quantities import INTERVAL, OVERALL, SAMPLES
 from slopeshift.report import glossary
 from slopeshift.report.wording import Table, between, count, in_unit, number, point, probability, share
 

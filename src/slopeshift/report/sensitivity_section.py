@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.effects import OVERALL
+from slopeshift.answers.quantities import OVERALL
 from slopeshift.report import sensitivity_figures as figures
 from slopeshift.report.analysis import primary
 from slopeshift.report.pictures import picture

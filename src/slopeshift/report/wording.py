@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slopeshift.effects import CLAIM, OVERALL, SLOWING_PERCENT
+from slopeshift.answers.quantities import CLAIM, OVERALL, SLOWING_PERCENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from slopeshift.results import Results
+    from slopeshift.answers.tables import Results
 
 VERBAL_SCALE = ((0.99, "almost certainly"), (0.95, "very probably"), (0.80, "probably"))
 """Least probability for each word; below the last it is unclear."""

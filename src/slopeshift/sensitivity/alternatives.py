@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift.effects import OVERALL, population
+from slopeshift.answers.quantities import OVERALL, population
 from slopeshift.sensitivity.evidence import NormalPrior
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.model import ModelFile
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]
@@ -130,7 +130,7 @@ def _without_control(file: ModelFile, trial: Trial, own: NormalPrior) -> Alterna
     """Take the prior that the model has for a trial without control, where this one's control changes it."""
     if trial.control is None:
         return None
-    from slopeshift.marginal import terms_of
+    from slopeshift.engine.exact import terms_of
 
     other = own_prior(terms_of(file.build(replace(trial, control=None))))
     if np.array_equal(other.mean, own.mean) and np.array_equal(other.sd, own.sd):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.effects import CLAIM
+from slopeshift.answers.quantities import CLAIM
 from slopeshift.sensitivity.alternatives import expected_decline, overall_sd, own_prior, scaled_changes
 from slopeshift.sensitivity.evidence import NormalPrior, under
 from slopeshift.sensitivity.rows import moments

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.gate import ESS_MIN
+from slopeshift.answers.convergence import ESS_MIN
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
 
     Floats = NDArray[np.float64]
 

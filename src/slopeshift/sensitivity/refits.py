@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift.refit import (
-    LARGEST_RHAT,
-    SMALLEST_ESS,
+from slopeshift.answers.convergence import ESS_MIN, RHAT_MAX
+from slopeshift.fit.compiled import (
     Compiled,
     Sampling,
     compile_once,
-    content_key,
+    job_key,
     program_key,
-    trial_content,
 )
 from slopeshift.sensitivity.rows import of_draws
 
@@ -25,10 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.trial import Trial
-
-CODE = Path(__file__).parent
 
 ONE = Sampling(chains=4, draws=750, tune=500)
 """How a refit to one set of values is sampled."""
@@ -74,13 +69,12 @@ class VariationJob:
     def key(self) -> str:
         """Hash of everything that decides the results."""
         settings = repr((self.outcome, self.model, self.seed, ONE, OF_MANY))
-        texts = [settings, self.source, trial_content(self.trial), *map(_content, self.variations)]
-        return code_key("sensitivity", *texts)
+        return job_key("sensitivity.refits", self.source, self.trial, settings, *map(_content, self.variations))
 
     @cached_property
     def program(self) -> str:
         """Hash of what is compiled."""
-        return program_key("sensitivity" + self.source, self.trial, CODE)
+        return program_key(self.source, self.trial)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, VariationJob) and self.key == other.key
@@ -93,13 +87,6 @@ class VariationJob:
         variation = self.variations[replicate]
         table = fitted(_prepared(self), self.trial, variation, self.seed)
         return [{str(k): v for k, v in row.items()} for row in table.astype(object).to_dict("records")]
-
-
-def code_key(*parts: str) -> str:
-    """Hash texts together with the code of sensitivity, checks, missing values, refits and engine."""
-    folders = (CODE.parent / "checks", CODE.parent / "missing")
-    texts = [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
-    return content_key(*parts, *texts, code=CODE)
 
 
 def _content(variation: Variation) -> str:
@@ -130,7 +117,7 @@ def fitted(compiled: Compiled, trial: Trial, variation: Variation, seed: int) ->
     table = of_draws(_together(draws), design, unit) if many else tables[0]
     rhat = np.max([each["rhat"] for each in tables], axis=0)
     ess = np.sum([each["ess"] for each in tables], axis=0)
-    passed = (rhat <= (LARGEST_RHAT_OF_MANY if many else LARGEST_RHAT)) & (ess >= SMALLEST_ESS)
+    passed = (rhat <= (LARGEST_RHAT_OF_MANY if many else RHAT_MAX)) & (ess >= ESS_MIN)
     first = variation.data[0]
     table = table.assign(
         rhat=rhat, ess=ess, passed=passed, n_patients=len(np.unique(first.patient_index)), n_values=len(first.value)

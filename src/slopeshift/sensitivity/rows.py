@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift import effects
-from slopeshift.effects import INTERVAL, OVERALL
+from slopeshift.answers import quantities
+from slopeshift.answers.quantities import INTERVAL, OVERALL
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,10 +32,10 @@ def of_draws(draws: xr.Dataset, design: xr.Dataset, unit: str) -> pd.DataFrame:
 
     `ess` is the smaller of bulk and tail.
     """
-    rows = effects.population(draws, design, unit)
-    table = effects.summarise(rows.sel(row=rows["quantity"] == "change"))
+    rows = quantities.population(draws, design, unit)
+    table = quantities.summarise(rows.sel(row=rows["quantity"] == "change"))
     slowing = rows.sel(row=rows["quantity"] == "prob_slowing_25")
-    by_injection = dict(zip(slowing["injection"].to_numpy(), slowing.mean(effects.SAMPLES).to_numpy(), strict=True))
+    by_injection = dict(zip(slowing["injection"].to_numpy(), slowing.mean(quantities.SAMPLES).to_numpy(), strict=True))
     return table.assign(
         ess=table[["ess_bulk", "ess_tail"]].min(axis=1), prob_slowing_25=table["injection"].map(by_injection)
     )[["injection", *NUMBERS, "rhat", "ess"]]
@@ -43,7 +43,7 @@ def of_draws(draws: xr.Dataset, design: xr.Dataset, unit: str) -> pd.DataFrame:
 
 def of_weighed(population: xr.DataArray, weight: Floats, design: xr.Dataset, unit: str) -> pd.DataFrame:
     """Summarise the same of weighted draws of `population` (chain, draw, coefficient); `weight` (chain x draw,)."""
-    rows = effects.population(population.to_dataset(name="population"), design, unit)
+    rows = quantities.population(population.to_dataset(name="population"), design, unit)
     found = []
     for injection in dict.fromkeys(rows["injection"].to_numpy()[rows["quantity"].to_numpy() == "change"]):
         change, slowed = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.effects import OVERALL
+from slopeshift.answers.quantities import OVERALL
 from slopeshift.missing.leaving import FIRES, leaving
 from slopeshift.missing.survivors import WARNED, survivors
 from slopeshift.sensitivity import curves, variations
@@ -22,7 +22,7 @@ from slopeshift.sensitivity.weighed import bend_evidence
 if TYPE_CHECKING:
     import pandas as pd
 
-    from slopeshift.refit import Compiled
+    from slopeshift.fit.compiled import Compiled
     from slopeshift.sensitivity.subject import Subject
 
 MOVED_SDS = 0.5

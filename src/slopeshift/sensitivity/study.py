@@ -12,24 +12,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.atomic import replacing
-from slopeshift.effects import OVERALL
-from slopeshift.refit import RefitError, refusal
+from slopeshift.answers.quantities import OVERALL
+from slopeshift.fit.compiled import RefitError, refusal
+from slopeshift.keep.atomic import replacing
+from slopeshift.keep.made_from import code
+from slopeshift.keep.replicates import replicates
 from slopeshift.sensitivity import curves, variations
-from slopeshift.sensitivity.refits import VariationJob, code_key
+from slopeshift.sensitivity.refits import VariationJob
 from slopeshift.sensitivity.rows import COLUMNS, beside_main, labelled, refused, withheld
 from slopeshift.sensitivity.subject import Subject
 from slopeshift.sensitivity.weighed import bent_rows, bias_rows, curve_tables, prior_rows
-from slopeshift.work import replicates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from slopeshift.fit import Fit
-    from slopeshift.model import ModelFile
+    from slopeshift.fit.store import Fit
+    from slopeshift.keep.replicates import Rows
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
-    from slopeshift.work import Rows
 
 RECORD = "study.json"
 """The file that says what the tables were made from."""
@@ -144,7 +145,7 @@ def _made_from(trial: Trial, candidates: Sequence[Candidate]) -> dict[str, Any]:
         ]
         for each in candidates
     }
-    return {"program": code_key(), "data": dict(trial.files), "made_from": models}
+    return {"program": code("sensitivity.study"), "data": dict(trial.files), "made_from": models}
 
 
 def _cannot(trial: Trial, candidate: Candidate) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift import effects
-from slopeshift.effects import OVERALL
+from slopeshift.answers import quantities
+from slopeshift.answers.quantities import OVERALL
 from slopeshift.sensitivity.alternatives import overall_weights
 from slopeshift.sensitivity.curves import Posterior
 from slopeshift.sensitivity.evidence import evidence_of
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
-    from slopeshift.model import ModelFile
+    from slopeshift.design.visits import Visits
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
 
@@ -85,7 +85,7 @@ class Subject:
 
 def overall_change(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray:
     """Draw the mean change over all informed cycles: (chain, draw)."""
-    rows = effects.population(draws, design, unit)
+    rows = quantities.population(draws, design, unit)
     chosen = ((rows["quantity"] == "change") & (rows["injection"] == OVERALL)).to_numpy()
     return rows.isel(row=int(np.flatnonzero(chosen)[0]), drop=True)
 

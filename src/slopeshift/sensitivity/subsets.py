@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.trial import Trial
 
     Mask = NDArray[np.bool_]

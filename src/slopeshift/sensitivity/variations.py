@@ -21,8 +21,8 @@ from slopeshift.sensitivity.subsets import (
 )
 
 if TYPE_CHECKING:
-    from slopeshift.basis import Visits
-    from slopeshift.model import ModelFile
+    from slopeshift.design.visits import Visits
+    from slopeshift.model.files import ModelFile
     from slopeshift.sensitivity.subject import Subject
     from slopeshift.sensitivity.subsets import Mask
 
@@ -119,7 +119,7 @@ def waning(subject: Subject, grid: ModelFile) -> tuple[list[Variation], pd.DataF
 
     The table says of each `detail` its lag and half_life, in months.
     """
-    from slopeshift.basis import visits_of
+    from slopeshift.design.visits import visits_of
 
     refits, about = [], []
     for shape in grid.grid:

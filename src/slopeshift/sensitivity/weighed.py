@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift.gate import ESS_MIN
+from slopeshift.answers.convergence import ESS_MIN
 from slopeshift.sensitivity import curves
 from slopeshift.sensitivity.alternatives import (
     QUARTER,
@@ -150,9 +150,9 @@ def bias_rows(subject: Subject) -> pd.DataFrame:
 
 
 def _less_bias(subject: Subject, injection: str, s: float) -> list[object]:
-    from slopeshift import effects
+    from slopeshift.answers import quantities
 
-    rows = effects.population(subject.draws, subject.design, subject.unit)
+    rows = quantities.population(subject.draws, subject.design, subject.unit)
     chosen = ((rows["quantity"] == "change") & (rows["injection"] == injection)).to_numpy()
     change = flat(rows.isel(row=int(np.flatnonzero(chosen)[0]), drop=True))
     bias = s * np.random.default_rng([subject.seed, 15]).standard_normal(len(change))

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift import effects
-from slopeshift.effects import BETWEEN, CONTROL, OVERALL, SAMPLES, WITHIN
-from slopeshift.interval import mean_interval
+from slopeshift.answers import quantities
+from slopeshift.answers.quantities import BETWEEN, CONTROL, OVERALL, SAMPLES, WITHIN
+from slopeshift.design.cycles import mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from slopeshift.fit import Fit
+    from slopeshift.fit.store import Fit
 
 WHOLE, WINDOW, NEGATIVE_CONTROL = "whole cycle", "fixed window", "negative control"
 
@@ -64,13 +64,13 @@ def coefficients(draws: xr.Dataset, prior: xr.Dataset, design: xr.Dataset, unit:
     `prob_shorter_better` is Pr(coefficient < 0), which says nothing of the negative control; `contraction` the share
     of the prior variance that the data removed.
     """
-    values = effects.regression_draws(draws)
+    values = quantities.regression_draws(draws)
     if not values.sizes["row"]:
         return pd.DataFrame(columns=COLUMNS[2:])
     names = list(values["row"].to_numpy())
-    informed = effects.informed_regression(design)
-    spread = effects.regression_draws(prior).sel(row=names).std(SAMPLES, ddof=1).to_numpy()
-    found = effects.summarise(values.drop_vars("row").assign_coords(quantity=("row", np.array(names, dtype=object))))
+    informed = quantities.informed_regression(design)
+    spread = quantities.regression_draws(prior).sel(row=names).std(SAMPLES, ddof=1).to_numpy()
+    found = quantities.summarise(values.drop_vars("row").assign_coords(quantity=("row", np.array(names, dtype=object))))
     found = found.assign(
         prob_shorter_better=(values < 0).mean(SAMPLES).to_numpy(),
         prior_sd=spread,
@@ -82,7 +82,7 @@ def coefficients(draws: xr.Dataset, prior: xr.Dataset, design: xr.Dataset, unit:
     numbers = [name for name in COLUMNS[5:-3] if name != "prior_sd"]
     found.loc[~found["quantity"].isin(informed), numbers] = np.nan
     found.loc[found["quantity"] == CONTROL, "prob_shorter_better"] = np.nan
-    units = [effects.regression_unit(name, f"{unit}/month") for name in names]
+    units = [quantities.regression_unit(name, f"{unit}/month") for name in names]
     return found.assign(analysis=_analysis(names, design), unit=units, **_sizes(names, design))[COLUMNS[2:]]
 
 
@@ -148,10 +148,10 @@ def changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> pd.
 
     A row for every closed cycle with a value; `lengths` is `cycle_lengths` of the trial.
     """
-    drawn = effects.patients(draws, design)["change"]
+    drawn = quantities.patients(draws, design)["change"]
     own = drawn.isel(row=np.flatnonzero(drawn["injection"].to_numpy() != OVERALL))
     found = (
-        effects.summarise(own).astype({"injection": int})
+        quantities.summarise(own).astype({"injection": int})
         if own.sizes["row"]
         else pd.DataFrame(columns=lengths.columns[:2])
     )
@@ -165,18 +165,18 @@ def curve(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame, points: 
     For each informed coefficient a line through the mean change over the informed cycles at the mean interval, over the
     range of `lengths`, with its pointwise 95 % interval. Outcome units per month.
     """
-    names = [name for name in effects.informed_regression(design) if name != CONTROL]
+    names = [name for name in quantities.informed_regression(design) if name != CONTROL]
     columns = ["quantity", "months", "mean", "lower", "upper"]
     if not names:
         return pd.DataFrame(columns=columns)
     months = np.linspace(lengths["months"].min(), lengths["months"].max(), points)
-    drawn = effects.population(draws, design, "")
+    drawn = quantities.population(draws, design, "")
     overall = drawn.sel(row=(drawn["quantity"] == "change") & (drawn["injection"] == OVERALL)).isel(row=0, drop=True)
     away = xr.DataArray(months - mean_interval(lengths), dims="months")
     lines = []
     for name in names:
         line = overall + draws["regression"].sel(covariate=name, drop=True) * away
-        lower, upper = line.quantile(effects.INTERVAL, SAMPLES).to_numpy()
+        lower, upper = line.quantile(quantities.INTERVAL, SAMPLES).to_numpy()
         lines.append(pd.DataFrame(dict(zip(columns, (name, months, line.mean(SAMPLES), lower, upper), strict=True))))
     return pd.concat(lines, ignore_index=True)
 
@@ -196,7 +196,7 @@ def _sizes(names: Sequence[str], design: xr.Dataset) -> dict[str, int]:
     if CONTROL in names:
         patients = design["seen_patient"].to_numpy()
         return {"n_cycles": patients.size, "n_patients": np.unique(patients).size}
-    cycles = closed(design) & effects.informed(design)
+    cycles = closed(design) & quantities.informed(design)
     return {"n_cycles": int(cycles.sum()), "n_patients": int(cycles.any("injection").sum())}
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from slopeshift.atomic import replacing
+from slopeshift.keep.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -20,10 +20,10 @@ import pytensor.tensor as pt
 from pymc.model.transform.deterministic import extract_deterministics
 from pymc.model.transform.optimization import freeze_dims_and_data
 
-from slopeshift.basis import visits_of
-from slopeshift.curves import signed_scale
-from slopeshift.interval import split
-from slopeshift.marginal import SHIFT
+from slopeshift.design.cycles import split
+from slopeshift.design.visits import visits_of
+from slopeshift.engine.exact import SHIFT
+from slopeshift.model.line import signed_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]

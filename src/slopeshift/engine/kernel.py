@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from slopeshift.lanes import LANES, every, load, square_root, store
+from slopeshift.engine.simd import LANES, every, load, square_root, store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LANES_SHA256 = "af569c0a58c3d6e1e327824340a28896b5895cc06c0e90db687b444b757bfe69"
-"""The text of lanes.py that this file is compiled with. The caches on disk look at this file alone, so that a change of
-lanes.py has to change it too; a test holds the two together."""
+"""The text of simd.py that this file is compiled with. The caches on disk look at this file alone, so that a change of
+simd.py has to change it too; a test holds the two together."""
 
 LOG_2PI = float(np.log(2 * np.pi))
 

@@ -28,7 +28,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
-from slopeshift import coordinate_kernel
+from slopeshift.engine import reparametrise_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ class KernelOp(Op):  # type: ignore[misc]  # PyTensor has no types here
     @property
     def function(self) -> Any:
         """The compiled function."""
-        return getattr(coordinate_kernel, self.name)
+        return getattr(reparametrise_kernel, self.name)
 
     def perform(self, node: Apply, inputs: Sequence[NDArray[Any]], outputs: list[list[object]]) -> None:
         """Evaluate outside compiled graphs."""
@@ -125,7 +125,7 @@ moved, moved_back, pulled_back = Moved("moved"), MovedBack("moved_back"), Pulled
 def _compiled(op: KernelOp, node: Apply, **_: object) -> tuple[object, int]:
     """Hand PyTensor the compiled function, and a number that changes with its text, for the cache on disk."""
     function = op.function
-    version = int.from_bytes(sha256(Path(coordinate_kernel.__file__).read_bytes()).digest()[:4])
+    version = int.from_bytes(sha256(Path(reparametrise_kernel.__file__).read_bytes()).digest()[:4])
 
     @numba_njit
     def run(*inputs):  # type: ignore[no-untyped-def]

@@ -26,8 +26,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from slopeshift.coordinates import standard_normals
-from slopeshift.marginal import Terms, record_terms
+from slopeshift.engine.exact import Terms, record_terms
+from slopeshift.engine.reparametrise import standard_normals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
-    from slopeshift.basis import Visits
-    from slopeshift.priors import LKJ, Gamma, HalfNormal, Normal
+    from slopeshift.design.visits import Visits
+    from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
     Standardise = Callable[[TensorVariable], TensorVariable]
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift import effects, gate
+from slopeshift.answers import convergence, quantities
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.fit import Fit
+    from slopeshift.design.visits import Visits
+    from slopeshift.fit.store import Fit
 
 POPULATION = (
     "model outcome quantity injection unit mean sd lower upper prob_positive rhat ess_bulk ess_tail mcse median"
@@ -53,25 +54,36 @@ def results_of(fit: Fit) -> Results:
     """Derive every table of a fit and hold it to the gate."""
     draws, prior = fit.tree["posterior"].to_dataset(), fit.tree["prior"].to_dataset()
     design = fit.tree["constant_data"].to_dataset()
-    population_draws = effects.population(draws, design, fit.record["unit"])
-    population = _without_spread_of_indicators(effects.summarise(population_draws))
-    patient_draws = effects.patients(draws, design)
-    patients = effects.summarise(patient_draws["change"])
-    diagnostics = gate.diagnose(fit.tree["sample_stats"].to_dataset(), population, patients)
-    failures = gate.failures(diagnostics)
+    population_draws = quantities.population(draws, design, fit.record["unit"])
+    population = _without_spread_of_indicators(quantities.summarise(population_draws))
+    patient_draws = quantities.patients(draws, design)
+    patients = quantities.summarise(patient_draws["change"])
+    diagnostics = convergence.diagnose(fit.tree["sample_stats"].to_dataset(), population, patients)
+    failures = convergence.failures(diagnostics)
     show = slice(None) if not failures else slice(0)
     who = {"model": fit.record["model"], "outcome": fit.record["outcome"]}
-    patients = _beside_prior(patients, patient_draws, effects.patients(prior, design)).assign(
-        flag=effects.flags(patient_draws, draws, design)
+    patients = _beside_prior(patients, patient_draws, quantities.patients(prior, design)).assign(
+        flag=quantities.flags(patient_draws, draws, design)
     )
     return Results(
         population=population.assign(**who)[POPULATION.split()][show],
         patients=patients.assign(**who)[PATIENTS.split()][show],
-        responders=_named(effects.responders(patient_draws), who)[show],
-        change_curve=_named(effects.change_curve(population_draws), who)[show],
+        responders=_named(quantities.responders(patient_draws), who)[show],
+        change_curve=_named(quantities.change_curve(population_draws), who)[show],
         diagnostics=_named(diagnostics, who),
         failures=failures,
     )
+
+
+def population_changes(draws: xr.Dataset, visits: Visits) -> pd.DataFrame:
+    """Summarise the population change of every informed cycle and overall: a row each, as `quantities.summarise` does.
+
+    `passed` says whether R-hat and effective sample sizes are what the gate asks for.
+    """
+    rows = quantities.population(draws, visits.dataset(), visits.outcome.unit)
+    table = quantities.summarise(rows.sel(row=rows["quantity"] == "change"))
+    enough = table[["ess_bulk", "ess_tail"]].min(axis=1) >= convergence.ESS_MIN
+    return table.assign(passed=(table["rhat"] <= convergence.RHAT_MAX) & enough)
 
 
 def _without_spread_of_indicators(table: pd.DataFrame) -> pd.DataFrame:
@@ -93,8 +105,8 @@ def _beside_prior(table: pd.DataFrame, posterior: xr.Dataset, prior: xr.Dataset)
 
 def _slowing_and_variance(draws: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Take Pr(slowing) and the variance of the change of every row, a block of rows at a time to spare memory."""
-    starts = range(0, draws.sizes["row"], effects.BLOCK)
-    blocks = [draws.isel(row=slice(start, start + effects.BLOCK)) for start in starts]
-    slowing = [effects.slows(block["change"], block["slope"]).mean(effects.SAMPLES) for block in blocks]
-    variance = [block["change"].var(effects.SAMPLES) for block in blocks]
+    starts = range(0, draws.sizes["row"], quantities.BLOCK)
+    blocks = [draws.isel(row=slice(start, start + quantities.BLOCK)) for start in starts]
+    slowing = [quantities.slows(block["change"], block["slope"]).mean(quantities.SAMPLES) for block in blocks]
+    variance = [block["change"].var(quantities.SAMPLES) for block in blocks]
     return np.concatenate([np.empty(0), *slowing]), np.concatenate([np.empty(0), *variance])

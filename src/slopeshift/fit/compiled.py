@@ -6,31 +6,26 @@ Only models whose coefficients are integrated out can do this: their data enter 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift.model import load_model
-from slopeshift.shape import PLAIN
+from slopeshift.design.shape import PLAIN
+from slopeshift.keep.made_from import imported, key, without_docstrings
+from slopeshift.model.files import load_model
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pymc as pm
     import xarray as xr
 
-    from slopeshift.basis import Visits
-    from slopeshift.model import ModelFile
+    from slopeshift.design.visits import Visits
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
 CLAIMED = 0.975
 """Probability above which a change is taken for positive: a one-sided error of 2.5 %."""
-
-LARGEST_RHAT, SMALLEST_ESS = 1.01, 400
-"""What the gate asks of reported quantities; here of the population changes."""
-
 
 MORE = "this model has more in it than a change of slope at each injection; it is not refitted"
 
@@ -68,10 +63,10 @@ class Compiled:
         """Draw from the posterior given these values: everything sampled, `population` and `coefficients`."""
         import nutpie
 
-        from slopeshift import marginal
+        from slopeshift.engine import exact
 
         for_nuts, for_coefficients = np.random.SeedSequence(seed).generate_state(2)
-        swapped = self.model.with_data(statistics=marginal.statistics_of(visits, self.terms))
+        swapped = self.model.with_data(statistics=exact.statistics_of(visits, self.terms))
         tree = nutpie.sample(
             swapped,
             **asdict(self.sampling),
@@ -81,7 +76,7 @@ class Compiled:
             progress_bar=False,
         )
         draws = tree["posterior"].to_dataset()
-        return marginal.with_posterior_coefficients(draws, visits, self.terms, int(for_coefficients))[0]
+        return exact.with_posterior_coefficients(draws, visits, self.terms, int(for_coefficients))[0]
 
 
 def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Compiled:
@@ -92,7 +87,7 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     """
     import nutpie
 
-    from slopeshift import marginal
+    from slopeshift.engine import exact
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.py"
@@ -102,7 +97,7 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     reason = _not_exchangeable(model)
     if reason:
         raise RefitError(f"{name}: {reason}")
-    return Compiled(nutpie.compile_pymc_model(model), marginal.terms_of(model), sampling)
+    return Compiled(nutpie.compile_pymc_model(model), exact.terms_of(model), sampling)
 
 
 def refusal(file: ModelFile, trial: Trial) -> str:
@@ -122,34 +117,18 @@ def _not_exchangeable(model: pm.Model) -> str:
     return MORE if len(model.observed_RVs) > 1 else ""
 
 
-def population_changes(draws: xr.Dataset, visits: Visits) -> pd.DataFrame:
-    """Summarise the population change of every informed cycle and overall: a row each, as `effects.summarise` does.
+def job_key(module: str, source: str, trial: Trial, *settings: str) -> str:
+    """Hash what decides the results of a job: the code of `module` that does it, a model's text, a trial and settings.
 
-    `passed` says whether R-hat and effective sample sizes are what the gate asks for.
+    Neither the words of the model file nor those of the code count (see `keep.made_from`).
     """
-    from slopeshift import effects
-
-    rows = effects.population(draws, visits.dataset(), visits.outcome.unit)
-    table = effects.summarise(rows.sel(row=rows["quantity"] == "change"))
-    enough = table[["ess_bulk", "ess_tail"]].min(axis=1) >= SMALLEST_ESS
-    return table.assign(passed=(table["rhat"] <= LARGEST_RHAT) & enough)
+    texts = (without_docstrings(source), trial_content(trial), *settings)
+    return key(*texts, modules=(module, *imported(source)))
 
 
-def content_key(*parts: str, code: Path) -> str:
-    """Hash what decides the results of a job, the code that computes them included: the folder `code`, and this."""
-    from slopeshift import classical, effects
-    from slopeshift.fit import engine_sha256
-
-    folders = (code, Path(classical.__file__).parent)
-    used = [Path(__file__), Path(effects.__file__)]
-    used += [path for folder in folders for path in sorted(folder.glob("*.py"))]
-    texts = [path.read_text() for path in used]
-    return sha256("\0".join([*parts, engine_sha256(), *texts]).encode()).hexdigest()[:24]
-
-
-def program_key(source: str, trial: Trial, code: Path) -> str:
-    """Hash what decides what is compiled: the model's text, the trial and the engine."""
-    return content_key("program", source, trial_content(trial), code=code)
+def program_key(source: str, trial: Trial) -> str:
+    """Hash what decides what is compiled: the model's text, the trial and the code of both."""
+    return job_key("fit.compiled", source, trial, "program")
 
 
 def trial_content(trial: Trial) -> str:

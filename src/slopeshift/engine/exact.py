@@ -21,7 +21,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
-from slopeshift import kernel
+from slopeshift.engine import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
 
     Floats = NDArray[np.float64]
 

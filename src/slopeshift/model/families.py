@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 import pymc as pm
 import pytensor.tensor as pt
 
-from slopeshift import marginal, residuals
-from slopeshift.curves import coefficients, loading, population_terms
+from slopeshift.engine import exact
+from slopeshift.model import residuals
+from slopeshift.model.line import coefficients, loading, population_terms
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
-    from slopeshift.basis import Visits
-    from slopeshift.curves import PiecewiseLine
-    from slopeshift.priors import Beta, Gamma, HalfNormal
+    from slopeshift.design.visits import Visits
+    from slopeshift.model.line import PiecewiseLine
+    from slopeshift.model.priors import Beta, Gamma, HalfNormal
 
 
 def normal(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> None:
@@ -29,7 +30,7 @@ def normal(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> None:
     `sigma` is the prior of the residual standard deviation, in outcome units. Adds `sigma`, `loading` and an observed
     variable (visit,) named after the outcome. The coefficients are integrated out, and drawn back after sampling.
     """
-    marginal.observe(curve.visits, population_terms(curve), loading(curve), sigma.variable("sigma"))
+    exact.observe(curve.visits, population_terms(curve), loading(curve), sigma.variable("sigma"))
 
 
 def normal_written_out(curve: PiecewiseLine, *, sigma: HalfNormal | Gamma) -> None:

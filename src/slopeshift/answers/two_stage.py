@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,16 +21,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift import effects, gate
-from slopeshift.atomic import replacing
-from slopeshift.priors import HalfNormal, Normal
+from slopeshift.answers import convergence, quantities
+from slopeshift.keep.atomic import replacing
+from slopeshift.keep.made_from import code
+from slopeshift.model.priors import HalfNormal, Normal
 
 if TYPE_CHECKING:
     import pymc as pm
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
-    from slopeshift.fit import Fit
+    from slopeshift.fit.store import Fit
 
     Floats = NDArray[np.float64]
 
@@ -117,8 +117,8 @@ def saved(fit: Fit, folder: Path) -> pd.DataFrame | None:
 
 
 def _made_from(fit: Fit) -> dict[str, object]:
-    """Say, by content, what decides the answer: the first stage and the text of the second."""
-    program = sha256(Path(__file__).read_bytes()).hexdigest()
+    """Say, by content, what decides the answer: the first stage and the code of the second."""
+    program = code("answers.two_stage")
     return {"model": fit.record["model"], "inputs": fit.record["inputs"], "program": program}
 
 
@@ -127,7 +127,7 @@ def closed_changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame)
 
     Returns the cycles (patient, injection, months), and the draws of their changes (chain, draw, cycle).
     """
-    drawn = effects.patients(draws, design)["change"].transpose(*effects.SAMPLES, "row")
+    drawn = quantities.patients(draws, design)["change"].transpose(*quantities.SAMPLES, "row")
     labels = pd.DataFrame({name: drawn[name].to_numpy() for name in ("patient", "injection")})
     labels["row"] = range(len(labels))
     length = lengths.assign(injection=lengths["injection"].astype(str))[["patient", "injection", "months"]]
@@ -221,13 +221,13 @@ def _why_not(fit: Fit, cycles: pd.DataFrame) -> str:
 
 def _summary(coefficient: Floats, diverging: float, priors: RegressionPriors) -> dict[str, object]:
     """Summarise the pooled draws, or say which limit of the gate they do not keep."""
-    values = xr.DataArray(coefficient[..., None], dims=(*effects.SAMPLES, "row"))
-    found = effects.summarise(values).iloc[0]
+    values = xr.DataArray(coefficient[..., None], dims=(*quantities.SAMPLES, "row"))
+    found = quantities.summarise(values).iloc[0]
     limits = {
-        f"R-hat {found['rhat']:.3f}": found["rhat"] <= gate.RHAT_MAX,
-        f"bulk ESS {found['ess_bulk']:.0f}": found["ess_bulk"] >= gate.ESS_MIN,
-        f"tail ESS {found['ess_tail']:.0f}": found["ess_tail"] >= gate.ESS_MIN,
-        f"share of divergences {diverging:.4f}": diverging <= gate.DIVERGING_MAX,
+        f"R-hat {found['rhat']:.3f}": found["rhat"] <= convergence.RHAT_MAX,
+        f"bulk ESS {found['ess_bulk']:.0f}": found["ess_bulk"] >= convergence.ESS_MIN,
+        f"tail ESS {found['ess_tail']:.0f}": found["ess_tail"] >= convergence.ESS_MIN,
+        f"share of divergences {diverging:.4f}": diverging <= convergence.DIVERGING_MAX,
     }
     failed = [text for text, kept in limits.items() if not kept]
     if failed:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.shape import PLAIN, Shape
+from slopeshift.design.shape import PLAIN, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from hashlib import sha256
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from slopeshift.shape import PLAIN, Shape
+from slopeshift.design.shape import PLAIN, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pymc as pm
 
-    from slopeshift.basis import Visits
+    from slopeshift.design.visits import Visits
     from slopeshift.trial import Trial
 
 
@@ -48,7 +48,7 @@ class ModelFile:
 
     def visits(self, trial: Trial) -> Visits:
         """Take what the model is about from a trial. Raises LookupError where the trial does not record the outcome."""
-        from slopeshift.basis import visits_of
+        from slopeshift.design.visits import visits_of
 
         return visits_of(trial, self.outcome, self.shape)
 
@@ -60,11 +60,6 @@ def leading(outcomes: Mapping[str, str]) -> list[str]:
     """
     named = {outcome for model, outcome in outcomes.items() if model == outcome}
     return [model for model, outcome in outcomes.items() if model == outcome or outcome not in named]
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a model file, without running it."""
-    return sha256(path.read_bytes()).hexdigest()
 
 
 def load_model(path: Path) -> ModelFile:

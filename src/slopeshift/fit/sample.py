@@ -1,40 +1,29 @@
-"""Sampling a model on a trial, and keeping the result together with everything it was made from."""
+"""Sampling a model on a trial, with everything that is stored beside the draws."""
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.atomic import replacing
+from slopeshift.fit.store import PACKAGES, Fit, inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import pymc as pm
     import xarray as xr
 
-    from slopeshift.basis import Visits
-    from slopeshift.model import ModelFile
+    from slopeshift.design.visits import Visits
+    from slopeshift.fit.store import Settings
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
-
-ENGINE = (
-    *("trial", "trial.cells", "trial.columns", "trial.door", "trial.rules", "trial.settings"),
-    *("shape", "basis", "interval", "priors", "history", "lanes", "kernel", "marginal"),
-    *("coordinate_kernel", "coordinates", "curves"),
-    *("residuals", "outcomes", "formula", "log_prior", "model", "atomic", "fit"),
-)
-"""Modules whose text decides what a fit is: a change of theirs makes it out of date."""
 
 SAMPLE_STATS = {
     "diverging": "diverging",
@@ -50,64 +39,8 @@ ADAPTATION = "draw_diag"
 """How nutpie scales its steps: by the variance of draws, as Stan does. By the draws' gradients, its default, sampled
 coefficients of a small trial mix half as well; where they are integrated out, either does."""
 
-RECORD = "slopeshift"
-"""The attribute of the stored tree that holds the record."""
-
 LARGEST = 20_000_000
 """Numbers kept in one array of predictions or prior draws: of a large cohort, evenly spaced draws are kept."""
-
-PACKAGES = ("slopeshift", "pymc", "pytensor", "nutpie", "arviz", "numpy", "pandas", "xarray")
-
-
-class FitError(RuntimeError):
-    """A fit is missing, incomplete, or was made from other inputs than those at hand."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to sample. The defaults are meant for publication.
-
-    `draws` and `tune` are per chain; `prior_draws` in all; `target_accept` is the mean acceptance NUTS aims at.
-    """
-
-    seed: int = 1
-    draws: int = 2500
-    tune: int = 1500
-    chains: int = 4
-    target_accept: float = 0.9
-    prior_draws: int = 4000
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fit as stored: the ArviZ tree (`posterior`, `sample_stats`, `prior`, ...) and the record of its making.
-
-    The tree of a model that was skipped is empty.
-    """
-
-    tree: xr.DataTree
-    record: Mapping[str, Any]
-
-
-def inputs(trial_files: Mapping[str, str], model_sha256: str, settings: Settings) -> dict[str, Any]:
-    """Describe, by content, all that decides a fit: data, model, engine and settings."""
-    return {
-        "data": dict(sorted(trial_files.items())),
-        "model": model_sha256,
-        "engine": engine_sha256(),
-        "settings": asdict(settings),
-    }
-
-
-def engine_sha256() -> str:
-    """Hash the text of the modules in ENGINE."""
-    texts = (_source(name).read_bytes() for name in ENGINE)
-    return sha256(b"\0".join(texts)).hexdigest()
-
-
-def _source(module: str) -> Path:
-    path = Path(__file__).parent.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool = True) -> Fit:
@@ -134,7 +67,7 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
         "outcome": file.outcome,
         "unit": visits.outcome.unit,
         "status": "sampled",
-        "inputs": inputs(trial.files, file.sha256, settings),
+        "inputs": inputs(trial.files, file.source, settings),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -182,12 +115,12 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int) -> xr.Da
     import pymc as pm
     import xarray as xr
 
-    from slopeshift import marginal
+    from slopeshift.engine import exact
 
     draws = min(draws, max(LARGEST // (len(visits.patients) * len(visits.coefficients)), 1))
     for_model, for_coefficients, for_values = _seeds(seed, 3)
     hyper = [variable.name for variable in (*model.free_RVs, *model.deterministics)]
-    integrated_out = marginal.integrated_out(model)
+    integrated_out = exact.integrated_out(model)
     with model, _quiet("pymc"):
         tree = pm.sample_prior_predictive(draws, var_names=hyper if integrated_out else None, random_seed=for_model)
     data = visits.dataset()
@@ -195,8 +128,8 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int) -> xr.Da
         data = data.merge(tree["constant_data"].to_dataset())
     prior = tree["prior"].to_dataset()
     if integrated_out:
-        prior = marginal.with_prior_coefficients(prior, visits, data, for_coefficients)
-        values = marginal.predicted(_thinned(prior, visits), visits, for_values).to_dataset()
+        prior = exact.with_prior_coefficients(prior, visits, data, for_coefficients)
+        values = exact.predicted(_thinned(prior, visits), visits, for_values).to_dataset()
     else:
         values = tree["prior_predictive"].to_dataset()
     return xr.DataTree.from_dict({"prior": prior, "prior_predictive": values, "constant_data": data})
@@ -206,14 +139,14 @@ def _complete(sampled: xr.DataTree, model: pm.Model, visits: Visits, settings: S
     """Add prior, predictions, log likelihood and data to what the sampler returned."""
     import xarray as xr
 
-    from slopeshift import marginal
-    from slopeshift.log_prior import log_prior
+    from slopeshift.engine import exact
+    from slopeshift.fit.log_prior import log_prior
 
     for_prior, for_posterior = _seeds(settings.seed, 2)
     before = prior_draws(model, visits, settings.prior_draws, for_prior)
     data = before["constant_data"].to_dataset()
     draws = sampled["posterior"].to_dataset()
-    if marginal.integrated_out(model):
+    if exact.integrated_out(model):
         groups = _drawn_back(draws, visits, data, for_posterior)
     else:
         groups = _predicted(sampled, model, for_posterior)
@@ -231,15 +164,15 @@ def _complete(sampled: xr.DataTree, model: pm.Model, visits: Visits, settings: S
 
 def _drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
     """Draw back what was integrated out, and predict from it."""
-    from slopeshift import marginal
+    from slopeshift.engine import exact
 
     for_coefficients, for_values = _seeds(seed, 2)
-    drawn, by_patient = marginal.with_posterior_coefficients(draws, visits, terms, for_coefficients)
+    drawn, by_patient = exact.with_posterior_coefficients(draws, visits, terms, for_coefficients)
     some = _thinned(drawn, visits)
     return {
         "posterior": drawn,
-        "posterior_predictive": marginal.predicted(some, visits, for_values).to_dataset(),
-        "log_likelihood": marginal.log_likelihood(some, visits).to_dataset(),
+        "posterior_predictive": exact.predicted(some, visits, for_values).to_dataset(),
+        "log_likelihood": exact.log_likelihood(some, visits).to_dataset(),
         "log_likelihood_of_patient": by_patient.to_dataset(),
     }
 
@@ -293,78 +226,6 @@ def skipped(file: ModelFile, trial: Trial, settings: Settings) -> Fit:
         "outcome": file.outcome,
         "status": "skipped",
         "reason": f"the trial records no {file.outcome}",
-        "inputs": inputs(trial.files, file.sha256, settings),
+        "inputs": inputs(trial.files, file.source, settings),
     }
     return Fit(xr.DataTree(), record)
-
-
-def judged(fit: Fit, failures: list[str]) -> Fit:
-    """Add the gate's verdict to the record of a fit."""
-    return Fit(fit.tree, {**fit.record, "gate": {"passed": not failures, "failures": failures}})
-
-
-def save(fit: Fit, folder: Path) -> None:
-    """Write `<model>.nc` and `<model>.json` into `folder`, each whole or not at all.
-
-    The tree carries the record, and is what is read; the `.json` is its copy for people and for make, so a stop between
-    the two files leaves a fit that still says truly what it is.
-    """
-    name = fit.record["model"]
-    tree = fit.tree.copy()
-    tree.attrs = {**tree.attrs, RECORD: json.dumps(fit.record)}
-    encoding = {f"/{group}": _encoding(node.to_dataset()) for group, node in tree.children.items()}
-    with replacing(folder / f"{name}.nc") as path:
-        tree.to_netcdf(path, engine="h5netcdf", encoding=encoding)
-    save_record(fit.record, folder)
-
-
-def save_record(record: Mapping[str, Any], folder: Path) -> None:
-    """Write `<model>.json` into `folder`, whole or not at all, unless it is there already.
-
-    Of a model that was skipped, the fit of earlier data is removed.
-    """
-    if record["status"] == "skipped":
-        (folder / f"{record['model']}.nc").unlink(missing_ok=True)
-    target, text = folder / f"{record['model']}.json", json.dumps(record, indent=1) + "\n"
-    if not target.exists() or target.read_bytes() != text.encode():
-        with replacing(target) as path:
-            path.write_bytes(text.encode())
-
-
-def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Compress arrays, and keep what is large and derived in single precision."""
-    packed = {"zlib": True, "complevel": 1, "shuffle": True}
-    derived = {"dtype": "float32"} if "visit" in dataset.dims and "draw" in dataset.dims else {}
-    return {str(name): packed | derived for name, values in dataset.data_vars.items() if values.ndim}
-
-
-def read_record(folder: Path, model: str) -> dict[str, Any] | None:
-    """Read the record of a fit, or of a model that was skipped; None where there is neither or it cannot be read."""
-    import h5py
-
-    path = folder / f"{model}.nc"
-    try:
-        if path.exists():
-            with h5py.File(path) as file:
-                record = json.loads(file.attrs[RECORD])
-        else:
-            record = json.loads((folder / f"{model}.json").read_bytes())
-    except (OSError, KeyError, ValueError):
-        return None
-    return dict(record) if path.exists() or record["status"] == "skipped" else None
-
-
-def open_fit(folder: Path, model: str) -> Fit:
-    """Open a stored fit, or the record of a model that was skipped.
-
-    Raises FitError where there is neither, or the file is damaged.
-    """
-    import xarray as xr
-
-    record, path = read_record(folder, model), folder / f"{model}.nc"
-    if record is None:
-        wrong = "damaged, or not a fit" if path.exists() else "no such fit"
-        raise FitError(f"{path}: {wrong}; make it with `slopeshift fit`")
-    if record["status"] == "skipped":
-        return Fit(xr.DataTree(), record)
-    return Fit(xr.load_datatree(path, engine="h5netcdf"), record)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.priors import Normal
+from slopeshift.model.priors import Normal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,1 @@
+"""Posterior draws turned into the numbers that are reported."""

@@ -1,0 +1,1 @@
+"""Times of visits and injections turned into what coefficients are multiplied by."""

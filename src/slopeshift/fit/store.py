@@ -1,0 +1,137 @@
+"""Fits as they are kept: the draws with the record of their making, in files that are whole or not there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from slopeshift.keep.atomic import replacing
+from slopeshift.keep.made_from import code, imported, without_docstrings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import xarray as xr
+
+RECORD = "slopeshift"
+"""The attribute of the stored tree that holds the record."""
+
+PACKAGES = ("slopeshift", "pymc", "pytensor", "nutpie", "arviz", "numpy", "pandas", "xarray")
+
+
+class FitError(RuntimeError):
+    """A fit is missing, incomplete, or was made from other inputs than those at hand."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to sample. The defaults are meant for publication.
+
+    `draws` and `tune` are per chain; `prior_draws` in all; `target_accept` is the mean acceptance NUTS aims at.
+    """
+
+    seed: int = 1
+    draws: int = 2500
+    tune: int = 1500
+    chains: int = 4
+    target_accept: float = 0.9
+    prior_draws: int = 4000
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fit as stored: the ArviZ tree (`posterior`, `sample_stats`, `prior`, ...) and the record of its making.
+
+    The tree of a model that was skipped is empty.
+    """
+
+    tree: xr.DataTree
+    record: Mapping[str, Any]
+
+
+def inputs(trial_files: Mapping[str, str], source: str, settings: Settings) -> dict[str, Any]:
+    """Describe, by content, all that decides a fit: data, model, the code that it is made with, and settings.
+
+    `source` is the text of the model file. Neither its words nor those of the code count.
+    """
+    return {
+        "data": dict(sorted(trial_files.items())),
+        "model": sha256(without_docstrings(source).encode()).hexdigest(),
+        "engine": code("fit.sample", *imported(source)),
+        "settings": asdict(settings),
+    }
+
+
+def judged(fit: Fit, failures: list[str]) -> Fit:
+    """Add the gate's verdict to the record of a fit."""
+    return Fit(fit.tree, {**fit.record, "gate": {"passed": not failures, "failures": failures}})
+
+
+def save(fit: Fit, folder: Path) -> None:
+    """Write `<model>.nc` and `<model>.json` into `folder`, each whole or not at all.
+
+    The tree carries the record, and is what is read; the `.json` is its copy for people and for make, so a stop between
+    the two files leaves a fit that still says truly what it is.
+    """
+    name = fit.record["model"]
+    tree = fit.tree.copy()
+    tree.attrs = {**tree.attrs, RECORD: json.dumps(fit.record)}
+    encoding = {f"/{group}": _encoding(node.to_dataset()) for group, node in tree.children.items()}
+    with replacing(folder / f"{name}.nc") as path:
+        tree.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+    save_record(fit.record, folder)
+
+
+def save_record(record: Mapping[str, Any], folder: Path) -> None:
+    """Write `<model>.json` into `folder`, whole or not at all, unless it is there already.
+
+    Of a model that was skipped, the fit of earlier data is removed.
+    """
+    if record["status"] == "skipped":
+        (folder / f"{record['model']}.nc").unlink(missing_ok=True)
+    target, text = folder / f"{record['model']}.json", json.dumps(record, indent=1) + "\n"
+    if not target.exists() or target.read_bytes() != text.encode():
+        with replacing(target) as path:
+            path.write_bytes(text.encode())
+
+
+def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Compress arrays, and keep what is large and derived in single precision."""
+    packed = {"zlib": True, "complevel": 1, "shuffle": True}
+    derived = {"dtype": "float32"} if "visit" in dataset.dims and "draw" in dataset.dims else {}
+    return {str(name): packed | derived for name, values in dataset.data_vars.items() if values.ndim}
+
+
+def read_record(folder: Path, model: str) -> dict[str, Any] | None:
+    """Read the record of a fit, or of a model that was skipped; None where there is neither or it cannot be read."""
+    import h5py
+
+    path = folder / f"{model}.nc"
+    try:
+        if path.exists():
+            with h5py.File(path) as file:
+                record = json.loads(file.attrs[RECORD])
+        else:
+            record = json.loads((folder / f"{model}.json").read_bytes())
+    except (OSError, KeyError, ValueError):
+        return None
+    return dict(record) if path.exists() or record["status"] == "skipped" else None
+
+
+def open_fit(folder: Path, model: str) -> Fit:
+    """Open a stored fit, or the record of a model that was skipped.
+
+    Raises FitError where there is neither, or the file is damaged.
+    """
+    import xarray as xr
+
+    record, path = read_record(folder, model), folder / f"{model}.nc"
+    if record is None:
+        wrong = "damaged, or not a fit" if path.exists() else "no such fit"
+        raise FitError(f"{path}: {wrong}; make it with `slopeshift fit`")
+    if record["status"] == "skipped":
+        return Fit(xr.DataTree(), record)
+    return Fit(xr.load_datatree(path, engine="h5netcdf"), record)

@@ -1,0 +1,1 @@
+"""What was made from what: files whole or not at all, provenance by content, stores of tables and of replicates."""
