@@ -277,27 +277,29 @@ def main() -> None:
         f"""# Benchmarks
 
 Written by `make bench` on {platform.processor() or platform.machine()}, Python {platform.python_version()}, PyMC {pm.__version__}, nutpie {nutpie.__version__}, Bambi {bmb.__version__}.
-Read the ratios: all rows of a table are of one run on one machine.
+Compare ratios, not seconds: all rows of a table are from one run on one machine.
 
 ## The 20 patients of `data/synthetic-msc-als`, ALSFRS-R, {CHAINS} chains of {TUNE} + {DRAWS} draws
 
 {markdown(table)}
 
-ESS is the smallest effective sample size, bulk or tail, over the population means (level, slope, changes) and over the standard deviations; ESS/s divides it by the seconds of sampling, drawing back included; ratio is that of the first row to this one. Rows of nutpie are medians of {REPEATS} runs.
-Bambi's model has no correlations, no cycle deviations and its own priors, so it is an easier one.
+ESS is the smallest effective sample size, bulk or tail, of the population means (level, slope, changes) and of the standard deviations.
+ESS/s divides it by the seconds of sampling, drawing back included; the ratio is that of the first row to this one. Rows of nutpie are medians of {REPEATS} runs.
+Bambi's model has no correlations, no cycle deviations and its own priors, so it is easier to sample.
 statsmodels' MixedLM gives a point estimate of a similar model, without uncertainty of the variances, in {point:.2g} s.
 {left_out}
 ## Cost of one density and gradient
 
 {markdown(cost)}
 
-From 100 patients on the cost grows with their number to the power {exponent:.2f}; below, what is done once for all patients outweighs them. Four times the visits per patient change it by a factor of {more_visits:.2f}.
+From 100 patients on, the cost grows with their number to the power {exponent:.2f}; with fewer, fixed costs dominate.
+Four times the visits per patient change it by a factor of {more_visits:.2f}.
 
 ## Whole fits, from tables to the gate's verdict
 
 {markdown(pd.DataFrame(sizes))}
 
-A process for each size, with warm caches. Memory is the peak of the whole process.
+Each size has its own process, with warm caches. Memory is the peak of the whole process.
 """,
         encoding="utf-8",
     )

@@ -437,6 +437,7 @@ def test_the_committed_page_is_that_of_the_committed_ranks():
         assert f"| `{model}` | {len(of.table):,} |" in text
         assert f"](plots/{model}.svg)" in text
         assert (COMMITTED / f"plots/{model}.svg").stat().st_size < 300_000
+    assert text == page(stored(COMMITTED / "ranks"), {model: f"plots/{model}.svg" for model in RANKS})
 
 
 def test_a_figure_that_is_written_again_has_the_same_bytes(tmp_path):

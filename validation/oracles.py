@@ -244,8 +244,10 @@ ORACLES = {
 
 INTRODUCTION = f"""## Oracles
 
-Each table compares posterior means of the package with those of an independent program for the same model, priors and data. The difference is in Monte Carlo standard errors (MCSE) of the difference: of so many comparisons a few lie beyond 2 by chance, and all should lie within {LIMIT:g}. For MixedLM, which has no posterior, it is in posterior standard deviations; there fixed effects should agree within a tenth, and standard deviations, of which the posterior is skewed and REML gives the mode, within one.
-`make validate` runs all of them and takes some minutes."""
+Each table compares posterior means of the package with those of an independent program for the same model, priors and data.
+The difference is in Monte Carlo standard errors (MCSE) of the difference. Of so many comparisons a few lie beyond 2 by chance, and all should lie within {LIMIT:g}.
+MixedLM has no posterior, so its differences are in posterior standard deviations. Fixed effects should agree within a tenth of one. Standard deviations should agree within one: their posterior is skewed, and REML gives its mode.
+`make validate` runs all of them in some minutes."""
 
 
 def part(table: pd.DataFrame) -> str:

@@ -1,6 +1,6 @@
-"""Put the parts of the validation page together: README.md of what each script beside it has written.
+"""Join the parts of the validation page, which the scripts beside it write, to README.md.
 
-A part is a Markdown file; this joins those that are there, in the order of PARTS.
+A part is a Markdown file; those that exist are joined in the order of PARTS.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ PARTS = ("oracles.md", "traps.md")
 
 INTRODUCTION = """# Validation
 
-What was done to find errors in the models and in the program, with its numbers.
+How errors in the models and in the program were looked for, and what was found.
 
-- [Simulation-based calibration](calibration/README.md) of every model: trials drawn from the model's own prior, fitted, and ranked. `make calibrate` makes it.
-- Oracles: posteriors of independent programs for the same model. `make validate` makes them.
-- Traps: what can go wrong in such a trial, switched on in simulated trials, and how often the check for it fires.
-- Recovery: whether intervals cover the truth of trials that the models did not simulate. `make test-slow` asks it.
+- [Simulation-based calibration](calibration/README.md) of every model: trials are drawn from the model's own prior, fitted and ranked. `make calibrate` repeats it.
+- [Oracles](#oracles): posteriors of independent programs for the same model. `make validate` repeats them.
+- [Traps](#traps): what can go wrong in such a trial, simulated, and how often the check for it fires. `make validate` repeats them.
+- Recovery: whether intervals cover the truth of trials that the models did not simulate. `make test-slow` tests it.
+
+Two traps matter most, because they make the model claim slower decline where nothing changed: [selected patients and bending courses](#claims-that-are-wrong).
 """
 
 

@@ -139,13 +139,13 @@ def untreated(patients: int) -> Cell:
 
 HISTORY, HISTORY_LARGE = untreated(PUBLISHED), untreated(100)
 
-LEAVE = "those who decline fast leave: hazard times e^2 for a point a month"
-BEND, CURVATURE = "courses that bend by themselves: 0.05 points a month less steep every month", 0.05
+LEAVE = "fast decliners leave: hazard times e^2 for a point a month"
+BEND, CURVATURE = "natural courses that bend: 0.05 points a month less steep every month", 0.05
 BEND_UNTREATED = f"{BEND}, in patients who are followed for a year untreated"
 BEND_SEEN = f"{BEND}, after a lead-in of 12 months"
 WANE = "effect that wanes: 2 points a month at first, halved every month"
 WANES = {"change": (2.0,) * 3, "half_life": 1.0}
-HOPE = "2 points of hope after each injection, halved every 2 months"
+HOPE = "expectation adds 2 points after each injection, halved every 2 months"
 HOPES = {"expectation_shift": 2.0, "expectation_half_life": 2.0}
 
 
@@ -163,7 +163,7 @@ TRAPS = (
     ),
     Trap(
         2,
-        "shared boundary visit: values on days of injections 2 points too high",
+        "shared boundary visit: values on injection days 2 points too high",
         _on(REFERENCE, "added boundary", raised=2.0),
         REFERENCE,
         (added.DAYS, variations.BOUNDARY),
@@ -180,7 +180,7 @@ TRAPS = (
     Trap(4, WANES_INSTEAD, UNEVEN_LARGE.other(**WANES), UNEVEN_MATTERS, (BY_WINDOW,)),
     Trap(
         5,
-        "interval chosen from the response: log odds of a long one 2 per point a month",
+        "interval chosen from the response: log odds of a long interval 2 per point a month",
         _on(REFERENCE, "decided", interval_on_response=2.0),
         REFERENCE,
         (DECIDED,),

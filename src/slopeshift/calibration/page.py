@@ -41,16 +41,18 @@ def _introduction(models: Sequence[Ranks]) -> str:
     seeds = ", ".join(sorted({str(of.record["seed"]) for of in models}))
     return f"""# Simulation-based calibration
 
-Written by `make calibrate`; the ranks are in `ranks/`, a file a model.
+Written by `make calibrate`; the ranks are in `ranks/`, one file per model.
 
-A posterior is right if, over parameters drawn from the prior and values drawn from these, the rank of each true value among the draws of its posterior is uniform (Talts et al. 2018, arXiv 1804.06788).
-So parameters and values of whole trials were drawn from each model's own prior, on the patients, visit times and injections of {trials}; each trial was fitted by the model, compiled once and its data exchanged, and every true value was ranked among {RANKED} draws.
-This tests the program: priors, density, sampler, what is drawn back, and what is derived. It does not test whether patients are as a model says.
+Draw parameters from the prior, and values from these parameters.
+The posterior is right if the rank of each true value among the draws of its posterior is then uniform (Talts et al. 2018, arXiv 1804.06788).
+Parameters and values of whole trials were drawn from each model's own prior, on the patients, visit times and injections of {trials}.
+Each model was compiled once and fitted to every trial by exchanging the data, and every true value was ranked among {RANKED} draws.
+This tests the program: priors, density, sampler, what is drawn back, and what is derived. It does not test whether patients behave as a model says.
 
-- **Ranked** are the population's coefficients, standard deviations, correlations, regression, whatever else the model has, one patient's changes, the number of responders (slowing of 25 % or more over all informed cycles), and the log likelihood of all values, which finds errors that no parameter's ranks show (Modrák et al. 2023, doi 10.1214/23-BA1404). Among draws equal to the true value the rank is drawn at random.
-- **The priors that were simulated from are the priors that were fitted.** In every replicate the log density that the sampler evaluated at its last draws is compared with that of the model that was simulated from, computed another way: where coefficients are integrated out, as one dense normal of all values. A prior edited in between, values in another order or values that never reached the density stop the calibration.
-- **Sampling** is {sampling} draws (chains x (warm-up + draws)), seed {seeds}. Where R-hat is above {LARGEST_RHAT} or an effective sample size below {SMALLEST_ESS} in any quantity, {LONGER} times as many draws are taken after twice the warm-up; where that is not enough either, the replicate is counted as not mixed and its ranks are kept in the file but not judged. Whether chains mix depends on the values and on the sampler's seed, and given these no longer on the true parameters, so leaving such replicates out does not make ranks uniform that were not. A published fit has eight to ten times as many draws, and its gate.
-- **The rule.** The share of ranks below each point is compared with that expected in a band which uniform ranks stay within, at all points at once, with {100 * PROBABILITY:.0f} % probability (Säilynoja, Bürkner and Vehtari 2022, doi 10.1007/s11222-022-10090-6, as ArviZ computes it). One quantity in twenty leaves that band by chance. A model passes where every quantity stays within the wider band that all of a model's quantities stay within together with {100 * PROBABILITY:.0f} % probability, by Bonferroni's bound. Fewer than {ENOUGH} trials are too few to say so; "band" is how far a quantity's ranks may be from uniform, in percentage points, before they leave theirs."""
+- **Ranked** are the population's coefficients, standard deviations, correlations, regression, whatever else the model has, and one patient's changes. So is the number of responders: slowing of 25 % or more over all informed cycles. So is the log likelihood of all values, which finds errors that no parameter's ranks show (Modrák et al. 2023, doi 10.1214/23-BA1404). Among draws equal to the true value, the rank is drawn at random.
+- **The priors simulated from are the priors fitted.** In every replicate, the log density that the sampler evaluated at its last draws is compared with that of the model simulated from, computed another way. Where coefficients are integrated out, that is one dense normal of all values. A prior edited in between, values in another order, or values that never reached the density stop the calibration.
+- **Sampling** is {sampling} draws (chains x (warm-up + draws)), seed {seeds}. If R-hat is above {LARGEST_RHAT} or an effective sample size below {SMALLEST_ESS} in any quantity, {LONGER} times as many draws are taken after twice the warm-up. If that is not enough either, the replicate counts as not mixed: its ranks are kept in the file, but not judged. Whether chains mix depends on the values and on the sampler's seed, and given these no longer on the true parameters. Leaving such replicates out therefore does not make ranks uniform that were not. A published fit has eight to ten times as many draws, and must pass the gate.
+- **The rule.** The share of ranks below each point is compared with a band that uniform ranks stay within, at all points at once, with {100 * PROBABILITY:.0f} % probability (Säilynoja, Bürkner and Vehtari 2022, doi 10.1007/s11222-022-10090-6, as computed by ArviZ). One quantity in twenty leaves that band by chance. A wider band is one that all quantities of a model stay within together with {100 * PROBABILITY:.0f} % probability, by Bonferroni's bound. A model passes if every quantity stays within the wider band. Fewer than {ENOUGH} trials are too few to say so. "Band" is how far a quantity's ranks may be from uniform, in percentage points, before they leave their own band."""
 
 
 def _of_model(of: Ranks, found: Mapping[str, Difference]) -> dict[str, object]:
@@ -99,19 +101,19 @@ def _legend(found: Mapping[str, Mapping[str, Difference]]) -> str:
     total = sum(len(of) for of in found.values())
     out = sum(difference.verdict != INSIDE for of in found.values() for difference in of.values())
     return (
-        "yes: ranks inside their own band; yes*: outside it, inside that of the model; **NO**: outside both. The number "
-        "is the largest difference between the share of ranks below a point and that expected, in percentage points: "
-        f"above 0, true values lie too low among the draws.\nOf {total} bands, {out} are left, where "
-        f"{(1 - PROBABILITY) * total:.0f} are expected of uniform ranks. Models of the same priors are given much the same "
-        "true values, so their columns resemble each other."
+        "yes: ranks inside their own band; yes*: outside it, inside that of the model; **NO**: outside both.\nThe number "
+        "is the largest difference between the share of ranks below a point and the expected share, in percentage "
+        f"points. Above 0, true values lie too low among the draws.\nRanks leave {out} of {total} bands; "
+        f"{(1 - PROBABILITY) * total:.0f} are expected if all ranks are uniform. Models with the same priors get nearly "
+        "the same true values, so their columns resemble each other."
     )
 
 
 def _how_to_read() -> str:
     return (
-        "Each panel has the share of ranks below a point less that expected. Dark: the band of one quantity; light: "
-        "that of all quantities of the model. A hump above the line and a dip below it say that the draws are too "
-        "narrow or too wide; a single hump that they lie too high, a single dip too low."
+        "Each panel shows the share of ranks below a point minus the expected share. Dark: the band of one quantity; "
+        "light: that of all quantities of the model.\nA hump above the line followed by a dip below it means that the draws "
+        "are too narrow, the reverse that they are too wide. A single hump means that they lie too high, a single dip too low."
     )
 
 
