@@ -216,7 +216,7 @@ def test_sensitivity_without_fits_says_what_to_make_first(trial, tmp_path):
     result = run("sensitivity", trial, "--models", ROOT / "models", "--fits", tmp_path)
     assert result.exit_code == 1
     assert "make it with `slopeshift fit`" in result.output
-    assert "no fit whose sensitivity could be looked at" in result.output
+    assert "no fit is available" in result.output
 
 
 def test_null_says_why_it_cannot_select(trial, tmp_path):

@@ -292,7 +292,7 @@ def test_a_trial_without_injections_has_nothing_but_pseudo_injections(tmp_path):
     said = []
     with pytest.raises(NullError, match="trial lines: nothing to make of what was asked"):
         run(line_trial(injections=0), [], Options(Rules(), refits=0), tmp_path, say=said.append)
-    assert said == ["trial lines has no injection: there is no statistic to place, and no change to refit"]
+    assert said == ["trial lines has no injections, so there is no statistic to place and no change to refit"]
 
 
 # ---- refits for real ----

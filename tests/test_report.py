@@ -370,7 +370,7 @@ def test_a_bounded_model_is_preferred_where_scores_crowd_an_end(score, prefer, t
     }
     trial = trial_from_tables("made", tables, {"title": "t", "synthetic": False, "source": "s"})
     page = written(tmp_path, trial, [made_fit(trial)])
-    assert ("a bounded model is to be preferred" in page.words) is prefer
+    assert ("prefer a bounded model" in page.words) is prefer
     assert ("prefer a bounded model" in page.words) is prefer
 
 

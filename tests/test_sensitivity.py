@@ -447,7 +447,7 @@ def candidate(seed=1, passed=True):
 
 def test_a_model_whose_fit_is_missing_or_failed_is_not_varied(tmp_path):
     said = []
-    with pytest.raises(RefitError, match="no fit whose sensitivity could be looked at"):
+    with pytest.raises(RefitError, match="no fit is available"):
         study.run(
             TRIAL,
             [study.Candidate(FILE, None), candidate(passed=False)],

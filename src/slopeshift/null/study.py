@@ -156,7 +156,7 @@ def _tables(
         return replicates(job, options.refits, chunks, scheduler=options.scheduler, progress=progress)
 
     if not len(trial.injections):
-        say(f"trial {trial.name} has no injection: there is no statistic to place, and no change to refit")
+        say(f"trial {trial.name} has no injections, so there is no statistic to place and no change to refit")
     else:
         found = list(_references(trial, candidates, options, say))
         if found:
