@@ -104,7 +104,7 @@ def run(
 
         found.append(_tables(subject, candidate.grid, work))
     if not found:
-        raise RefitError(f"trial {trial.name}: no fit is available for the sensitivity analysis; run `slopeshift fit` first")
+        raise RefitError(f"trial {trial.name}: no fit is available to vary; run `slopeshift fit` first")
     written = []
     for name in TABLES:
         target = folder / f"{name}.csv"
