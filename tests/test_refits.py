@@ -376,7 +376,7 @@ def test_tables_made_from_other_data_fits_or_code_are_not_handed_out(tmp_path, m
     assert stale == []
     assert set(tables["null_reference"]["injection"]) == {"1", "2", "overall", "whole"}
     with monkeypatch.context() as edited:
-        edited.setattr(study, "content_key", lambda **_: "another program")
+        edited.setattr(study, "code", lambda *_: "another program")
         assert stored(trial, [candidate], tmp_path)[0] == {}
     refitted = Candidate(file, posterior(), {"settings": {"seed": 2}})
     tables, stale = stored(trial, [refitted], tmp_path)

@@ -11,10 +11,7 @@ interval narrower, than those of one model for both, beside which it belongs.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers import convergence, quantities
-from slopeshift.keep.atomic import replacing
+from slopeshift.keep import tables
 from slopeshift.keep.made_from import code
 from slopeshift.model.priors import HalfNormal, Normal
 
@@ -45,7 +42,8 @@ READ_AS = (
     "stage did not know the interval: read it beside the one-stage coefficient"
 )
 
-FILE = "two_stage.json"
+TABLE = "two_stage"
+"""What the answer is called among the tables that are kept beside the fits."""
 
 FORMULA = "change ~ interval + (1 | patient)"
 TUNE, KEPT = 300, 25
@@ -99,27 +97,19 @@ def two_stage(
 
 
 def save(fit: Fit, found: pd.DataFrame, folder: Path) -> None:
-    """Keep the answer in `folder`, whole or not at all, with what its fit was made from."""
-    text = json.dumps(_made_from(fit) | {"rows": found.to_json()}, indent=1)
-    with replacing(folder / FILE) as path:
-        path.write_text(text + "\n")
+    """Keep the answer in `folder`, whole or not at all, with what it was made from."""
+    tables.save(TABLE, found, _made_from(fit), folder)
 
 
 def saved(fit: Fit, folder: Path) -> pd.DataFrame | None:
     """Read the answer that was kept of this fit, with its model and outcome; None where there is none of it."""
-    path = folder / FILE
-    kept = json.loads(path.read_bytes()) if path.exists() else {}
-    rows = kept.pop("rows", "")
-    if kept != _made_from(fit):
-        return None
-    rows = pd.read_json(StringIO(rows), dtype={"note": str}).reindex(columns=COLUMNS)
-    return rows.assign(model=fit.record["model"], outcome=fit.record["outcome"])
+    rows = tables.current(folder, lambda _: _made_from(fit))[0].get(TABLE)
+    return None if rows is None else rows.assign(model=fit.record["model"], outcome=fit.record["outcome"])
 
 
 def _made_from(fit: Fit) -> dict[str, object]:
     """Say, by content, what decides the answer: the first stage and the code of the second."""
-    program = code("answers.two_stage")
-    return {"model": fit.record["model"], "inputs": fit.record["inputs"], "program": program}
+    return {"model": fit.record["model"], "inputs": fit.record["inputs"], "program": code("answers.two_stage")}
 
 
 def closed_changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:
