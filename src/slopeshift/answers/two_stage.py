@@ -19,11 +19,14 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers import convergence, quantities
+from slopeshift.fit import nuts
 from slopeshift.keep import tables
 from slopeshift.keep.made_from import code
 from slopeshift.model.priors import HalfNormal, Normal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pymc as pm
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
@@ -133,23 +136,13 @@ def regression_draws(
     Returns (chain, draws of all fits to that chain) and the share of diverging draws. Chains stay apart, so that R-hat
     and effective sample size are about both stages.
     """
-    import nutpie
-
-    compiled = nutpie.compile_pymc_model(second_stage(cycles, changes[0, 0], priors))
+    compiled = nuts.compile_model(second_stage(cycles, changes[0, 0], priors))
     seeds = np.random.SeedSequence(seed).generate_state(changes.shape[0] * changes.shape[1])
     drawn = np.empty((*changes.shape[:2], KEPT))
     diverging = 0
     for at, its_seed in zip(np.ndindex(changes.shape[:2]), seeds, strict=True):
-        tree = nutpie.sample(
-            compiled.with_data(values=changes[at]),
-            draws=KEPT,
-            tune=TUNE,
-            chains=1,
-            seed=int(its_seed),
-            target_accept=0.9,
-            save_warmup=False,
-            progress_bar=False,
-        )
+        data = nuts.with_data(compiled, values=changes[at])
+        tree = nuts.draw(data, draws=KEPT, tune=TUNE, chains=1, seed=int(its_seed), target_accept=0.9)
         drawn[at] = tree["posterior"]["interval"].to_numpy()[0]
         diverging += int(tree["sample_stats"]["diverging"].sum())
     return drawn.reshape(len(drawn), -1), diverging / drawn.size
