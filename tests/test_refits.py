@@ -50,7 +50,7 @@ def test_a_job_is_known_by_its_content():
         refits(),
         refits(seed=2),
         refits(minimum_loss=3.0),
-        refits(source=TEXT + "\n"),
+        refits(source=TEXT + "\nMORE = 1\n"),
         refits(population=other_fit),
         refits(population=replace(other_fit, slope=other_fit.slope + 1e-12)),
         refits(population=replace(PLATFORM, slope=-1.0)),

@@ -119,7 +119,7 @@ def _made_from(trial: Trial, candidates: Sequence[Candidate]) -> dict[str, Any]:
     return {
         "program": code("sensitivity.study", *(module for file in files for module in imported(file.source))),
         "data": dict(trial.files),
-        "models": {file.name: program(file.source) for file in files},
+        "programs": {file.name: program(file.source) for file in files},
         "made_from": {each.file.name: None if each.fit is None else each.fit.record["inputs"] for each in candidates},
     }
 
