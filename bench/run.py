@@ -16,6 +16,7 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,6 @@ from typing import TYPE_CHECKING
 import arviz as az
 import bambi as bmb
 import numpy as np
-import nutpie
 import pandas as pd
 import pymc as pm
 import statsmodels.formula.api as smf
@@ -32,7 +32,9 @@ import xarray as xr
 from slopeshift.answers.tables import results_of
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
-from slopeshift.fit import sample as fit
+from slopeshift.fit import nuts
+from slopeshift.fit.sample import sample
+from slopeshift.fit.store import Settings
 from slopeshift.model.files import load_model
 from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_TRUTH, default_trial, simulate
 from slopeshift.trial import trial_from_tables
@@ -96,11 +98,10 @@ def with_nutpie(name: str, path: Path, trial: Trial, target_accept: float) -> di
     visits = visits_of(trial, "alsfrsr")
     model = load_model(path).build(trial)
     began = time.perf_counter()
-    compiled = nutpie.compile_pymc_model(model)
+    compiled = nuts.compile_model(model)
 
     def sample(seed: int, draws: int, tune: int) -> xr.DataTree:
-        settings = {"draws": draws, "tune": tune, "chains": CHAINS, "seed": seed, "progress_bar": False}
-        tree = nutpie.sample(compiled, **settings, target_accept=target_accept, adaptation=fit.ADAPTATION)
+        tree = nuts.draw(compiled, draws=draws, tune=tune, chains=CHAINS, seed=seed, target_accept=target_accept)
         posterior = tree["posterior"].to_dataset()
         if exact.integrated_out(model):
             posterior = exact.with_posterior_coefficients(posterior, visits, exact.terms_of(model), seed)[0]
@@ -208,8 +209,8 @@ def cost_of_a_gradient(patients: int, visits: int = 14) -> float:
 def whole_fit(patients: int) -> dict:
     """Fit a trial of this size up to the gate's verdict."""
     trial = trial_of(patients)
-    settings = fit.Settings(draws=600 if patients > 1000 else 1000, tune=1000)
-    took, found = seconds(lambda: fit.sample(load_model(MODEL), trial, settings, progress=False))
+    settings = Settings(draws=600 if patients > 1000 else 1000, tune=1000)
+    took, found = seconds(lambda: sample(load_model(MODEL), trial, settings, progress=False))
     judging, results = seconds(lambda: results_of(found))
     worst = results.diagnostics.set_index("diagnostic")["value"]
     return {
@@ -276,7 +277,7 @@ def main() -> None:
     README.write_text(
         f"""# Benchmarks
 
-Written by `make bench` on {platform.processor() or platform.machine()}, Python {platform.python_version()}, PyMC {pm.__version__}, nutpie {nutpie.__version__}, Bambi {bmb.__version__}.
+Written by `make bench` on {platform.processor() or platform.machine()}, Python {platform.python_version()}, PyMC {pm.__version__}, nutpie {version("nutpie")}, Bambi {bmb.__version__}.
 Compare ratios, not seconds: all rows of a table are from one run on one machine.
 
 ## The 20 patients of `data/synthetic-msc-als`, ALSFRS-R, {CHAINS} chains of {TUNE} + {DRAWS} draws

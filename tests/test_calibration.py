@@ -326,7 +326,7 @@ def test_a_job_is_known_by_its_content():
     assert job == pickle.loads(pickle.dumps(job))
     others = [
         replace(job, seed=2),
-        replace(job, source=SOURCE + "\n"),
+        replace(job, source=SOURCE + "\nMORE = 1\n"),
         replace(job, trial=line_trial(seed=1)),
         replace(job, sampling=Sampling(draws=100)),
         replace(job, simulated_from=edited("sigma", "Gamma(2.2, 0.4)")),

@@ -107,7 +107,7 @@ def models(tmp_path):
 def test_an_edited_model_is_sampled_again_and_the_others_are_not(trial, tmp_path, models, monkeypatch):
     for path in models.glob("*.py"):
         stored(tmp_path / "fits", trial, file=path)
-    (models / "second.py").write_text(MODEL.read_text() + "# edited\n")
+    (models / "second.py").write_text(MODEL.read_text() + "EDITED = True\n")
     sampled = []
 
     def sample(file, *_, **__):
@@ -184,7 +184,7 @@ def test_null_writes_its_tables_beside_the_fits(trial, tmp_path):
     assert {path.name for path in (tmp_path / "mine" / "null").iterdir()} == {
         "null_reference.csv",
         "null_distribution.csv",
-        "study.json",
+        "tables.json",
     }
 
 

@@ -1,9 +1,14 @@
 """Spreadsheets and REDCap exports: the guess, the mapping, wide tables, notation, and where an import goes."""
 
+import os
+import re
+import socket
+
 import openpyxl
 import pandas as pd
 import pytest
 import yaml
+from packages import ended
 from sources import edit_yaml, exported, refused, small_trial, take
 from trials import ROOT
 
@@ -216,10 +221,11 @@ def test_what_is_there_is_not_overwritten(tmp_path):
 
 def test_what_a_killed_import_left_behind_is_swept_up(tmp_path):
     path = written(tmp_path, LONG)
-    (tmp_path / ".out.import.1" / "out").mkdir(parents=True)
-    (tmp_path / ".outer.import.1").mkdir()
+    dead, living = (re.sub(r"\W", "_", socket.gethostname()) + f"-{process}-0" for process in (ended(), os.getpid()))
+    for left in (f".out.{dead}", f".outer.{dead}", f".out.{living}"):
+        (tmp_path / left / "out").mkdir(parents=True)
     take("table", path, tmp_path / "out", dates="dmy", accept=True)
-    assert {left.name for left in tmp_path.glob(".*")} == {".outer.import.1"}
+    assert {left.name for left in tmp_path.glob(".*")} == {f".outer.{dead}", f".out.{living}"}
 
 
 def test_a_file_or_link_in_the_place_of_the_folder_is_refused(tmp_path):

@@ -50,7 +50,7 @@ def test_a_job_is_known_by_its_content():
         refits(),
         refits(seed=2),
         refits(minimum_loss=3.0),
-        refits(source=TEXT + "\n"),
+        refits(source=TEXT + "\nMORE = 1\n"),
         refits(population=other_fit),
         refits(population=replace(other_fit, slope=other_fit.slope + 1e-12)),
         refits(population=replace(PLATFORM, slope=-1.0)),
@@ -376,7 +376,7 @@ def test_tables_made_from_other_data_fits_or_code_are_not_handed_out(tmp_path, m
     assert stale == []
     assert set(tables["null_reference"]["injection"]) == {"1", "2", "overall", "whole"}
     with monkeypatch.context() as edited:
-        edited.setattr(study, "content_key", lambda **_: "another program")
+        edited.setattr(study, "code", lambda *_: "another program")
         assert stored(trial, [candidate], tmp_path)[0] == {}
     refitted = Candidate(file, posterior(), {"settings": {"seed": 2}})
     tables, stale = stored(trial, [refitted], tmp_path)

@@ -1,6 +1,5 @@
 """Sensitivity: other priors against the engine itself, values left out, tipping points, and rules that fire."""
 
-import json
 from dataclasses import replace
 from functools import cache
 
@@ -17,6 +16,7 @@ from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
 from slopeshift.fit.compiled import RefitError, compile_once
 from slopeshift.fit.store import Fit
+from slopeshift.keep import tables
 from slopeshift.model.files import load_model
 from slopeshift.sensitivity import curves, rules, study, variations
 from slopeshift.sensitivity.alternatives import (
@@ -462,16 +462,15 @@ def test_a_model_whose_fit_is_missing_or_failed_is_not_varied(tmp_path):
 
 
 def test_what_was_made_from_other_fits_is_left_out(tmp_path):
+    table = pd.DataFrame({"outcome": ["alsfrsr"], "injection": ["1"]})
     for name in study.TABLES:
-        pd.DataFrame({"outcome": ["alsfrsr"], "injection": ["1"]}).to_csv(tmp_path / f"{name}.csv", index=False)
-    record = study._made_from(TRIAL, [candidate()])
-    (tmp_path / study.RECORD).write_text(json.dumps(record))
+        tables.save(name, table, study._made_from(TRIAL, [candidate()]), tmp_path)
     current, stale = study.stored(TRIAL, [candidate()], tmp_path)
     assert set(current) == set(study.TABLES)
     assert current["sensitivity"]["injection"].tolist() == ["1"]
     assert stale == []
     assert study.stored(TRIAL, [candidate(seed=2)], tmp_path) == ({}, list(study.TABLES))
-    (tmp_path / study.RECORD).unlink()
+    (tmp_path / tables.RECORD).unlink()
     assert study.stored(TRIAL, [candidate()], tmp_path) == ({}, [])
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-import slopeshift.two_stage
 import xarray as xr
+from packages import copied_package
 from scipy.stats import halfnorm, multivariate_normal, norm
 
 from slopeshift.answers.quantities import SAMPLES
@@ -158,7 +158,7 @@ def kept(fit, **record):
     return Fit(fit.tree, {**fit.record, "outcome": "alsfrsr", **record})
 
 
-def test_what_is_kept_is_what_is_read_and_only_of_the_same_fit_and_code(tmp_path, monkeypatch):
+def test_what_is_kept_is_what_is_read_and_only_of_the_same_fit_and_code(tmp_path):
     numbers = pd.DataFrame([dict.fromkeys(NUMBERS, 0.25)])
     found = numbers.assign(analysis="two-stage", quantity="interval", unit="u", n_cycles=4, n_patients=2, note=READ_AS)
     found = pd.concat([found, found.assign(mean=np.nan, note="not informed")], ignore_index=True)[COLUMNS]
@@ -169,7 +169,17 @@ def test_what_is_kept_is_what_is_read_and_only_of_the_same_fit_and_code(tmp_path
     assert set(read["outcome"]) == {"alsfrsr"}
     assert saved(kept(fit, inputs={"data": {"visits.csv": "b"}}), tmp_path) is None
     assert saved(fit, tmp_path / "nowhere") is None
-    edited = tmp_path / "edited.py"
-    edited.write_text("another program")
-    monkeypatch.setattr(slopeshift.two_stage, "__file__", str(edited))
-    assert saved(fit, tmp_path) is None
+    with copied_package(tmp_path) as edit:
+        edit("answers.two_stage", "TUNE, KEPT = 300, 25", "TUNE, KEPT = 300, 26")
+        assert saved(fit, tmp_path) is None
+
+
+@pytest.mark.parametrize("module", ["answers.quantities", "answers.convergence"])
+def test_an_answer_is_not_kept_once_what_it_is_made_with_was_changed(tmp_path, module):
+    """What takes the changes out of a fit, and what judges the second stage, decide it too."""
+    fit = kept(fit_of(data_sets()[None]), inputs={"data": {"visits.csv": "a"}})
+    save(fit, pd.DataFrame([dict.fromkeys(COLUMNS, 0.25)]), tmp_path)
+    with copied_package(tmp_path) as edit:
+        assert saved(fit, tmp_path) is not None
+        edit(module)
+        assert saved(fit, tmp_path) is None

@@ -74,7 +74,7 @@ def test_nothing_is_done_where_all_is_there(tmp_path, expected):
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 def test_a_run_that_was_stopped_goes_on_to_the_same_results(tmp_path, expected, stop):
     program = (
-        "from pathlib import Path; from jobs import Draws; from slopeshift.work import replicates\n"
+        "from pathlib import Path; from jobs import Draws; from slopeshift.keep.replicates import replicates\n"
         f"if __name__ == '__main__': replicates(Draws(1, 0.1), {COUNT}, Path('stopped'), processes=2)"
     )
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift import checks, classical, missing, null, sensitivity, simulate
+from slopeshift import checks, simulate
 from slopeshift.answers import interval, quantities
 from slopeshift.checks import added, power_scaling
 from slopeshift.checks.material import material_of_draws
@@ -19,7 +19,8 @@ from slopeshift.checks.prior import CONFLICT, conflict, conflict_probability
 from slopeshift.classical import Rules, improvements, layout_of
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
-from slopeshift.fit import compiled
+from slopeshift.fit import compiled, nuts
+from slopeshift.keep import made_from
 from slopeshift.model.files import load_model
 from slopeshift.null.population import fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table, refitted
@@ -55,9 +56,6 @@ NEEDED = {
     "visits": "patient month alsfrsr",
     "injections": "patient injection month",
 }
-
-NO_FOLDER = Path(__file__).parent / "none"
-"""The code of a job is hashed file by file."""
 
 NULL_TRIALS = 400
 CHANCE = 0.025
@@ -141,12 +139,9 @@ class TrapJob:
     @cached_property
     def key(self) -> str:
         """Hash of everything that decides the results."""
-        packages = (checks, classical, missing, null, sensitivity, simulate)
-        files = [path for package in packages for path in sorted(Path(str(package.__file__)).parent.glob("*.py"))]
-        files += [*sorted(MODELS.glob("*.py")), Path(str(interval.__file__)), Path(__file__)]
-        return compiled.content_key(
-            "traps", repr(self), repr(SAMPLING), *(path.read_text() for path in files), code=NO_FOLDER
-        )
+        texts = [path.read_text() for path in (Path(__file__), *sorted(MODELS.glob("*.py")))]
+        modules = {module for text in texts for module in made_from.imported(text)}
+        return made_from.key("traps", repr(self), *map(made_from.without_docstrings, texts), modules=modules)
 
     @property
     def program(self) -> str:
@@ -317,17 +312,12 @@ def _excludes_zero(values: Any) -> bool:
 
 def _sampled(name: str, data: tuple[str, ...], seen: Seen) -> tuple[xr.Dataset, Any]:
     """Sample a model whose covariates are those of this trial: built for it, compiled once for its size."""
-    import nutpie
-
     model = _file(name).build(seen.trial)
     size = (name, *_size(seen.cell))
     if size not in _PROGRAMS:
-        _PROGRAMS[size] = nutpie.compile_pymc_model(model)
-    program = _PROGRAMS[size].with_data(**{each: model[each].get_value() for each in data})
-    settings = {"draws": SAMPLING.draws, "tune": SAMPLING.tune, "chains": SAMPLING.chains, "cores": 1}
-    tree = nutpie.sample(
-        program, seed=seen.seed, target_accept=SAMPLING.target_accept, save_warmup=False, progress_bar=False, **settings
-    )
+        _PROGRAMS[size] = nuts.compile_model(model)
+    program = nuts.with_data(_PROGRAMS[size], **{each: model[each].get_value() for each in data})
+    tree = nuts.draw(program, **asdict(SAMPLING), seed=seen.seed, cores=1)
     return tree["posterior"].to_dataset(), model
 
 

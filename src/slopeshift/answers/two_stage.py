@@ -11,10 +11,7 @@ interval narrower, than those of one model for both, beside which it belongs.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +19,14 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers import convergence, quantities
-from slopeshift.keep.atomic import replacing
+from slopeshift.fit import nuts
+from slopeshift.keep import tables
 from slopeshift.keep.made_from import code
 from slopeshift.model.priors import HalfNormal, Normal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pymc as pm
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
@@ -45,7 +45,8 @@ READ_AS = (
     "stage did not know the interval: read it beside the one-stage coefficient"
 )
 
-FILE = "two_stage.json"
+TABLE = "two_stage"
+"""What the answer is called among the tables that are kept beside the fits."""
 
 FORMULA = "change ~ interval + (1 | patient)"
 TUNE, KEPT = 300, 25
@@ -99,27 +100,19 @@ def two_stage(
 
 
 def save(fit: Fit, found: pd.DataFrame, folder: Path) -> None:
-    """Keep the answer in `folder`, whole or not at all, with what its fit was made from."""
-    text = json.dumps(_made_from(fit) | {"rows": found.to_json()}, indent=1)
-    with replacing(folder / FILE) as path:
-        path.write_text(text + "\n")
+    """Keep the answer in `folder`, whole or not at all, with what it was made from."""
+    tables.save(TABLE, found, _made_from(fit), folder)
 
 
 def saved(fit: Fit, folder: Path) -> pd.DataFrame | None:
     """Read the answer that was kept of this fit, with its model and outcome; None where there is none of it."""
-    path = folder / FILE
-    kept = json.loads(path.read_bytes()) if path.exists() else {}
-    rows = kept.pop("rows", "")
-    if kept != _made_from(fit):
-        return None
-    rows = pd.read_json(StringIO(rows), dtype={"note": str}).reindex(columns=COLUMNS)
-    return rows.assign(model=fit.record["model"], outcome=fit.record["outcome"])
+    rows = tables.current(folder, lambda _: _made_from(fit))[0].get(TABLE)
+    return None if rows is None else rows.assign(model=fit.record["model"], outcome=fit.record["outcome"])
 
 
 def _made_from(fit: Fit) -> dict[str, object]:
     """Say, by content, what decides the answer: the first stage and the code of the second."""
-    program = code("answers.two_stage")
-    return {"model": fit.record["model"], "inputs": fit.record["inputs"], "program": program}
+    return {"model": fit.record["model"], "inputs": fit.record["inputs"], "program": code("answers.two_stage")}
 
 
 def closed_changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:
@@ -143,23 +136,13 @@ def regression_draws(
     Returns (chain, draws of all fits to that chain) and the share of diverging draws. Chains stay apart, so that R-hat
     and effective sample size are about both stages.
     """
-    import nutpie
-
-    compiled = nutpie.compile_pymc_model(second_stage(cycles, changes[0, 0], priors))
+    compiled = nuts.compile_model(second_stage(cycles, changes[0, 0], priors))
     seeds = np.random.SeedSequence(seed).generate_state(changes.shape[0] * changes.shape[1])
     drawn = np.empty((*changes.shape[:2], KEPT))
     diverging = 0
     for at, its_seed in zip(np.ndindex(changes.shape[:2]), seeds, strict=True):
-        tree = nutpie.sample(
-            compiled.with_data(values=changes[at]),
-            draws=KEPT,
-            tune=TUNE,
-            chains=1,
-            seed=int(its_seed),
-            target_accept=0.9,
-            save_warmup=False,
-            progress_bar=False,
-        )
+        data = nuts.with_data(compiled, values=changes[at])
+        tree = nuts.draw(data, draws=KEPT, tune=TUNE, chains=1, seed=int(its_seed), target_accept=0.9)
         drawn[at] = tree["posterior"]["interval"].to_numpy()[0]
         diverging += int(tree["sample_stats"]["diverging"].sum())
     return drawn.reshape(len(drawn), -1), diverging / drawn.size

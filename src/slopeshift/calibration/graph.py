@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slopeshift.engine.exact import integrated_out
+from slopeshift.engine.foreign import observe_data, random_generator_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,16 +34,8 @@ def with_exchangeable_values(model: pm.Model, outcome: str) -> pm.Model:
 
     Where coefficients are integrated out the values enter through `statistics`, and are left alone.
     """
-    import pymc as pm
-
-    observed = model[outcome]
-    if integrated_out(model) or RECORDED in model.named_vars:
-        return model
-    old = model.rvs_to_values[observed]
-    with model:
-        values = pm.Data(RECORDED, old.data, dims=model.named_vars_to_dims[outcome])
-    model.rvs_to_values[observed] = values
-    model.values_to_rvs[values] = model.values_to_rvs.pop(old)
+    if not integrated_out(model) and RECORDED not in model.named_vars:
+        observe_data(model, model[outcome], RECORDED)
     return model
 
 
@@ -86,7 +79,6 @@ def compile_graph(model: pm.Model, outcome: str) -> Graph:
     import pymc as pm
     import pytensor
     import pytensor.tensor as pt
-    from pytensor.tensor.random.type import random_generator_type
 
     free = list(model.free_RVs)
     held = {variable: variable.type(name=variable.name) for variable in model.data_vars}

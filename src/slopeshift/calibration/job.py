@@ -123,7 +123,7 @@ def _sampled(
 
 def _mixing(found: dict[str, Floats]) -> tuple[float, float]:
     """The largest R-hat and the smallest effective sample size, bulk or tail, of any quantity."""
-    from arviz_stats.base.array import array_stats
+    from slopeshift.answers.arviz_stats import array_stats
 
     draws, axes = np.stack([values.astype(float) for values in found.values()]), {"chain_axis": 1, "draw_axis": 2}
     rhat = array_stats.rhat(draws, **axes)

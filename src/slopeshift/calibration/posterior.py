@@ -10,7 +10,7 @@ import numpy as np
 from slopeshift.calibration import CalibrationError
 from slopeshift.calibration.graph import data_of, with_exchangeable_values
 from slopeshift.engine.exact import integrated_out
-from slopeshift.fit.sample import ADAPTATION
+from slopeshift.fit import nuts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,27 +41,17 @@ class Compiled:
 
     def sample(self, simulated: Simulated, sampling: Sampling, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
         """Draw from the posterior given simulated values: the draws, coefficients included, and what NUTS says."""
-        import nutpie
-
         from slopeshift.engine import exact
 
         for_nuts, for_coefficients = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
         # What a model merely records, such as the terms, is no part of what was compiled.
-        known = {variable.name for variable in self.model.shared_var_keys}
+        known = nuts.data_names(self.model)
         other = {
             name: values
             for name, values in simulated.data.items()
             if name in known and not np.array_equal(values, self.data[name])
         }
-        tree = nutpie.sample(
-            self.model.with_data(**other),
-            **asdict(sampling),
-            seed=for_nuts,
-            adaptation=ADAPTATION,
-            cores=1,
-            save_warmup=False,
-            progress_bar=False,
-        )
+        tree = nuts.draw(nuts.with_data(self.model, **other), **asdict(sampling), seed=for_nuts, cores=1)
         draws = tree["posterior"].to_dataset()
         if self.terms is not None:
             visits = simulated.visits
@@ -71,13 +61,11 @@ class Compiled:
 
 def compile_model(file: ModelFile, trial: Trial) -> Compiled:
     """Compile a model for the design of a trial."""
-    import nutpie
-
     from slopeshift.engine import exact
 
     model = with_exchangeable_values(file.build(trial), file.outcome)
     terms = exact.terms_of(model) if integrated_out(model) else None
-    return Compiled(file.name, nutpie.compile_pymc_model(model), data_of(model), terms)
+    return Compiled(file.name, nuts.compile_model(model), data_of(model), terms)
 
 
 def check_same_density(prior: Prior, simulated: Simulated, draws: xr.Dataset, stats: xr.Dataset) -> None:

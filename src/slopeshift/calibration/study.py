@@ -11,7 +11,7 @@ from slopeshift.calibration.page import page
 from slopeshift.calibration.record import ranks_of, save, stored
 from slopeshift.calibration.uniformity import OUTSIDE, differences
 from slopeshift.engine.exact import integrated_out
-from slopeshift.keep.atomic import replacing
+from slopeshift.keep.atomic import locked, replacing
 from slopeshift.keep.replicates import replicates
 
 if TYPE_CHECKING:
@@ -54,17 +54,18 @@ def run(
     in the folder, so that the same command goes on where it was stopped. Returns the models of the page that are not
     calibrated. Raises CalibrationError where a model that was fitted is not the one simulated from.
     """
-    for file in files:
-        if file.outcome not in trial.outcomes:
-            say(f"{file.name}: passed over, the trial records no {file.outcome}")
-            continue
-        count = counts.of(file, trial)
-        say(f"{file.name}: {count} trials from its prior")
-        job = CalibrationJob(trial, file.name, file.source, seed)
-        place = folder / REPLICATES
-        rows = replicates(job, count, place, scheduler=scheduler, processes=processes, progress=progress)
-        save(ranks_of(job, rows, file), folder / RANKS)
-    return publish(folder)
+    with locked(folder, say):
+        for file in files:
+            if file.outcome not in trial.outcomes:
+                say(f"{file.name}: passed over, the trial records no {file.outcome}")
+                continue
+            count = counts.of(file, trial)
+            say(f"{file.name}: {count} trials from its prior")
+            job = CalibrationJob(trial, file.name, file.source, seed)
+            place = folder / REPLICATES
+            rows = replicates(job, count, place, scheduler=scheduler, processes=processes, progress=progress)
+            save(ranks_of(job, rows, file), folder / RANKS)
+        return publish(folder)
 
 
 def publish(folder: Path) -> list[str]:

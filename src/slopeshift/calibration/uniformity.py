@@ -91,7 +91,7 @@ def differences(ranks: Mapping[str, NDArray[np.int64]]) -> dict[str, Difference]
 @lru_cache(maxsize=32)
 def _band(number: int, probability: float) -> Floats:
     """The shares between which `number` uniform ranks stay, at every point at once, with this probability."""
-    from arviz_stats.ecdf_utils import get_pointwise_confidence_band, simulate_confidence_bands
+    from slopeshift.answers.arviz_stats import get_pointwise_confidence_band, simulate_confidence_bands
 
     points = np.arange(1, RANKED + 1) / (RANKED + 1)
     rng = np.random.default_rng(SEED)

@@ -199,7 +199,7 @@ def uniformity(pit: Floats) -> float:
     ArviZ's pointwise order test with truncated Cauchy combination (Tesso et al. 2026, arXiv 2603.02928): leave-one-out
     probabilities of one fit depend on each other, which the usual envelope does not know.
     """
-    from arviz_stats.base.array import array_stats
+    from slopeshift.answers.arviz_stats import array_stats
 
     p_value, *_ = array_stats.uniformity_test(np.clip(pit, 1e-12, 1 - 1e-12))  # type: ignore[no-untyped-call]
     return float(p_value)

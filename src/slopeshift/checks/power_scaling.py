@@ -136,8 +136,9 @@ def sensitivity(draws: xr.DataArray, density: xr.DataArray) -> Floats:
 
 def _weaker(values: Floats, density: Floats) -> Floats:
     """Mean of draws (draw, row) with one density to the power LESS, by Pareto-smoothed weights: (row,)."""
-    from arviz_stats.base.array import array_stats
     from scipy.special import softmax
+
+    from slopeshift.answers.arviz_stats import array_stats
 
     log_weights = array_stats.power_scale_lw(density, alpha=LESS)  # type: ignore[no-untyped-call]
     mean: Floats = softmax(log_weights) @ values

@@ -38,6 +38,7 @@ def fit(
 ) -> None:
     """Sample every model that is out of date, and hold the result to the diagnostics gate."""
     from slopeshift.fit.store import Settings
+    from slopeshift.keep.atomic import locked
     from slopeshift.trial import read_trial
 
     given = {"seed": seed, "draws": draws, "tune": tune, "chains": chains}
@@ -46,9 +47,10 @@ def fit(
     with input_errors(context):
         paths = model or model_files(models)
         read = read_trial(trial)
-        status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
-        if model is None:
-            _second_stage(read, models, fits / read.name, settings.seed)
+        with locked(fits / read.name, typer.echo):
+            status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
+            if model is None:
+                _second_stage(read, models, fits / read.name, settings.seed)
     if any(status):
         raise typer.Exit(BAD_INPUT if BAD_INPUT in status else GATE_FAILED)
 

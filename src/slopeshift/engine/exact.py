@@ -8,20 +8,22 @@ number of patients, and visits enter through sufficient statistics, formed once.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
-from pytensor.gradient import disconnected_type
-from pytensor.graph.basic import Apply
-from pytensor.graph.op import Op
-from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
 from slopeshift.engine import kernel
+from slopeshift.engine.foreign import (
+    Apply,
+    Op,
+    cache_version,
+    disconnected_type,
+    numba_njit,
+    register_funcify_default_op_cache_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,16 +99,15 @@ marginal_normal = MarginalNormal()
 
 @register_funcify_default_op_cache_key(MarginalNormal)  # type: ignore[untyped-decorator]
 def _compiled(op: MarginalNormal, node: Apply, **_: object) -> tuple[object, int]:
-    """Hand PyTensor the compiled density, and a number that changes with its text, for the cache on disk."""
+    """Hand PyTensor the compiled density, and a number that changes with its code, for the cache on disk."""
     density = kernel.density
-    version = int.from_bytes(sha256(Path(kernel.__file__).read_bytes()).digest()[:4])
 
     @numba_njit
     def marginal_normal(loading, variance, packed, design, precision):  # type: ignore[no-untyped-def]
         value, d_loading, d_variance = density(loading, variance, packed, design, precision)
         return np.asarray(value), d_loading, d_variance
 
-    return marginal_normal, version
+    return marginal_normal, cache_version("engine.kernel")
 
 
 @dataclass(frozen=True)

@@ -15,20 +15,22 @@ the model in either case, for the Jacobian of the map is part of it (Papaspiliop
 
 from __future__ import annotations
 
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pymc.logprob.transforms import Transform
-from pytensor.gradient import disconnected_type
-from pytensor.graph.basic import Apply
-from pytensor.graph.op import Op
-from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
 from slopeshift.engine import reparametrise_kernel
+from slopeshift.engine.foreign import (
+    Apply,
+    Op,
+    Transform,
+    cache_version,
+    disconnected_type,
+    numba_njit,
+    register_funcify_default_op_cache_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,15 +125,14 @@ moved, moved_back, pulled_back = Moved("moved"), MovedBack("moved_back"), Pulled
 @register_funcify_default_op_cache_key(MovedBack)  # type: ignore[untyped-decorator]
 @register_funcify_default_op_cache_key(PulledBack)  # type: ignore[untyped-decorator]
 def _compiled(op: KernelOp, node: Apply, **_: object) -> tuple[object, int]:
-    """Hand PyTensor the compiled function, and a number that changes with its text, for the cache on disk."""
+    """Hand PyTensor the compiled function, and a number that changes with its code, for the cache on disk."""
     function = op.function
-    version = int.from_bytes(sha256(Path(reparametrise_kernel.__file__).read_bytes()).digest()[:4])
 
     @numba_njit
     def run(*inputs):  # type: ignore[no-untyped-def]
         return function(*inputs)
 
-    return run, version
+    return run, cache_version("engine.reparametrise_kernel")
 
 
 class Informed(Transform):  # type: ignore[misc]  # PyMC has no types here

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slopeshift.design.shape import PLAIN
+from slopeshift.fit import nuts
 from slopeshift.keep.made_from import imported, key, without_docstrings
 from slopeshift.model.files import load_model
 
@@ -61,20 +62,11 @@ class Compiled:
 
     def fit(self, visits: Visits, seed: int) -> xr.Dataset:
         """Draw from the posterior given these values: everything sampled, `population` and `coefficients`."""
-        import nutpie
-
         from slopeshift.engine import exact
 
         for_nuts, for_coefficients = np.random.SeedSequence(seed).generate_state(2)
-        swapped = self.model.with_data(statistics=exact.statistics_of(visits, self.terms))
-        tree = nutpie.sample(
-            swapped,
-            **asdict(self.sampling),
-            seed=int(for_nuts),
-            cores=1,
-            save_warmup=False,
-            progress_bar=False,
-        )
+        swapped = nuts.with_data(self.model, statistics=exact.statistics_of(visits, self.terms))
+        tree = nuts.draw(swapped, **asdict(self.sampling), seed=int(for_nuts), cores=1)
         draws = tree["posterior"].to_dataset()
         return exact.with_posterior_coefficients(draws, visits, self.terms, int(for_coefficients))[0]
 
@@ -85,8 +77,6 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     It can then be fitted to visits of any shape that has the same coefficients. Raises RefitError where the model
     cannot be refitted, and what `load_model` raises.
     """
-    import nutpie
-
     from slopeshift.engine import exact
 
     with TemporaryDirectory() as folder:
@@ -97,7 +87,7 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     reason = _not_exchangeable(model)
     if reason:
         raise RefitError(f"{name}: {reason}")
-    return Compiled(nutpie.compile_pymc_model(model), exact.terms_of(model), sampling)
+    return Compiled(nuts.compile_model(model), exact.terms_of(model), sampling)
 
 
 def refusal(file: ModelFile, trial: Trial) -> str:

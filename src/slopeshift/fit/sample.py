@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.fit import nuts
 from slopeshift.fit.store import PACKAGES, Fit, inputs
 
 if TYPE_CHECKING:
@@ -34,10 +35,6 @@ SAMPLE_STATS = {
     "maxdepth_reached": "reached_max_treedepth",
 }
 """What is kept of nutpie's statistics, by the names ArviZ knows."""
-
-ADAPTATION = "draw_diag"
-"""How nutpie scales its steps: by the variance of draws, as Stan does. By the draws' gradients, its default, sampled
-coefficients of a small trial mix half as well; where they are integrated out, either does."""
 
 LARGEST = 20_000_000
 """Numbers kept in one array of predictions or prior draws: of a large cohort, evenly spaced draws are kept."""
@@ -81,29 +78,18 @@ def posterior_draws(model: pm.Model, settings: Settings, progress: bool) -> tupl
 
     Raises KeyboardInterrupt, without a result, where sampling is interrupted.
     """
-    import nutpie
-
     began = perf_counter()
-    compiled = nutpie.compile_pymc_model(model)
+    compiled = nuts.compile_model(model)
     built = perf_counter()
-    sampler = nutpie.sample(
+    tree = nuts.draw(
         compiled,
         draws=settings.draws,
         tune=settings.tune,
         chains=settings.chains,
         seed=settings.seed,
         target_accept=settings.target_accept,
-        adaptation=ADAPTATION,
-        save_warmup=False,
-        progress_bar=progress,
-        blocking=False,
+        progress=progress,
     )
-    try:
-        tree = sampler.wait()
-    except BaseException:
-        # nutpie's own blocking call would answer Ctrl-C with the draws so far, as if they were the result.
-        sampler.cancel()
-        raise
     return tree, {"compile": built - began, "sample": perf_counter() - built}
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from slopeshift.keep.atomic import replacing
-from slopeshift.keep.made_from import code, imported, without_docstrings
+from slopeshift.keep.made_from import code, imported, program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +58,7 @@ def inputs(trial_files: Mapping[str, str], source: str, settings: Settings) -> d
     """
     return {
         "data": dict(sorted(trial_files.items())),
-        "model": sha256(without_docstrings(source).encode()).hexdigest(),
+        "model": program(source),
         "engine": code("fit.sample", *imported(source)),
         "settings": asdict(settings),
     }

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from slopeshift.formats import export_cdisc, export_proact, export_rows
 from slopeshift.formats.contents import Contents, contents_of
 from slopeshift.formats.reading import filled
-from slopeshift.formats.write import refusal, refuse_destination, whole_folder
+from slopeshift.formats.write import refusal, refuse_destination
+from slopeshift.keep.atomic import replacing_folder
 from slopeshift.trial import read_trial
 from slopeshift.trial.columns import Problem
 
@@ -31,7 +32,7 @@ def export_trial(form: str, trial: Path, destination: Path) -> tuple[str, ...]:
     contents = contents_of(trial)
     if in_days and (problems := _same_day(contents, carried)):
         raise refusal(trial.name, problems)
-    with whole_folder(destination) as folder:
+    with replacing_folder(destination) as folder:
         writer(contents, folder)
     return tuple(
         f"{name}.{column}"

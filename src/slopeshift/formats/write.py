@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +10,12 @@ import pandas as pd
 
 from slopeshift.formats.ledger import balanced
 from slopeshift.formats.reading import in_order
+from slopeshift.keep.atomic import replacing_folder
 from slopeshift.trial import Trial, TrialError, read_trial
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from slopeshift.formats.reading import Reading
@@ -78,7 +76,7 @@ def write(
         )
         ledger = pd.concat([heads.astype({"row": "Int64"}), ledger], ignore_index=True)
     tables = in_order(reading.tables)
-    with whole_folder(destination) as folder:
+    with replacing_folder(destination) as folder:
         for name, table in tables.items():
             if name != "events" or len(table):
                 _csv(table, folder / f"{name}.csv")
@@ -103,29 +101,6 @@ def toml(settings: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]])
 
 def _csv(table: pd.DataFrame, path: Path) -> None:
     path.write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
-
-
-@contextmanager
-def whole_folder(destination: Path) -> Iterator[Path]:
-    """Give a new folder of the same name that takes the place of the destination once all has been written to it.
-
-    Where writing fails, the destination stays as it was. It is for the caller to ask whether it may be replaced.
-    """
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    for left_behind in destination.parent.iterdir():  # by a process that was killed
-        if left_behind.name.startswith(f".{destination.name}.import."):
-            shutil.rmtree(left_behind)
-    hidden = destination.parent / f".{destination.name}.import.{os.getpid()}"
-    hidden.mkdir()
-    try:
-        folder = hidden / destination.name
-        folder.mkdir()
-        yield folder
-        if destination.exists():
-            shutil.rmtree(destination)
-        folder.rename(destination)
-    finally:
-        shutil.rmtree(hidden)
 
 
 def _traced(problem: Problem, reading: Reading, tables: Mapping[str, pd.DataFrame]) -> Problem:

@@ -28,6 +28,11 @@ def code(*modules: str) -> str:
     return _hashed(frozenset(modules))
 
 
+def program(source: str) -> str:
+    """Hash a program's text, such as that of a model file, without its words: 64 hexadecimal digits."""
+    return sha256(without_docstrings(source).encode()).hexdigest()
+
+
 def key(*parts: str, modules: Iterable[str]) -> str:
     """Hash texts together with the code of modules: 24 hexadecimal digits, to name what is kept of a job by.
 
@@ -38,7 +43,7 @@ def key(*parts: str, modules: Iterable[str]) -> str:
 
 @cache
 def _hashed(modules: frozenset[str]) -> str:
-    texts = (f"{name}\0{_syntax(name)}" for name in sorted(closure(modules)))
+    texts = (f"{name}\0{without_docstrings(_text(name))}" for name in sorted(closure(modules)))
     return sha256("\0".join(texts).encode()).hexdigest()
 
 
@@ -47,22 +52,24 @@ def closure(modules: frozenset[str]) -> frozenset[str]:
     found, new = set[str](), set(modules)
     while new:
         found |= new
-        new = set[str]().union(*map(_imports, new)) - found
+        new = set[str]().union(*(imported(_text(name)) for name in new)) - found
     return frozenset(found)
 
 
-def imported(source: str) -> set[str]:
+@cache
+def imported(source: str) -> frozenset[str]:
     """Name the modules of this package that a text imports: anywhere in it, and the packages around them."""
-    found = set()
+    found = set[str]()
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.ImportFrom(module=str(module), names=names) if module.partition(".")[0] == PACKAGE.name:
                 found |= {*_named(module), *(name for a in names for name in _named(f"{module}.{a.name}"))}
             case ast.Import(names=names):
                 found |= {name for a in names if a.name.startswith(f"{PACKAGE.name}.") for name in _named(a.name)}
-    return found
+    return frozenset(found)
 
 
+@cache
 def without_docstrings(source: str) -> str:
     """Write a program out without comments, docstrings and layout: what is left decides what it does."""
     tree = ast.parse(source)
@@ -98,13 +105,3 @@ def _text(module: str) -> str:
     if path is None:
         raise LookupError(f"{PACKAGE.name} has no module {module!r}")
     return path.read_text(encoding="utf-8")
-
-
-@cache
-def _imports(module: str) -> frozenset[str]:
-    return frozenset(imported(_text(module)))
-
-
-@cache
-def _syntax(module: str) -> str:
-    return without_docstrings(_text(module))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from slopeshift.keep.atomic import replacing
+from slopeshift.keep.atomic import locked, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,15 +26,17 @@ def save(name: str, table: pd.DataFrame, made_from: MadeFrom, folder: Path) -> P
     """Write one table as `<name>.csv` with what it was made from, and return the file.
 
     `made_from` is whatever JSON can hold. The record is written first without the table and then with it, so that a
-    stop in between leaves a table that counts as missing.
+    stop in between leaves a table that counts as missing. Processes that save into one folder take turns. Raises
+    ValueError where a column has truth values and gaps, which a text file cannot tell apart from words.
     """
     target = folder / f"{name}.csv"
-    others = {other: said for other, said in _record(folder).items() if other != name}
-    _write_record(folder, others)
-    with replacing(target) as path:
-        table.to_csv(path, index=False)
     columns = {str(column): _kind(table[column]) for column in table}
-    _write_record(folder, others | {name: {"made_from": made_from, "columns": columns}})
+    with locked(folder, lambda _: None):
+        others = {other: said for other, said in _record(folder).items() if other != name}
+        _write_record(folder, others)
+        with replacing(target) as path:
+            table.to_csv(path, index=False)
+        _write_record(folder, others | {name: {"made_from": made_from, "columns": columns}})
     return target
 
 
@@ -64,12 +66,16 @@ def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def _kind(column: pd.Series[Any]) -> str:
-    """Name what a column holds: bool, int, float or text."""
-    if pd.api.types.is_bool_dtype(column):
+    """Name what a column holds: bool, int, float or text. A column of gaps alone is one of numbers without a value."""
+    known = column.dropna().infer_objects()
+    gaps = len(known) < len(column)
+    if pd.api.types.is_bool_dtype(known) and len(known):
+        if gaps:
+            raise ValueError(f"column {column.name!r} has truth values and gaps; say what a gap means by a text")
         return "bool"
-    if pd.api.types.is_integer_dtype(column):
+    if pd.api.types.is_integer_dtype(known) and not gaps:
         return "int"
-    return "float" if pd.api.types.is_float_dtype(column) else "text"
+    return "float" if pd.api.types.is_numeric_dtype(known) or (gaps and known.empty) else "text"
 
 
 def _read(path: Path, kinds: Mapping[str, str]) -> pd.DataFrame:

@@ -17,12 +17,11 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
-from pymc.model.transform.deterministic import extract_deterministics
-from pymc.model.transform.optimization import freeze_dims_and_data
 
 from slopeshift.design.cycles import split
 from slopeshift.design.visits import visits_of
 from slopeshift.engine.exact import SHIFT
+from slopeshift.engine.foreign import extract_deterministics, freeze_dims_and_data
 from slopeshift.model.line import signed_scale
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,9 @@ import pandas as pd
 from slopeshift import published
 from slopeshift.classical import Rules
 from slopeshift.fit.compiled import refusal
-from slopeshift.keep.atomic import replacing
-from slopeshift.keep.made_from import code
+from slopeshift.keep import tables
+from slopeshift.keep.atomic import locked
+from slopeshift.keep.made_from import code, imported, program
 from slopeshift.keep.replicates import replicates
 from slopeshift.null.claim import claim_table, claim_text
 from slopeshift.null.population import NATURAL_HISTORIES, Population, fitted
@@ -66,10 +66,6 @@ class Options:
     seed: int = 1
 
 
-RECORD = "study.json"
-"""The file that says what each table was made from."""
-
-
 @dataclass(frozen=True)
 class Candidate:
     """A model that applies to the trial, and the posterior of its fit, where one is there that passed its gate.
@@ -96,15 +92,12 @@ def run(
     What does not apply to the trial or a model is left out, and `say` is told why. Chunks of replicates are kept in
     `folder`, in `chunks`. Raises NullError where nothing could be made, and LookupError where `published` is unknown.
     """
-    written = []
     usable = [candidate for candidate in candidates if _is_plain(candidate.file, trial, say)]
-    for name, table in _tables(trial, usable, options, folder, say, progress):
-        target = folder / f"{name}.csv"
-        with replacing(target) as path:
-            table.to_csv(path, index=False)
-        with replacing(folder / RECORD) as path:
-            path.write_text(json.dumps(_record(folder) | {name: _made_from(name, trial, candidates)}, indent=1) + "\n")
-        written.append(target)
+    with locked(folder, say):
+        written = [
+            tables.save(name, table, _made_from(name, trial, candidates), folder)
+            for name, table in _tables(trial, usable, options, folder, say, progress)
+        ]
     if not written:
         raise NullError(f"trial {trial.name}: nothing to make of what was asked")
     return written
@@ -115,27 +108,16 @@ def stored(trial: Trial, candidates: Sequence[Candidate], folder: Path) -> tuple
 
     Returns them by name, and the names of those that were made from others, and are left where they are.
     """
-    current, stale = {}, []
-    for name, made_from in _record(folder).items():
-        if made_from != json.loads(json.dumps(_made_from(name, trial, candidates))):
-            stale.append(name)
-        else:
-            current[name] = pd.read_csv(folder / f"{name}.csv", dtype={"injection": str})
-    return current, stale
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    path = folder / RECORD
-    return dict(json.loads(path.read_bytes())) if path.exists() else {}
+    return tables.current(folder, lambda name: _made_from(name, trial, candidates))
 
 
 def _made_from(name: str, trial: Trial, candidates: Sequence[Candidate]) -> dict[str, Any]:
     """Say what decides a table, but for how much of it was asked; a published claim has nothing of the trial in it."""
-    program = code(CODE[name])
     if name == CLAIM:
-        return {"program": program, "data": published.content()}
-    models = {candidate.file.name: [candidate.file.sha256, candidate.made_from] for candidate in candidates}
-    return {"program": program, "data": dict(trial.files), "made_from": models}
+        return {"program": code(CODE[name]), "data": published.content()}
+    words = {module for candidate in candidates for module in imported(candidate.file.source)}
+    models = {candidate.file.name: [program(candidate.file.source), candidate.made_from] for candidate in candidates}
+    return {"program": code(CODE[name], *words), "data": dict(trial.files), "made_from": models}
 
 
 def _tables(

@@ -148,7 +148,7 @@ def _solved(evidence: Evidence, prior: NormalPrior) -> tuple[Floats, Floats, Flo
 
 def smoothed(log_ratio: Floats) -> tuple[Floats, float]:
     """Turn log ratios (draw,) into Pareto-smoothed weights that sum to 1, and the shape k of their tail."""
-    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
+    from slopeshift.answers.arviz_stats import array_stats
 
     log_ratio = log_ratio - log_ratio.max()
     if np.ptp(log_ratio) < 1e-9:

@@ -5,7 +5,6 @@ What needs nothing but fits that are there (other models, moved injections) is a
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,9 @@ import pandas as pd
 
 from slopeshift.answers.quantities import OVERALL
 from slopeshift.fit.compiled import RefitError, refusal
-from slopeshift.keep.atomic import replacing
-from slopeshift.keep.made_from import code
+from slopeshift.keep import tables as kept
+from slopeshift.keep.atomic import locked
+from slopeshift.keep.made_from import code, imported, program
 from slopeshift.keep.replicates import replicates
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.refits import VariationJob
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from slopeshift.keep.replicates import Rows
     from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
-
-RECORD = "study.json"
-"""The file that says what the tables were made from."""
 
 TABLES = ("sensitivity", "sensitivity_curves", "sensitivity_tipping", "dropout_tipping", "waning")
 DELTA = "delta"
@@ -89,31 +86,24 @@ def run(
     A model that cannot be varied is left out, and `say` is told why. Refits that were done are kept in `folder`, in
     `chunks`. Raises RefitError where nothing can be varied.
     """
-    found: list[dict[str, pd.DataFrame]] = []
-    for candidate in candidates:
-        reason = _cannot(trial, candidate)
+
+    def work(job: VariationJob) -> Rows:
+        chunks, count = folder / "chunks", len(job.variations)
+        say(f"{job.model}: {count} analyses to refit")
+        return replicates(job, count, chunks, scheduler=options.scheduler, progress=progress)
+
+    reasons = [_cannot(trial, candidate) for candidate in candidates]
+    for candidate, reason in zip(candidates, reasons, strict=True):
         if reason:
             say(f"{candidate.file.name}: {reason}")
-            continue
-        subject = _subject(trial, candidate, options.seed)
-
-        def work(job: VariationJob) -> Rows:
-            chunks, count = folder / "chunks", len(job.variations)
-            say(f"{job.model}: {count} analyses to refit")
-            return replicates(job, count, chunks, scheduler=options.scheduler, progress=progress)
-
-        found.append(_tables(subject, candidate.grid, work))
-    if not found:
+    if all(reasons):
         raise RefitError(f"trial {trial.name}: no fit is available to vary; run `slopeshift fit` first")
-    written = []
-    for name in TABLES:
-        target = folder / f"{name}.csv"
-        with replacing(target) as path:
-            pd.concat([tables[name] for tables in found], ignore_index=True).to_csv(path, index=False)
-        written.append(target)
-    with replacing(folder / RECORD) as path:
-        path.write_text(json.dumps(_made_from(trial, candidates), indent=1) + "\n")
-    return written
+    varied = [candidate for candidate, reason in zip(candidates, reasons, strict=True) if not reason]
+    with locked(folder, say):
+        found = [_tables(_subject(trial, each, options.seed), each.grid, work) for each in varied]
+        made_from = _made_from(trial, candidates)
+        whole = {name: pd.concat([tables[name] for tables in found], ignore_index=True) for name in TABLES}
+        return [kept.save(name, table, made_from, folder) for name, table in whole.items()]
 
 
 def stored(trial: Trial, candidates: Sequence[Candidate], folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -121,31 +111,17 @@ def stored(trial: Trial, candidates: Sequence[Candidate], folder: Path) -> tuple
 
     Returns them by name, and the names of those that were made from others, and are left where they are.
     """
-    record = folder / RECORD
-    if not record.exists():
-        return {}, []
-    if json.loads(record.read_bytes()) != json.loads(json.dumps(_made_from(trial, candidates))):
-        return {}, list(TABLES)
-    text = {"injection": str, "detail": str, "note": str}
-    read = {name: pd.read_csv(folder / f"{name}.csv", dtype=text) for name in TABLES}
-    return {name: _filled(table) for name, table in read.items()}, []
-
-
-def _filled(table: pd.DataFrame) -> pd.DataFrame:
-    texts = [name for name in ("detail", "note") if name in table]
-    return table.assign(**{name: table[name].fillna("") for name in texts})
+    return kept.current(folder, lambda _: _made_from(trial, candidates))
 
 
 def _made_from(trial: Trial, candidates: Sequence[Candidate]) -> dict[str, Any]:
-    models = {
-        each.file.name: [
-            each.file.sha256,
-            None if each.fit is None else each.fit.record["inputs"],
-            None if each.grid is None else each.grid.sha256,
-        ]
-        for each in candidates
+    files = [file for each in candidates for file in (each.file, each.grid) if file is not None]
+    return {
+        "program": code("sensitivity.study", *(module for file in files for module in imported(file.source))),
+        "data": dict(trial.files),
+        "programs": {file.name: program(file.source) for file in files},
+        "made_from": {each.file.name: None if each.fit is None else each.fit.record["inputs"] for each in candidates},
     }
-    return {"program": code("sensitivity.study"), "data": dict(trial.files), "made_from": models}
 
 
 def _cannot(trial: Trial, candidate: Candidate) -> str:
