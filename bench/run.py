@@ -33,6 +33,8 @@ from slopeshift.answers.tables import results_of
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
 from slopeshift.fit import sample as fit
+from slopeshift.fit.posterior import posterior_of
+from slopeshift.fit.store import Settings
 from slopeshift.model.files import load_model
 from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_TRUTH, default_trial, simulate
 from slopeshift.trial import trial_from_tables
@@ -208,9 +210,9 @@ def cost_of_a_gradient(patients: int, visits: int = 14) -> float:
 def whole_fit(patients: int) -> dict:
     """Fit a trial of this size up to the gate's verdict."""
     trial = trial_of(patients)
-    settings = fit.Settings(draws=600 if patients > 1000 else 1000, tune=1000)
+    settings = Settings(draws=600 if patients > 1000 else 1000, tune=1000)
     took, found = seconds(lambda: fit.sample(load_model(MODEL), trial, settings, progress=False))
-    judging, results = seconds(lambda: results_of(found))
+    judging, results = seconds(lambda: results_of(posterior_of(trial, found)))
     worst = results.diagnostics.set_index("diagnostic")["value"]
     return {
         "patients": patients,
