@@ -33,6 +33,7 @@ from slopeshift.answers.tables import results_of
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
 from slopeshift.fit import nuts
+from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.sample import sample
 from slopeshift.fit.store import Settings
 from slopeshift.model.files import load_model
@@ -211,7 +212,7 @@ def whole_fit(patients: int) -> dict:
     trial = trial_of(patients)
     settings = Settings(draws=600 if patients > 1000 else 1000, tune=1000)
     took, found = seconds(lambda: sample(load_model(MODEL), trial, settings, progress=False))
-    judging, results = seconds(lambda: results_of(found))
+    judging, results = seconds(lambda: results_of(posterior_of(trial, found)))
     worst = results.diagnostics.set_index("diagnostic")["value"]
     return {
         "patients": patients,

@@ -10,6 +10,7 @@ import xarray as xr
 from slopeshift import report
 from slopeshift.answers.tables import results_of
 from slopeshift.design.visits import visits_of
+from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import Fit, judged
 from slopeshift.trial import trial_from_tables
 
@@ -103,7 +104,7 @@ def made_fit(trial, model="alsfrsr", broken=False, seed=1):
         }
     )
     fit = Fit(tree, made_record(model))
-    return judged(fit, results_of(fit).failures)
+    return judged(fit, results_of(posterior_of(trial, fit)).failures)
 
 
 def made_record(model):

@@ -12,6 +12,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import xarray as xr
+from posteriors import posterior_from
 from trials import ROOT, line_trial
 
 from slopeshift.answers import quantities as effects
@@ -25,7 +26,7 @@ from slopeshift.calibration.ranks import RANKED, places, ranks, thinned
 from slopeshift.calibration.record import CHAINS, Ranks, fingerprint, save, stored
 from slopeshift.calibration.simulated import loaded, prior_of
 from slopeshift.calibration.uniformity import CHANCE, INSIDE, OUTSIDE, differences
-from slopeshift.design.cycles import seen_changes
+from slopeshift.design.cycles import OVERALL, seen_changes
 from slopeshift.fit.compiled import Sampling
 from slopeshift.keep.replicates import replicates
 from slopeshift.trial import trial_from_tables
@@ -167,7 +168,7 @@ def test_draws_are_thinned_evenly_over_all_chains():
     assert set(np.diff(place)) <= {10, 11}
     values = xr.Dataset({"x": (("chain", "draw"), np.arange(1000).reshape(2, 500))}, {"chain": [0, 1]})
     values = values.assign_coords(draw=range(500))
-    np.testing.assert_array_equal(thinned(values)["x"], place[None])
+    np.testing.assert_array_equal(thinned(posterior_from(values)).draws["x"], place[None])
 
 
 # ---- what is ranked ----
@@ -175,21 +176,23 @@ def test_draws_are_thinned_evenly_over_all_chains():
 
 def test_responders_are_those_that_effects_counts(exact):
     draws = exact.draws(1, 0)
-    found = quantities(draws, asked(draws, exact.visits))[RESPONDERS]
-    by_patient = effects.patients(draws, exact.visits.dataset())
-    overall = by_patient.sel(row=by_patient["injection"] == effects.OVERALL)
+    found = quantities(draws, asked(draws))[RESPONDERS]
+    by_patient = effects.patients(draws)
+    overall = by_patient.sel(row=by_patient["injection"] == OVERALL)
     np.testing.assert_array_equal(found, effects.slows(overall["change"], overall["slope"]).sum("row"))
     assert found.max() > found.min()
 
 
 def test_every_reported_kind_of_quantity_is_ranked(exact):
     draws = exact.draws(1, 0)
-    found = quantities(draws, asked(draws, exact.visits))
+    found = quantities(draws, asked(draws))
     spread = {"sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma"}
     correlations = {"correlation level-slope", "correlation level-response", "correlation slope-response"}
     of_patients = {"patient P1, change 1", "patient P1, change 2", RESPONDERS}
     assert set(found) == {"level", "slope", "change 1", "change 2"} | spread | correlations | of_patients
-    np.testing.assert_array_equal(found["patient P1, change 2"], draws["coefficients"].isel(patient=0, coefficient=3))
+    np.testing.assert_array_equal(
+        found["patient P1, change 2"], draws.draws["coefficients"].isel(patient=0, coefficient=3)
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,18 +205,18 @@ def test_every_reported_kind_of_quantity_is_ranked(exact):
 )
 def test_what_a_model_has_besides_is_ranked_too(name, extra):
     one = prior(name)
-    of = asked(one.draws(1, 0), one.visits)
+    of = asked(one.draws(1, 0))
     assert set(of.extra) - {"change"} == extra, "and nothing that is said already"
 
 
 def test_the_log_likelihood_is_that_of_each_value_given_its_line(exact):
     drawn = exact.draw(1, 3)
-    one = drawn.parameters.isel(chain=0, draw=0)
+    one = drawn.truth.draws.isel(chain=0, draw=0)
     theta, sigma = one["coefficients"].to_numpy(), float(one["sigma"])
-    mean = (drawn.visits.basis * theta[drawn.visits.patient_index]).sum(axis=1)
-    z = (drawn.visits.value - mean) / sigma
+    mean = (drawn.truth.visits.basis * theta[drawn.truth.visits.patient_index]).sum(axis=1)
+    z = (drawn.truth.visits.value - mean) / sigma
     expected = (-0.5 * z**2 - np.log(sigma * np.sqrt(2 * np.pi))).sum()
-    assert log_likelihood(exact, drawn, drawn.parameters) == pytest.approx([expected], rel=1e-6)
+    assert log_likelihood(exact, drawn.data, drawn.truth) == pytest.approx([expected], rel=1e-6)
 
 
 # ---- simulated trials ----
@@ -221,15 +224,15 @@ def test_the_log_likelihood_is_that_of_each_value_given_its_line(exact):
 
 def test_a_replicate_depends_on_its_seed_and_number_alone(exact):
     first, again = exact.draw(1, 7), prior_of(loaded("alsfrsr", SOURCE), uneven()).draw(1, 7)
-    np.testing.assert_array_equal(first.visits.value, again.visits.value)
-    xr.testing.assert_equal(first.parameters, again.parameters)
+    np.testing.assert_array_equal(first.truth.visits.value, again.truth.visits.value)
+    xr.testing.assert_equal(first.truth.draws, again.truth.draws)
     others = [exact.draw(2, 7), exact.draw(1, 8), exact.draw(1, 57)]
-    assert len({one.visits.value[0] for one in [first, *others]}) == 4
+    assert len({one.truth.visits.value[0] for one in [first, *others]}) == 4
 
 
 def test_simulated_sums_are_those_of_the_model_built_on_the_simulated_values(exact):
     drawn = exact.draw(1, 2)
-    model = exact._with(drawn.visits.value)
+    model = exact._with(drawn.truth.visits.value)
     for name, values in data_of(model).items():
         np.testing.assert_array_equal(values, drawn.data[name], err_msg=name)
     assert not np.array_equal(drawn.data["statistics"], exact.built_on["statistics"])
@@ -240,9 +243,9 @@ def test_what_was_seen_is_of_the_simulated_values_and_intervals_are_drawn_given_
     z = []
     for replicate in range(30):
         drawn = one.draw(1, replicate)
-        seen = seen_changes(one.trial, drawn.visits, 3.0)
+        seen = seen_changes(one.trial, drawn.truth.visits, 3.0)
         np.testing.assert_allclose(drawn.data["seen_change"], seen["seen"])
-        of = drawn.parameters.isel(chain=0, draw=0)
+        of = drawn.truth.draws.isel(chain=0, draw=0)
         habit = float(of["sd_habit"]) * of["habit_z"].to_numpy()[seen["patient_index"]]
         mean = float(of["mean_interval"]) + float(of["interval_control"]) * seen["seen"].to_numpy() + habit
         z.append((drawn.data["interval"] - mean) / np.hypot(float(of["sd_interval"]), 0.1))
@@ -267,7 +270,7 @@ def test_the_values_of_a_formula_can_be_exchanged():
 
 def as_sampled(one, drawn, model):
     """What NUTS would say of the simulated parameters, had it the density of `model`."""
-    of, free = drawn.parameters.isel(chain=0, draw=0), model.free_RVs
+    of, free = drawn.truth.draws.isel(chain=0, draw=0), model.free_RVs
     moves = [model.rvs_to_transforms[variable] for variable in free]
     moved = [
         variable if move is None else move.forward(variable, *variable.owner.inputs)
@@ -280,14 +283,18 @@ def as_sampled(one, drawn, model):
     return xr.Dataset({"logp": (("chain", "draw"), [[logp]])})
 
 
+def sampled_with(drawn, stats):
+    return replace(drawn.truth, groups={"sample_stats": stats})
+
+
 @pytest.mark.parametrize("name", ["alsfrsr", "interval", "interval_negative_control", "formula", "alsfrsr_bounded"])
 def test_the_density_of_the_model_simulated_from_agrees(name):
     one = prior(name)
     drawn = one.draw(1, 1)
-    model = one._with(drawn.visits.value)
+    model = one._with(drawn.truth.visits.value)
     if "interval" in drawn.data:
         model["interval"].set_value(drawn.data["interval"])
-    check_same_density(one, drawn, drawn.parameters, as_sampled(one, drawn, model))
+    check_same_density(one, drawn, sampled_with(drawn, as_sampled(one, drawn, model)))
 
 
 @pytest.mark.parametrize(
@@ -305,9 +312,9 @@ def test_the_density_of_the_model_simulated_from_agrees(name):
 def test_a_prior_that_was_edited_in_between_is_refused(exact, argument, value):
     drawn = exact.draw(1, 1)
     other = prior(text=edited(argument, value))
-    stats = as_sampled(exact, drawn, other._with(drawn.visits.value))
+    stats = as_sampled(exact, drawn, other._with(drawn.truth.visits.value))
     with pytest.raises(CalibrationError, match=r"log density that was sampled is .* simulate from the priors that"):
-        check_same_density(exact, drawn, drawn.parameters, stats)
+        check_same_density(exact, drawn, sampled_with(drawn, stats))
 
 
 @pytest.mark.parametrize("name", ["alsfrsr", "formula"])
@@ -315,7 +322,7 @@ def test_values_that_never_reached_the_density_are_refused(name):
     one = prior(name)
     drawn = one.draw(1, 1)
     with pytest.raises(CalibrationError, match="fit the values simulated"):
-        check_same_density(one, drawn, drawn.parameters, as_sampled(one, drawn, one.model))
+        check_same_density(one, drawn, sampled_with(drawn, as_sampled(one, drawn, one.model)))
 
 
 # ---- jobs, records and pages ----

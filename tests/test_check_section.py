@@ -11,6 +11,7 @@ from made_reports import made_fit, made_trial, written
 
 from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, Rule, checks_of
 from slopeshift.checks import predictive as p
+from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import Fit
 from slopeshift.report import check_section, check_words
 from slopeshift.report.analysis import analyse
@@ -242,4 +243,4 @@ def test_the_page_has_a_verdict_for_a_fit_that_passed_and_none_for_one_that_fail
 
 
 def test_checks_of_a_made_fit_use_its_own_values(trial):
-    assert UNIFORM not in {rule.check for rule in checks_of(trial, made_fit(trial)).rules}
+    assert UNIFORM not in {rule.check for rule in checks_of(posterior_of(trial, made_fit(trial))).rules}

@@ -7,20 +7,22 @@ import pandas as pd
 import pytest
 import xarray as xr
 from made_reports import made_fit, made_trial
+from posteriors import stored as stored_posterior
+from posteriors import with_stored
 from trials import ROOT, line_trial
 
 from slopeshift import checks
-from slopeshift.answers.quantities import SAMPLES
 from slopeshift.checks import comparison, integrated, loo, predictive, prior, residuals
 from slopeshift.checks.families import Normal, OnScale, StudentT, family_of
 from slopeshift.checks.left_out import given_others
 from slopeshift.checks.loo import leave_one_out
-from slopeshift.checks.material import KEPT, flat, material_of, material_of_draws
 from slopeshift.checks.power_scaling import prior_sensitivity
 from slopeshift.checks.rules import FIRES, PRIOR, UNRELIABLE, rules
+from slopeshift.checks.thinned import KEPT, fitted, replicates, thinned, values_predicted, with_predictions
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact as marginal
 from slopeshift.fit.compiled import Sampling, compile_once
+from slopeshift.fit.posterior import NORMAL, SAMPLES, Posterior, flat, posterior_of
 from slopeshift.fit.store import Fit, FitError
 from slopeshift.sensitivity.subsets import of_patients, without
 from slopeshift.trial import trial_from_tables
@@ -45,19 +47,19 @@ def compiled(trial):
 
 
 @pytest.fixture(scope="module")
-def draws(compiled, visits):
-    return compiled.fit(visits, seed=1)
+def refit(compiled, trial, visits):
+    return compiled.fit(trial, visits, seed=1)
 
 
 @pytest.fixture(scope="module")
-def material(trial, visits, draws):
-    return material_of_draws(trial, visits, draws, seed=2)
+def posterior(refit):
+    return with_predictions(refit, seed=2)
 
 
 @pytest.fixture(scope="module")
-def fit(trial, visits, draws, compiled):
+def fit(visits, refit, compiled):
     """The draws of a refit, laid out as a stored fit has them."""
-    draws, by_patient = marginal.with_posterior_coefficients(draws, visits, compiled.terms, seed=3)
+    draws, by_patient = marginal.with_posterior_coefficients(refit.draws, visits, compiled.terms, seed=3)
     prior_draws = marginal.with_prior_coefficients(draws[["loading", "sigma"]], visits, compiled.terms, seed=4)
     prior_draws = prior_draws.assign(
         {name: draws[name] for name in ("sd_level", "sd_slope", "sd_response", "sd_cycle")}
@@ -73,14 +75,14 @@ def fit(trial, visits, draws, compiled):
             "constant_data": visits.dataset().merge(compiled.terms),
         }
     )
-    return Fit(tree, {"model": "alsfrsr", "outcome": "alsfrsr", "unit": "points"})
+    return Fit(tree, {"model": "alsfrsr", "outcome": "alsfrsr", "status": "sampled", "inputs": {"data": {}}})
 
 
-def slowly(material, draw, patient):
+def slowly(posterior, draw, patient):
     """One patient's covariance and residuals at one draw, by the definition."""
-    mine = np.flatnonzero(material.visits.patient_index == patient)
-    rows, loading = material.basis[mine], flat(material.posterior["loading"])[draw]
-    sigma, centre = flat(material.posterior["sigma"])[draw], flat(material.posterior["population"])[draw]
+    mine = np.flatnonzero(posterior.visits.patient_index == patient)
+    rows, loading = posterior.visits.basis[mine], flat(posterior.draws["loading"])[draw]
+    sigma, centre = flat(posterior.draws["sigma"])[draw], flat(posterior.draws["population"])[draw]
     covariance = rows @ loading @ loading.T @ rows.T + sigma**2 * np.eye(len(mine))
     return mine, rows @ centre, covariance
 
@@ -88,12 +90,12 @@ def slowly(material, draw, patient):
 # ---- leaving out ----
 
 
-def test_a_value_given_the_others_is_that_of_the_dense_normal(material):
+def test_a_value_given_the_others_is_that_of_the_dense_normal(posterior):
     from scipy.stats import multivariate_normal, norm
 
-    found, value = given_others(material), material.visits.value
+    found, value = given_others(posterior), posterior.visits.value
     for draw, patient in [(0, 0), (17, 3), (99, 7)]:
-        mine, mean, covariance = slowly(material, draw, patient)
+        mine, mean, covariance = slowly(posterior, draw, patient)
         whole = multivariate_normal(mean, covariance).logpdf(value[mine])
         assert found.by_patient[draw, patient] == pytest.approx(whole, rel=1e-9)
         for j, place in enumerate(mine):
@@ -107,34 +109,33 @@ def test_a_value_given_the_others_is_that_of_the_dense_normal(material):
             assert below == pytest.approx(norm.cdf(value[place], centre, sd), abs=1e-9)
 
 
-def in_time(material, correlation):
-    """The material of a model whose residuals are correlated in time, with the densities that such a model stores."""
+def in_time(posterior, correlation):
+    """The posterior of a model whose residuals are correlated in time, with the densities that such a model stores."""
     import pytensor
     import pytensor.tensor as pt
 
     from slopeshift.model.residuals import log_density_after_previous, sequence
 
-    visits, draws = material.visits, material.posterior
-    left = visits.value - (material.basis * flat(draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
+    visits, draws = posterior.visits, posterior.draws
+    left = visits.value - (posterior.visits.basis * flat(draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
     order, residual, sigma = sequence(visits.patient_index, visits.month), pt.dvector(), pt.dscalar()
     density = log_density_after_previous(residual, sigma, pt.as_tensor(correlation), order)
     evaluate = pytensor.function([residual, sigma], density)
     stored = np.array([evaluate(*each) for each in zip(left, flat(draws["sigma"]), strict=True)])
-    return replace(
-        material,
-        posterior=draws.assign(autocorrelation=xr.full_like(draws["sigma"], correlation)),
-        log_likelihood=material.log_likelihood.copy(data=stored.reshape(material.log_likelihood.shape)),
-        integrated_out=False,
+    known = posterior.stored("log_likelihood")
+    correlated = draws.assign(autocorrelation=xr.full_like(draws["sigma"], correlation))
+    return with_stored(
+        replace(posterior, draws=correlated, family=None), log_likelihood=known.copy(data=stored.reshape(known.shape))
     )
 
 
-def test_a_value_whose_residual_is_correlated_in_time_is_that_of_the_dense_normal(material):
+def test_a_value_whose_residual_is_correlated_in_time_is_that_of_the_dense_normal(posterior):
     from scipy.stats import multivariate_normal
 
-    together, visits = in_time(material, 0.6), material.visits
+    together, visits = in_time(posterior, 0.6), posterior.visits
     found = given_others(together)
-    mine, mean, covariance = slowly(material, 5, 2)
-    sigma, months = flat(material.posterior["sigma"])[5], visits.month[mine]
+    mine, mean, covariance = slowly(posterior, 5, 2)
+    sigma, months = flat(posterior.draws["sigma"])[5], visits.month[mine]
     apart = np.maximum(np.abs(months[:, None] - months), 0.5 * (months[:, None] != months))
     covariance = covariance + sigma**2 * (0.6**apart - np.eye(len(mine)))
     whole = multivariate_normal(mean, covariance).logpdf(visits.value[mine])
@@ -145,18 +146,19 @@ def test_a_value_whose_residual_is_correlated_in_time_is_that_of_the_dense_norma
         assert found.log_density(visits.value)[5, mine[j]] == pytest.approx(whole - rest)
 
 
-def test_values_that_follow_at_once_stand_as_far_apart_as_the_residuals_of_the_model_do(material):
+def test_values_that_follow_at_once_stand_as_far_apart_as_the_residuals_of_the_model_do(posterior):
     """Or else the stored densities would not be those of this arithmetic, and nothing would be left out."""
     rng = np.random.default_rng(4)
-    months = np.where(rng.random(len(material.visits.month)) < 0.3, 0.01, 1.0).cumsum()
-    close = in_time(replace(material, visits=replace(material.visits, month=months)), 0.6)
+    months = np.where(rng.random(len(posterior.visits.month)) < 0.3, 0.01, 1.0).cumsum()
+    close = in_time(replace(posterior, visits=replace(posterior.visits, month=months)), 0.6)
     assert given_others(close) is not None
-    assert given_others(replace(close, log_likelihood=close.log_likelihood + 0.01)) is None
-    assert leave_one_out(replace(close, log_likelihood=close.log_likelihood + 0.01)) is None
+    other = with_stored(close, log_likelihood=close.stored("log_likelihood") + 0.01)
+    assert given_others(other) is None
+    assert leave_one_out(other) is None
 
 
-def test_without_correlation_in_time_it_is_as_if_residuals_were_independent(material):
-    found, usual = leave_one_out(in_time(material, 1e-12)), leave_one_out(material)
+def test_without_correlation_in_time_it_is_as_if_residuals_were_independent(posterior):
+    found, usual = leave_one_out(in_time(posterior, 1e-12)), leave_one_out(posterior)
     assert found.integrated
     np.testing.assert_allclose(found.by_visit.elpd_i, usual.by_visit.elpd_i, atol=1e-6)
     np.testing.assert_allclose(found.by_patient.elpd_i, usual.by_patient.elpd_i, atol=1e-6)
@@ -165,20 +167,16 @@ def test_without_correlation_in_time_it_is_as_if_residuals_were_independent(mate
 # ---- patients integrated out by sampling ----
 
 
-def few(material, draws=40):
+def few(posterior, draws=40):
     """The same with fewer draws."""
     some = {"draw": slice(None, draws)}
-    return replace(
-        material,
-        posterior=material.posterior.isel(some),
-        predicted=material.predicted.isel(some),
-        log_likelihood=material.log_likelihood.isel(some),
-    )
+    groups = {name: group.isel(some) for name, group in posterior.groups.items()}
+    return replace(posterior, draws=posterior.draws.isel(some), groups=groups)
 
 
-def test_sampled_points_give_what_the_arithmetic_gives_where_residuals_are_normal(material):
-    some = few(material)
-    exact, family = given_others(some), Normal(flat(some.posterior["sigma"]))
+def test_sampled_points_give_what_the_arithmetic_gives_where_residuals_are_normal(posterior):
+    some = few(posterior)
+    exact, family = given_others(some), Normal(flat(some.draws["sigma"]))
     np.testing.assert_allclose(integrated.by_patient(some, family), exact.by_patient, atol=0.5)
     assert (integrated.by_patient(some, family) - exact.by_patient).mean() == pytest.approx(0, abs=0.02)
     places, value = [0, 11, 30], some.visits.value
@@ -191,15 +189,15 @@ def test_sampled_points_give_what_the_arithmetic_gives_where_residuals_are_norma
 
 
 @pytest.mark.parametrize("kind", ["student", "bounded"])
-def test_sampled_points_give_what_a_great_many_draws_of_the_prior_give(material, kind):
+def test_sampled_points_give_what_a_great_many_draws_of_the_prior_give(posterior, kind):
     """The slow way: patients drawn from the population until their mean density settles."""
-    some = few(material, 2)
-    draws, outcome = some.posterior, replace(some.visits.outcome, maximum=float(some.visits.value.max()))
+    some = few(posterior, 2)
+    draws, outcome = some.draws, replace(some.visits.outcome, maximum=float(some.visits.value.max()))
     sigma = flat(draws["sigma"])
     family = StudentT(sigma, np.full(len(sigma), 3.0)) if kind == "student" else OnScale(sigma, outcome)
     mine = np.flatnonzero(some.visits.patient_index == some.visits.patient_index[some.visits.value.argmax()])
     rng = np.random.default_rng(3)
-    rows, loading, population = some.basis[mine], flat(draws["loading"])[0], flat(draws["population"])[0]
+    rows, loading, population = some.visits.basis[mine], flat(draws["loading"])[0], flat(draws["population"])[0]
     z = rng.standard_normal((400_000, loading.shape[1]))
     mean = ((population + z @ loading.T) @ rows.T)[None]
     first = StudentT(sigma[:1], np.array([3.0])) if kind == "student" else OnScale(sigma[:1], outcome)
@@ -216,12 +214,12 @@ def test_sampled_points_give_what_a_great_many_draws_of_the_prior_give(material,
 
 
 @pytest.mark.parametrize("floor", [20.0, 28.0, 34.0])
-def test_sampled_points_are_worth_a_quarter_of_independent_ones_however_many_values_are_at_an_end(material, floor):
+def test_sampled_points_are_worth_a_quarter_of_independent_ones_however_many_values_are_at_an_end(posterior, floor):
     """By the effective number of the weights, of every patient on average over draws, and a tenth in all but a few."""
-    value = np.maximum(material.visits.value, floor)
-    outcome = replace(material.visits.outcome, minimum=floor)
-    some = few(replace(material, visits=replace(material.visits, value=value, outcome=outcome)))
-    family, centre = OnScale(flat(some.posterior["sigma"]), outcome), integrated.centres(some)
+    value = np.maximum(posterior.visits.value, floor)
+    outcome = replace(posterior.visits.outcome, minimum=floor)
+    some = few(replace(posterior, visits=replace(posterior.visits, value=value, outcome=outcome)))
+    family, centre = OnScale(flat(some.draws["sigma"]), outcome), integrated.centres(some)
     for patient in range(len(some.visits.patients)):
         mine = np.flatnonzero(some.visits.patient_index == patient)
         points = integrated._points(some, family, mine, centre[:, patient], 500, np.ones(len(mine), dtype=bool))
@@ -232,22 +230,23 @@ def test_sampled_points_are_worth_a_quarter_of_independent_ones_however_many_val
         assert (worth > 1 / 10).mean() > 0.95
 
 
-def test_a_family_is_known_by_its_stored_densities(material):
+def test_a_family_is_known_by_its_stored_densities(posterior):
     from scipy.stats import t
 
-    assert isinstance(family_of(material), Normal)
-    visits, draws = material.visits, material.posterior
-    mean = (material.basis * flat(draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
+    assert isinstance(family_of(posterior), Normal)
+    visits, draws = posterior.visits, posterior.draws
+    mean = (posterior.visits.basis * flat(draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
     sigma = flat(draws["sigma"])[:, None]
 
     def of(density, **more):
-        stored = material.log_likelihood.copy(data=density.reshape(material.log_likelihood.shape))
-        return family_of(replace(material, log_likelihood=stored, posterior=draws.assign(**more)))
+        known = posterior.stored("log_likelihood")
+        other = replace(posterior, draws=draws.assign(**more))
+        return family_of(with_stored(other, log_likelihood=known.copy(data=density.reshape(known.shape))))
 
     nu = xr.full_like(draws["sigma"], 5.0)
     assert isinstance(of(t(5, mean, sigma).logpdf(visits.value), nu=nu), StudentT)
     assert of(t(6, mean, sigma).logpdf(visits.value), nu=nu) is None
-    assert family_of(replace(material, log_likelihood=None)) is None
+    assert family_of(with_stored(posterior, log_likelihood=None)) is None
 
 
 def test_densities_on_a_scale_are_those_of_the_model():
@@ -289,18 +288,19 @@ def test_an_end_of_the_scale_pulls_as_its_density_slopes_and_bends(value):
         assert sd**-2 == pytest.approx(-bend, rel=1e-2, abs=1e-5)
 
 
-def test_what_cannot_be_reweighted_is_integrated_out_and_counted(material):
+def test_what_cannot_be_reweighted_is_integrated_out_and_counted(posterior):
     """A value far from all others of its patient: no weight of the patient's coefficients does, those of others do."""
-    far = material.visits.value.copy()
+    far = posterior.visits.value.copy()
     far[7] += 14.0
-    visits = replace(material.visits, value=far)
-    moved = replace(material, visits=visits, integrated_out=False)
-    mean = (material.basis * flat(material.posterior["coefficients"])[:, visits.patient_index]).sum(axis=2)
-    family = Normal(flat(material.posterior["sigma"]))
+    visits = replace(posterior.visits, value=far)
+    moved = replace(posterior, visits=visits, family=None)
+    mean = (posterior.visits.basis * flat(posterior.draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
+    family = Normal(flat(posterior.draws["sigma"]))
     stored = family.log_density(far, mean[:, None])[:, 0]
-    known = moved.log_likelihood.copy(data=stored.reshape(moved.log_likelihood.shape))
-    found = loo._reweighted(replace(moved, log_likelihood=known), stored)
-    exact = leave_one_out(replace(moved, integrated_out=True))
+    known = moved.stored("log_likelihood")
+    known = known.copy(data=stored.reshape(known.shape))
+    found = loo._reweighted(with_stored(moved, log_likelihood=known), stored)
+    exact = leave_one_out(replace(moved, family=NORMAL))
     assert found.remade >= 1
     assert found.unreliable == exact.unreliable
     assert float(found.by_visit.elpd_i[7]) == pytest.approx(float(exact.by_visit.elpd_i[7]), abs=0.5)
@@ -308,28 +308,27 @@ def test_what_cannot_be_reweighted_is_integrated_out_and_counted(material):
     np.testing.assert_allclose(found.by_patient.elpd_i, exact.by_patient.elpd_i, atol=0.6)
 
 
-def test_covariates_move_what_is_expected_of_a_patient(material):
-    patients, coefficients = len(material.visits.patients), len(material.visits.coefficients)
+def test_covariates_move_what_is_expected_of_a_patient(posterior):
+    patients, coefficients = len(posterior.visits.patients), len(posterior.visits.coefficients)
     shift = np.random.default_rng(1).normal(size=(1, patients, coefficients))
     dims = ("covariate", "patient", "coefficient")
-    regression = xr.full_like(material.posterior["sigma"], 0.3).expand_dims(covariate=1, axis=-1)
-    moved = replace(
-        material, shift=xr.DataArray(shift, dims=dims), posterior=material.posterior.assign(regression=regression)
-    )
-    lifted = (material.basis * (0.3 * shift[0])[material.visits.patient_index]).sum(axis=1)
-    plain = replace(material, visits=replace(material.visits, value=material.visits.value - lifted))
+    regression = xr.full_like(posterior.draws["sigma"], 0.3).expand_dims(covariate=1, axis=-1)
+    design = posterior.design.assign(covariates=(dims, shift))
+    moved = replace(posterior, design=design, draws=posterior.draws.assign(regression=regression))
+    lifted = (posterior.visits.basis * (0.3 * shift[0])[posterior.visits.patient_index]).sum(axis=1)
+    plain = replace(posterior, visits=replace(posterior.visits, value=posterior.visits.value - lifted))
     assert given_others(moved).mean == pytest.approx(given_others(plain).mean + lifted)
     assert given_others(moved).sd == pytest.approx(given_others(plain).sd)
 
 
-def test_importance_sampling_agrees_with_a_fit_without_the_value(compiled, trial, visits, material):
-    found = leave_one_out(material)
+def test_importance_sampling_agrees_with_a_fit_without_the_value(compiled, trial, visits, posterior):
+    found = leave_one_out(posterior)
     assert found.integrated
     assert found.unreliable == 0
     for place in (0, 25, len(visits.value) - 1):
         stays = np.arange(len(visits.value)) != place
         parts = {name: getattr(visits, name)[stays] for name in ("patient_index", "month", "value", "basis")}
-        refitted = material_of_draws(trial, visits, compiled.fit(replace(visits, **parts), seed=8), seed=9)
+        refitted = replace(compiled.fit(trial, replace(visits, **parts), seed=8), visits=visits)
         others = given_others(refitted)
         density = others.log_density(visits.value)[:, place]
         exact = np.logaddexp.reduce(density) - np.log(len(density))
@@ -340,21 +339,21 @@ def test_importance_sampling_agrees_with_a_fit_without_the_value(compiled, trial
         assert found.pit[place] == pytest.approx(ndtr(z).mean(), abs=0.03)
 
 
-def test_leaving_a_patient_out_agrees_with_a_fit_without_them(compiled, trial, visits, material):
-    found = leave_one_out(material).by_patient
+def test_leaving_a_patient_out_agrees_with_a_fit_without_them(compiled, trial, visits, posterior):
+    found = leave_one_out(posterior).by_patient
     reliable = np.flatnonzero(found.pareto_k < 0.5)[:2]
     assert len(reliable)
     for place in reliable:
         patient = visits.patients[place]
-        draws = compiled.fit(without(visits, of_patients(visits, [patient])), 5)
-        by_draw = given_others(material_of_draws(trial, visits, draws, 5)).by_patient[:, place]
+        refitted = compiled.fit(trial, without(visits, of_patients(visits, [patient])), 5)
+        by_draw = given_others(replace(refitted, visits=visits)).by_patient[:, place]
         exact = np.logaddexp.reduce(by_draw) - np.log(len(by_draw))
         assert float(found.elpd_i[place]) == pytest.approx(exact, abs=0.5)
 
 
-def test_a_model_of_unknown_spread_is_reweighted_by_its_stored_densities(material):
-    unknown = replace(material, posterior=material.posterior.drop_vars("loading"), integrated_out=False)
-    found, exact = leave_one_out(unknown), leave_one_out(material)
+def test_a_model_of_unknown_spread_is_reweighted_by_its_stored_densities(posterior):
+    unknown = replace(posterior, draws=posterior.draws.drop_vars("loading"), family=None)
+    found, exact = leave_one_out(unknown), leave_one_out(posterior)
     assert not found.integrated
     assert found.by_patient is None
     assert float(found.by_visit.elpd) == pytest.approx(float(exact.by_visit.elpd), abs=4)
@@ -363,38 +362,37 @@ def test_a_model_of_unknown_spread_is_reweighted_by_its_stored_densities(materia
 
 
 def test_densities_of_another_model_are_not_taken_for_those_of_this_arithmetic(fit, trial):
-    stored = material_of(trial, fit)
+    stored = thinned(posterior_of(trial, fit))
     assert given_others(stored) is not None
-    assert given_others(replace(stored, by_patient=stored.by_patient + 1e-3)) is None
-    known = stored.log_likelihood + 0.01
-    assert given_others(replace(stored, by_patient=None)) is not None
-    assert given_others(replace(stored, by_patient=None, log_likelihood=known)) is None
+    by_patient, known = stored.stored("log_likelihood_of_patient"), stored.stored("log_likelihood") + 0.01
+    assert given_others(with_stored(stored, log_likelihood_of_patient=by_patient + 1e-3)) is None
+    assert given_others(with_stored(stored, log_likelihood_of_patient=None)) is not None
+    assert given_others(with_stored(stored, log_likelihood_of_patient=None, log_likelihood=known)) is None
 
 
-def test_draws_without_a_loading_are_refused(trial, visits, draws):
+def test_draws_without_a_loading_are_refused(refit):
     with pytest.raises(ValueError, match="these draws have no `loading`: give those of a model whose coefficients are"):
-        material_of_draws(trial, visits, draws.drop_vars("loading"), seed=1)
+        with_predictions(replace(refit, draws=refit.draws.drop_vars("loading")), seed=1)
 
 
-def test_equal_whole_numbers_are_ranked_at_random(material):
+def test_equal_whole_numbers_are_ranked_at_random(posterior):
     counted = replace(
-        material,
-        posterior=material.posterior.drop_vars("loading"),
-        predicted=xr.full_like(material.predicted, 30.0),
-        visits=replace(material.visits, value=np.full_like(material.visits.value, 30.0)),
+        with_stored(posterior, posterior_predictive=xr.full_like(posterior.stored("posterior_predictive"), 30.0)),
+        draws=posterior.draws.drop_vars("loading"),
+        visits=replace(posterior.visits, value=np.full_like(posterior.visits.value, 30.0)),
     )
     pit = leave_one_out(counted).pit
     assert loo.uniformity(pit) > 0.001
     assert pit.std() == pytest.approx(12**-0.5, abs=0.06)
 
 
-def test_a_value_beyond_all_predictions_is_no_proof_by_itself(material):
-    far = material.visits.value.copy()
-    far[7] = material.predicted.max() + 1
-    posterior = material.posterior.drop_vars("loading")
-    beyond = replace(material, posterior=posterior, visits=replace(material.visits, value=far))
+def test_a_value_beyond_all_predictions_is_no_proof_by_itself(posterior):
+    far = posterior.visits.value.copy()
+    far[7] = values_predicted(posterior).max() + 1
+    draws = posterior.draws.drop_vars("loading")
+    beyond = replace(posterior, draws=draws, visits=replace(posterior.visits, value=far))
     pit = leave_one_out(beyond).pit
-    assert pit[7] == 1 - 0.5 / len(beyond.replicates)
+    assert pit[7] == 1 - 0.5 / len(replicates(beyond))
     assert loo.uniformity(np.append(np.random.default_rng(2).random(250), pit[7])) > FIRES
 
 
@@ -405,25 +403,25 @@ def test_uniform_probabilities_pass_and_others_do_not():
     assert loo.uniformity(rng.beta(1.5, 1, 250)) < FIRES
 
 
-def test_the_table_of_what_was_left_out_has_every_value_and_every_patient(material):
-    table = loo.loo_table(leave_one_out(material), material)
+def test_the_table_of_what_was_left_out_has_every_value_and_every_patient(posterior):
+    table = loo.loo_table(leave_one_out(posterior), posterior)
     assert list(table.columns) == loo.COLUMNS.split()
-    assert table["left_out"].value_counts().to_dict() == {"value": len(material.visits.value), "patient": 8}
+    assert table["left_out"].value_counts().to_dict() == {"value": len(posterior.visits.value), "patient": 8}
     of_patients = table[table["left_out"] == "patient"]
-    assert list(of_patients["patient"]) == list(material.visits.patients)
+    assert list(of_patients["patient"]) == list(posterior.visits.patients)
     assert table["reliable"].all() == (table["pareto_k"] <= 0.66).all()
 
 
 # ---- comparison ----
 
 
-def test_models_of_other_values_are_not_compared(material):
-    found = leave_one_out(material)
-    visits = material.visits
-    fewer = replace(material, visits=replace(visits, value=visits.value[:-1], month=visits.month[:-1]))
-    control = replace(material, posterior=material.posterior.assign(interval_control=material.posterior["sigma"]))
-    materials = {"own": material, "same": material, "fewer": fewer, "control": control, "silent": material}
-    table = comparison("alsfrsr", materials, dict.fromkeys(materials, found) | {"silent": None}).set_index("model")
+def test_models_of_other_values_are_not_compared(posterior):
+    found = leave_one_out(posterior)
+    visits = posterior.visits
+    fewer = replace(posterior, visits=replace(visits, value=visits.value[:-1], month=visits.month[:-1]))
+    control = replace(posterior, draws=posterior.draws.assign(interval_control=posterior.draws["sigma"]))
+    posteriors = {"own": posterior, "same": posterior, "fewer": fewer, "control": control, "silent": posterior}
+    table = comparison("alsfrsr", posteriors, dict.fromkeys(posteriors, found) | {"silent": None}).set_index("model")
     assert table["left_out_because"].to_dict() == {
         "own": "",
         "same": "",
@@ -437,12 +435,12 @@ def test_models_of_other_values_are_not_compared(material):
     assert table.loc[["fewer", "control"], "log_predictive_density"].isna().all()
 
 
-def test_the_better_model_stands_first_with_its_paired_standard_error(material):
-    good = leave_one_out(material)
-    blurred = material.posterior.assign(sigma=2 * material.posterior["sigma"])
-    bad = leave_one_out(replace(material, posterior=blurred))
-    materials = {"blurred": material, "own": material}
-    table = comparison("alsfrsr", materials, {"blurred": bad, "own": good})
+def test_the_better_model_stands_first_with_its_paired_standard_error(posterior):
+    good = leave_one_out(posterior)
+    blurred = posterior.draws.assign(sigma=2 * posterior.draws["sigma"])
+    bad = leave_one_out(replace(posterior, draws=blurred))
+    posteriors = {"blurred": posterior, "own": posterior}
+    table = comparison("alsfrsr", posteriors, {"blurred": bad, "own": good})
     assert list(table["model"]) == ["own", "blurred"]
     apart = bad.by_visit.elpd_i.to_numpy() - good.by_visit.elpd_i.to_numpy()
     assert table["difference_from_best"][1] == pytest.approx(apart.sum())
@@ -453,49 +451,49 @@ def test_the_better_model_stands_first_with_its_paired_standard_error(material):
 # ---- residuals ----
 
 
-def test_the_smoother_takes_the_best_linear_prediction_off(material):
-    draws, visits = material.posterior, material.visits
-    covariance = residuals.spread_of_patients(material)
+def test_the_smoother_takes_the_best_linear_prediction_off(posterior):
+    draws, visits = posterior.draws, posterior.visits
+    covariance = residuals.spread_of_patients(posterior)
     variance = float((draws["sigma"] ** 2).mean())
     centre = flat(draws["population"]).mean(axis=0)
-    found = residuals.residuals(material, visits.value[None].copy())[0]
+    found = residuals.residuals(posterior, visits.value[None].copy())[0]
     for patient in range(len(visits.patients)):
         mine = visits.patient_index == patient
-        rows = material.basis[mine]
+        rows = posterior.visits.basis[mine]
         # Ridge regression of the patient's deviations: the same line, by its normal equations.
         about = visits.value[mine] - rows @ centre
         line = np.linalg.solve(rows.T @ rows / variance + np.linalg.inv(covariance), rows.T @ about / variance)
         assert found[mine] == pytest.approx(about - rows @ line, abs=1e-6)
 
 
-def test_neighbours_are_consecutive_values_of_one_patient(material):
-    first, second = residuals.lag_pairs(material)
-    visits = material.visits
+def test_neighbours_are_consecutive_values_of_one_patient(posterior):
+    first, second = residuals.lag_pairs(posterior)
+    visits = posterior.visits
     assert len(first) == len(visits.value) - len(visits.patients)
     assert (visits.patient_index[first] == visits.patient_index[second]).all()
     assert visits.month[second] - visits.month[first] == pytest.approx(1.0)
 
 
-def test_the_correlation_of_neighbours_is_that_of_numpy(material):
-    values = np.random.default_rng(3).normal(size=(4, len(material.visits.value)))
-    pairs = residuals.lag_pairs(material)
+def test_the_correlation_of_neighbours_is_that_of_numpy(posterior):
+    values = np.random.default_rng(3).normal(size=(4, len(posterior.visits.value)))
+    pairs = residuals.lag_pairs(posterior)
     first, second = values[2][pairs[0]], values[2][pairs[1]]
     slow = (first * second).sum() / np.sqrt((first**2).sum() * (second**2).sum())
     assert residuals.autocorrelation(values, pairs)[2] == pytest.approx(slow)
 
 
 @pytest.mark.parametrize("of", [residuals.time_bins, residuals.score_bands])
-def test_every_value_is_in_one_bin_of_enough_values(material, of):
-    bins, labels = of(material)
+def test_every_value_is_in_one_bin_of_enough_values(posterior, of):
+    bins, labels = of(posterior)
     sizes = np.bincount(bins, minlength=len(labels))
-    assert sizes.sum() == len(material.visits.value)
+    assert sizes.sum() == len(posterior.visits.value)
     assert sizes.min() >= residuals.FEWEST
     assert len(set(labels)) == len(labels)
 
 
-def test_bins_of_time_say_how_long_ago_the_latest_injection_was(material):
-    bins, labels = residuals.time_bins(material)
-    visits = material.visits
+def test_bins_of_time_say_how_long_ago_the_latest_injection_was(posterior):
+    bins, labels = residuals.time_bins(posterior)
+    visits = posterior.visits
     for place in range(len(visits.value)):
         given = visits.injection_month[visits.patient_index[place]]
         before = given[given < visits.month[place]]
@@ -510,9 +508,9 @@ def test_bins_of_time_say_how_long_ago_the_latest_injection_was(material):
             assert low < since <= high
 
 
-def test_bands_of_score_lie_in_order(material):
-    bins, labels = residuals.score_bands(material)
-    means = [material.fitted[bins == b].mean() for b in range(len(labels))]
+def test_bands_of_score_lie_in_order(posterior):
+    bins, labels = residuals.score_bands(posterior)
+    means = [fitted(posterior)[bins == b].mean() for b in range(len(labels))]
     assert means == sorted(means)
 
 
@@ -554,42 +552,42 @@ def test_what_predictions_never_show_fires():
     assert predictive.tail_probabilities([quantity(0.0, np.zeros(300)), quantity(0.0, np.zeros(300))])["a check"] == 1.0
 
 
-def test_the_table_of_predictive_checks_says_what_was_recorded_and_predicted(material):
-    found = predictive.quantities(material)
+def test_the_table_of_predictive_checks_says_what_was_recorded_and_predicted(posterior):
+    found = predictive.quantities(posterior)
     table = predictive.table(found)
     assert list(table.columns) == predictive.COLUMNS.split()
     assert (table["predicted_lower"] <= table["predicted_upper"]).all()
     assert table["tail_probability"].between(0, 1).all()
     ends = table[(table["check"] == predictive.ENDS) & (table["quantity"] == "values at 0")]
-    assert ends["observed"].tolist() == [float((material.visits.value == 0).sum())]
+    assert ends["observed"].tolist() == [float((posterior.visits.value == 0).sum())]
     assert set(table["check"]) == set(predictive.tail_probabilities(found))
 
 
-def test_the_classical_count_is_that_of_the_trials_own_analysis(material, trial):
+def test_the_classical_count_is_that_of_the_trials_own_analysis(posterior, trial):
     from slopeshift.classical import model_free
 
     own = model_free(trial, ["alsfrsr"]).set_index(["statistic", "injection"])["value"]
-    table = predictive.table(predictive.quantities(material)).set_index(["check", "where"])["observed"]
+    table = predictive.table(predictive.quantities(posterior)).set_index(["check", "where"])["observed"]
     assert table[predictive.RESPONDERS, "overall"] == own["improved", "overall"]
     assert table[predictive.SD_OF_CHANGES, "after injection 1"] == pytest.approx(own["sd_change", "1"])
 
 
-def test_patients_without_decline_are_those_who_stand_no_lower_after_six_months(material):
-    visits, count, of = material.visits, 0, 0
+def test_patients_without_decline_are_those_who_stand_no_lower_after_six_months(posterior):
+    visits, count, of = posterior.visits, 0, 0
     for patient in range(len(visits.patients)):
         mine = visits.patient_index == patient
         by_month = dict(zip(visits.month[mine], visits.value[mine], strict=True))
         if 3.0 in by_month:
             of += 1
             count += by_month[3.0] >= by_month[-3.0]
-    table = predictive.table(predictive.quantities(material)).set_index("check")
+    table = predictive.table(predictive.quantities(posterior)).set_index("check")
     assert table.loc[predictive.NO_DECLINE, "observed"] == pytest.approx(count / of)
     assert table.loc[predictive.NO_DECLINE, "n_values"] == of
 
 
 def test_a_trial_without_injections_has_the_checks_that_need_none():
     trial = made_trial(k=0)
-    found = checks.checks_of(trial, made_fit(trial))
+    found = checks.checks_of(posterior_of(trial, made_fit(trial)))
     assert predictive.RESPONDERS not in set(found.predictive_table["check"])
     assert predictive.MEAN_BY_SCORE in set(found.predictive_table["check"])
     assert found.loo is None
@@ -635,7 +633,8 @@ def test_the_smallest_trials_are_checked(values, injections):
     }
     trial = trial_from_tables("small", tables, {"title": "Small", "synthetic": True, "source": "test"})
     visits = visits_of(trial, "alsfrsr")
-    found = checks.checks_of_draws(trial, visits, any_draws(visits), seed=1)
+    posterior = Posterior(trial, visits, visits.dataset(), any_draws(visits), "alsfrsr", family=NORMAL)
+    found = checks.checks_of(with_predictions(posterior, seed=1))
     assert len(found.loo_table) == len(rows) + len(values)
     assert found.loo_table["log_predictive_density"].notna().all()
     assert found.predictive_table["tail_probability"].between(0, 1).all()
@@ -644,8 +643,8 @@ def test_the_smallest_trials_are_checked(values, injections):
 # ---- priors ----
 
 
-def test_the_prior_is_told_of_the_trials_own_visits(fit, visits):
-    words = prior.prior_in_words(fit, visits, 1).set_index("statement")
+def test_the_prior_is_told_of_the_trials_own_visits(fit, trial):
+    words = prior.prior_in_words(posterior_of(trial, fit), 1).set_index("statement")
     draws = fit.tree["prior"].to_dataset()
     slope = draws["coefficients"].sel(coefficient="slope")
     values = fit.tree["prior_predictive"]["alsfrsr"]
@@ -661,8 +660,8 @@ def test_the_prior_is_told_of_the_trials_own_visits(fit, visits):
     assert later["lower"] < mean < later["upper"]
 
 
-def test_contraction_is_one_minus_the_ratio_of_variances(fit):
-    table = prior.contraction(fit).set_index(["quantity", "injection"])
+def test_contraction_is_one_minus_the_ratio_of_variances(fit, trial):
+    table = prior.contraction(posterior_of(trial, fit)).set_index(["quantity", "injection"])
     before, after = (fit.tree[g]["population"].sel(coefficient="slope") for g in ("prior", "posterior"))
     row = table.loc["lead_in_slope", ""]
     assert row["contraction"] == pytest.approx(1 - float(after.var() / before.var()))
@@ -670,10 +669,8 @@ def test_contraction_is_one_minus_the_ratio_of_variances(fit):
     assert not {"prob_slowing_25", "rate_ratio"} & set(table.index.get_level_values(0))
 
 
-def with_prior(fit, **density):
-    tree = fit.tree.copy()
-    tree["log_prior"] = xr.DataTree(xr.Dataset(density))
-    return Fit(tree, fit.record)
+def with_prior(trial, fit, **density):
+    return thinned(stored_posterior(trial, fit, log_prior=xr.Dataset(density)))
 
 
 def normal_density(values, mean, sd):
@@ -684,7 +681,7 @@ def test_a_tight_prior_moves_its_own_quantity_and_a_flat_one_nothing(fit, trial)
     sigma = fit.tree["posterior"]["sigma"]
     centre, sd = float(sigma.mean()), float(sigma.std())
     tight, flat_ = normal_density(sigma, centre - sd, sd), normal_density(sigma, centre, 1000 * sd)
-    table = prior_sensitivity(with_prior(fit, tight=tight, flat=flat_), material_of(trial, fit))
+    table = prior_sensitivity(with_prior(trial, fit, tight=tight, flat=flat_))
     own = table[table["quantity"] == "sigma"].set_index("prior")
     assert own.loc["tight", "sensitivity"] > 0.05 > own.loc["flat", "sensitivity"]
     assert own.loc["tight", "finding"] in ("prior and data both move it", "the prior moves it, the data hardly")
@@ -697,7 +694,7 @@ def test_sensitivity_is_that_of_arvizs_summary(fit, trial):
 
     sigma = fit.tree["posterior"]["sigma"]
     density = normal_density(sigma, 2.0, 0.2)
-    table = prior_sensitivity(with_prior(fit, sigma=density), material_of(trial, fit)).set_index("quantity")
+    table = prior_sensitivity(with_prior(trial, fit, sigma=density)).set_index("quantity")
     step = slice(None, None, -(-sigma.size // KEPT))
     groups = {
         "posterior": xr.Dataset({"sigma": sigma}).isel(draw=step),
@@ -710,15 +707,14 @@ def test_sensitivity_is_that_of_arvizs_summary(fit, trial):
 
 
 def test_independent_parts_of_the_populations_prior_are_told_apart(fit, trial):
-    tree = with_prior(fit, population=xr.zeros_like(fit.tree["posterior"]["sigma"]))
-    table = prior_sensitivity(tree, material_of(trial, fit))
+    table = prior_sensitivity(with_prior(trial, fit, population=xr.zeros_like(fit.tree["posterior"]["sigma"])))
     assert list(dict.fromkeys(table["prior"])) == ["level", "slope", "change"]
     largest = table[table["quantity"] == "change"].groupby("prior")["sensitivity"].max()
     assert largest.idxmax() == "change"
 
 
 def test_without_a_stored_prior_nothing_is_said_of_it(fit, trial):
-    table = prior_sensitivity(fit, material_of(trial, fit))
+    table = prior_sensitivity(thinned(posterior_of(trial, fit)))
     assert table.empty
     assert {"prior", "quantity", "sensitivity"} <= set(table.columns)
 
@@ -742,12 +738,30 @@ def test_what_was_not_computed_does_not_fire():
 
 def test_a_fit_of_other_visits_is_refused(fit):
     with pytest.raises(FitError, match="alsfrsr: this fit was made from other visits than the trial has; fit it again"):
-        checks.checks_of(line_trial(patients=7, injections=2, seed=4), fit)
+        posterior_of(line_trial(patients=7, injections=2, seed=4), fit)
 
 
-def test_a_stored_fit_and_its_draws_give_the_same_leaving_out(fit, trial, visits):
-    stored = checks.checks_of(trial, fit)
-    drawn = checks.checks_of_draws(trial, visits, fit.tree["posterior"].to_dataset(), seed=1)
+def test_a_stored_fit_and_its_draws_give_the_same_leaving_out(fit, trial, refit):
+    stored = checks.checks_of(posterior_of(trial, fit))
+    alike = replace(refit, draws=fit.tree["posterior"].to_dataset())
+    drawn = checks.checks_of(with_predictions(alike, seed=1))
     assert stored.loo.pit == pytest.approx(drawn.loo.pit)
-    assert stored.material.predicted.sizes == drawn.material.predicted.sizes
-    assert set(stored.material.predicted.dims) == {*SAMPLES, "visit"}
+    one, other = (each.posterior.stored("posterior_predictive") for each in (stored, drawn))
+    assert one.sizes == other.sizes
+    assert set(one.dims) == {*SAMPLES, "visit"}
+
+
+def test_what_nothing_is_predicted_of_is_not_checked(refit):
+    with pytest.raises(LookupError, match="nothing is predicted from these draws; add it by `with_predictions`"):
+        checks.checks_of(refit)
+
+
+def test_thinning_keeps_the_same_draws_in_all_that_is_stored(trial, fit):
+    posterior = posterior_of(trial, fit)
+    many = xr.concat([posterior.draws.assign_coords(chain=[2 * i, 2 * i + 1]) for i in range(6)], "chain")
+    many = replace(posterior, draws=many, groups={})
+    kept = thinned(with_predictions(many, seed=1))
+    assert KEPT / 2 < kept.draws.sizes["chain"] * kept.draws.sizes["draw"] <= KEPT
+    for group in ("posterior_predictive", "log_likelihood"):
+        np.testing.assert_array_equal(kept.groups[group]["draw"], kept.draws["draw"])
+    assert thinned(kept).draws.sizes == kept.draws.sizes

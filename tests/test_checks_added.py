@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from posteriors import posterior_from, with_stored
 from trials import line_trial
 
 from slopeshift.checks import added, predictive
-from slopeshift.checks.material import Material
 from slopeshift.checks.prior import conflict, conflict_probability
 from slopeshift.checks.residuals import spread_of_patients
 from slopeshift.design.visits import visits_of
@@ -17,7 +17,7 @@ from slopeshift.design.visits import visits_of
 DRAWS = 40
 
 
-def material_of_lines(patients=12, injections=2, seed=0, sigma=1.5):
+def posterior_of_lines(patients=12, injections=2, seed=0, sigma=1.5):
     """Draws as a fit has them, of patients whose covariance is known, with values drawn from the same."""
     trial = line_trial(patients=patients, injections=injections, seed=seed)
     visits = visits_of(trial, "alsfrsr")
@@ -27,7 +27,7 @@ def material_of_lines(patients=12, injections=2, seed=0, sigma=1.5):
     coords = {"coefficient": list(visits.coefficients), "patient": list(visits.patients)}
     theta = rng.normal(size=(2, DRAWS, patients, p)) * spread
     centre = np.array([30.0, -0.8, *[0.0] * (p - 2)])
-    posterior = xr.Dataset(
+    draws = xr.Dataset(
         {
             "population": (("chain", "draw", "coefficient"), np.broadcast_to(centre, (2, DRAWS, p))),
             "coefficients": (("chain", "draw", "patient", "coefficient"), centre + theta),
@@ -35,47 +35,47 @@ def material_of_lines(patients=12, injections=2, seed=0, sigma=1.5):
         },
         coords=coords,
     )
-    predicted = xr.DataArray(np.zeros((2, DRAWS, len(visits.value))), dims=("chain", "draw", "visit"))
-    found = Material(trial, visits, visits.basis, None, posterior, predicted, None, None, False)
-    return with_values(found, seed)
+    return with_values(posterior_from(draws, trial=trial, visits=visits), seed)
 
 
-def with_values(material, seed):
+def with_values(posterior, seed):
     """New values from the very distribution that the score test supposes."""
-    visits, rng = material.visits, np.random.default_rng([seed, 2])
-    root = np.linalg.cholesky(spread_of_patients(material))
+    visits, rng = posterior.visits, np.random.default_rng([seed, 2])
+    root = np.linalg.cholesky(spread_of_patients(posterior))
     own = rng.normal(size=(len(visits.patients), len(root))) @ root.T
-    mean = material.basis @ np.array(material.posterior["population"])[0, 0]
-    value = mean + (material.basis * own[visits.patient_index]).sum(axis=1)
-    value = value + float(material.posterior["sigma"].mean()) * rng.normal(size=len(value))
-    return replace(material, visits=replace(visits, value=value))
+    mean = posterior.visits.basis @ np.array(posterior.draws["population"])[0, 0]
+    value = mean + (posterior.visits.basis * own[visits.patient_index]).sum(axis=1)
+    value = value + float(posterior.draws["sigma"].mean()) * rng.normal(size=len(value))
+    return replace(posterior, visits=replace(visits, value=value))
 
 
-def slowly(material, column):
+def slowly(posterior, column):
     """The same test by dense generalised least squares of all values, with the column and without."""
-    visits = material.visits
+    visits = posterior.visits
     same = visits.patient_index[:, None] == visits.patient_index
-    variance = float((material.posterior["sigma"] ** 2).mean())
-    V = same * (material.basis @ spread_of_patients(material) @ material.basis.T) + variance * np.eye(len(same))
-    wide = np.column_stack([material.basis, column])
+    variance = float((posterior.draws["sigma"] ** 2).mean())
+    V = same * (posterior.visits.basis @ spread_of_patients(posterior) @ posterior.visits.basis.T) + variance * np.eye(
+        len(same)
+    )
+    wide = np.column_stack([posterior.visits.basis, column])
     covariance = np.linalg.inv(wide.T @ np.linalg.solve(V, wide))
     return (covariance @ wide.T @ np.linalg.solve(V, visits.value))[-1] / np.sqrt(covariance[-1, -1])
 
 
 @pytest.mark.parametrize("check", [added.DAYS, added.AFTER, added.FADING, added.LATE, added.BENDING])
 def test_the_score_is_the_coefficient_of_the_column_over_its_standard_error(check):
-    material = material_of_lines()
-    column = added.columns(material)[check]
-    assert added.score(material, column) == pytest.approx(slowly(material, column), rel=1e-6)
+    posterior = posterior_of_lines()
+    column = added.columns(posterior)[check]
+    assert added.score(posterior, column) == pytest.approx(slowly(posterior, column), rel=1e-6)
 
 
 def test_scores_are_standard_normal_where_nothing_is_left_out():
-    material = material_of_lines()
-    columns = added.columns(material)
+    posterior = posterior_of_lines()
+    columns = added.columns(posterior)
     found = np.array(
         [
             [added.score(one, column) for column in columns.values()]
-            for one in (with_values(material, s) for s in range(150))
+            for one in (with_values(posterior, s) for s in range(150))
         ]
     )
     # Standard errors of mean and SD of 150 standard normal values are 0.082 and 0.058: four of each.
@@ -92,27 +92,28 @@ def test_scores_are_standard_normal_where_nothing_is_left_out():
     ],
 )
 def test_what_is_left_out_is_found(check, what):
-    material = material_of_lines(patients=40)
-    visits = material.visits
+    posterior = posterior_of_lines(patients=40)
+    visits = posterior.visits
     since = visits.month[:, None] - visits.injection_month[visits.patient_index]
     changed = replace(visits, value=visits.value + what(since, visits.month))
-    assert added.probabilities(material)[check] > 0.01
-    assert added.probabilities(replace(material, visits=changed))[check] < 0.001
+    assert added.probabilities(posterior)[check] > 0.01
+    assert added.probabilities(replace(posterior, visits=changed))[check] < 0.001
 
 
 def test_a_column_that_the_model_has_is_not_tested():
-    material = material_of_lines()
-    bend = material.visits.month[:, None] ** 2 / 2
-    draws = {name: material.posterior[name].drop_vars("coefficient") for name in ("population", "coefficients")}
+    posterior = posterior_of_lines()
+    bend = posterior.visits.month[:, None] ** 2 / 2
+    draws = {name: posterior.draws[name].drop_vars("coefficient") for name in ("population", "coefficients")}
     wider = {name: values.pad(coefficient=(0, 1), constant_values=0.0) for name, values in draws.items()}
-    posterior = xr.Dataset(wider).assign(sigma=material.posterior["sigma"])
-    found = added.probabilities(replace(material, basis=np.column_stack([material.basis, bend]), posterior=posterior))
+    draws = xr.Dataset(wider).assign(sigma=posterior.draws["sigma"])
+    visits = replace(posterior.visits, basis=np.column_stack([posterior.visits.basis, bend]))
+    found = added.probabilities(replace(posterior, draws=draws, visits=visits))
     assert np.isnan(found[added.BENDING])
     assert not np.isnan(found[added.DAYS])
 
 
 def test_without_injections_only_a_bend_is_tested():
-    assert list(added.columns(material_of_lines(injections=0))) == [added.BENDING]
+    assert list(added.columns(posterior_of_lines(injections=0))) == [added.BENDING]
 
 
 def test_conflict_is_the_distance_of_the_prior_from_the_datas_own_estimate():
@@ -141,11 +142,12 @@ def test_the_probability_of_a_conflict_is_that_of_the_largest_of_three():
 
 
 def test_an_entry_rule_shows_in_the_smallest_loss():
-    material = material_of_lines(patients=20)
-    rng, visits = np.random.default_rng(5), material.visits
-    mean = material.basis @ np.array(material.posterior["population"])[0, 0]
+    posterior = posterior_of_lines(patients=20)
+    rng, visits = np.random.default_rng(5), posterior.visits
+    mean = posterior.visits.basis @ np.array(posterior.draws["population"])[0, 0]
     replicates = mean + rng.normal(0, 2, (2, 200, len(mean)))
-    seen = replace(material, predicted=xr.DataArray(replicates, dims=("chain", "draw", "visit")))
+    predicted = xr.DataArray(replicates, dims=("chain", "draw", "visit"))
+    seen = with_stored(posterior, posterior_predictive=predicted)
     first, last = visits.month == -3.0, visits.month == 0.0
     usual = replace(seen, visits=replace(visits, value=mean + rng.normal(0, 2, len(mean))))
     lost = np.where(first, mean.max() + 10, np.where(last, mean.max() + 7, mean))

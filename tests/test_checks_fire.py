@@ -47,7 +47,8 @@ def often():
         fired = Counter()
         for seed in range(TRIALS):
             simulated = replace(visits, value=values_of(visits, kind, seed))
-            fired.update(checks.fired(checks.checks_of_draws(trial, simulated, compiled.fit(simulated, seed), seed)))
+            posterior = checks.with_predictions(compiled.fit(trial, simulated, seed), seed)
+            fired.update(checks.fired(checks.checks_of(posterior)))
         return {name: number / TRIALS for name, number in fired.items()}
 
     return share

@@ -11,6 +11,7 @@ from trials import ROOT, posterior
 from typer.testing import CliRunner
 
 from slopeshift.cli import app
+from slopeshift.design.visits import visits_of
 from slopeshift.fit import sample as sampling
 from slopeshift.fit import store
 from slopeshift.fit.store import Fit, Settings
@@ -34,7 +35,8 @@ def stored(folder, trial, *, file=MODEL, passed=True, draws=None, **inputs):
     made_from = store.inputs(read_trial(trial).files, file.read_text(), Settings()) | inputs
     gate = {"passed": passed, "failures": [] if passed else [f"rhat of change [{k}] is 1.5" for k in range(30)]}
     record = {"model": file.stem, "outcome": "alsfrsr", "status": "sampled", "inputs": made_from, "gate": gate}
-    tree = xr.DataTree.from_dict({"posterior": draws or xr.Dataset({"x": ("draw", np.zeros(3))})})
+    groups = {"posterior": draws or xr.Dataset({"x": ("draw", np.zeros(3))})}
+    tree = xr.DataTree.from_dict(groups | {"constant_data": visits_of(read_trial(trial), "alsfrsr").dataset()})
     store.save(Fit(tree, record), folder / trial.name)
 
 

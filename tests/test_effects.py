@@ -1,9 +1,13 @@
 """Effects: every reported quantity against its definition, written out by hand on small sets of draws."""
 
+import gc
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from posteriors import posterior_from
 
 from slopeshift.answers import quantities
 
@@ -44,7 +48,7 @@ def pick(rows, quantity, injection=""):
 
 def test_population_quantities_follow_their_definitions():
     d = draws()
-    rows = quantities.population(d, design(), "points")
+    rows = quantities.population(posterior_from(d, design()))
     slope = d["population"].sel(coefficient="slope").to_numpy()
     one, two = (d["population"].sel(coefficient=f"change {k}").to_numpy() for k in (1, 2))
     np.testing.assert_allclose(pick(rows, "lead_in_slope"), slope)
@@ -60,7 +64,7 @@ def test_population_quantities_follow_their_definitions():
 
 def test_a_model_without_correlations_has_no_row_for_them():
     d = draws()
-    with_them, without = (quantities.population(one, design(), "points") for one in (d, d.drop_dims("pair")))
+    with_them, without = (quantities.population(posterior_from(one, design())) for one in (d, d.drop_dims("pair")))
     left = [name for name in with_them["quantity"].to_numpy() if not name.startswith("correlation")]
     assert without["quantity"].to_numpy().tolist() == left != with_them["quantity"].to_numpy().tolist()
 
@@ -69,17 +73,44 @@ def test_overall_is_the_mean_over_informed_patient_cycles():
     d = draws()
     one, two = (d["population"].sel(coefficient=f"change {k}").to_numpy() for k in (1, 2))
     np.testing.assert_allclose(
-        pick(quantities.population(d, design(), "points"), "change", "overall"), (3 * one + 2 * two) / 5
+        pick(quantities.population(posterior_from(d, design())), "change", "overall"), (3 * one + 2 * two) / 5
     )
 
 
+def test_the_change_after_an_injection_is_its_row():
+    posterior = posterior_from(draws(), design())
+    rows = quantities.population(posterior)
+    for injection in ("1", "2", "overall"):
+        np.testing.assert_array_equal(quantities.change(posterior, injection), pick(rows, "change", injection))
+    np.testing.assert_array_equal(quantities.change(posterior), pick(rows, "change", "overall"))
+
+
+def test_a_change_that_nothing_informs_is_refused():
+    with pytest.raises(LookupError, match="no value informs the change after injection '3'"):
+        quantities.change(posterior_from(draws(), design()), "3")
+
+
+def test_population_quantities_are_derived_once_for_each_posterior():
+    one, other = posterior_from(draws(), design()), posterior_from(draws(), design())
+    assert quantities.population(one) is quantities.population(one)
+    assert quantities.population(one) is not quantities.population(other)
+
+
+def test_what_was_derived_is_forgotten_with_its_posterior():
+    posterior = posterior_from(draws(), design())
+    derived = weakref.ref(quantities.population(posterior))
+    del posterior
+    gc.collect()
+    assert derived() is None
+
+
 def test_an_injection_that_informs_nobody_is_left_out():
-    rows = quantities.population(draws(), design(), "points")
+    rows = quantities.population(posterior_from(draws(), design()))
     assert set(rows["injection"].to_numpy()) == {"", "1", "2", "overall"}
 
 
 def test_units_are_those_of_the_outcome():
-    rows = quantities.population(draws(), design(), "% predicted")
+    rows = quantities.population(posterior_from(draws(), design(), unit="% predicted"))
     units = dict(zip(rows["quantity"].to_numpy(), rows["unit"].to_numpy(), strict=True))
     assert units["change"] == "% predicted/month"
     assert units["sigma"] == "% predicted"
@@ -88,21 +119,22 @@ def test_units_are_those_of_the_outcome():
 
 @pytest.mark.parametrize("slope", [0.0, 0.5])
 def test_percentages_are_withheld_where_the_population_may_not_decline(slope):
-    rows = quantities.population(draws(slope=slope), design(), "points")
+    rows = quantities.population(posterior_from(draws(slope=slope), design()))
     assert not {"percent_slowing", "rate_ratio"} & set(rows["quantity"].to_numpy())
     assert {"change", "segment_slope"} <= set(rows["quantity"].to_numpy())
 
 
 def test_a_natural_history_cohort_has_slopes_and_spreads_only():
     d, plan = draws(k=0), design(np.empty((4, 0), int))
-    rows = quantities.population(d, plan, "points")
+    posterior = posterior_from(d, plan)
+    rows = quantities.population(posterior)
     assert list(rows["quantity"].to_numpy()) == [
         "level", "lead_in_slope", "sd_level", "sd_slope", "sigma", "correlation_level_slope",
     ]  # fmt: skip
-    patient = quantities.patients(d, plan)
+    patient = quantities.patients(posterior)
     assert patient.sizes["row"] == 0
     assert quantities.responders(patient).empty
-    assert quantities.change_curve(rows).empty
+    assert quantities.change_curve(posterior).empty
     assert quantities.summarise(patient["change"]).empty
 
 
@@ -112,7 +144,7 @@ def test_slowing_needs_a_decline_to_slow():
 
 
 def test_a_cycle_that_a_patient_did_not_reach_has_no_row():
-    rows = quantities.patients(draws(), design())
+    rows = quantities.patients(posterior_from(draws(), design()))
     labels = list(zip(rows["patient"].to_numpy(), rows["injection"].to_numpy(), strict=True))
     assert labels == [
         ("P1", "1"), ("P1", "2"), ("P1", "overall"), ("P2", "1"), ("P2", "overall"),
@@ -123,7 +155,7 @@ def test_a_cycle_that_a_patient_did_not_reach_has_no_row():
 
 def test_patient_changes_are_the_patients_own_and_overall_is_their_mean():
     d = draws()
-    rows = quantities.patients(d, design())
+    rows = quantities.patients(posterior_from(d, design()))
     own = d["coefficients"].sel(patient="P3")
     one, two = (own.sel(coefficient=f"change {k}").to_numpy() for k in (1, 2))
     np.testing.assert_allclose(rows["change"].isel(row=6), two)
@@ -132,7 +164,7 @@ def test_patient_changes_are_the_patients_own_and_overall_is_their_mean():
 
 
 def test_responders_are_counted_draw_by_draw():
-    rows = quantities.patients(draws(), design())
+    rows = quantities.patients(posterior_from(draws(), design()))
     table = quantities.responders(rows, [25.0]).set_index("injection")
     first = rows.sel(row=rows["injection"] == "1")
     slowed = (first["change"] >= -0.25 * first["slope"]) & (first["slope"] < 0)
@@ -149,20 +181,21 @@ def test_responders_are_counted_draw_by_draw():
 def test_flags_say_short_lead_in_and_undefined_percentages():
     d = draws()
     d["coefficients"].loc[{"patient": "P3", "coefficient": "slope"}] = -0.1
-    texts = quantities.flags(quantities.patients(d, design()), d, design())
+    posterior = posterior_from(d, design())
+    texts = quantities.flags(quantities.patients(posterior), posterior)
     assert texts == ["", "", "", "short lead-in", "short lead-in", *["percent undefined"] * 3]
 
 
 def test_change_curve_is_the_share_of_draws_above():
     d = draws()
-    curve = quantities.change_curve(quantities.population(d, design(), "points"))
+    curve = quantities.change_curve(posterior_from(d, design()))
     row = curve[curve["injection"] == "1"].iloc[40]
     assert row["probability"] == pytest.approx((d["population"].sel(coefficient="change 1") > row["x"]).mean().item())
     assert curve.groupby("injection")["probability"].apply(lambda p: p.is_monotonic_decreasing).all()
 
 
 def test_summary_equals_numpy():
-    rows = quantities.population(draws(), design(), "points")
+    rows = quantities.population(posterior_from(draws(), design()))
     table = quantities.summarise(rows)
     x = pick(rows, "change", "1")
     got = table[(table["quantity"] == "change") & (table["injection"] == "1")].iloc[0]

@@ -12,6 +12,7 @@ from slopeshift.answers.tables import population_changes, results_of
 from slopeshift.design.shape import PLAIN, Shape
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.compiled import Sampling, compile_once
+from slopeshift.fit.posterior import Posterior, posterior_of
 from slopeshift.fit.sample import sample
 from slopeshift.fit.store import Settings
 from slopeshift.model.files import load_model
@@ -57,9 +58,9 @@ def written_out(name, trial, edit=lambda text: text):
     """Compile a model that samples its coefficients, to be fitted to other values of the same trial."""
     compiled = nutpie.compile_pymc_model(_build(name, trial, edit))
 
-    def fit(values, seed):
+    def fit(visits, seed):
         tree = nutpie.sample(
-            compiled.with_data(recorded=values),
+            compiled.with_data(recorded=visits.value),
             draws=SAMPLING.draws,
             tune=SAMPLING.tune,
             chains=2,
@@ -68,7 +69,8 @@ def written_out(name, trial, edit=lambda text: text):
             save_warmup=False,
             progress_bar=False,
         )
-        return tree["posterior"].to_dataset()
+        draws = tree["posterior"].to_dataset()
+        return Posterior(trial, visits, visits.dataset(), draws, name)
 
     return fit
 
@@ -82,8 +84,8 @@ def _build(name, trial, edit):
     return namespace["build"](trial)
 
 
-def overall(draws, visits):
-    return population_changes(draws, visits).set_index("injection").loc["overall"]
+def overall(posterior):
+    return population_changes(posterior).set_index("injection").loc["overall"]
 
 
 LOW = "Normal(35, 4)", "Normal(12, 4)"
@@ -102,8 +104,9 @@ def test_near_the_floor_the_bounded_model_finds_the_change_that_the_normal_one_m
     found = []
     for seed in range(NUMBER):
         values = scores(trial, np.random.default_rng([seed, 7]), level=(8, 3), change=change)
-        fits = {"normal": normal.fit(replace(visits, value=values), seed), "bounded": bounded(values, seed)}
-        found += [overall(draws, visits).to_dict() | {"model": name} for name, draws in fits.items()]
+        drawn = replace(visits, value=values)
+        fits = {"normal": normal.fit(trial, drawn, seed), "bounded": bounded(drawn, seed)}
+        found += [overall(posterior).to_dict() | {"model": name} for name, posterior in fits.items()]
     table = pd.DataFrame(found).assign(missed=lambda t: (t["lower"] > change) | (t["upper"] < change))
     by_model = table.groupby("model").agg(mean=("mean", "mean"), missed=("missed", "sum"))
     record_property("found", by_model.to_dict())
@@ -122,8 +125,8 @@ def refitted(name, trial, values, shape):
     """The population change overall, by a model compiled once, in each of the simulated trials."""
     visits = visits_of(trial, "alsfrsr", shape)
     compiled = compile_once(name, (MODELS / f"{name}.py").read_text(), trial, SAMPLING)
-    draws = [compiled.fit(replace(visits, value=each), seed) for seed, each in enumerate(values)]
-    return pd.DataFrame([overall(each, visits) for each in draws])
+    found = [compiled.fit(trial, replace(visits, value=each), seed) for seed, each in enumerate(values)]
+    return pd.DataFrame([overall(each) for each in found])
 
 
 def test_a_course_that_bends_by_itself_is_not_taken_for_a_change_by_the_curved_model():
@@ -152,7 +155,8 @@ def test_a_change_that_sets_in_late_and_wears_off_is_found_by_the_model_of_its_s
 def test_on_the_default_trial_families_pass_the_gate_and_the_bounded_one_agrees_with_the_normal():
     trial = read_trial(ROOT / "data" / "synthetic-msc-als")
     names = ("alsfrsr", "alsfrsr_bounded", "alsfrsr_student", "alsfrsr_autocorrelated")
-    fits = {n: results_of(sample(load_model(MODELS / f"{n}.py"), trial, Settings(), progress=False)) for n in names}
+    fits = {n: sample(load_model(MODELS / f"{n}.py"), trial, Settings(), progress=False) for n in names}
+    fits = {n: results_of(posterior_of(trial, fit)) for n, fit in fits.items()}
     assert {n: found.failures for n, found in fits.items() if not found.passed} == {}
     changes = {n: f.population[f.population["quantity"] == "change"].set_index("injection") for n, f in fits.items()}
     away = (changes["alsfrsr_bounded"]["mean"] - changes["alsfrsr"]["mean"]) / changes["alsfrsr"]["sd"]

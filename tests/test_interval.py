@@ -1,11 +1,14 @@
 """The regression of the response on the interval: lengths of cycles, both paths of the engine, and its checks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from posteriors import posterior_from
 from scipy.stats import multivariate_normal
 from trials import ROOT, line_trial
 
@@ -26,7 +29,6 @@ from slopeshift.design.shape import Shape
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
 from slopeshift.fit.sample import prior_draws
-from slopeshift.fit.store import Fit
 from slopeshift.model.files import load_model
 from slopeshift.model.line import Covariate
 from slopeshift.model.priors import Normal
@@ -294,16 +296,16 @@ def test_a_covariate_with_a_hole_is_refused():
 
 
 def made_up(name, trial, regression, seed=1):
-    """A fit with the coefficients of the interval given, (chain, draw, covariate) or for the control (chain, draw)."""
+    """A posterior with the coefficients of the interval given: (chain, draw, covariate), the control (chain, draw)."""
     file = load_model(ROOT / "models" / f"{name}.py")
     tree = prior_draws(file.build(trial), file.visits(trial), 400, seed=seed)
     names, prior = tree["prior"].to_dataset(), tree["prior"].to_dataset()
     several = xr.concat([names.isel(draw=slice(0, 200)), names.isel(draw=slice(200, 400))], "chain", join="override")
     key = "interval_control" if "interval_control" in several else "regression"
     posterior = several.assign({key: (several[key].dims, regression)}).assign_coords(chain=[0, 1])
-    groups = {"posterior": posterior, "prior": prior, "constant_data": tree["constant_data"].to_dataset()}
-    record = {"model": name, "outcome": "alsfrsr", "unit": "points", "status": "sampled", "gate": {"passed": True}}
-    return Fit(xr.DataTree.from_dict(groups), record)
+    design = tree["constant_data"].to_dataset()
+    of = {"trial": trial, "visits": file.visits(trial), "model": name}
+    return posterior_from(posterior, design, **of, prior=prior, passed=True)
 
 
 def normals(mean, sd, *shape):
@@ -343,7 +345,7 @@ def test_the_table_has_a_row_for_each_coefficient_with_all_its_columns(found):
 
 
 def test_the_table_summarises_the_draws(fits, found):
-    draws = fits[0].tree["posterior"]["regression"].sel(covariate="interval_within").to_numpy().ravel()
+    draws = fits[0].draws["regression"].sel(covariate="interval_within").to_numpy().ravel()
     row = found.iloc[0]
     assert row["mean"] == pytest.approx(draws.mean())
     assert row["prob_shorter_better"] == pytest.approx((draws < 0).mean())
@@ -357,8 +359,7 @@ def test_a_coefficient_that_the_data_hardly_narrow_is_called_so(found):
 
 
 def test_a_fit_that_failed_its_gate_shows_no_number_and_says_so(fits):
-    record = fits[0].record | {"gate": {"passed": False}}
-    failed = table([Fit(fits[0].tree, record)])
+    failed = table([replace(fits[0], passed=False)])
     assert failed[["mean", "lower", "prob_positive", "prior_sd"]].isna().all(axis=None)
     assert (failed["note"] == "not shown: the fit failed its diagnostics gate").all()
 
@@ -384,19 +385,17 @@ def test_what_no_interval_informs_has_no_number_in_any_table(name, injections):
     assert found[["mean", "sd", "lower", "upper", "prob_positive", "prob_shorter_better"]].isna().all(axis=None)
     reasons = {note.removeprefix("not informed: ").removesuffix("; prior only") for note in found["note"]}
     assert reasons <= UNINFORMED[injections]
-    draws, design = fit.tree["posterior"].to_dataset(), fit.tree["constant_data"].to_dataset()
-    quantities = effects.population(draws, design, "points")["quantity"].to_numpy()
+    quantities = effects.population(fit)["quantity"].to_numpy()
     assert not [quantity for quantity in quantities if quantity.startswith("interval")]
     lengths = cycle_lengths(trial)
-    assert curve(draws, design, lengths).empty
-    assert len(changes(draws, design, lengths)) == len(lengths)
+    assert curve(fit, lengths).empty
+    assert len(changes(fit, lengths)) == len(lengths)
     assert all("prior only" in sentence for sentence in sentences(found, "")[: len(found)])
 
 
 def test_population_quantities_have_the_coefficients_so_that_the_gate_judges_them(fits):
     for fit in fits:
-        draws, design = fit.tree["posterior"].to_dataset(), fit.tree["constant_data"].to_dataset()
-        rows = effects.population(draws, design, "points")
+        rows = effects.population(fit)
         chosen = rows.isel(row=[str(q).startswith("interval_") for q in rows["quantity"].to_numpy()])
         assert set(chosen["unit"].to_numpy()) <= {"points/month per month", "months per points/month"}
         assert set(chosen["quantity"].to_numpy()) <= set(glossary.definitions())
@@ -409,14 +408,14 @@ def test_models_without_an_interval_have_no_row():
 
 
 def test_the_curve_is_the_mean_change_at_the_mean_interval_and_rises_by_the_coefficient(fits, uneven):
-    draws, design = (fits[0].tree[group].to_dataset() for group in ("posterior", "constant_data"))
+    posterior = fits[0]
     lengths = cycle_lengths(uneven)
-    lines = curve(draws, design, lengths, points=3)
-    rows = effects.population(draws, design, "points")
+    lines = curve(posterior, lengths, points=3)
+    rows = effects.population(posterior)
     overall = rows.sel(row=(rows["quantity"] == "change") & (rows["injection"] == "overall"))
     assert overall.sizes["row"] == 1
     for name, line in lines.groupby("quantity"):
-        coefficient = float(draws["regression"].sel(covariate=name).mean())
+        coefficient = float(posterior.draws["regression"].sel(covariate=name).mean())
         rise = (line["mean"].iloc[2] - line["mean"].iloc[0]) / (line["months"].iloc[2] - line["months"].iloc[0])
         assert rise == pytest.approx(coefficient)
         at_mean = line["mean"].iloc[0] + coefficient * (mean_interval(lengths) - line["months"].iloc[0])
@@ -425,10 +424,10 @@ def test_the_curve_is_the_mean_change_at_the_mean_interval_and_rises_by_the_coef
 
 
 def test_every_closed_cycle_stands_beside_its_patients_own_change(fits, uneven):
-    draws, design = (fits[0].tree[group].to_dataset() for group in ("posterior", "constant_data"))
-    rows = changes(draws, design, cycle_lengths(uneven))
+    posterior = fits[0]
+    rows = changes(posterior, cycle_lengths(uneven))
     assert len(rows) == 14
-    own = draws["coefficients"].sel(patient="P2", coefficient="change 2").mean()
+    own = posterior.draws["coefficients"].sel(patient="P2", coefficient="change 2").mean()
     assert rows.set_index(["patient", "injection"]).loc[("P2", 2), "mean"] == pytest.approx(float(own))
 
 
@@ -566,9 +565,9 @@ def test_nothing_is_said_where_no_model_regresses_on_the_interval():
 
 @pytest.mark.parametrize("empty", [False, True])
 def test_the_figure_has_a_panel_for_each_line_and_every_cycle_as_a_point(fits, uneven, empty):
-    draws, design = (fits[0].tree[group].to_dataset() for group in ("posterior", "constant_data"))
+    posterior = fits[0]
     lengths = cycle_lengths(uneven)
-    points, lines = changes(draws, design, lengths), curve(draws, design, lengths)
+    points, lines = changes(posterior, lengths), curve(posterior, lengths)
     figure = response_against_interval(points[:0] if empty else points, lines[:0] if empty else lines, "points/month")
     panels = figure.axes
     assert len(panels) == (1 if empty else 2)

@@ -16,6 +16,7 @@ from slopeshift.answers import quantities
 from slopeshift.answers.tables import results_of
 from slopeshift.design.cycles import cycle_lengths
 from slopeshift.engine import exact as marginal
+from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.sample import sample
 from slopeshift.fit.store import Settings
 from slopeshift.model.files import load_model
@@ -92,7 +93,7 @@ def test_a_trial_that_cannot_inform_the_interval_passes_its_gate(name, injection
     trial = line_trial(patients=12, injections=injections)
     assert set(cycle_lengths(trial)["months"]) <= {4.0}
     fit = sample(load_model(ROOT / "models" / f"{name}.py"), trial, Settings(seed=1, draws=1500), progress=False)
-    assert results_of(fit).failures == []
+    assert results_of(posterior_of(trial, fit)).failures == []
 
 
 @pytest.mark.parametrize("name", ["interval", "interval_fixed_window"])

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from posteriors import posterior_from
 from trials import ROOT
 
 from slopeshift.design.visits import visits_of
@@ -136,12 +137,16 @@ def test_imputations_differ_and_repeat_with_their_seed():
 def test_the_draws_imputed_from_are_spread_evenly_over_the_posterior_of_the_change():
     rng = np.random.default_rng(1)
     change = xr.DataArray(rng.normal(size=(2, 500)), dims=("chain", "draw"))
-    theta = change.expand_dims(patient=["A"], coefficient=["level"]).transpose("chain", "draw", ...)
-    draws = xr.Dataset({"coefficients": theta, "sigma": change})
-    chosen = lines_of(draws, change, 10).sigma
+    population = change.expand_dims(coefficient=["level", "slope", "change 1"]).transpose("chain", "draw", ...)
+    draws = xr.Dataset(
+        {"population": population, "coefficients": population.expand_dims(patient=["A"]), "sigma": change}
+    )
+    seen = {"visits_in_cycle": (("patient", "injection"), [[1]])}
+    posterior = posterior_from(draws, xr.Dataset(seen, {"patient": ["A"], "injection": [1]}))
+    chosen = lines_of(posterior, 10).sigma
     ranks = [float((change.to_numpy() < value).mean()) for value in chosen]
     np.testing.assert_allclose(ranks, (np.arange(10) + 0.5) / 10, atol=2e-3)
-    np.testing.assert_array_equal(lines_of(draws, change, 10).coefficients[:, 0, 0], chosen)
+    np.testing.assert_array_equal(lines_of(posterior, 10).coefficients[:, 0, 0], chosen)
 
 
 def test_values_that_no_patient_can_score_are_counted():
@@ -187,7 +192,7 @@ def spread(centre, number):
 @pytest.mark.parametrize(("gap", "warns"), [(1.2, True), (0.0, False), (-1.2, False)])
 def test_survivors_are_warned_of_where_they_declined_more_slowly_and_nowhere_else(gap, warns):
     trial = cohort()
-    table = survivors(trial, "alsfrsr", draws_of(trial, spread(-1.0 + gap, 8) + spread(-1.0, 8)))
+    table = survivors(posterior_from(draws_of(trial, spread(-1.0 + gap, 8) + spread(-1.0, 8)), trial=trial))
     slope = table.set_index("quantity").loc["lead_in_slope"]
     assert slope["warns"] == warns
     assert abs(slope["mean"] - gap) < 0.05
@@ -196,14 +201,14 @@ def test_survivors_are_warned_of_where_they_declined_more_slowly_and_nowhere_els
 
 def test_patients_who_may_still_reach_a_cycle_are_in_neither_group():
     trial = cohort(still=5)
-    table = survivors(trial, "alsfrsr", draws_of(trial, [-1.0 + 0.1 * i for i in range(21)]))
+    table = survivors(posterior_from(draws_of(trial, [-1.0 + 0.1 * i for i in range(21)]), trial=trial))
     assert set(table["n_reached"]) == {8}
     assert set(table["n_not"]) == {8}
 
 
 def test_groups_of_one_or_two_are_not_compared():
     trial = cohort(reached=8, missed=2)
-    assert survivors(trial, "alsfrsr", draws_of(trial, [-1.0] * 10)).empty
+    assert survivors(posterior_from(draws_of(trial, [-1.0] * 10), trial=trial)).empty
 
 
 def test_the_probability_is_that_of_whom_the_patients_stand_for():
@@ -216,7 +221,7 @@ def test_the_probability_is_that_of_whom_the_patients_stand_for():
         rng.normal(d[:8].mean(), d[:8].std(ddof=1) / 8**0.5) > rng.normal(d[8:].mean(), d[8:].std(ddof=1) / 8**0.5)
         for d in values
     ]
-    found = survivors(trial, "alsfrsr", draws).set_index("quantity").loc["lead_in_slope", "prob_higher"]
+    found = survivors(posterior_from(draws, trial=trial)).set_index("quantity").loc["lead_in_slope", "prob_higher"]
     assert abs(found - np.mean(higher)) < 3 * 0.5 / len(values) ** 0.5
 
 
@@ -261,8 +266,12 @@ def known_population(trial, sigma=1.0, draws=2000, seed=1):
     )
 
 
+def known(trial):
+    return posterior_from(known_population(trial), trial=trial, visits=visits_of(trial, "alsfrsr"))
+
+
 def judged(trial):
-    return leaving(trial, visits_of(trial, "alsfrsr"), known_population(trial))
+    return leaving(known(trial))
 
 
 EARLIER = np.arange(3.0, 3.0 + len(RATES))
@@ -300,7 +309,8 @@ def test_leaving_is_the_score_test_of_proportional_hazards():
     kept = ~np.array(alone)
     model = PHReg(np.ones(kept.sum()), np.array(x)[kept], status=np.array(left)[kept], strata=np.array(stratum)[kept])
     score, information = model.score(np.zeros(1))[0], -model.hessian(np.zeros(1))[0, 0]
-    assert leaving(trial, visits, draws).score == pytest.approx(-score / np.sqrt(information))
+    posterior = posterior_from(draws, trial=trial, visits=visits)
+    assert leaving(posterior).score == pytest.approx(-score / np.sqrt(information))
 
 
 def test_what_is_seen_after_somebody_left_says_nothing_of_those_who_were_at_risk():
@@ -311,7 +321,7 @@ def test_what_is_seen_after_somebody_left_says_nothing_of_those_who_were_at_risk
 
 def test_a_patient_without_values_by_then_stands_at_the_population():
     trial = stopping(EARLIER)
-    slopes = known_slopes(visits_of(trial, "alsfrsr"), known_population(trial))
+    slopes = known_slopes(known(trial))
     np.testing.assert_allclose(slopes(np.arange(16), -4.0), -1.0)
     assert slopes(np.array([0]), 3.0) > slopes(np.array([15]), 3.0)
 
@@ -323,7 +333,7 @@ def test_leaving_at_random_is_as_random_as_the_test_says():
     ends = [rng.permutation(np.linspace(2.0, 8.0, 16)) for _ in range(60)]
     leave = [whole.patients.assign(end_month=end) for end in ends]
     trials = [SimpleNamespace(patients=patients, injections=whole.injections) for patients in leave]
-    score = [leaving(trial, visits, draws).score for trial in trials]
+    score = [leaving(posterior_from(draws, trial=trial, visits=visits)).score for trial in trials]
     assert abs(np.mean(score)) < 3 / 60**0.5
     assert 0.7 < np.std(score) < 1.3
 
@@ -334,8 +344,8 @@ def test_leaving_is_not_tested_with_fewer_than_three_or_without_a_residual():
     assert found.n_left == FEWEST - 1
     assert np.isnan([found.score, found.probability, found.faster]).all()
     assert not found.fires
-    trial = stopping(EARLIER)
-    assert np.isnan(leaving(trial, visits_of(trial, "alsfrsr"), known_population(trial).drop_vars("sigma")).score)
+    posterior = known(stopping(EARLIER))
+    assert np.isnan(leaving(replace(posterior, draws=posterior.draws.drop_vars("sigma"))).score)
 
 
 def test_those_never_injected_are_not_at_risk_and_an_unknown_end_is_the_last_value():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from posteriors import posterior_from
 from trials import ROOT, line_trial, posterior
 
 from slopeshift.classical import FROM_ONSET, STATISTICS, Rules, layout, layout_of, statistics
@@ -52,7 +53,7 @@ def test_every_published_natural_history_names_its_sources():
 
 
 def test_a_trial_from_a_fit_has_one_posterior_draw_and_its_patients_scatter_around_it():
-    population = fitted("fit", posterior())
+    population = fitted("fit", posterior_from(posterior()))
     rng = np.random.default_rng(1)
     version = population.versions(rng, 3000)
     level, slope, residual = population.draw(rng, version, 40)
@@ -69,7 +70,7 @@ def test_an_entry_rule_keeps_each_trial_with_its_own_posterior_draw():
     draws = posterior(draws=1, sd_level=1.0)
     draws["population"].loc[{"coefficient": "level", "chain": 0}] = 40.0
     draws["population"].loc[{"coefficient": "level", "chain": 1}] = 20.0
-    (values,) = null_values(VISITS, fitted("fit", draws), BLOCK, 1, minimum_loss=3)
+    (values,) = null_values(VISITS, fitted("fit", posterior_from(draws)), BLOCK, 1, minimum_loss=3)
     at_injection = values[:, VISITS.month == 0]
     assert ((at_injection > 30).all(axis=1) | (at_injection < 30).all(axis=1)).all()
 

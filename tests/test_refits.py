@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from posteriors import posterior_from
 from trials import ROOT, line_trial, posterior
 
 from slopeshift.answers.tables import population_changes
@@ -13,6 +14,7 @@ from slopeshift.classical import Rules, layout_of
 from slopeshift.design.visits import visits_of
 from slopeshift.fit import sample as fitting
 from slopeshift.fit import store
+from slopeshift.fit.candidates import Candidate
 from slopeshift.fit.compiled import RefitError, Sampling, compile_once, refusal
 from slopeshift.keep.replicates import replicates
 from slopeshift.model.files import load_model
@@ -20,13 +22,16 @@ from slopeshift.null import study
 from slopeshift.null.population import PLATFORM, fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table
 from slopeshift.null.rates import RefitJob, claims_alone, rates_table
-from slopeshift.null.study import Candidate, Options, populations, run, stored
+from slopeshift.null.study import Options, populations, run, stored
 from slopeshift.null.trials import NullError
 from slopeshift.trial import Control, read_trial, trial_from_tables
 
 MODEL = ROOT / "models" / "alsfrsr.py"
 TEXT = MODEL.read_text()
 SYNTHETIC = read_trial(ROOT / "data" / "synthetic-msc-als")
+
+
+FITTED = posterior_from(posterior(), passed=True)
 
 
 def refits(trial=None, **changed):
@@ -45,7 +50,7 @@ def moves(trial=None, **changed):
 def test_a_job_is_known_by_its_content():
     assert refits() == refits()
     assert refits() == pickle.loads(pickle.dumps(refits()))
-    other_fit = fitted("fit", posterior())
+    other_fit = fitted("fit", posterior_from(posterior()))
     different = [
         refits(),
         refits(seed=2),
@@ -256,7 +261,13 @@ def test_injections_are_moved_in_the_control_that_a_trial_names_too(monkeypatch,
     history = replace(line_trial(patients=12, injections=0, seed=3), name="history")
     trial = replace(line_trial(), control=Control("a history", {"alsfrsr": 0.15}, history))
     options = Options(Rules(), replicates=5, refits=2, pseudo=True)
-    run(trial, [Candidate(load_model(MODEL), posterior())], options, tmp_path, say=lambda _: None)
+    run(
+        trial,
+        [Candidate(load_model(MODEL), FITTED)],
+        options,
+        tmp_path,
+        say=lambda _: None,
+    )
     assert [job.trial.name for job in jobs if isinstance(job, PseudoJob)] == ["lines", "history"]
     assert pd.read_csv(tmp_path / "pseudo_injection.csv")["trial"].tolist() == ["lines", "history"]
     assert pd.read_csv(tmp_path / "pseudo_moves.csv")["trial"].tolist() == ["lines"] * 2 + ["history"] * 2
@@ -264,15 +275,21 @@ def test_injections_are_moved_in_the_control_that_a_trial_names_too(monkeypatch,
 
 def test_a_fit_comes_before_published_natural_history():
     file = load_model(MODEL)
-    names = [source.name for source in populations("alsfrsr", [Candidate(file, posterior())])]
+    names = [source.name for source in populations("alsfrsr", [Candidate(file, FITTED)])]
     assert names[:2] == ["fit of alsfrsr", "PRO-ACT placebo, normal"]
-    assert populations("grip", [Candidate(file, posterior())]) == []
+    assert populations("grip", [Candidate(file, FITTED)]) == []
 
 
 def test_what_is_asked_is_written_and_what_does_not_apply_is_said(tmp_path):
     said = []
     options = Options(Rules(), replicates=40, refits=0, published="petrou2021")
-    written = run(line_trial(), [Candidate(load_model(MODEL), posterior())], options, tmp_path, say=said.append)
+    written = run(
+        line_trial(),
+        [Candidate(load_model(MODEL), FITTED)],
+        options,
+        tmp_path,
+        say=said.append,
+    )
     assert [path.name for path in written] == ["published_claim.csv", "null_reference.csv", "null_distribution.csv"]
     table = pd.read_csv(tmp_path / "null_reference.csv")
     assert table["source"].nunique() == 6
@@ -302,11 +319,11 @@ def test_a_trial_without_injections_has_nothing_but_pseudo_injections(tmp_path):
 def test_a_model_given_other_values_gives_what_one_built_for_them_gives():
     trial, other = line_trial(patients=8), line_trial(patients=8, seed=5)
     sampling = Sampling(chains=2, draws=1000, tune=500)
-    swapped = compile_once("alsfrsr", TEXT, trial, sampling).fit(visits_of(other, "alsfrsr"), 3)
-    built = compile_once("alsfrsr", TEXT, other, sampling).fit(visits_of(other, "alsfrsr"), 3)
+    swapped = compile_once("alsfrsr", TEXT, trial, sampling).fit(other, visits_of(other, "alsfrsr"), 3)
+    built = compile_once("alsfrsr", TEXT, other, sampling).fit(other, visits_of(other, "alsfrsr"), 3)
     for name in ("population", "coefficients", "sigma"):
-        np.testing.assert_allclose(swapped[name], built[name], rtol=1e-6)
-    table = population_changes(swapped, visits_of(other, "alsfrsr"))
+        np.testing.assert_allclose(swapped.draws[name], built.draws[name], rtol=1e-6)
+    table = population_changes(swapped)
     settings = store.Settings(seed=9, draws=1000, tune=1000, prior_draws=50)
     full = fitting.sample(load_model(MODEL), other, settings, progress=False).tree["posterior"]
     change = full["population"].sel(coefficient="change 1")
@@ -368,7 +385,7 @@ def test_pseudo_injections_into_straight_lines_find_nothing(tmp_path):
 
 def test_tables_made_from_other_data_fits_or_code_are_not_handed_out(tmp_path, monkeypatch):
     file, options = load_model(MODEL), Options(Rules(), replicates=5, refits=0, published="petrou2021")
-    candidate = Candidate(file, posterior(), {"settings": {"seed": 1}})
+    candidate = Candidate(file, FITTED, {"settings": {"seed": 1}})
     trial = line_trial()
     run(trial, [candidate], options, tmp_path, say=lambda _: None)
     tables, stale = stored(trial, [candidate], tmp_path)
@@ -378,7 +395,7 @@ def test_tables_made_from_other_data_fits_or_code_are_not_handed_out(tmp_path, m
     with monkeypatch.context() as edited:
         edited.setattr(study, "code", lambda *_: "another program")
         assert stored(trial, [candidate], tmp_path)[0] == {}
-    refitted = Candidate(file, posterior(), {"settings": {"seed": 2}})
+    refitted = Candidate(file, FITTED, {"settings": {"seed": 2}})
     tables, stale = stored(trial, [refitted], tmp_path)
     assert set(tables) == {"published_claim"}, "what was published does not depend on the trial"
     assert set(stale) == {"null_reference", "null_distribution"}

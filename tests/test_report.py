@@ -7,6 +7,7 @@ from made_reports import SKIPPED, made_fit, made_trial, written
 
 from slopeshift import report
 from slopeshift.answers.tables import results_of
+from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import FitError
 from slopeshift.report import analysis, check_section, flow, sections, spreadsheet, wording
 from slopeshift.trial import trial_from_tables
@@ -36,8 +37,8 @@ def page(folder, trial, fits):
 
 
 @pytest.fixture(scope="module")
-def results(fits):
-    return results_of(fits[0])
+def results(trial, fits):
+    return results_of(posterior_of(trial, fits[0]))
 
 
 def visible(page, leave_out):
@@ -129,8 +130,8 @@ def test_sources_are_shown_as_they_are(page):
 # ---- what a failed gate hides ----
 
 
-def test_a_failed_gate_shows_diagnostics_and_names_what_failed(page, fits):
-    failures = results_of(fits[1]).failures
+def test_a_failed_gate_shows_diagnostics_and_names_what_failed(page, trial, fits):
+    failures = results_of(posterior_of(trial, fits[1])).failures
     assert failures
     assert "GATE FAILED" in page.words
     assert failures[0] in page.words
@@ -268,8 +269,8 @@ def test_before_and_after_has_the_prior_of_the_fit(page, fits):
     assert row[4] == wording.number(posterior.mean())
 
 
-def test_the_gate_table_shows_the_worst_value_and_where(page, fits):
-    diagnostics = results_of(fits[1]).diagnostics.query("diagnostic == 'rhat'")
+def test_the_gate_table_shows_the_worst_value_and_where(page, trial, fits):
+    diagnostics = results_of(posterior_of(trial, fits[1])).diagnostics.query("diagnostic == 'rhat'")
     worst = diagnostics.loc[diagnostics["value"].idxmax()]
     row = next(row for table in page.tables["Diagnostics gate"][1:] for row in table if row[0].startswith("R-hat"))
     assert row[2:4] == [wording.number(worst["value"], 3), worst["quantity"]]

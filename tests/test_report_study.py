@@ -8,6 +8,7 @@ import pytest
 from made_reports import SAID_BY_THEMSELVES, made_fit, made_trial, written
 
 from slopeshift.classical import Rules, model_free
+from slopeshift.fit.posterior import posterior_of
 from slopeshift.null.claim import LeadIn, claim_table
 from slopeshift.null.population import NATURAL_HISTORIES, fitted
 from slopeshift.null.reference import distribution_table, reference, reference_table
@@ -29,7 +30,7 @@ def fits(trial):
 @pytest.fixture(scope="module")
 def study(trial, fits):
     """A real null reference of few trials, and made-up numbers where a refit would be needed."""
-    population = fitted("fit of alsfrsr", fits[0].tree["posterior"].to_dataset())
+    population = fitted("fit of alsfrsr", posterior_of(trial, fits[0]))
     found = reference(trial, "alsfrsr", population, Rules(), trials=200, seed=1)
     refits = {
         "model": "alsfrsr",

@@ -9,13 +9,15 @@ import pytest
 import xarray as xr
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from posteriors import posterior_from
 from scipy.stats import norm
 from trials import ROOT, line_trial
 
+from slopeshift.answers.quantities import change
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
+from slopeshift.fit.candidates import Candidate
 from slopeshift.fit.compiled import RefitError, compile_once
-from slopeshift.fit.store import Fit
 from slopeshift.keep import tables
 from slopeshift.model.files import load_model
 from slopeshift.sensitivity import curves, rules, study, variations
@@ -31,11 +33,10 @@ from slopeshift.sensitivity.alternatives import (
 from slopeshift.sensitivity.evidence import NormalPrior, log_evidence, smoothed, under
 from slopeshift.sensitivity.refits import ONE, Variation, VariationJob, fitted
 from slopeshift.sensitivity.rows import COLUMNS, beside_main, labelled, moments, refused, withheld
-from slopeshift.sensitivity.subject import Subject, flat
+from slopeshift.sensitivity.subject import Subject
 from slopeshift.sensitivity.subsets import (
     not_fully_injected,
     of_patients,
-    on_injection_days,
     patients_with_values,
     without,
 )
@@ -77,20 +78,20 @@ def subject_of(draws=300, trial=TRIAL, **changed):
     visits = visits_of(trial, "alsfrsr")
     design = visits.dataset().merge(terms)
     drawn = exact.with_posterior_coefficients(hyper(draws), visits, terms, 1)[0]
-    return Subject(trial, FILE, drawn, design, 1)
+    return Subject(FILE, posterior_from(drawn, design, trial=trial, visits=visits, passed=True), 1)
 
 
 SUBJECT = subject_of()
-EVIDENCE, WEIGHTS = SUBJECT.posterior.evidence, SUBJECT.posterior.weights
-OWN = own_prior(SUBJECT.design)
+EVIDENCE, WEIGHTS = SUBJECT.evidence, SUBJECT.weights
+OWN = own_prior(SUBJECT.posterior.design)
 
 
 def density(prior, draw, visits=VISITS):
     """The log density of the data at one draw under a prior of the terms, by the engine's own kernel."""
-    terms = SUBJECT.design.assign(term_mean=("term", prior.mean), term_sd=("term", prior.sd))
+    terms = SUBJECT.posterior.design.assign(term_mean=("term", prior.mean), term_sd=("term", prior.sd))
     packed = exact.statistics_of(visits, terms)
-    loading = np.ascontiguousarray(SUBJECT.draws["loading"].to_numpy()[0, draw])
-    variance = np.array([float(SUBJECT.draws["sigma"][0, draw]) ** 2])
+    loading = np.ascontiguousarray(SUBJECT.posterior.draws["loading"].to_numpy()[0, draw])
+    variance = np.array([float(SUBJECT.posterior.draws["sigma"][0, draw]) ** 2])
     return kernel.density(loading, variance, packed, terms["term_design"].to_numpy(), prior.sd**-2.0)[0]
 
 
@@ -113,7 +114,7 @@ def test_terms_drawn_under_the_models_own_prior_are_those_that_the_engine_draws_
     assert found.k == -np.inf
     assert found.ess == pytest.approx(300)
     mine = found.terms @ EVIDENCE.design.T
-    theirs = SUBJECT.draws["population"].to_numpy()[0]
+    theirs = SUBJECT.posterior.draws["population"].to_numpy()[0]
     error = np.hypot(mine.std(axis=0), theirs.std(axis=0)) / 300**0.5
     assert (np.abs(mine.mean(axis=0) - theirs.mean(axis=0)) < 4 * error).all()
 
@@ -121,7 +122,7 @@ def test_terms_drawn_under_the_models_own_prior_are_those_that_the_engine_draws_
 def test_terms_under_another_prior_are_normal_as_the_plain_formula_says():
     """One draw of the standard deviations, the posterior of the terms from the covariance of all values."""
     prior = NormalPrior(OWN.mean + 0.3, OWN.sd / 2)
-    loading, sigma = SUBJECT.draws["loading"].to_numpy()[0, 7], float(SUBJECT.draws["sigma"][0, 7])
+    loading, sigma = SUBJECT.posterior.draws["loading"].to_numpy()[0, 7], float(SUBJECT.posterior.draws["sigma"][0, 7])
     design = VISITS.basis @ EVIDENCE.design
     same = VISITS.patient_index[:, None] == VISITS.patient_index
     covariance = np.where(same, VISITS.basis @ loading @ loading.T @ VISITS.basis.T, 0) + sigma**2 * np.eye(len(same))
@@ -156,8 +157,8 @@ def test_a_prior_out_of_reach_gets_no_number_and_says_what_to_do():
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_the_prior_of_a_standard_deviation_is_scaled_as_its_density_says(factor):
-    ratio = log_ratio_of(MODEL_OF_TRIAL, SUBJECT.draws, Scaled("sd_response", factor))
-    x = SUBJECT.draws["sd_response"].to_numpy().ravel()
+    ratio = log_ratio_of(MODEL_OF_TRIAL, SUBJECT.posterior, Scaled("sd_response", factor))
+    x = SUBJECT.posterior.draws["sd_response"].to_numpy().ravel()
     np.testing.assert_allclose(ratio, norm.logpdf(x, 0, 0.3 * factor) - norm.logpdf(x, 0, 0.3))
 
 
@@ -167,12 +168,12 @@ def overall_prior(other):
 
 @cache
 def listed():
-    found = alternatives(FILE, TRIAL, SUBJECT.design, WEIGHTS, "points")
+    found = alternatives(FILE, SUBJECT.posterior, WEIGHTS)
     return {each.analysis: each for each in found}
 
 
 def test_the_sceptic_gives_5_percent_to_a_slowing_by_a_quarter_and_the_enthusiast_to_none():
-    quarter = QUARTER * expected_decline(SUBJECT.design)
+    quarter = QUARTER * expected_decline(SUBJECT.posterior.design)
     mean, sd = overall_prior(listed()["sceptical prior"])
     assert mean == 0
     assert norm.sf(quarter, mean, sd) == pytest.approx(0.05)
@@ -182,7 +183,7 @@ def test_the_sceptic_gives_5_percent_to_a_slowing_by_a_quarter_and_the_enthusias
 
 
 def test_halving_and_doubling_touch_the_common_change_and_nothing_else():
-    change = SUBJECT.design["term"].to_numpy() == "change"
+    change = SUBJECT.posterior.design["term"].to_numpy() == "change"
     for word, factor in (("halved", 0.5), ("doubled", 2.0)):
         other = listed()[f"prior of the common change {word}"].prior
         np.testing.assert_allclose(other.sd[change], factor * 0.3)
@@ -197,7 +198,8 @@ def test_a_trial_without_control_has_no_control_to_do_without():
 def test_doing_without_the_control_takes_the_models_own_prior_of_the_slope():
     controlled = replace(TRIAL, control=Control("other", {"alsfrsr": 0.2}, line_trial(patients=12, injections=0)))
     terms = exact.terms_of(FILE.build(controlled))
-    found = {each.analysis: each.prior for each in alternatives(FILE, controlled, terms, WEIGHTS, "points")}
+    posterior = replace(SUBJECT.posterior, trial=controlled, design=terms)
+    found = {each.analysis: each.prior for each in alternatives(FILE, posterior, WEIGHTS)}
     slope = terms["term"].to_numpy() == "slope"
     assert own_prior(terms).sd[slope] != 0.4
     other = found["control not used"]
@@ -254,7 +256,7 @@ def test_counts_of_values_are_those_of_a_trial_without_the_values():
 
 
 def test_boundary_visits_are_those_on_the_day_of_an_injection():
-    found = on_injection_days(VISITS)
+    found = VISITS.on_injection_days
     months = TRIAL.injections.groupby("patient")["month"].apply(set).to_dict()
     expected = [
         any(abs(m - day) < 0.01 for day in months.get(VISITS.patients[i], ()))
@@ -326,8 +328,8 @@ def test_an_expectation_bias_leaves_of_the_claim_what_drawing_it_leaves():
 
 
 def test_a_prior_that_holds_the_change_nearer_to_zero_gives_a_smaller_change():
-    posterior = subject_of(draws=600).posterior
-    curve = curves.prior_sd_curve(posterior).dropna()
+    subject = subject_of(draws=600)
+    curve = curves.prior_sd_curve(subject).dropna()
     assert len(curve) > 20
     assert (np.diff(np.abs(curve["mean"])) > -0.01).all()
     assert abs(curve["mean"].iloc[0]) < 0.05
@@ -388,33 +390,35 @@ def test_straight_courses_are_not_said_to_bend():
 def test_a_curvature_is_weighed_as_a_term_that_the_kernel_has():
     """The kernel with one more column of the basis and one more term, at one draw."""
     subject = subject_of(draws=600)
-    width = CURVATURE_SD * expected_decline(subject.design)
+    width = CURVATURE_SD * expected_decline(subject.posterior.design)
     upwards, table = bent(subject)
     assert 0 < upwards < 1
     assert (table["ess"] >= 400).all()
     wide = replace(VISITS, basis=np.column_stack([VISITS.basis, VISITS.month**2 / 2]))
     ratios = []
     for draw in range(5):
-        loading = np.vstack([subject.draws["loading"].to_numpy()[0, draw], np.zeros((1, 5))])
-        variance = np.array([float(subject.draws["sigma"][0, draw]) ** 2])
-        term = subject.design["term_design"].to_numpy()
+        loading = np.vstack([subject.posterior.draws["loading"].to_numpy()[0, draw], np.zeros((1, 5))])
+        variance = np.array([float(subject.posterior.draws["sigma"][0, draw]) ** 2])
+        term = subject.posterior.design["term_design"].to_numpy()
         bent_design = np.block([[term, np.zeros((4, 1))], [np.zeros((1, 5)), np.ones((1, 1))]])
         packed = exact.statistics([wide], [np.append(term @ OWN.mean, 0)])
         given_ = kernel.density(loading, variance, packed, bent_design, np.append(OWN.sd, width) ** -2.0)[0]
         ratios.append(given_ - density_of(subject, draw))
     from slopeshift.sensitivity.evidence import evidence_of
 
-    evidence = evidence_of(subject.draws, VISITS, subject.design, 1, extra=VISITS.month[:, None] ** 2 / 2)
+    evidence = evidence_of(subject.posterior, 1, extra=VISITS.month[:, None] ** 2 / 2)
     before, after = (NormalPrior(np.append(OWN.mean, 0), np.append(OWN.sd, w)) for w in (1e-5 * width, width))
     mine = (log_evidence(evidence, after) - log_evidence(evidence, before))[:5]
     np.testing.assert_allclose(mine, ratios, atol=1e-5)
 
 
 def density_of(subject, draw):
-    packed = exact.statistics_of(VISITS, subject.design)
-    loading = np.ascontiguousarray(subject.draws["loading"].to_numpy()[0, draw])
-    variance = np.array([float(subject.draws["sigma"][0, draw]) ** 2])
-    return kernel.density(loading, variance, packed, subject.design["term_design"].to_numpy(), OWN.sd**-2.0)[0]
+    packed = exact.statistics_of(VISITS, subject.posterior.design)
+    loading = np.ascontiguousarray(subject.posterior.draws["loading"].to_numpy()[0, draw])
+    variance = np.array([float(subject.posterior.draws["sigma"][0, draw]) ** 2])
+    return kernel.density(loading, variance, packed, subject.posterior.design["term_design"].to_numpy(), OWN.sd**-2.0)[
+        0
+    ]
 
 
 def claiming(shift):
@@ -440,9 +444,7 @@ def test_a_claim_that_any_prior_leaves_standing_is_not_called_fragile():
 
 
 def candidate(seed=1, passed=True):
-    tree = xr.DataTree.from_dict({"posterior": SUBJECT.draws, "constant_data": SUBJECT.design})
-    record = {"inputs": {"seed": seed}, "gate": {"passed": passed}, "status": "sampled"}
-    return study.Candidate(FILE, Fit(tree, record))
+    return Candidate(FILE, replace(SUBJECT.posterior, passed=passed), {"seed": seed})
 
 
 def test_a_model_whose_fit_is_missing_or_failed_is_not_varied(tmp_path):
@@ -450,7 +452,7 @@ def test_a_model_whose_fit_is_missing_or_failed_is_not_varied(tmp_path):
     with pytest.raises(RefitError, match="no fit is available"):
         study.run(
             TRIAL,
-            [study.Candidate(FILE, None), candidate(passed=False)],
+            [Candidate(FILE), candidate(passed=False)],
             study.Options(),
             tmp_path,
             say=said.append,
@@ -475,8 +477,8 @@ def test_what_was_made_from_other_fits_is_left_out(tmp_path):
 
 
 def test_a_job_is_known_by_its_content():
-    plain = Variation("a", "b", (VISITS,), VISITS)
-    other = Variation("a", "b", (replace(VISITS, value=VISITS.value + 1e-9),), VISITS)
+    plain = Variation("a", "b", (VISITS,))
+    other = Variation("a", "b", (replace(VISITS, value=VISITS.value + 1e-9),))
     jobs = [
         VariationJob(TRIAL, "alsfrsr", "alsfrsr", FILE.source, seed, (each,))
         for seed, each in ((1, plain), (2, plain), (1, other), (1, replace(plain, detail="c")))
@@ -495,7 +497,7 @@ def compiled():
 
 @pytest.fixture(scope="module")
 def sampled(compiled):
-    return Subject(TRIAL, FILE, compiled.fit(VISITS, 3), SUBJECT.design, 1)
+    return Subject(FILE, compiled.fit(TRIAL, VISITS, 3), 1)
 
 
 @pytest.mark.slow
@@ -511,7 +513,7 @@ def sampled(compiled):
 def test_weighing_gives_what_fitting_the_edited_model_gives(sampled, analysis, before, after):
     assert before in FILE.source
     edited = compile_once("alsfrsr", FILE.source.replace(before, after), TRIAL, replace(ONE, draws=1500))
-    refit = fitted(edited, TRIAL, Variation("x", "", (VISITS,), VISITS), 5).set_index("injection")
+    refit = fitted(edited, TRIAL, Variation("x", "", (VISITS,)), 5).set_index("injection")
     weighed = prior_rows(sampled).query("analysis == @analysis").set_index("injection")
     error = 4 * refit["sd"] * (2 / 2000) ** 0.5
     assert (abs(weighed["mean"] - refit["mean"]) < error).all()
@@ -527,8 +529,7 @@ def test_imputing_without_a_departure_changes_nothing_beyond_monte_carlo_error(c
     tables = {"patients": ends, "visits": visits, "injections": TRIAL.injections}
     trial = trial_from_tables("left", tables, {"title": "t", "synthetic": True, "source": "s"})
     observed = visits_of(trial, "alsfrsr")
-    draws = compiled.fit(observed, 3)
-    subject = Subject(trial, FILE, draws, observed.dataset().merge(compiled.terms), 1)
+    subject = Subject(FILE, compiled.fit(trial, observed, 3), 1)
     refits, about = variations.after_leaving(subject)
     assert about["n_left"].tolist() == [3] * len(variations.DELTAS)
     rows = [fitted(compiled, trial, each, 1).set_index("injection").loc["overall"] for each in (refits[0], refits[-1])]
@@ -536,16 +537,16 @@ def test_imputing_without_a_departure_changes_nothing_beyond_monte_carlo_error(c
     assert abs(rows[0]["mean"] - main["mean"]) < 0.35 * main["sd"]
     assert rows[0]["sd"] == pytest.approx(main["sd"], rel=0.15)
     assert rows[1]["mean"] < rows[0]["mean"]
-    assert not np.isnan(flat(subject.overall)).any()
+    assert not np.isnan(change(subject.posterior)).any()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("lift", "fires"), [(0.0, False), (10.0, True)])
 def test_values_on_injection_days_that_are_unlike_the_others_are_seen(compiled, lift, fires):
-    lifted = np.clip(TRIAL.visits["alsfrsr"] + lift * on_injection_days(VISITS), 0, 48)
+    lifted = np.clip(TRIAL.visits["alsfrsr"] + lift * VISITS.on_injection_days, 0, 48)
     tables = {"patients": TRIAL.patients, "injections": TRIAL.injections}
     tables["visits"] = TRIAL.visits.assign(alsfrsr=lifted)
     trial = trial_from_tables("lifted", tables, {"title": "t", "synthetic": True, "source": "s"})
     visits = visits_of(trial, "alsfrsr")
-    subject = Subject(trial, FILE, compiled.fit(visits, 3), visits.dataset().merge(compiled.terms), 1)
+    subject = Subject(FILE, compiled.fit(trial, visits, 3), 1)
     assert rules.boundary_visit(subject, compiled).fired is fires

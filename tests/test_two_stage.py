@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 from packages import copied_package
+from posteriors import posterior_from
 from scipy.stats import halfnorm, multivariate_normal, norm
 
-from slopeshift.answers.quantities import SAMPLES
 from slopeshift.answers.two_stage import COLUMNS, READ_AS, RegressionPriors, closed_changes, save, saved, two_stage
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.fit.store import Fit
 from slopeshift.model.priors import HalfNormal, Normal
 
@@ -45,8 +46,7 @@ def fit_of(changes, passed=True, **extra):
         {"visits_in_cycle": (("patient", "injection"), np.full((8, 3), 3))},
         coords={"patient": PATIENTS, "injection": [1, 2, 3]},
     )
-    record = {"model": "m", "unit": "points", "gate": {"passed": passed}}
-    return Fit(xr.DataTree.from_dict({"posterior": posterior, "constant_data": design}), record)
+    return posterior_from(posterior, design, model="m", passed=passed)
 
 
 def on_a_grid(change, months, patient):
@@ -114,9 +114,8 @@ def test_too_few_draws_are_not_shown(mixture):
 
 def test_takes_the_changes_of_cycles_that_have_a_length_and_a_value():
     fit = fit_of(np.arange(24.0).reshape(1, 1, 8, 3))
-    design = fit.tree["constant_data"].to_dataset()
-    design["visits_in_cycle"][1, 0] = 0
-    cycles, changes = closed_changes(fit.tree["posterior"].to_dataset(), design, lengths())
+    fit.design["visits_in_cycle"][1, 0] = 0
+    cycles, changes = closed_changes(fit, lengths())
     expected = [(i, k) for i in range(8) for k in (0, 1) if (k == 0 or i < 6) and (i, k) != (1, 0)]
     assert list(zip(cycles["patient"], cycles["injection"], strict=True)) == [
         (PATIENTS[i], str(k + 1)) for i, k in expected
@@ -153,21 +152,21 @@ def test_a_first_stage_that_knows_the_interval_is_refused():
         two_stage(fit, lengths(), seed=1)
 
 
-def kept(fit, **record):
-    """The same fit with more in its record."""
-    return Fit(fit.tree, {**fit.record, "outcome": "alsfrsr", **record})
+def kept(**inputs):
+    """A fit that was made from these."""
+    return Fit(xr.DataTree(), {"model": "m", "outcome": "alsfrsr", "inputs": inputs})
 
 
 def test_what_is_kept_is_what_is_read_and_only_of_the_same_fit_and_code(tmp_path):
     numbers = pd.DataFrame([dict.fromkeys(NUMBERS, 0.25)])
     found = numbers.assign(analysis="two-stage", quantity="interval", unit="u", n_cycles=4, n_patients=2, note=READ_AS)
     found = pd.concat([found, found.assign(mean=np.nan, note="not informed")], ignore_index=True)[COLUMNS]
-    fit = kept(fit_of(data_sets()[None]), inputs={"data": {"visits.csv": "a"}})
+    fit = kept(data={"visits.csv": "a"})
     save(fit, found, tmp_path)
     read = saved(fit, tmp_path)
     pd.testing.assert_frame_equal(read[COLUMNS], found, check_dtype=False)
     assert set(read["outcome"]) == {"alsfrsr"}
-    assert saved(kept(fit, inputs={"data": {"visits.csv": "b"}}), tmp_path) is None
+    assert saved(kept(data={"visits.csv": "b"}), tmp_path) is None
     assert saved(fit, tmp_path / "nowhere") is None
     with copied_package(tmp_path) as edit:
         edit("answers.two_stage", "TUNE, KEPT = 300, 25", "TUNE, KEPT = 300, 26")
@@ -177,7 +176,7 @@ def test_what_is_kept_is_what_is_read_and_only_of_the_same_fit_and_code(tmp_path
 @pytest.mark.parametrize("module", ["answers.quantities", "answers.convergence"])
 def test_an_answer_is_not_kept_once_what_it_is_made_with_was_changed(tmp_path, module):
     """What takes the changes out of a fit, and what judges the second stage, decide it too."""
-    fit = kept(fit_of(data_sets()[None]), inputs={"data": {"visits.csv": "a"}})
+    fit = kept(data={"visits.csv": "a"})
     save(fit, pd.DataFrame([dict.fromkeys(COLUMNS, 0.25)]), tmp_path)
     with copied_package(tmp_path) as edit:
         assert saved(fit, tmp_path) is not None

@@ -14,18 +14,20 @@ import xarray as xr
 from slopeshift import checks, simulate
 from slopeshift.answers import interval, quantities
 from slopeshift.checks import added, power_scaling
-from slopeshift.checks.material import material_of_draws
 from slopeshift.checks.prior import CONFLICT, conflict, conflict_probability
+from slopeshift.checks.residuals import NEAR_END_SDS
 from slopeshift.classical import Rules, improvements, layout_of
+from slopeshift.design.cycles import OVERALL
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
 from slopeshift.fit import compiled, nuts
+from slopeshift.fit.posterior import Posterior
 from slopeshift.keep import made_from
 from slopeshift.model.files import load_model
 from slopeshift.null.population import fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table, refitted
 from slopeshift.null.trials import null_values
-from slopeshift.report.analysis import NEAR_END_SDS, NEAR_END_SHARE
+from slopeshift.report.analysis import NEAR_END_SHARE
 from slopeshift.sensitivity import rules
 from slopeshift.sensitivity.subject import Subject
 from slopeshift.trial import Control, trial_from_tables
@@ -92,7 +94,7 @@ Found = tuple[str, float, bool]
 
 @dataclass(frozen=True)
 class Seen:
-    """One simulated trial, and the draws of its posterior where they are looked at."""
+    """One simulated trial, and its posterior where it is looked at."""
 
     cell: Cell
     trial: Trial
@@ -109,24 +111,20 @@ class Seen:
         return _compiled(self.cell)
 
     @cached_property
-    def draws(self) -> xr.Dataset:
-        """Draws of the posterior."""
-        return self.compiled.fit(self.visits, self.seed)
-
-    @property
-    def design(self) -> xr.Dataset:
-        """What a stored fit has as `constant_data`."""
-        return self.visits.dataset().merge(self.compiled.terms)
+    def posterior(self) -> Posterior:
+        """The posterior of the model."""
+        return self.compiled.fit(self.trial, self.visits, self.seed)
 
     @cached_property
     def subject(self) -> Subject:
         """What sensitivity checks start from."""
-        return Subject(self.trial, _file(OUTCOME), self.draws, self.design, self.seed)
+        return Subject(_file(OUTCOME), self.posterior, self.seed)
 
     @property
-    def fewer(self) -> xr.Dataset:
-        """Draws that predictive checks use."""
-        return self.draws.isel(draw=slice(None, None, EVERY))
+    def predicted(self) -> Posterior:
+        """The draws that predictive checks use, with what is predicted from them."""
+        fewer = self.posterior.with_draws(self.posterior.draws.isel(draw=slice(None, None, EVERY)))
+        return checks.with_predictions(fewer, self.seed)
 
 
 @dataclass(frozen=True)
@@ -139,9 +137,11 @@ class TrapJob:
     @cached_property
     def key(self) -> str:
         """Hash of everything that decides the results."""
-        texts = [path.read_text() for path in (Path(__file__), *sorted(MODELS.glob("*.py")))]
+        texts = [path.read_text(encoding="utf-8") for path in (Path(__file__), *sorted(MODELS.glob("*.py")))]
         modules = {module for text in texts for module in made_from.imported(text)}
-        return made_from.key("traps", repr(self), *map(made_from.without_docstrings, texts), modules=modules)
+        return made_from.key(
+            "traps", repr(self), repr(SAMPLING), *map(made_from.without_docstrings, texts), modules=modules
+        )
 
     @property
     def program(self) -> str:
@@ -216,9 +216,9 @@ def _compiled(cell: Cell) -> compiled.Compiled:
 
 def usual(seen: Seen) -> Iterator[Found]:
     """The checks of a fit, and the claim that decline is slower overall."""
-    found = checks.checks_of_draws(seen.trial, seen.visits, seen.fewer, seen.seed)
+    found = checks.checks_of(seen.predicted)
     yield from ((rule.check, rule.value, rule.fired) for rule in found.rules)
-    reach = NEAR_END_SDS * float(seen.draws["sigma"].mean())
+    reach = NEAR_END_SDS * float(seen.posterior.draws["sigma"].mean())
     near = float(((seen.visits.value <= reach) | (seen.visits.value >= 48 - reach)).mean())
     yield NEAR_END, near, near > NEAR_END_SHARE
     yield from _claim(seen)
@@ -226,24 +226,21 @@ def usual(seen: Seen) -> Iterator[Found]:
 
 def only_added(seen: Seen) -> Iterator[Found]:
     """The score tests of added columns alone."""
-    material = material_of_draws(seen.trial, seen.visits, seen.fewer, seen.seed)
-    for check, probability in added.probabilities(material).items():
+    for check, probability in added.probabilities(seen.predicted).items():
         yield check, probability, probability < checks.FIRES
     yield from _claim(seen)
 
 
 def _claim(seen: Seen) -> Iterator[Found]:
-    probability = float((seen.subject.overall > 0).mean())
+    probability = float((quantities.change(seen.posterior) > 0).mean())
     yield CLAIM, probability, probability > compiled.CLAIMED
 
 
 def chance(seen: Seen) -> Iterator[Found]:
     """Counts of improved patients, those who improved in any cycle too, among null trials of the same design."""
     yield from _among_null_trials(seen, None, "")
-    patients = quantities.patients(seen.draws, seen.visits.dataset())
-    claims = (
-        quantities.responders(patients, [quantities.SLOWING_PERCENT]).set_index("injection").loc[quantities.OVERALL]
-    )
+    patients = quantities.patients(seen.posterior)
+    claims = quantities.responders(patients, [quantities.SLOWING_PERCENT]).set_index("injection").loc[OVERALL]
     yield CALLED, claims["n_called"], claims["n_called"] > 0
     yield "false calls expected", claims["expected_false_claims"], False
 
@@ -255,7 +252,7 @@ def entry(seen: Seen) -> Iterator[Found]:
 
 def _among_null_trials(seen: Seen, minimum_loss: float | None, words: str) -> Iterator[Found]:
     plan = layout_of(seen.trial, seen.visits, Rules())
-    population = fitted(OUTCOME, seen.draws)
+    population = fitted(OUTCOME, seen.posterior)
     (null,) = null_values(seen.visits, population, NULL_TRIALS, seen.seed, minimum_loss)
     counts = [_counts(plan, values) for values in (seen.visits.value[None], null)]
     for name, own, others in zip((FIRST, EVER), *counts, strict=True):
@@ -291,10 +288,10 @@ def curvature(seen: Seen) -> Iterator[Found]:
 
 def percent(seen: Seen) -> Iterator[Found]:
     """Percentages withheld of the population, and flagged of at least half of the patients."""
-    patients = quantities.patients(seen.draws, seen.visits.dataset())
-    flagged = np.mean([bool(text) for text in quantities.flags(patients, seen.draws, seen.visits.dataset())])
+    patients = quantities.patients(seen.posterior)
+    flagged = np.mean([bool(text) for text in quantities.flags(patients, seen.posterior)])
     yield FLAGGED, flagged, flagged >= 0.5
-    falls = float((seen.draws["population"].sel(coefficient="slope") < 0).mean())
+    falls = float((seen.posterior.draws["population"].sel(coefficient="slope") < 0).mean())
     yield WITHHELD, falls, falls <= 0.999
 
 
@@ -337,10 +334,9 @@ def _coefficients(name: str, seen: Seen) -> pd.DataFrame:
     if size not in _PROGRAMS:
         _PROGRAMS[size] = compiled.compile_once(name, file.source, seen.trial, MORE)
     visits = file.visits(seen.trial)
-    draws = replace(_PROGRAMS[size], terms=terms).fit(visits, seen.seed)
-    prior = exact.with_prior_coefficients(draws, visits, terms, seen.seed)
-    design = visits.dataset().merge(terms)
-    return interval.coefficients(draws, prior, design, visits.outcome.unit).assign(model=name)
+    posterior = replace(_PROGRAMS[size], terms=terms).fit(seen.trial, visits, seen.seed)
+    prior = exact.with_prior_coefficients(posterior.draws, visits, terms, seen.seed)
+    return interval.coefficients(replace(posterior, groups={"prior": prior})).assign(model=name)
 
 
 def pseudo(seen: Seen) -> Iterator[Found]:
@@ -374,19 +370,24 @@ def _learnt(seen: Seen) -> pd.DataFrame:
     number = (seen.visits.visits_in_cycle > 0).sum(axis=0)
     weights[2, 2:] = number / number.sum()
     prior_mean, prior_sd = weights @ mean, np.sqrt(((weights @ columns) ** 2) @ sd**2)
-    draws = seen.draws["population"].transpose("chain", "draw", "coefficient").to_numpy().reshape(-1, len(columns))
+    draws = (
+        seen.posterior.draws["population"]
+        .transpose("chain", "draw", "coefficient")
+        .to_numpy()
+        .reshape(-1, len(columns))
+    )
     found = draws @ weights.T
     moved, learnt = (found.mean(axis=0) - prior_mean) / prior_sd, 1 - found.var(axis=0) / prior_sd**2
-    named = {"quantity": ["level", "lead_in_slope", "change"], "injection": ["", "", quantities.OVERALL]}
+    named = {"quantity": ["level", "lead_in_slope", "change"], "injection": ["", "", OVERALL]}
     return pd.DataFrame({**named, "contraction": learnt, "moved": moved, "conflict": conflict(moved, learnt)})
 
 
 def prior(seen: Seen) -> Iterator[Found]:
     """How far the priors of the population's coefficients move the change, and what the data took of its variance."""
-    change = seen.subject.overall.expand_dims(row=1)
+    change = quantities.change(seen.posterior).expand_dims(row=1)
     largest = max(
         float(power_scaling.sensitivity(change, density)[0])
-        for density in power_scaling.of_population(seen.draws["population"], seen.compiled.terms).values()
+        for density in power_scaling.of_population(seen.posterior).values()
     )
     yield checks.PRIOR, largest, largest >= power_scaling.SENSITIVE
     learnt = float(_learnt(seen)["contraction"].iloc[2])
@@ -397,7 +398,7 @@ def prior(seen: Seen) -> Iterator[Found]:
 def split(seen: Seen) -> Iterator[Found]:
     """What the data took of the prior variance of the SDs of changes, between patients and between cycles."""
     for name, word, scale in (("sd_response", PATIENTS, 0.3), ("sd_cycle", CYCLES, 0.15)):
-        learnt = 1 - float(seen.draws[name].var()) / (scale**2 * (1 - 2 / np.pi))
+        learnt = 1 - float(seen.posterior.draws[name].var()) / (scale**2 * (1 - 2 / np.pi))
         yield UNSPLIT.format(word), learnt, learnt < LEARNT
 
 

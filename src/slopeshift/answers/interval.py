@@ -15,13 +15,14 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers import quantities
-from slopeshift.answers.quantities import BETWEEN, CONTROL, OVERALL, SAMPLES, WITHIN
-from slopeshift.design.cycles import mean_interval
+from slopeshift.answers.quantities import BETWEEN, CONTROL, WITHIN
+from slopeshift.design.cycles import OVERALL, mean_interval
+from slopeshift.fit.posterior import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from slopeshift.fit.store import Fit
+    from slopeshift.fit.posterior import Posterior
 
 WHOLE, WINDOW, NEGATIVE_CONTROL = "whole cycle", "fixed window", "negative control"
 
@@ -31,13 +32,14 @@ COLUMNS = (
 ).split()
 
 HARDLY = 0.1
-"""Share of the prior variance that the data must remove, or a coefficient is called hardly informed."""
+"""Share of the prior variance that the data must remove, or a coefficient is called hardly informed: in one stage or
+two."""
 
 MOVED_Z = 2.5758293035489004
 """Standard errors of the move between two analyses beyond which chance takes it in 1 % of trials."""
 
 MOVED_SDS = 0.5
-"""And posterior SDs of what moved that it must be worth."""
+"""And posterior SDs of what moved that it must be worth: both limits hold for every analysis of part of the data."""
 
 _UNINFORMED = {
     WITHIN: "no patient had two intervals of different length",
@@ -46,30 +48,28 @@ _UNINFORMED = {
 }
 
 
-def table(fits: Sequence[Fit]) -> pd.DataFrame:
-    """Put the coefficients of all models that regress on the interval in one table, with COLUMNS.
+def table(posteriors: Sequence[Posterior]) -> pd.DataFrame:
+    """Put the coefficients of all fits whose models regress on the interval in one table, with COLUMNS.
 
     A coefficient that the trial cannot inform, and those of a fit that failed its gate, have no numbers and a note that
     says so. Models without such a coefficient have no row; without any the table is empty.
     """
-    sampled = [fit for fit in fits if fit.record["status"] == "sampled"]
-    parts = [part for fit in sampled if not (part := _coefficients_of(fit)).empty]
+    parts = [part for posterior in posteriors if not (part := _where_passed(posterior)).empty]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
-def coefficients(draws: xr.Dataset, prior: xr.Dataset, design: xr.Dataset, unit: str) -> pd.DataFrame:
+def coefficients(posterior: Posterior) -> pd.DataFrame:
     """Summarise the coefficients of the interval: COLUMNS from `analysis` on, a row each.
 
-    `draws` and `prior` hold `regression` (covariate); `design` is the `constant_data` of the fit, `unit` the outcome's.
-    `prob_shorter_better` is Pr(coefficient < 0), which says nothing of the negative control; `contraction` the share
-    of the prior variance that the data removed.
+    `prob_shorter_better` is Pr(coefficient < 0), which says nothing of the negative control; `contraction` the share of
+    the prior variance that the data removed. Raises LookupError where no draws of the prior are stored.
     """
-    values = quantities.regression_draws(draws)
+    values, design = quantities.regression_draws(posterior), posterior.design
     if not values.sizes["row"]:
         return pd.DataFrame(columns=COLUMNS[2:])
     names = list(values["row"].to_numpy())
-    informed = quantities.informed_regression(design)
-    spread = quantities.regression_draws(prior).sel(row=names).std(SAMPLES, ddof=1).to_numpy()
+    informed = quantities.informed_regression(posterior)
+    spread = quantities.regression_draws(posterior.prior).sel(row=names).std(SAMPLES, ddof=1).to_numpy()
     found = quantities.summarise(values.drop_vars("row").assign_coords(quantity=("row", np.array(names, dtype=object))))
     found = found.assign(
         prob_shorter_better=(values < 0).mean(SAMPLES).to_numpy(),
@@ -82,7 +82,7 @@ def coefficients(draws: xr.Dataset, prior: xr.Dataset, design: xr.Dataset, unit:
     numbers = [name for name in COLUMNS[5:-3] if name != "prior_sd"]
     found.loc[~found["quantity"].isin(informed), numbers] = np.nan
     found.loc[found["quantity"] == CONTROL, "prob_shorter_better"] = np.nan
-    units = [quantities.regression_unit(name, f"{unit}/month") for name in names]
+    units = [quantities.regression_unit(name, posterior.rate) for name in names]
     return found.assign(analysis=_analysis(names, design), unit=units, **_sizes(names, design))[COLUMNS[2:]]
 
 
@@ -143,12 +143,12 @@ def closed(design: xr.Dataset) -> xr.DataArray:
     return (month.shift(injection=-1) > month).transpose("patient", "injection")
 
 
-def changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> pd.DataFrame:
+def changes(posterior: Posterior, lengths: pd.DataFrame) -> pd.DataFrame:
     """Summarise the patients' own changes beside their intervals: patient, injection, months, mean, lower, upper.
 
     A row for every closed cycle with a value; `lengths` is `cycle_lengths` of the trial.
     """
-    drawn = quantities.patients(draws, design)["change"]
+    drawn = quantities.patients(posterior)["change"]
     own = drawn.isel(row=np.flatnonzero(drawn["injection"].to_numpy() != OVERALL))
     found = (
         quantities.summarise(own).astype({"injection": int})
@@ -159,36 +159,33 @@ def changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> pd.
     return merged.reindex(columns=["patient", "injection", "months", "mean", "lower", "upper"])
 
 
-def curve(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame, points: int = 61) -> pd.DataFrame:
+def curve(posterior: Posterior, lengths: pd.DataFrame, points: int = 61) -> pd.DataFrame:
     """Trace the expected change of an average patient against the interval: quantity, months, mean, lower, upper.
 
     For each informed coefficient a line through the mean change over the informed cycles at the mean interval, over the
     range of `lengths`, with its pointwise 95 % interval. Outcome units per month.
     """
-    names = [name for name in quantities.informed_regression(design) if name != CONTROL]
+    names = [name for name in quantities.informed_regression(posterior) if name != CONTROL]
     columns = ["quantity", "months", "mean", "lower", "upper"]
     if not names:
         return pd.DataFrame(columns=columns)
     months = np.linspace(lengths["months"].min(), lengths["months"].max(), points)
-    drawn = quantities.population(draws, design, "")
-    overall = drawn.sel(row=(drawn["quantity"] == "change") & (drawn["injection"] == OVERALL)).isel(row=0, drop=True)
+    overall = quantities.change(posterior)
     away = xr.DataArray(months - mean_interval(lengths), dims="months")
     lines = []
     for name in names:
-        line = overall + draws["regression"].sel(covariate=name, drop=True) * away
+        line = overall + posterior.draws["regression"].sel(covariate=name, drop=True) * away
         lower, upper = line.quantile(quantities.INTERVAL, SAMPLES).to_numpy()
         lines.append(pd.DataFrame(dict(zip(columns, (name, months, line.mean(SAMPLES), lower, upper), strict=True))))
     return pd.concat(lines, ignore_index=True)
 
 
-def _coefficients_of(fit: Fit) -> pd.DataFrame:
-    draws, prior, design = (fit.tree[name].to_dataset() for name in ("posterior", "prior", "constant_data"))
-    found = coefficients(draws, prior, design, fit.record["unit"])
-    if not fit.record["gate"]["passed"]:
+def _where_passed(posterior: Posterior) -> pd.DataFrame:
+    found = coefficients(posterior)
+    if not posterior.passed:
         found[COLUMNS[5:-3]] = np.nan
         found["note"] = "not shown: the fit failed its diagnostics gate"
-    who = {name: fit.record[name] for name in ("model", "outcome")}
-    return found.assign(**who)[COLUMNS]
+    return found.assign(**posterior.labels)[COLUMNS]
 
 
 def _sizes(names: Sequence[str], design: xr.Dataset) -> dict[str, int]:

@@ -12,14 +12,19 @@ Changes of cycles that are not informed are predictions, and are left out of eve
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import SAMPLES, Posterior
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,9 +44,7 @@ of the population's: for ALSFRS-R, which falls by about 1 point a month, flatter
 WITHIN, BETWEEN, CONTROL = "interval_within", "interval_between", "interval_control"
 """Coefficients of the interval: of the response on it, and, in the negative control, of it on the response."""
 
-OVERALL = "overall"
 INTERVAL = (0.025, 0.975)
-SAMPLES = ("chain", "draw")
 BLOCK = 1000
 """Rows that are summarised at a time, which bounds the memory that a large cohort takes."""
 
@@ -59,8 +62,9 @@ def informed(design: xr.Dataset) -> xr.DataArray:
     return design["visits_in_cycle"] > 0
 
 
-def regression_draws(draws: xr.Dataset) -> xr.DataArray:
+def regression_draws(posterior: Posterior) -> xr.DataArray:
     """Lay the coefficients of the interval that a model has side by side: (chain, draw, row), row named by them."""
+    draws = posterior.draws
     names = draws.indexes.get("covariate", ())
     parts = {str(name): draws["regression"].sel(covariate=name, drop=True) for name in names}
     if CONTROL in draws:
@@ -75,13 +79,13 @@ def regression_unit(name: str, rate: str) -> str:
     return f"months per {rate}" if name == CONTROL else f"{rate} per month"
 
 
-def informed_regression(design: xr.Dataset) -> list[str]:
+def informed_regression(posterior: Posterior) -> list[str]:
     """Name the coefficients that the data say anything about.
 
     Those of covariates that differ from 0 in an informed cycle; the negative control, where at least three cycles show
     changes that are not all equal.
     """
-    names = []
+    names, design = [], posterior.design
     if "covariates" in design and design.sizes.get("injection", 0):
         told = ((_changes(design["covariates"], design) != 0) & informed(design)).any(("patient", "injection"))
         names += [str(name) for name in told["covariate"].to_numpy()[told.to_numpy()]]
@@ -90,10 +94,25 @@ def informed_regression(design: xr.Dataset) -> list[str]:
     return names
 
 
-def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray:
+def _once(derive: Callable[[Posterior], xr.DataArray]) -> Callable[[Posterior], xr.DataArray]:
+    """Derive something of each posterior once, however many ask for it, and forget it with the posterior."""
+    known: WeakKeyDictionary[Posterior, xr.DataArray] = WeakKeyDictionary()
+
+    @wraps(derive)
+    def derived(posterior: Posterior) -> xr.DataArray:
+        if posterior not in known:
+            known[posterior] = derive(posterior)
+        return known[posterior]
+
+    return derived
+
+
+@_once
+def population(posterior: Posterior) -> xr.DataArray:
     """Derive the population quantities: (chain, draw, row), with row coordinates quantity, injection and unit.
 
-    `draws` holds `population` (coefficient), the standard deviations and, where the model has it, `correlation` (pair).
+    Of the draws it takes `population` (coefficient), the standard deviations where there are any, and `correlation`
+    (pair) where the model has it. They are derived once for each posterior.
     Injections after which no patient has a value are left out. `overall` is the mean over all informed cycles of all
     patients.
     Percentages and ratios are given only where the population declines in the lead-in in 99.9 % of draws. On a curved
@@ -101,10 +120,10 @@ def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray
     Where the changes are regressed on covariates, those of the population are at covariates of 0, and each coefficient
     of the interval that the data inform is a quantity by its name.
     """
+    draws, design, rate = posterior.draws, posterior.design, posterior.rate
     slope = draws["population"].sel(coefficient="slope")
-    rate = f"{unit}/month"
     rows = [
-        _row(draws["population"].sel(coefficient="level"), quantity="level", injection="", unit=unit),
+        _row(draws["population"].sel(coefficient="level"), quantity="level", injection="", unit=posterior.unit),
         _row(slope, quantity="lead_in_slope", injection="", unit=rate),
     ]
     curved = "curvature" in draws.indexes["coefficient"]
@@ -115,19 +134,37 @@ def population(draws: xr.Dataset, design: xr.Dataset, unit: str) -> xr.DataArray
     for injection, change in changes.items():
         rows += _slope_rows(change, slope, injection, rate, curved)
     rows += _increment_rows(changes, rate)
-    regression = regression_draws(draws)
-    for name in informed_regression(design):
+    regression = regression_draws(posterior)
+    for name in informed_regression(posterior):
         rows.append(_row(regression.sel(row=name), quantity=name, injection="", unit=regression_unit(name, rate)))
-    rows += _spread_rows(draws, unit)
+    rows += _spread_rows(draws, posterior.unit)
     return _tidy(rows, ("quantity", "injection", "unit"))
 
 
-def patients(draws: xr.Dataset, design: xr.Dataset) -> xr.Dataset:
+def of_quantity(rows: xr.DataArray, quantity: str) -> xr.DataArray:
+    """Choose the rows of one quantity: (chain, draw, row)."""
+    return rows.sel(row=rows["quantity"] == quantity)
+
+
+def change(posterior: Posterior, injection: str = OVERALL) -> xr.DataArray:
+    """Take the population's change after an injection ("1".."K"), or overall: (chain, draw), units of slopes.
+
+    Raises LookupError where no value informs it.
+    """
+    rows = of_quantity(population(posterior), "change")
+    place = np.flatnonzero(rows["injection"] == injection)
+    if not len(place):
+        raise LookupError(f"{posterior.model}: no value informs the change after injection {injection!r}")
+    return rows.isel(row=int(place[0]), drop=True)
+
+
+def patients(posterior: Posterior) -> xr.Dataset:
     """Take out the change of every informed cycle of every patient, and each patient's mean over them as `overall`.
 
     Returns `change` and, beside it, the same patient's lead-in `slope`, both (chain, draw, row), with row coordinates
     patient, injection and n_visits (values in the cycle). A cycle that a patient did not reach has no row.
     """
+    draws, design = posterior.draws, posterior.design
     labels = cycles(design)
     place = pd.Index(design["patient"].to_numpy()).get_indexer(labels["patient"])
     coefficient = draws.indexes["coefficient"]
@@ -179,26 +216,26 @@ def responders(patient_draws: xr.Dataset, percents: Sequence[float] = (SLOWING_P
     return pd.DataFrame(rows, columns=[*columns, "n_called"]).astype({"lower": int, "upper": int})
 
 
-def flags(patient_draws: xr.Dataset, draws: xr.Dataset, design: xr.Dataset) -> list[str]:
+def flags(patient_draws: xr.Dataset, posterior: Posterior) -> list[str]:
     """Say of every row of `patients` what a reader must know before its numbers: empty, or codes joined by "; ".
 
     `percent undefined`: the lead-in slope may be near zero (see NEAR_ZERO_SHARE). `short lead-in`: fewer than two
     values up to the first injection, so the lead-in slope is mostly borrowed from the population.
     """
-    usual = draws["population"].sel(coefficient="slope")
+    usual = posterior.draws["population"].sel(coefficient="slope")
     flat = (patient_draws["slope"] > NEAR_ZERO_SHARE * usual).mean(SAMPLES) > NEAR_ZERO_PROBABILITY
-    lead_in = design["visits_in_lead_in"].to_series()
+    lead_in = posterior.design["visits_in_lead_in"].to_series()
     short = lead_in.loc[patient_draws["patient"].to_numpy()] < 2
     texts = {"percent undefined": flat.to_numpy(), "short lead-in": short.to_numpy()}
     return ["; ".join(text for text, hit in texts.items() if hit[row]) for row in range(patient_draws.sizes["row"])]
 
 
-def change_curve(population_draws: xr.DataArray, points: int = 101) -> pd.DataFrame:
+def change_curve(posterior: Posterior, points: int = 101) -> pd.DataFrame:
     """Trace Pr(change > x) for the population change of every injection: columns injection, x, probability.
 
     `x` (units/month) runs over the central 99.8 % of all the changes' draws, zero included.
     """
-    change = population_draws.sel(row=population_draws["quantity"] == "change")
+    change = of_quantity(population(posterior), "change")
     if not change.sizes["row"]:
         return pd.DataFrame(columns=["injection", "x", "probability"])
     low, high = change.quantile((0.001, 0.999)).to_numpy()

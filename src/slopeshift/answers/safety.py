@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from slopeshift.design.cycles import OVERALL
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,7 +22,7 @@ COLUMNS = (
     "term serious related injection n_patients n_events n_with_event risk_mean risk_lower risk_upper "
     "upper_bound_of_none rule_of_three"
 )
-BEFORE, OVERALL, ANY = "before", "overall", "any"
+BEFORE, ANY = "before", "any"
 PRIOR = (1.0, 1.0)
 """Beta prior of the risk per patient: uniform."""
 

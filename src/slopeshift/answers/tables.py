@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers import convergence, quantities
+from slopeshift.fit.posterior import SAMPLES
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.design.visits import Visits
-    from slopeshift.fit.store import Fit
+    from slopeshift.fit.posterior import Posterior
 
 POPULATION = (
     "model outcome quantity injection unit mean sd lower upper prob_positive rhat ess_bulk ess_tail mcse median"
@@ -50,40 +50,37 @@ class Results:
         return not self.failures
 
 
-def results_of(fit: Fit) -> Results:
-    """Derive every table of a fit and hold it to the gate."""
-    draws, prior = fit.tree["posterior"].to_dataset(), fit.tree["prior"].to_dataset()
-    design = fit.tree["constant_data"].to_dataset()
-    population_draws = quantities.population(draws, design, fit.record["unit"])
-    population = _without_spread_of_indicators(quantities.summarise(population_draws))
-    patient_draws = quantities.patients(draws, design)
+def results_of(posterior: Posterior) -> Results:
+    """Derive every table of a stored fit's posterior and hold it to the gate."""
+    population = _without_spread_of_indicators(quantities.summarise(quantities.population(posterior)))
+    patient_draws = quantities.patients(posterior)
     patients = quantities.summarise(patient_draws["change"])
-    diagnostics = convergence.diagnose(fit.tree["sample_stats"].to_dataset(), population, patients)
+    diagnostics = convergence.diagnose(posterior.groups["sample_stats"], population, patients)
     failures = convergence.failures(diagnostics)
     show = slice(None) if not failures else slice(0)
-    who = {"model": fit.record["model"], "outcome": fit.record["outcome"]}
-    patients = _beside_prior(patients, patient_draws, quantities.patients(prior, design)).assign(
-        flag=quantities.flags(patient_draws, draws, design)
+    who = posterior.labels
+    patients = _beside_prior(patients, patient_draws, quantities.patients(posterior.prior)).assign(
+        flag=quantities.flags(patient_draws, posterior)
     )
     return Results(
         population=population.assign(**who)[POPULATION.split()][show],
         patients=patients.assign(**who)[PATIENTS.split()][show],
         responders=_named(quantities.responders(patient_draws), who)[show],
-        change_curve=_named(quantities.change_curve(population_draws), who)[show],
+        change_curve=_named(quantities.change_curve(posterior), who)[show],
         diagnostics=_named(diagnostics, who),
         failures=failures,
     )
 
 
-def population_changes(draws: xr.Dataset, visits: Visits) -> pd.DataFrame:
+def population_changes(posterior: Posterior) -> pd.DataFrame:
     """Summarise the population change of every informed cycle and overall: a row each, as `quantities.summarise` does.
 
-    `passed` says whether R-hat and effective sample sizes are what the gate asks for.
+    `ess` is the smaller effective sample size, bulk or tail. `passed` says whether it and R-hat are what the gate asks
+    for.
     """
-    rows = quantities.population(draws, visits.dataset(), visits.outcome.unit)
-    table = quantities.summarise(rows.sel(row=rows["quantity"] == "change"))
-    enough = table[["ess_bulk", "ess_tail"]].min(axis=1) >= convergence.ESS_MIN
-    return table.assign(passed=(table["rhat"] <= convergence.RHAT_MAX) & enough)
+    table = quantities.summarise(quantities.of_quantity(quantities.population(posterior), "change"))
+    ess = table[["ess_bulk", "ess_tail"]].min(axis=1)
+    return table.assign(ess=ess, passed=(table["rhat"] <= convergence.RHAT_MAX) & (ess >= convergence.ESS_MIN))
 
 
 def _without_spread_of_indicators(table: pd.DataFrame) -> pd.DataFrame:
@@ -107,6 +104,6 @@ def _slowing_and_variance(draws: xr.Dataset) -> tuple[NDArray[np.float64], NDArr
     """Take Pr(slowing) and the variance of the change of every row, a block of rows at a time to spare memory."""
     starts = range(0, draws.sizes["row"], quantities.BLOCK)
     blocks = [draws.isel(row=slice(start, start + quantities.BLOCK)) for start in starts]
-    slowing = [quantities.slows(block["change"], block["slope"]).mean(quantities.SAMPLES) for block in blocks]
-    variance = [block["change"].var(quantities.SAMPLES) for block in blocks]
+    slowing = [quantities.slows(block["change"], block["slope"]).mean(SAMPLES) for block in blocks]
+    variance = [block["change"].var(SAMPLES) for block in blocks]
     return np.concatenate([np.empty(0), *slowing]), np.concatenate([np.empty(0), *variance])

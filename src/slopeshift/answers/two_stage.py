@@ -19,7 +19,9 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers import convergence, quantities
+from slopeshift.answers.interval import HARDLY
 from slopeshift.fit import nuts
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.keep import tables
 from slopeshift.keep.made_from import code
 from slopeshift.model.priors import HalfNormal, Normal
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.fit.store import Fit
 
     Floats = NDArray[np.float64]
@@ -52,9 +55,6 @@ FORMULA = "change ~ interval + (1 | patient)"
 TUNE, KEPT = 300, 25
 """Warm-up draws of each second-stage fit, and draws kept of it."""
 
-HARDLY = 0.1
-"""Share of the prior variance that the data must remove, or the coefficient is called hardly informed."""
-
 
 @dataclass(frozen=True)
 class RegressionPriors:
@@ -71,7 +71,7 @@ ALSFRSR = RegressionPriors(Normal(0, 0.5), Normal(0, 0.1), HalfNormal(0.3), Half
 
 
 def two_stage(
-    fit: Fit, lengths: pd.DataFrame, *, seed: int, priors: RegressionPriors = ALSFRSR, number: int = 400
+    posterior: Posterior, lengths: pd.DataFrame, *, seed: int, priors: RegressionPriors = ALSFRSR, number: int = 400
 ) -> pd.DataFrame:
     """Regress the changes of a fit on the interval: one row, with COLUMNS.
 
@@ -81,17 +81,16 @@ def two_stage(
     stage fails the gate, there is no number and the note says why. Raises ValueError where the fit's own model already
     regresses on covariates.
     """
-    draws, design = (fit.tree[group].to_dataset() for group in ("posterior", "constant_data"))
-    if "regression" in draws:
-        raise ValueError(f"{fit.record['model']} regresses on covariates itself; give the fit of a model without any")
-    cycles, changes = closed_changes(draws, design, lengths)
+    if "regression" in posterior.draws:
+        raise ValueError(f"{posterior.model} regresses on covariates itself; give the fit of a model without any")
+    cycles, changes = closed_changes(posterior, lengths)
     row = {
         "analysis": "two-stage",
         "quantity": "interval",
-        "unit": f"{fit.record['unit']}/month per month",
+        "unit": f"{posterior.rate} per month",
         "n_cycles": len(cycles),
         "n_patients": cycles["patient"].nunique(),
-        "note": _why_not(fit, cycles),
+        "note": _why_not(posterior, cycles),
     }
     if not row["note"]:
         coefficient, diverging = regression_draws(cycles, _evenly(changes, number), priors, seed)
@@ -115,12 +114,12 @@ def _made_from(fit: Fit) -> dict[str, object]:
     return {"model": fit.record["model"], "inputs": fit.record["inputs"], "program": code("answers.two_stage")}
 
 
-def closed_changes(draws: xr.Dataset, design: xr.Dataset, lengths: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:
+def closed_changes(posterior: Posterior, lengths: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:
     """Take out the changes of cycles that have a length and a value.
 
     Returns the cycles (patient, injection, months), and the draws of their changes (chain, draw, cycle).
     """
-    drawn = quantities.patients(draws, design)["change"].transpose(*quantities.SAMPLES, "row")
+    drawn = quantities.patients(posterior)["change"].transpose(*SAMPLES, "row")
     labels = pd.DataFrame({name: drawn[name].to_numpy() for name in ("patient", "injection")})
     labels["row"] = range(len(labels))
     length = lengths.assign(injection=lengths["injection"].astype(str))[["patient", "injection", "months"]]
@@ -188,9 +187,9 @@ def _evenly(changes: Floats, number: int) -> Floats:
     return changes[:, np.linspace(0, changes.shape[1] - 1, kept).round().astype(int)]
 
 
-def _why_not(fit: Fit, cycles: pd.DataFrame) -> str:
+def _why_not(posterior: Posterior, cycles: pd.DataFrame) -> str:
     """Say why there can be no number: empty where there can."""
-    if not fit.record["gate"]["passed"]:
+    if not posterior.passed:
         return "not shown: the first stage failed its diagnostics gate"
     if cycles.empty:
         return "not informed: no cycle with a value was followed by another injection"
@@ -204,7 +203,7 @@ def _why_not(fit: Fit, cycles: pd.DataFrame) -> str:
 
 def _summary(coefficient: Floats, diverging: float, priors: RegressionPriors) -> dict[str, object]:
     """Summarise the pooled draws, or say which limit of the gate they do not keep."""
-    values = xr.DataArray(coefficient[..., None], dims=(*quantities.SAMPLES, "row"))
+    values = xr.DataArray(coefficient[..., None], dims=(*SAMPLES, "row"))
     found = quantities.summarise(values).iloc[0]
     limits = {
         f"R-hat {found['rhat']:.3f}": found["rhat"] <= convergence.RHAT_MAX,

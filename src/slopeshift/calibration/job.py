@@ -13,12 +13,12 @@ from slopeshift.calibration import ranks as ranking
 from slopeshift.fit.compiled import Sampling, job_key
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
     from slopeshift.calibration.posterior import Compiled
     from slopeshift.calibration.quantities import Asked
     from slopeshift.calibration.simulated import Prior, Simulated
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]
@@ -75,14 +75,14 @@ class CalibrationJob:
         prior, compiled, asked = _prepared(self)
         drawn = prior.draw(self.seed, replicate)
         state = np.random.SeedSequence([self.seed, replicate, 2]).generate_state(3)
-        draws, found, said = _sampled(self, prior, compiled, drawn, asked, int(state[0]))
+        fitted, found, said = _sampled(self, prior, compiled, drawn, asked, int(state[0]))
         longer = not said["passed"]
         if longer:
-            draws, found, said = _sampled(self, prior, compiled, drawn, asked, int(state[1]), longer=True)
-        chain, draw = ranking.places(draws.sizes["chain"], draws.sizes["draw"])
+            fitted, found, said = _sampled(self, prior, compiled, drawn, asked, int(state[1]), longer=True)
+        chain, draw = ranking.places(fitted.draws.sizes["chain"], fitted.draws.sizes["draw"])
         among = {name: values[chain, draw] for name, values in found.items()}
-        among |= _log_likelihood(prior, drawn, ranking.thinned(draws))
-        true = quantities.quantities(drawn.parameters, asked) | _log_likelihood(prior, drawn, drawn.parameters)
+        among |= _log_likelihood(prior, drawn, ranking.thinned(fitted))
+        true = quantities.quantities(drawn.truth, asked) | _log_likelihood(prior, drawn, drawn.truth)
         rng = np.random.default_rng(int(state[2]))
         ranks = ranking.ranks({name: value.item() for name, value in true.items()}, among, rng)
         return [{**said, "longer": longer, **ranks}]
@@ -94,7 +94,7 @@ def _prepared(job: CalibrationJob) -> tuple[Prior, Compiled, Asked]:
     file = simulated.loaded(job.model, job.source)
     other = file if job.simulated_from is None else simulated.loaded(job.model, job.simulated_from)
     prior = simulated.prior_of(other, job.trial)
-    asked = quantities.asked(prior.draws(job.seed, 0), prior.visits)
+    asked = quantities.asked(prior.draws(job.seed, 0))
     return prior, posterior.compile_model(file, job.trial), asked
 
 
@@ -107,18 +107,19 @@ def _sampled(
     seed: int,
     *,
     longer: bool = False,
-) -> tuple[xr.Dataset, dict[str, Floats], dict[str, Any]]:
-    """Sample the posterior: the draws, what is ranked of them, and whether the chains mixed."""
+) -> tuple[Posterior, dict[str, Floats], dict[str, Any]]:
+    """Sample the posterior: itself, what is ranked of it, and whether the chains mixed."""
     sampling = job.sampling
     if longer:
         sampling = replace(sampling, draws=LONGER * sampling.draws, tune=2 * sampling.tune)
-    draws, stats = compiled.sample(drawn, sampling, seed)
+    fitted = compiled.sample(drawn, sampling, seed)
     if job.checked:
-        posterior.check_same_density(prior, drawn, draws, stats)
-    found = quantities.quantities(draws, asked)
+        posterior.check_same_density(prior, drawn, fitted)
+    found = quantities.quantities(fitted, asked)
     rhat, ess = _mixing(found)
     passed = bool(rhat <= LARGEST_RHAT and ess >= SMALLEST_ESS)
-    return draws, found, {"passed": passed, "rhat": rhat, "ess": ess, "divergences": int(stats["diverging"].sum())}
+    divergences = int(fitted.groups["sample_stats"]["diverging"].sum())
+    return fitted, found, {"passed": passed, "rhat": rhat, "ess": ess, "divergences": divergences}
 
 
 def _mixing(found: dict[str, Floats]) -> tuple[float, float]:
@@ -132,5 +133,5 @@ def _mixing(found: dict[str, Floats]) -> tuple[float, float]:
     return round(float(rhat.max()), 4), round(float(min(bulk.min(), tail.min())), 1)
 
 
-def _log_likelihood(prior: Prior, drawn: Simulated, draws: xr.Dataset) -> dict[str, Floats]:
-    return {quantities.LOG_LIKELIHOOD: quantities.log_likelihood(prior, drawn, draws)}
+def _log_likelihood(prior: Prior, drawn: Simulated, of: Posterior) -> dict[str, Floats]:
+    return {quantities.LOG_LIKELIHOOD: quantities.log_likelihood(prior, drawn.data, of)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from slopeshift.calibration.simulated import Prior, Simulated
     from slopeshift.design.visits import Visits
     from slopeshift.fit.compiled import Sampling
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
@@ -39,8 +40,8 @@ class Compiled:
     data: Mapping[str, Floats]
     terms: xr.Dataset | None
 
-    def sample(self, simulated: Simulated, sampling: Sampling, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
-        """Draw from the posterior given simulated values: the draws, coefficients included, and what NUTS says."""
+    def sample(self, simulated: Simulated, sampling: Sampling, seed: int) -> Posterior:
+        """Draw from the posterior given simulated values; `sample_stats` has `logp` and `diverging`."""
         from slopeshift.engine import exact
 
         for_nuts, for_coefficients = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
@@ -52,11 +53,11 @@ class Compiled:
             if name in known and not np.array_equal(values, self.data[name])
         }
         tree = nuts.draw(nuts.with_data(self.model, **other), **asdict(sampling), seed=for_nuts, cores=1)
-        draws = tree["posterior"].to_dataset()
+        draws, visits = tree["posterior"].to_dataset(), simulated.truth.visits
         if self.terms is not None:
-            visits = simulated.visits
             draws = exact.with_posterior_coefficients(draws, visits, self.terms, for_coefficients)[0]
-        return draws, tree["sample_stats"].to_dataset()[["logp", "diverging"]]
+        stats = tree["sample_stats"].to_dataset()[["logp", "diverging"]]
+        return replace(simulated.truth, draws=draws, model=self.name, groups={"sample_stats": stats})
 
 
 def compile_model(file: ModelFile, trial: Trial) -> Compiled:
@@ -68,7 +69,7 @@ def compile_model(file: ModelFile, trial: Trial) -> Compiled:
     return Compiled(file.name, nuts.compile_model(model), data_of(model), terms)
 
 
-def check_same_density(prior: Prior, simulated: Simulated, draws: xr.Dataset, stats: xr.Dataset) -> None:
+def check_same_density(prior: Prior, simulated: Simulated, posterior: Posterior) -> None:
     """Hold what NUTS evaluated to the density of the model that the trial was simulated from, at a draw of each chain.
 
     The latter is evaluated apart from the former: priors and residuals by PyMC, on the model that was simulated from
@@ -76,6 +77,7 @@ def check_same_density(prior: Prior, simulated: Simulated, draws: xr.Dataset, st
     that were drawn from. Raises CalibrationError where they differ: another prior, other values, or another order of
     them, would make a false alarm of every rank, or hide a true one.
     """
+    draws, stats = posterior.draws, posterior.groups["sample_stats"]
     for chain in range(draws.sizes["chain"]):
         last = {"chain": slice(chain, chain + 1), "draw": slice(-1, None)}
         one = draws.isel(last)
@@ -83,7 +85,7 @@ def check_same_density(prior: Prior, simulated: Simulated, draws: xr.Dataset, st
         expected = float(np.sum(prior.graph.log_densities(one, simulated.data)))
         if prior.terms is not None:
             loading, sigma = one["loading"].squeeze(("chain", "draw")).to_numpy(), float(one["sigma"].squeeze())
-            expected += dense_log_density(simulated.visits, prior.terms, loading, sigma)
+            expected += dense_log_density(posterior.visits, prior.terms, loading, sigma)
         if not abs(used - expected) < TOLERANCE * max(1.0, abs(expected) / 100):
             raise CalibrationError(
                 f"{prior.file.name}: the log density that was sampled is {used:.6f} where that of the model simulated "

@@ -18,8 +18,9 @@ from slopeshift.engine import exact
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slopeshift.calibration.simulated import Prior, Simulated
-    from slopeshift.design.visits import Visits
+    from slopeshift.calibration.graph import Data
+    from slopeshift.calibration.simulated import Prior
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
@@ -46,12 +47,13 @@ class Asked:
     informed: NDArray[np.bool_]
 
 
-def asked(prior_draws: xr.Dataset, visits: Visits) -> Asked:
-    """Choose what is ranked of a model, from draws of its prior, on a design."""
+def asked(prior: Posterior) -> Asked:
+    """Choose what is ranked of a model on a design, from draws of its prior."""
+    visits = prior.visits
     informed = visits.visits_in_cycle > 0
     patient = int(informed.sum(axis=1).argmax())
     cycles = tuple(k for k, there in zip(visits.injections, informed[patient], strict=True) if there)
-    return Asked(_extra(prior_draws), patient, visits.patients[patient], cycles, informed)
+    return Asked(_extra(prior.draws), patient, visits.patients[patient], cycles, informed)
 
 
 def _extra(prior_draws: xr.Dataset) -> tuple[str, ...]:
@@ -73,7 +75,7 @@ def _extra(prior_draws: xr.Dataset) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def quantities(draws: xr.Dataset, of: Asked) -> dict[str, Floats]:
+def quantities(posterior: Posterior, of: Asked) -> dict[str, Floats]:
     """Derive all that is ranked but the log likelihood: (chain, draw) each, by name.
 
     The population's coefficients, standard deviations, correlations and regression; what else the model has; the change
@@ -81,6 +83,7 @@ def quantities(draws: xr.Dataset, of: Asked) -> dict[str, Floats]:
     or more over all their informed cycles.
     """
     found: dict[str, Floats] = {}
+    draws = posterior.draws
     for name, dim in _PARTS.items():
         if name in draws:
             labels = [str(label) for label in draws.indexes[dim]]
@@ -109,9 +112,12 @@ def _of_patients(draws: xr.Dataset, of: Asked) -> dict[str, Floats]:
     return found | {RESPONDERS: slowed.to_numpy().astype(float).sum(axis=2)}
 
 
-def log_likelihood(prior: Prior, simulated: Simulated, draws: xr.Dataset) -> Floats:
-    """Evaluate the log likelihood of all that is observed, given all that each draw of one chain holds: (draw,)."""
-    total = prior.graph.log_densities(draws, simulated.data)[1]
+def log_likelihood(prior: Prior, data: Data, posterior: Posterior) -> Floats:
+    """Evaluate the log likelihood of all that is observed, given all that each draw of one chain holds: (draw,).
+
+    `data` are what a compiled model is given for its values to be those of the posterior.
+    """
+    total = prior.graph.log_densities(posterior.draws, data)[1]
     if prior.terms is not None:
-        total = total + exact.log_likelihood(draws, simulated.visits).to_numpy()[0].astype(float).sum(axis=1)
+        total = total + exact.log_likelihood(posterior.draws, posterior.visits).to_numpy()[0].astype(float).sum(axis=1)
     return np.asarray(total)

@@ -12,8 +12,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import xarray as xr
     from numpy.typing import NDArray
+
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
@@ -30,11 +31,12 @@ def places(chains: int, draws: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]
     return place // draws, place % draws
 
 
-def thinned(draws: xr.Dataset) -> xr.Dataset:
+def thinned(posterior: Posterior) -> Posterior:
     """Keep the draws that true values are ranked among, as one chain."""
+    draws = posterior.draws
     chain, draw = places(draws.sizes["chain"], draws.sizes["draw"])
     kept = draws.isel(chain=("kept", chain), draw=("kept", draw)).drop_vars(["chain", "draw"])
-    return kept.rename(kept="draw").assign_coords(draw=np.arange(RANKED)).expand_dims(chain=[0])
+    return posterior.with_draws(kept.rename(kept="draw").assign_coords(draw=np.arange(RANKED)).expand_dims(chain=[0]))
 
 
 def ranks(true: Mapping[str, float], draws: Mapping[str, Floats], rng: np.random.Generator) -> dict[str, int]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from slopeshift.calibration.graph import compile_graph, data_of, with_exchangeable_values
 from slopeshift.engine import exact
+from slopeshift.fit.posterior import Posterior
 from slopeshift.fit.sample import prior_draws
 from slopeshift.model.files import load_model
 
@@ -37,12 +38,11 @@ BLOCK = 50
 class Simulated:
     """One draw from a model's prior.
 
-    `parameters` is laid out as a posterior of a single draw; `visits` has the values that were drawn; `data` holds all
+    `truth` is laid out as a posterior of a single draw, whose visits have the values that were drawn; `data` holds all
     that a compiled model of this design must be given for its values to be these.
     """
 
-    parameters: xr.Dataset
-    visits: Visits
+    truth: Posterior
     data: Mapping[str, Floats]
 
 
@@ -66,6 +66,12 @@ class Prior:
         """What the exact engine draws population and patients from; None where a model samples its coefficients."""
         return exact.terms_of(self.model) if exact.integrated_out(self.model) else None
 
+    @cached_property
+    def design(self) -> xr.Dataset:
+        """What a stored fit has as `constant_data`, but for what depends on values."""
+        known = self.visits.dataset()
+        return known if self.terms is None else known.merge(self.terms, join="exact")
+
     def draw(self, seed: int, replicate: int) -> Simulated:
         """Draw parameters and values: the same for a seed and replicate, whatever else is drawn.
 
@@ -77,17 +83,19 @@ class Prior:
         parameters = block["prior"].to_dataset().isel(place)
         values = block["prior_predictive"][self.file.outcome].isel(place).to_numpy()[0, 0].astype(float)
         visits = replace(self.visits, value=values)
+        truth = self._posterior(parameters, visits)
         if self.terms is not None and not self.graph.others:
-            return Simulated(
-                parameters, visits, self.built_on | {"statistics": exact.statistics_of(visits, self.terms)}
-            )
+            return Simulated(truth, self.built_on | {"statistics": exact.statistics_of(visits, self.terms)})
         data = data_of(self._with(values))
         rng = np.random.default_rng([seed, replicate, 1])
-        return Simulated(parameters, visits, data | self.graph.draw_others(parameters, data, rng))
+        return Simulated(truth, data | self.graph.draw_others(parameters, data, rng))
 
-    def draws(self, seed: int, block: int) -> xr.Dataset:
-        """Draw BLOCK sets of parameters."""
-        return self._block(seed, block)["prior"].to_dataset()
+    def draws(self, seed: int, block: int) -> Posterior:
+        """Draw BLOCK sets of parameters, laid out as a posterior on the trial's own values."""
+        return self._posterior(self._block(seed, block)["prior"].to_dataset(), self.visits)
+
+    def _posterior(self, draws: xr.Dataset, visits: Visits) -> Posterior:
+        return Posterior(self.trial, visits, self.design, draws, self.file.name)
 
     @lru_cache(maxsize=4)  # noqa: B019 - a process keeps one prior for as long as it works
     def _block(self, seed: int, block: int) -> xr.DataTree:

@@ -1,6 +1,6 @@
-"""Whether a model fits its data, by checks with fixed rules: computed from one stored fit, or from draws of a refit.
+"""Whether a model fits its data, by checks with fixed rules: computed from the posterior of a stored fit or of a refit.
 
-`checks_of` is for a stored fit, `checks_of_draws` for a refit to other values; neither reads or writes a file.
+No file is read or written.
 """
 
 from __future__ import annotations
@@ -13,17 +13,13 @@ import pandas as pd
 from slopeshift.checks import added, loo, predictive, prior
 from slopeshift.checks.comparison import comparison
 from slopeshift.checks.loo import LeaveOneOut, leave_one_out
-from slopeshift.checks.material import Material, material_of, material_of_draws
 from slopeshift.checks.power_scaling import prior_sensitivity
 from slopeshift.checks.predictive import Quantity
 from slopeshift.checks.rules import FIRES, PRIOR, UNIFORM, UNRELIABLE, Rule, rules
+from slopeshift.checks.thinned import thinned, with_predictions
 
 if TYPE_CHECKING:
-    import xarray as xr
-
-    from slopeshift.design.visits import Visits
-    from slopeshift.fit.store import Fit
-    from slopeshift.trial import Trial
+    from slopeshift.fit.posterior import Posterior
 
 __all__ = [
     "FIRES",
@@ -32,13 +28,12 @@ __all__ = [
     "UNRELIABLE",
     "Checks",
     "LeaveOneOut",
-    "Material",
     "Quantity",
     "Rule",
     "checks_of",
-    "checks_of_draws",
     "comparison",
     "fired",
+    "with_predictions",
 ]
 
 SEED = 41
@@ -49,11 +44,12 @@ SEED = 41
 class Checks:
     """Everything that was checked of one model's fit.
 
-    `loo` is None where the model stores no log likelihood. `prior_words`, `contraction` and `sensitivity` are None for
-    the draws of a refit, which have no prior; `sensitivity` is empty where a fit stores no `log_prior`.
+    `posterior` has the draws that were looked at. `loo` is None where the model stores no log likelihood.
+    `prior_words`, `contraction` and `sensitivity` are None for a refit, of which no prior is stored; `sensitivity` is
+    empty where a fit stores no `log_prior`.
     """
 
-    material: Material
+    posterior: Posterior
     loo: LeaveOneOut | None
     quantities: list[Quantity]
     rules: tuple[Rule, ...]
@@ -65,7 +61,7 @@ class Checks:
     def loo_table(self) -> pd.DataFrame:
         """The table `loo`; empty where nothing could be left out."""
         empty = pd.DataFrame(columns=loo.COLUMNS.split())
-        return empty if self.loo is None else loo.loo_table(self.loo, self.material)
+        return empty if self.loo is None else loo.loo_table(self.loo, self.posterior)
 
     @property
     def predictive_table(self) -> pd.DataFrame:
@@ -73,24 +69,18 @@ class Checks:
         return predictive.table(self.quantities)
 
 
-def checks_of(trial: Trial, fit: Fit) -> Checks:
-    """Check a stored fit. Raises FitError where it is of other values than the trial's."""
-    material = material_of(trial, fit)
-    sensitivity, contraction = prior_sensitivity(fit, material), prior.contraction(fit)
-    found = _checked(material, sensitivity, contraction)
-    return Checks(
-        material,
-        *found,
-        prior_words=prior.prior_in_words(fit, material.visits, SEED),
-        contraction=contraction,
-        sensitivity=sensitivity,
-    )
+def checks_of(posterior: Posterior) -> Checks:
+    """Check a posterior that predictions are stored of; to that of a refit, `with_predictions` adds them.
 
-
-def checks_of_draws(trial: Trial, visits: Visits, draws: xr.Dataset, seed: int) -> Checks:
-    """Check the draws of a refit (`refit.Compiled.fit`) to the values of `visits`, which are a trial's or simulated."""
-    material = material_of_draws(trial, visits, draws, seed)
-    return Checks(material, *_checked(material), prior_words=None, contraction=None, sensitivity=None)
+    Raises LookupError where nothing is predicted.
+    """
+    some = thinned(posterior)
+    if "prior" not in posterior.groups:
+        return Checks(some, *_checked(some), prior_words=None, contraction=None, sensitivity=None)
+    sensitivity, contraction = prior_sensitivity(some), prior.contraction(posterior)
+    found = _checked(some, sensitivity, contraction)
+    words = prior.prior_in_words(posterior, SEED)
+    return Checks(some, *found, prior_words=words, contraction=contraction, sensitivity=sensitivity)
 
 
 def fired(checks: Checks) -> tuple[str, ...]:
@@ -99,10 +89,10 @@ def fired(checks: Checks) -> tuple[str, ...]:
 
 
 def _checked(
-    material: Material, sensitivity: pd.DataFrame | None = None, contraction: pd.DataFrame | None = None
+    posterior: Posterior, sensitivity: pd.DataFrame | None = None, contraction: pd.DataFrame | None = None
 ) -> tuple[LeaveOneOut | None, list[Quantity], tuple[Rule, ...]]:
-    left_out, quantities = leave_one_out(material), predictive.quantities(material)
-    probabilities = predictive.tail_probabilities(quantities) | added.probabilities(material)
+    left_out, quantities = leave_one_out(posterior), predictive.quantities(posterior)
+    probabilities = predictive.tail_probabilities(quantities) | added.probabilities(posterior)
     unreliable = float("nan")
     if left_out is not None:
         probabilities[UNIFORM] = loo.uniformity(left_out.pit)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.checks.residuals import latest_injection, on_injection_days, spread_of_patients
+from slopeshift.checks.residuals import latest_injection, spread_of_patients
 from slopeshift.design.shape import Shape
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slopeshift.checks.material import Material
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
@@ -44,16 +44,16 @@ IMITATED = 1e-6
 """Share of a column's information that the model's own columns must leave, lest they imitate it."""
 
 
-def columns(material: Material) -> Mapping[str, Floats]:
+def columns(posterior: Posterior) -> Mapping[str, Floats]:
     """Lay out what is added, by check: (visit,) each. Without injections, the course may bend and that is all."""
-    visits = material.visits
+    visits = posterior.visits
     given = visits.injection_month[visits.patient_index]
     added = {BENDING: visits.month**2 / 2}
     if not given.shape[1]:
         return added
-    since = latest_injection(material)
+    since = latest_injection(posterior)
     return {
-        DAYS: on_injection_days(material).astype(float),
+        DAYS: visits.on_injection_days.astype(float),
         AFTER: ((since > 0) & (since <= SHORTLY)).astype(float),
         FADING: _gained(Shape(half_life=HALF_LIFE), visits.month, given),
         LATE: _gained(Shape(lag=LAG), visits.month, given),
@@ -67,7 +67,7 @@ def _gained(shape: Shape, month: Floats, injection_month: Floats) -> Floats:
     return gained
 
 
-def probabilities(material: Material) -> dict[str, float]:
+def probabilities(posterior: Posterior) -> dict[str, float]:
     """Give for every added column the probability of a score as far from zero, where its coefficient is zero.
 
     NaN where the model has such a column, or can imitate it. Empty where the model has no residual SD, or residuals
@@ -75,15 +75,15 @@ def probabilities(material: Material) -> dict[str, float]:
     """
     from scipy.stats import norm
 
-    if "sigma" not in material.posterior or "autocorrelation" in material.posterior:
+    if "sigma" not in posterior.draws or "autocorrelation" in posterior.draws:
         return {}
-    return {check: float(2 * norm.sf(abs(score(material, column)))) for check, column in columns(material).items()}
+    return {check: float(2 * norm.sf(abs(score(posterior, column)))) for check, column in columns(posterior).items()}
 
 
-def score(material: Material, column: Floats) -> float:
+def score(posterior: Posterior, column: Floats) -> float:
     """Test one column: the score over its standard error, > 0 where the values lie higher with it."""
-    visits, basis = material.visits, material.basis
-    covariance, variance = spread_of_patients(material), float((material.posterior["sigma"] ** 2).mean())
+    visits, basis = posterior.visits, posterior.visits.basis
+    covariance, variance = spread_of_patients(posterior), float((posterior.draws["sigma"] ** 2).mean())
     all_columns = np.column_stack([basis, column, visits.value])
     cross = np.zeros((all_columns.shape[1],) * 2)
     for patient in range(len(visits.patients)):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from slopeshift.checks.loo import LeaveOneOut
-    from slopeshift.checks.material import Material
+    from slopeshift.fit.posterior import Posterior
 
 COLUMNS = (
     "outcome model log_predictive_density standard_error difference_from_best standard_error_of_difference "
@@ -28,19 +28,19 @@ COLUMNS = (
 
 
 def comparison(
-    outcome: str, materials: Mapping[str, Material], found: Mapping[str, LeaveOneOut | None]
+    outcome: str, posteriors: Mapping[str, Posterior], found: Mapping[str, LeaveOneOut | None]
 ) -> pd.DataFrame:
     """Compare the models of one outcome by leave-one-out: the table `model_comparison`, best first.
 
-    `materials` and `found` are by model, the one that answers the question first. Columns as in COLUMNS: the expected
+    `posteriors` and `found` are by model, the one that answers the question first. Columns as in COLUMNS: the expected
     log predictive density of all values together, with its standard error; its difference from the best model and the
     standard error of that; the effective number of parameters, which with `integrated` counts those of the population
     alone; and how many values' contributions are not reliable. A model that cannot be compared stands at the end, with
     the reason. A difference of less than 4, or of less than twice its standard error, tells no model from another
     (Sivula et al. 2025, doi 10.48550/arXiv.2008.10296).
     """
-    reasons = {name: _reason(materials, found, name) for name in materials}
-    good = {name: one for name in materials if not reasons[name] and (one := found[name]) is not None}
+    reasons = {name: _reason(posteriors, found, name) for name in posteriors}
+    good = {name: one for name in posteriors if not reasons[name] and (one := found[name]) is not None}
     rows: list[dict[str, Any]] = []
     if good:
         order = _compared(good)
@@ -78,10 +78,10 @@ def _row(one: LeaveOneOut, row: pd.Series[Any]) -> dict[str, Any]:
     }
 
 
-def _reason(materials: Mapping[str, Material], found: Mapping[str, LeaveOneOut | None], name: str) -> str:
+def _reason(posteriors: Mapping[str, Posterior], found: Mapping[str, LeaveOneOut | None], name: str) -> str:
     """Say why a model cannot be compared with the first one; empty where it can."""
-    first, other = next(iter(materials.values())).visits, materials[name].visits
-    if CONTROL in materials[name].posterior:
+    first, other = next(iter(posteriors.values())).visits, posteriors[name].visits
+    if CONTROL in posteriors[name].draws:
         return "its likelihood holds the intervals besides the values"
     if found[name] is None:
         return "it stores no log likelihood of single values"

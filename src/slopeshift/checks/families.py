@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from slopeshift.checks.material import flat
+from slopeshift.fit.posterior import flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slopeshift.checks.material import Material
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.trial import Outcome
 
     Floats = NDArray[np.float64]
@@ -153,9 +153,9 @@ def _beyond(edge: Floats) -> tuple[Floats, Floats]:
     return np.maximum(ratio, 1e-9), np.maximum(ratio * (ratio - edge), 1e-9)
 
 
-def family_of(material: Material) -> Family | None:
+def family_of(posterior: Posterior) -> Family | None:
     """Find the family of a fit: that which gives its stored densities. None where none does, or none are stored."""
-    stored, draws, visits = material.log_likelihood, material.posterior, material.visits
+    stored, draws, visits = posterior.stored("log_likelihood"), posterior.draws, posterior.visits
     if stored is None or "sigma" not in draws:
         return None
     sigma = flat(draws["sigma"])
@@ -163,7 +163,7 @@ def family_of(material: Material) -> Family | None:
     if "nu" in draws:
         candidates.append(StudentT(sigma, flat(draws["nu"])))
     theta = flat(draws["coefficients"].transpose(..., "patient", "coefficient"))
-    mean = (material.basis * theta[:, visits.patient_index]).sum(axis=-1)
+    mean = (visits.basis * theta[:, visits.patient_index]).sum(axis=-1)
     known = flat(stored)
     for family in candidates:
         found = family.log_density(visits.value, mean[:, None])[:, 0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.checks.left_out import centres
-from slopeshift.checks.material import flat
+from slopeshift.fit.posterior import flat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slopeshift.checks.families import Family
-    from slopeshift.checks.material import Material
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
@@ -45,31 +45,31 @@ class Points:
     log_weight: Floats
 
 
-def by_patient(material: Material, family: Family) -> Floats:
+def by_patient(posterior: Posterior, family: Family) -> Floats:
     """Log density of all values of each patient given the population's draw: (draw, patient), 0 without values."""
-    visits, centre = material.visits, centres(material)
+    visits, centre = posterior.visits, centres(posterior)
     found = np.zeros(centre.shape[:2])
     for patient in range(len(visits.patients)):
         mine = np.flatnonzero(visits.patient_index == patient)
         if len(mine):
-            points = _points(material, family, mine, centre[:, patient], POINTS, np.ones(len(mine), dtype=bool))
+            points = _points(posterior, family, mine, centre[:, patient], POINTS, np.ones(len(mine), dtype=bool))
             density = family.log_density(visits.value[mine], points.mean).sum(axis=2)
             found[:, patient] = _log_mean(points.log_weight + density)
     return found
 
 
-def given_others(material: Material, family: Family, places: Sequence[int]) -> tuple[Floats, Floats, Floats]:
+def given_others(posterior: Posterior, family: Family, places: Sequence[int]) -> tuple[Floats, Floats, Floats]:
     """Leave values out one by one: log density, and the probabilities of a lower and the same one, (draw, place) each.
 
     Given the patient's other values and the population's draw.
     """
-    visits, centre = material.visits, centres(material)
+    visits, centre = posterior.visits, centres(posterior)
     found = np.empty((3, len(centre), len(places)))
     for column, place in enumerate(places):
         patient = visits.patient_index[place]
         mine = np.flatnonzero(visits.patient_index == patient)
         others = mine != place
-        points = _points(material, family, mine, centre[:, patient], MORE, others)
+        points = _points(posterior, family, mine, centre[:, patient], MORE, others)
         density = family.log_density(visits.value[mine], points.mean)
         weight = points.log_weight + density[:, :, others].sum(axis=2)
         norm = _log_mean(weight)
@@ -81,14 +81,14 @@ def given_others(material: Material, family: Family, places: Sequence[int]) -> t
 
 
 def _points(
-    material: Material, family: Family, mine: NDArray[np.intp], centre: Floats, number: int, used: NDArray[np.bool_]
+    posterior: Posterior, family: Family, mine: NDArray[np.intp], centre: Floats, number: int, used: NDArray[np.bool_]
 ) -> Points:
     """Draw points of one patient's coefficients, near what the values that are `used` say of them.
 
     `mine` are the places of the patient's visits, `centre` (draw, coefficient) what is expected of the patient.
     """
-    rows, value = material.basis[mine], material.visits.value[mine]
-    spread, middle = rows @ flat(material.posterior["loading"]), centre @ rows.T
+    rows, value = posterior.visits.basis[mine], posterior.visits.value[mine]
+    spread, middle = rows @ flat(posterior.draws["loading"]), centre @ rows.T
     one, mode = np.eye(spread.shape[2]), np.zeros((len(middle), spread.shape[2], 1))
     for _ in range(STEPS):
         away = (spread @ mode)[:, :, 0]

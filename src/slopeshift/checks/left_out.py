@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.checks.families import Normal, family_of
-from slopeshift.checks.material import flat
+from slopeshift.fit.posterior import NORMAL, flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slopeshift.checks.material import Material
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
@@ -48,42 +48,44 @@ class GivenOthers:
         return density
 
 
-def given_others(material: Material) -> GivenOthers | None:
+def given_others(posterior: Posterior) -> GivenOthers | None:
     """Derive what every value is expected to be from its patient's others, for each draw of the population.
 
     None where the residual is not normal, one by one or one after another in time, around coefficients that are normal
     given the population. Whether it is, the stored densities tell: they must be those of this arithmetic.
     """
-    if not {"loading", "sigma"} <= set(material.posterior):
+    if not {"loading", "sigma"} <= set(posterior.draws):
         return None
-    if material.integrated_out:
-        return _given_others(material)
-    if "autocorrelation" in material.posterior:
-        return _given_others_in_time(material)
-    if material.by_patient is None:
-        return _given_others(material) if isinstance(family_of(material), Normal) else None
-    found, stored = _given_others(material), flat(material.by_patient)
+    if posterior.family == NORMAL:
+        return _given_others(posterior)
+    if "autocorrelation" in posterior.draws:
+        return _given_others_in_time(posterior)
+    by_patient = posterior.stored("log_likelihood_of_patient")
+    if by_patient is None:
+        return _given_others(posterior) if isinstance(family_of(posterior), Normal) else None
+    found, stored = _given_others(posterior), flat(by_patient)
     same = np.allclose(found.by_patient, stored, rtol=SAME_DENSITY, atol=SAME_DENSITY)
     return found if same else None
 
 
-def _given_others_in_time(material: Material) -> GivenOthers | None:
+def _given_others_in_time(posterior: Posterior) -> GivenOthers | None:
     """Derive the same where a patient's residuals go with each other in time.
 
     None where the stored densities, each given the value before, do not add up to those of such residuals.
     """
-    draws, visits = material.posterior, material.visits
-    loading, centre = flat(draws["loading"]), centres(material)
+    draws, visits = posterior.draws, posterior.visits
+    loading, centre = flat(draws["loading"]), centres(posterior)
     correlation, sigma = flat(draws["autocorrelation"]), flat(draws["sigma"])
     theta = flat(draws["coefficients"].transpose(..., "patient", "coefficient"))
-    stored = None if material.log_likelihood is None else flat(material.log_likelihood)
+    pointwise = posterior.stored("log_likelihood")
+    stored = None if pointwise is None else flat(pointwise)
     mean, sd = np.empty((2, len(sigma), len(visits.value)))
     by_patient = np.zeros((len(sigma), len(visits.patients)))
     for patient in range(len(visits.patients)):
         mine = np.flatnonzero(visits.patient_index == patient)
         if not len(mine):
             continue
-        rows, value = material.basis[mine], visits.value[mine]
+        rows, value = posterior.visits.basis[mine], visits.value[mine]
         own = correlation[:, None, None] ** _apart(visits.month[mine]) * sigma[:, None, None] ** 2
         at_coefficients = _dense(own, value - theta[:, patient] @ rows.T)[2]
         if stored is None or not np.allclose(at_coefficients, stored[:, mine].sum(axis=1), rtol=1e-4, atol=1e-3):
@@ -114,17 +116,17 @@ def _apart(month: Floats) -> Floats:
     return np.abs(since[:, None] - since)
 
 
-def _given_others(material: Material) -> GivenOthers:
-    visits, draws = material.visits, material.posterior
+def _given_others(posterior: Posterior) -> GivenOthers:
+    visits, draws = posterior.visits, posterior.draws
     loading, variance = flat(draws["loading"]), flat(draws["sigma"]) ** 2
-    centre = centres(material)
+    centre = centres(posterior)
     mean, sd = np.empty((2, len(loading), len(visits.value)))
     by_patient = np.zeros((len(loading), len(visits.patients)))
     for patient in range(len(visits.patients)):
         mine = np.flatnonzero(visits.patient_index == patient)
         if not len(mine):
             continue
-        rows = material.basis[mine]
+        rows = posterior.visits.basis[mine]
         left = visits.value[mine] - centre[:, patient] @ rows.T
         scaled, precision, density = _inverted(rows @ loading, left, variance)
         mean[:, mine] = visits.value[mine] - scaled / precision
@@ -133,13 +135,13 @@ def _given_others(material: Material) -> GivenOthers:
     return GivenOthers(mean, sd, by_patient)
 
 
-def centres(material: Material) -> Floats:
+def centres(posterior: Posterior) -> Floats:
     """Tell what the population says of every patient's coefficients, covariates too: (draw, patient, coefficient)."""
-    draws = material.posterior
+    draws = posterior.draws
     centre = flat(draws["population"])[:, None, :]
-    if material.shift is None:
-        return np.repeat(centre, len(material.visits.patients), axis=1)
-    shift = material.shift.transpose("covariate", "patient", "coefficient").to_numpy()
+    if "covariates" not in posterior.design:
+        return np.repeat(centre, len(posterior.visits.patients), axis=1)
+    shift = posterior.design["covariates"].transpose("covariate", "patient", "coefficient").to_numpy()
     return centre + np.tensordot(flat(draws["regression"]), shift, axes=1)
 
 

@@ -16,17 +16,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift.answers.quantities import SAMPLES
 from slopeshift.checks import integrated
 from slopeshift.checks.families import family_of
 from slopeshift.checks.left_out import given_others
-from slopeshift.checks.material import flat
+from slopeshift.checks.thinned import values_predicted
+from slopeshift.fit.posterior import SAMPLES, flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slopeshift.checks.left_out import GivenOthers
-    from slopeshift.checks.material import Material
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
@@ -61,60 +61,61 @@ class LeaveOneOut:
         return 0 if self.by_patient is None else int((self.by_patient.pareto_k > self.by_patient.good_k).sum())
 
 
-def leave_one_out(material: Material) -> LeaveOneOut | None:
+def leave_one_out(posterior: Posterior) -> LeaveOneOut | None:
     """Leave out every value and, where patients can be integrated out, every patient.
 
     None where the model stores no log likelihood of single values, and where that of a value given the one before it
     is not of the residuals that this arithmetic knows.
     """
-    others, value = given_others(material), material.visits.value
+    others, value = given_others(posterior), posterior.visits.value
     if others is not None:
-        elpd = _psis(_by_visit(material, others.log_density(value)), material)
-        return LeaveOneOut(elpd, _whole(material, others.by_patient), _pit_of_normal(others, value, elpd), True)
-    if material.log_likelihood is None or "autocorrelation" in material.posterior:
+        elpd = _psis(_by_visit(posterior, others.log_density(value)), posterior)
+        return LeaveOneOut(elpd, _whole(posterior, others.by_patient), _pit_of_normal(others, value, elpd), True)
+    known = posterior.stored("log_likelihood")
+    if known is None or "autocorrelation" in posterior.draws:
         return None
-    return _reweighted(material, flat(material.log_likelihood).astype(float))
+    return _reweighted(posterior, flat(known).astype(float))
 
 
-def _reweighted(material: Material, known: Floats) -> LeaveOneOut:
+def _reweighted(posterior: Posterior, known: Floats) -> LeaveOneOut:
     """Reweight the patients' coefficients with all else, and integrate out those where that does not do.
 
     `known` (draw, visit) are the log densities of the values given their patients' coefficients.
     """
-    elpd = _psis(_by_visit(material, known), material)
-    pit = _pit_of_predictions(material, elpd)
-    family = family_of(material) if "loading" in material.posterior else None
+    elpd = _psis(_by_visit(posterior, known), posterior)
+    pit = _pit_of_predictions(posterior, elpd)
+    family = family_of(posterior) if "loading" in posterior.draws else None
     if family is None:
         return LeaveOneOut(elpd, None, pit, False)
-    whole = _whole(material, integrated.by_patient(material, family))
+    whole = _whole(posterior, integrated.by_patient(posterior, family))
     places = np.flatnonzero(elpd.pareto_k.to_numpy() > elpd.good_k)
     if len(places):
-        known[:, places], lower, equal = integrated.given_others(material, family, list(places))
-        elpd = _psis(_by_visit(material, known), material)
+        known[:, places], lower, equal = integrated.given_others(posterior, family, list(places))
+        elpd = _psis(_by_visit(posterior, known), posterior)
         weights, random = _weights(elpd)[:, places], np.random.default_rng(SEED).random(len(pit))[places]
         pit[places] = (weights * (lower + random * equal)).sum(axis=0)
     return LeaveOneOut(elpd, whole, pit, False, len(places))
 
 
-def _by_visit(material: Material, values: Floats) -> xr.DataArray:
-    return _like(material, values, "visit", range(values.shape[1]))
+def _by_visit(posterior: Posterior, values: Floats) -> xr.DataArray:
+    return _like(posterior, values, "visit", range(values.shape[1]))
 
 
-def _whole(material: Material, density: Floats) -> Any:
+def _whole(posterior: Posterior, density: Floats) -> Any:
     """Leave out whole patients, those with values, by the log density (draw, patient) of all of them."""
-    seen = np.bincount(material.visits.patient_index, minlength=len(material.visits.patients)) > 0
-    patients = np.array(material.visits.patients)[seen]
-    return _psis(_like(material, density[:, seen], "patient", patients), material)
+    seen = np.bincount(posterior.visits.patient_index, minlength=len(posterior.visits.patients)) > 0
+    patients = np.array(posterior.visits.patients)[seen]
+    return _psis(_like(posterior, density[:, seen], "patient", patients), posterior)
 
 
-def loo_table(loo: LeaveOneOut, material: Material) -> pd.DataFrame:
+def loo_table(loo: LeaveOneOut, posterior: Posterior) -> pd.DataFrame:
     """List every value and every patient left out, a row each: the table `loo`.
 
     Columns: left_out (value or patient), patient, month and value (of a value), log_predictive_density (of what was
     left out, given all else), pareto_k, reliable (Pareto k within ArviZ's limit), probability_of_lower (given all else:
     uniform where the model holds).
     """
-    visits = material.visits
+    visits = posterior.visits
     patients = np.array(visits.patients, dtype=object)
     values = _rows("value", loo.by_visit).assign(
         patient=patients[visits.patient_index],
@@ -143,10 +144,10 @@ def _rows(kind: str, elpd: Any) -> pd.DataFrame:
     )
 
 
-def _psis(log_likelihood: xr.DataArray, material: Material) -> Any:
+def _psis(log_likelihood: xr.DataArray, posterior: Posterior) -> Any:
     import arviz as az
 
-    tree = xr.DataTree.from_dict({"log_likelihood": log_likelihood.to_dataset(), "posterior": _scalars(material)})
+    tree = xr.DataTree.from_dict({"log_likelihood": log_likelihood.to_dataset(), "posterior": _scalars(posterior)})
     with warnings.catch_warnings():
         # What ArviZ warns of is counted, and said in the report.
         warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto", category=UserWarning)
@@ -154,18 +155,18 @@ def _psis(log_likelihood: xr.DataArray, material: Material) -> Any:
         return az.loo(tree, pointwise=True)
 
 
-def _scalars(material: Material) -> xr.Dataset:
+def _scalars(posterior: Posterior) -> xr.Dataset:
     """Scalar draws, of whose effective sample size ArviZ makes the length of the tail."""
-    draws = material.posterior
+    draws = posterior.draws
     return draws[[str(name) for name, values in draws.data_vars.items() if set(values.dims) == set(SAMPLES)]]
 
 
-def _like(material: Material, values: Floats, dim: str, labels: Any) -> xr.DataArray:
+def _like(posterior: Posterior, values: Floats, dim: str, labels: Any) -> xr.DataArray:
     """Give values (draw, dim) their chains back."""
-    chains = material.predicted.sizes["chain"]
+    chains = posterior.draws.sizes["chain"]
     shape = (chains, -1, values.shape[1])
     coords = {"chain": range(chains), dim: list(labels)}
-    return xr.DataArray(values.reshape(shape), coords, (*SAMPLES, dim), name=material.visits.outcome.name)
+    return xr.DataArray(values.reshape(shape), coords, (*SAMPLES, dim), name=posterior.outcome)
 
 
 def _weights(elpd: Any) -> Floats:
@@ -183,9 +184,9 @@ def _pit_of_normal(others: GivenOthers, value: Floats, elpd: Any) -> Floats:
     return pit
 
 
-def _pit_of_predictions(material: Material, elpd: Any) -> Floats:
+def _pit_of_predictions(posterior: Posterior, elpd: Any) -> Floats:
     """Rank every value among its weighted predictions; a prediction that equals it counts by a random share."""
-    predicted, value, weights = flat(material.predicted), material.visits.value, _weights(elpd)
+    predicted, value, weights = values_predicted(posterior), posterior.visits.value, _weights(elpd)
     below, equal = ((weights * side).sum(axis=0) for side in (predicted < value, predicted == value))
     pit = below + np.random.default_rng(SEED).random(len(value)) * equal
     # A number of predictions tells no probability smaller than half of one of them from 0, however far the value lies.

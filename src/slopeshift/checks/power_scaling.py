@@ -15,14 +15,12 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers import quantities
-from slopeshift.answers.quantities import SAMPLES
-from slopeshift.checks.material import flat
+from slopeshift.fit.posterior import SAMPLES, flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slopeshift.checks.material import Material
-    from slopeshift.fit.store import Fit
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
@@ -37,17 +35,17 @@ LIKELIHOOD = "likelihood"
 COLUMNS = "prior quantity injection unit sensitivity sensitivity_to_data mean mean_with_weaker_prior sd finding"
 
 
-def prior_sensitivity(fit: Fit, material: Material) -> pd.DataFrame:
+def prior_sensitivity(posterior: Posterior) -> pd.DataFrame:
     """Say for every prior and main population quantity how much the one moves the other: the table `prior_sensitivity`.
 
     A row per prior and quantity, columns as in COLUMNS: sensitivity to this prior and to the likelihood (CJS distance
     per doubling), the posterior mean as it is and with the prior to the power 0.8, the posterior SD, and a finding in
     words where the sensitivity is 0.05 or more. Empty where the fit stores no `log_prior` or log likelihood.
     """
-    priors, data = _priors(fit, material), _of_data(material)
+    priors, data = _priors(posterior), _of_data(posterior)
     if not priors or data is None:
         return pd.DataFrame(columns=COLUMNS.split())
-    draws = _quantities(fit, material)
+    draws = _quantities(posterior)
     to_data = sensitivity(draws, data)
     labels = pd.DataFrame({name: draws[name].to_numpy() for name in ("quantity", "injection", "unit")})
     values = draws.transpose(*SAMPLES, "row")
@@ -67,34 +65,27 @@ def prior_sensitivity(fit: Fit, material: Material) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[COLUMNS.split()]
 
 
-def _quantities(fit: Fit, material: Material) -> xr.DataArray:
-    design = fit.tree["constant_data"].to_dataset()
-    rows = quantities.population(material.posterior, design, fit.record["unit"])
-    regression = quantities.informed_regression(design)
+def _quantities(posterior: Posterior) -> xr.DataArray:
+    rows, regression = quantities.population(posterior), quantities.informed_regression(posterior)
     return rows.sel(row=rows["quantity"].isin([*MAIN, *regression]))
 
 
-def _priors(fit: Fit, material: Material) -> dict[str, xr.DataArray]:
-    """Take the log density of every prior at the draws in use; that of the population apart for what is independent."""
-    if "log_prior" not in fit.tree.children:
-        return {}
-    stored = fit.tree["log_prior"].to_dataset()
-    kept = material.posterior
-    if "draw" in stored.coords:
-        stored = stored.sel(draw=kept["draw"])
+def _priors(posterior: Posterior) -> dict[str, xr.DataArray]:
+    """Take the log density of every prior at the draws; that of the population apart for what is independent."""
+    stored = posterior.groups.get("log_prior", xr.Dataset())
     densities = {str(name): values for name, values in stored.data_vars.items()}
-    design = fit.tree["constant_data"].to_dataset()
-    if "population" in densities and "term_mean" in design:
+    if "population" in densities and "term_mean" in posterior.design:
         del densities["population"]
-        densities |= of_population(kept["population"], design)
+        densities |= of_population(posterior)
     return densities
 
 
-def of_population(population: xr.DataArray, design: xr.Dataset) -> dict[str, xr.DataArray]:
+def of_population(posterior: Posterior) -> dict[str, xr.DataArray]:
     """Split the normal prior of the population's coefficients into what is independent: level, slope, changes.
 
-    `design` has the terms of a model (`marginal.terms_of`). Returns log densities by name, (chain, draw) each.
+    The posterior's design has the terms of its model. Returns log densities by name, (chain, draw) each.
     """
+    population, design = posterior.draws["population"], posterior.design
     mean, sd, terms = (design[f"term_{part}"].to_numpy() for part in ("mean", "sd", "design"))
     names = [str(name) for name in population["coefficient"].to_numpy()]
     covariance = terms @ np.diag(sd**2) @ terms.T
@@ -112,11 +103,12 @@ def of_population(population: xr.DataArray, design: xr.Dataset) -> dict[str, xr.
     return densities
 
 
-def _of_data(material: Material) -> xr.DataArray | None:
+def _of_data(posterior: Posterior) -> xr.DataArray | None:
     """Sum up the log density of the data given the population, or given the patients where it is not known."""
-    if material.by_patient is not None:
-        return material.by_patient.sum("patient")
-    return None if material.log_likelihood is None else material.log_likelihood.astype(float).sum("visit")
+    by_patient, pointwise = posterior.stored("log_likelihood_of_patient"), posterior.stored("log_likelihood")
+    if by_patient is not None:
+        return by_patient.sum("patient")
+    return None if pointwise is None else pointwise.astype(float).sum("visit")
 
 
 def sensitivity(draws: xr.DataArray, density: xr.DataArray) -> Floats:

@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from slopeshift.answers.quantities import INTERVAL
 from slopeshift.checks import residuals as left
-from slopeshift.classical import OVERALL, Rules, layout_of, lead_in_ends, statistics
+from slopeshift.checks.thinned import replicates
+from slopeshift.classical import Rules, layout_of, lead_in_ends, statistics
+from slopeshift.design.cycles import OVERALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from slopeshift.checks.material import Material
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
@@ -45,7 +48,6 @@ SIX, TOLERANCE = 6.0, 1.5
 """Months after a patient's first value at which a decline is asked for, and how far from it a value may be."""
 
 COLUMNS = "check quantity where n_values observed predicted_mean predicted_lower predicted_upper tail_probability"
-INTERVAL = (0.025, 0.975)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,17 +65,17 @@ class Quantity:
     predicted: Floats
 
 
-def quantities(material: Material) -> list[Quantity]:
+def quantities(posterior: Posterior) -> list[Quantity]:
     """Compute every test quantity of a model's fit."""
-    recorded, predicted = material.visits.value[None], material.replicates
-    observed_left, predicted_left = (left.residuals(material, values.copy()) for values in (recorded, predicted))
+    recorded, predicted = posterior.visits.value[None], replicates(posterior)
+    observed_left, predicted_left = (left.residuals(posterior, values.copy()) for values in (recorded, predicted))
     return [
-        *_at_ends(material, recorded, predicted),
-        *_binned(material, observed_left, predicted_left),
-        *_shape(material, observed_left, predicted_left),
-        *_entry(material, recorded, predicted),
-        *_classical(material, recorded, predicted),
-        *_no_decline(material, recorded, predicted),
+        *_at_ends(posterior, recorded, predicted),
+        *_binned(posterior, observed_left, predicted_left),
+        *_shape(posterior, observed_left, predicted_left),
+        *_entry(posterior, recorded, predicted),
+        *_classical(posterior, recorded, predicted),
+        *_no_decline(posterior, recorded, predicted),
     ]
 
 
@@ -122,9 +124,9 @@ def _far(distance: Floats, sd: Floats) -> Floats:
     return np.divide(distance, sd, out=unvarying, where=np.broadcast_to(sd, distance.shape) > 0)
 
 
-def _at_ends(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
+def _at_ends(posterior: Posterior, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
     """Count values at either end of the scale, and beyond it, where no recorded value can be."""
-    outcome, n = material.visits.outcome, len(material.visits.value)
+    outcome, n = posterior.visits.outcome, len(posterior.visits.value)
     sides = {"lower": (outcome.minimum, np.less), "upper": (outcome.maximum, np.greater)}
     for side, (end, beyond) in sides.items():
         if end is None:
@@ -135,10 +137,10 @@ def _at_ends(material: Material, recorded: Floats, predicted: Floats) -> Iterato
             yield Quantity(ENDS, name, f"{side} end", n, float(own[0]), others.astype(float))
 
 
-def _binned(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
+def _binned(posterior: Posterior, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
     for of_mean, of_sd, (bins, labels) in (
-        (MEAN_BY_TIME, SD_BY_TIME, left.time_bins(material)),
-        (MEAN_BY_SCORE, SD_BY_SCORE, left.score_bands(material)),
+        (MEAN_BY_TIME, SD_BY_TIME, left.time_bins(posterior)),
+        (MEAN_BY_SCORE, SD_BY_SCORE, left.score_bands(posterior)),
     ):
         own, others = (left.by_bin(values, bins, len(labels)) for values in (recorded, predicted))
         sizes = np.bincount(bins, minlength=len(labels))
@@ -148,8 +150,8 @@ def _binned(material: Material, recorded: Floats, predicted: Floats) -> Iterator
                 yield Quantity(check, name, label, int(sizes[b]), float(own[part][0, b]), others[part][:, b])
 
 
-def _shape(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
-    pairs, n = left.lag_pairs(material), len(material.visits.value)
+def _shape(posterior: Posterior, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
+    pairs, n = left.lag_pairs(posterior), len(posterior.visits.value)
     if len(pairs[0]) >= left.FEWEST:
         own, others = (left.autocorrelation(values, pairs) for values in (recorded, predicted))
         yield Quantity(NEIGHBOURS, "correlation", "all", len(pairs[0]), float(own[0]), others)
@@ -157,9 +159,9 @@ def _shape(material: Material, recorded: Floats, predicted: Floats) -> Iterator[
     yield Quantity(HEAVIEST, "largest residual over the median one", "all", n, float(own[0]), others)
 
 
-def _entry(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
+def _entry(posterior: Posterior, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
     """Take the loss, over the lead-in, of the patient who lost least: an entry rule leaves nobody below it."""
-    visits = material.visits
+    visits = posterior.visits
     first, last = lead_in_ends(visits.patient_index, visits.month, visits.injection_month)
     judged = (first >= 0) & (first != last)
     if judged.sum() < FEWEST_ENTERED:
@@ -170,16 +172,16 @@ def _entry(material: Material, recorded: Floats, predicted: Floats) -> Iterator[
     )
 
 
-def _classical(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
+def _classical(posterior: Posterior, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
     """Analyse predicted trials as the trial itself would be: how many improve, and how much slopes change."""
-    plan = layout_of(material.trial, material.visits, Rules())
+    plan = layout_of(posterior.trial, posterior.visits, Rules())
     if not plan.periods:
         return
     some = predicted[:: max(-(-len(predicted) // ANALYSED), 1)]
     own, others = (statistics(plan, values) for values in (recorded, some))
     names = {"improved": (RESPONDERS, "patients improved by more than 25 %"), "sd_change": (SD_OF_CHANGES, "SD")}
     for period in plan.periods:
-        if period not in (OVERALL, *map(str, material.visits.injections)):
+        if period not in (OVERALL, *map(str, posterior.visits.injections)):
             continue
         for name, (check, words) in names.items():
             one = float(own[name].sel(injection=period)[0])
@@ -190,8 +192,8 @@ def _classical(material: Material, recorded: Floats, predicted: Floats) -> Itera
                 yield Quantity(check, words, where, patients, one, many)
 
 
-def _no_decline(material: Material, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
-    visits, pairs = material.visits, []
+def _no_decline(posterior: Posterior, recorded: Floats, predicted: Floats) -> Iterator[Quantity]:
+    visits, pairs = posterior.visits, []
     for patient in range(len(visits.patients)):
         mine = np.flatnonzero(visits.patient_index == patient)
         if not len(mine):

@@ -8,55 +8,52 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers import quantities
-from slopeshift.checks.material import flat
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import SAMPLES, flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import xarray as xr
     from numpy.typing import NDArray
 
     from slopeshift.design.visits import Visits
-    from slopeshift.fit.store import Fit
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
 CONFLICT = "prior that contradicts the data"
-HELD_AGAINST_DATA = (("level", ""), ("lead_in_slope", ""), ("change", quantities.OVERALL))
+HELD_AGAINST_DATA = (("level", ""), ("lead_in_slope", ""), ("change", OVERALL))
 
 YEAR = 12.0
 """Months after the first injection at which the prior's scores are told, no injection having changed anything."""
 
 
-def prior_in_words(fit: Fit, visits: Visits, seed: int) -> pd.DataFrame:
+def prior_in_words(posterior: Posterior, seed: int) -> pd.DataFrame:
     """Tell what the priors expect of the trial's own visits: columns statement, value, lower, upper, unit.
 
     Shares are over patients and prior draws. `lower` and `upper` are the ends of a 95 % range, and NaN for a share.
+    Raises LookupError where no draws of the prior are stored.
     """
-    prior = fit.tree["prior"].to_dataset()
-    values = flat(fit.tree["prior_predictive"].to_dataset()[fit.record["outcome"]])
-    rows = [*_outside(values, visits), *_slopes(prior, fit), _after_a_year(prior, visits, seed)]
+    prior, visits = posterior.prior, posterior.visits
+    values = flat(posterior.groups["prior_predictive"][posterior.outcome])
+    rows = [*_outside(values, visits), *_slopes(prior), _after_a_year(prior, seed)]
     return pd.DataFrame(rows, columns=["statement", "value", "lower", "upper", "unit"])
 
 
-def contraction(fit: Fit) -> pd.DataFrame:
+def contraction(posterior: Posterior) -> pd.DataFrame:
     """Say how far the data narrowed and moved the prior of every population quantity, a row each.
 
     Columns quantity, injection, unit; prior_mean, prior_sd; contraction (1 - posterior over prior variance: 1 where the
     data say everything, 0 where they say nothing); moved (posterior minus prior mean, in prior SDs); and conflict
     (see `conflict`). Indicators, percentages and ratios are left out: their prior has no usable variance.
     """
-    design, unit = fit.tree["constant_data"].to_dataset(), fit.record["unit"]
-    before, after = (
-        quantities.population(fit.tree[group].to_dataset(), design, unit).to_dataset(name="x")
-        for group in ("prior", "posterior")
-    )
+    before, after = (quantities.population(each).to_dataset(name="x") for each in (posterior.prior, posterior))
     tables = [
         pd.DataFrame(
             {
                 **{name: draws[name].to_numpy() for name in ("quantity", "injection", "unit")},
-                "mean": draws["x"].mean(quantities.SAMPLES).to_numpy(),
-                "sd": draws["x"].std(quantities.SAMPLES).to_numpy(),
+                "mean": draws["x"].mean(SAMPLES).to_numpy(),
+                "sd": draws["x"].std(SAMPLES).to_numpy(),
             }
         )
         for draws in (before, after)
@@ -116,15 +113,15 @@ def _outside(values: Floats, visits: Visits) -> Iterator[tuple[str, float, float
     yield "Patients who leave the scale at any visit", float(ever.mean()), np.nan, np.nan, "share"
 
 
-def _slopes(prior: xr.Dataset, fit: Fit) -> Iterator[tuple[str, float, float, float, str]]:
-    population = flat(prior["population"].sel(coefficient="slope"))
-    each = flat(prior["coefficients"].sel(coefficient="slope")).ravel()
-    rate = f"{fit.record['unit']}/month"
+def _slopes(prior: Posterior) -> Iterator[tuple[str, float, float, float, str]]:
+    population = flat(prior.draws["population"].sel(coefficient="slope"))
+    each = flat(prior.draws["coefficients"].sel(coefficient="slope")).ravel()
+    rate = prior.rate
     yield ("Slope of an average patient before injections", *_range(population), rate)
     yield ("Slope of a patient before injections", *_range(each), rate)
     yield "Patients whose values rise before injections", float((each > 0).mean()), np.nan, np.nan, "share"
-    changes = quantities.patients(prior, fit.tree["constant_data"].to_dataset())
-    cycle = (changes["injection"] != quantities.OVERALL).to_numpy()
+    changes = quantities.patients(prior)
+    cycle = (changes["injection"] != OVERALL).to_numpy()
     if cycle.any():
         change = changes.isel(row=np.flatnonzero(cycle))
         slowed = quantities.slows(change["change"], change["slope"])
@@ -132,12 +129,12 @@ def _slopes(prior: xr.Dataset, fit: Fit) -> Iterator[tuple[str, float, float, fl
         yield "Cycles with a slowing of 25 % or more", float(slowed.mean()), np.nan, np.nan, "share"
 
 
-def _after_a_year(prior: xr.Dataset, visits: Visits, seed: int) -> tuple[str, float, float, float, str]:
+def _after_a_year(prior: Posterior, seed: int) -> tuple[str, float, float, float, str]:
     """Follow the line before injections for a year: the value that would be recorded then."""
-    level, slope = (flat(prior["coefficients"].sel(coefficient=name)) for name in ("level", "slope"))
-    noise = np.random.default_rng(seed).standard_normal(level.shape) * flat(prior["sigma"])[:, None]
+    level, slope = (flat(prior.draws["coefficients"].sel(coefficient=name)) for name in ("level", "slope"))
+    noise = np.random.default_rng(seed).standard_normal(level.shape) * flat(prior.draws["sigma"])[:, None]
     words = "Value 12 months after the first injection, nothing having changed"
-    return (words, *_range((level + YEAR * slope + noise).ravel()), visits.outcome.unit)
+    return (words, *_range((level + YEAR * slope + noise).ravel()), prior.unit)
 
 
 def _range(draws: Floats) -> tuple[float, float, float]:

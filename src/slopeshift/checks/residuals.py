@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.answers.quantities import SAMPLES
-from slopeshift.checks.material import flat
-from slopeshift.trial import DAYS_PER_MONTH
+from slopeshift.checks.thinned import fitted
+from slopeshift.fit.posterior import SAMPLES, flat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.checks.material import Material
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.intp]
@@ -30,29 +28,26 @@ SINCE = (0.0, 1.0, 2.0, 3.0, 4.5)
 """Months since the latest injection at which the bins of time begin; values up to the first one are the lead-in."""
 
 NEAR_END_SDS = 2.0
-"""Residual SDs from an end of the scale within which an expected value counts as near it."""
+"""Residual SDs from an end of the scale within which a value, expected or recorded, counts as near it."""
 
 MIDDLE_BANDS = 3
 FEWEST = 5
 """Values that a bin needs: fewer are put to the next one."""
 
-SAME_DAY = 0.5 / DAYS_PER_MONTH
-"""Months within which a value counts as recorded on the day of an injection."""
-
 NEIGHBOURS = 1.5
 """Two values of a patient are neighbours within so many times the usual spacing of the trial's visits."""
 
 
-def residuals(material: Material, values: Floats) -> Floats:
+def residuals(posterior: Posterior, values: Floats) -> Floats:
     """Take from values (draw, visit) of the trial's patients what the smoother explains: (draw, visit)."""
-    visits, draws = material.visits, material.posterior
+    visits, draws = posterior.visits, posterior.draws
     centre = flat(draws["population"]).mean(axis=0)
     variance = float((draws["sigma"] ** 2).mean())
-    covariance = spread_of_patients(material)
-    left = values - material.basis @ centre
+    covariance = spread_of_patients(posterior)
+    left = values - posterior.visits.basis @ centre
     for patient in range(len(visits.patients)):
         mine = np.flatnonzero(visits.patient_index == patient)
-        rows = material.basis[mine]
+        rows = posterior.visits.basis[mine]
         within = rows @ covariance @ rows.T
         # Omega^-1 times s2 is what is left of the values once the smoothed line is taken off.
         kept = variance * np.linalg.inv(within + variance * np.eye(len(mine)))
@@ -60,49 +55,34 @@ def residuals(material: Material, values: Floats) -> Floats:
     return left
 
 
-def spread_of_patients(material: Material) -> Floats:
+def spread_of_patients(posterior: Posterior) -> Floats:
     """Posterior mean of the covariance of patients' coefficients about the population: (coefficient, coefficient)."""
-    return spread_about_population(material.posterior)
-
-
-def spread_about_population(draws: xr.Dataset) -> Floats:
-    """The same from draws of `coefficients` (patient, coefficient) and `population` (coefficient)."""
+    draws = posterior.draws
     away = (draws["coefficients"] - draws["population"]).transpose(*SAMPLES, "patient", "coefficient").to_numpy()
     rows = away.reshape(-1, away.shape[-1])
     spread: Floats = rows.T @ rows / len(rows)
     return spread
 
 
-def time_bins(material: Material) -> tuple[Places, list[str]]:
+def time_bins(posterior: Posterior) -> tuple[Places, list[str]]:
     """Put every visit into a bin of time since the latest injection: bin (visit,), and what each is called."""
-    latest = latest_injection(material)
+    latest = latest_injection(posterior)
     bins = np.where(np.isinf(latest), 0, np.searchsorted(SINCE, latest, side="left"))
     upper = [f"to {month:g}" for month in SINCE[1:]]
     labels = ["before injections", *(f"{a:g} {b} months after" for a, b in zip(SINCE, upper, strict=False))]
     return _merged(bins, [*labels, f"over {SINCE[-1]:g} months after"])
 
 
-def on_injection_days(material: Material) -> NDArray[np.bool_]:
-    """Say which values were recorded on the day of an injection: (visit,). Two slopes share each of them."""
-    return np.asarray((np.abs(_since(material)) < SAME_DAY).any(axis=1))
-
-
-def latest_injection(material: Material) -> Floats:
+def latest_injection(posterior: Posterior) -> Floats:
     """Months since the latest injection before each visit: (visit,), infinite where there is none."""
-    since = _since(material)
+    since = posterior.visits.since_injections
     return np.where(since > 0, since, np.inf).min(axis=1, initial=np.inf)
 
 
-def _since(material: Material) -> Floats:
-    """Months from every injection to every visit of its patient: (visit, injection), NaN where not given."""
-    visits = material.visits
-    return visits.month[:, None] - visits.injection_month[visits.patient_index]
-
-
-def score_bands(material: Material) -> tuple[Places, list[str]]:
+def score_bands(posterior: Posterior) -> tuple[Places, list[str]]:
     """Put every visit into a band of the expected value: near either end of the scale, and thirds of the others."""
-    outcome, expected = material.visits.outcome, material.fitted
-    reach = NEAR_END_SDS * float(material.posterior["sigma"].mean())
+    outcome, expected = posterior.visits.outcome, fitted(posterior)
+    reach = NEAR_END_SDS * float(posterior.draws["sigma"].mean())
     low = expected <= (-np.inf if outcome.minimum is None else outcome.minimum + reach)
     high = expected >= (np.inf if outcome.maximum is None else outcome.maximum - reach)
     middle = expected[~low & ~high]
@@ -114,9 +94,9 @@ def score_bands(material: Material) -> tuple[Places, list[str]]:
     return _merged(bins, named)
 
 
-def lag_pairs(material: Material) -> tuple[Places, Places]:
+def lag_pairs(posterior: Posterior) -> tuple[Places, Places]:
     """Find neighbouring values of the same patient: places of the earlier and of the later one."""
-    visits = material.visits
+    visits = posterior.visits
     order = np.lexsort((visits.month, visits.patient_index))
     first, second = order[:-1], order[1:]
     gap = visits.month[second] - visits.month[first]

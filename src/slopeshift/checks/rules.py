@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slopeshift.answers.quantities import OVERALL
 from slopeshift.checks.power_scaling import SENSITIVE
+from slopeshift.design.cycles import OVERALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,7 +23,6 @@ from slopeshift.classical.segments import (
     FROM_ONSET,
     LEAD_IN_RULES,
     LEAST_SQUARES,
-    OVERALL,
     WHOLE,
     Layout,
     Rules,
@@ -31,6 +30,7 @@ from slopeshift.classical.segments import (
     layout_of,
     lead_in_ends,
 )
+from slopeshift.design.cycles import OVERALL
 from slopeshift.design.visits import visits_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ __all__ = [
     "FROM_ONSET",
     "LEAD_IN_RULES",
     "LEAST_SQUARES",
-    "OVERALL",
     "STATISTICS",
     "WHOLE",
     "Layout",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slopeshift.design.cycles import OVERALL
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 LEAST_SQUARES, END_TO_END, FROM_ONSET = "least_squares", "end_to_end", "from_onset"
 LEAD_IN_RULES = (LEAST_SQUARES, END_TO_END, FROM_ONSET)
-OVERALL, WHOLE = "overall", "whole"
+WHOLE = "whole"
 DIGITS = 12
 """Decimals that slopes are rounded to, so that a level slope is 0, whatever the order of a sum."""
 

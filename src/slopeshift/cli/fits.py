@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, input_errors
-from slopeshift.cli.kept import current_fit, model_files, null_candidates, null_study, sensitivity_study
+from slopeshift.cli.kept import model_files, null_candidates, null_study, sensitivity_study
 
 if TYPE_CHECKING:
     from slopeshift.fit.store import Fit, Settings
@@ -65,6 +65,7 @@ def report(
     """Write the report and its tables from the fits of a trial."""
     from slopeshift import report as page
     from slopeshift.answers.two_stage import saved
+    from slopeshift.fit.candidates import current_fit
     from slopeshift.trial import read_trial
 
     with input_errors(context):
@@ -160,6 +161,7 @@ def _sample(path: Path, trial: Trial, folder: Path, settings: Settings) -> Mappi
     from slopeshift.answers.tables import results_of
     from slopeshift.fit import sample as fitting
     from slopeshift.fit import store
+    from slopeshift.fit.posterior import posterior_of
     from slopeshift.model.files import load_model
 
     file = load_model(path)
@@ -169,7 +171,7 @@ def _sample(path: Path, trial: Trial, folder: Path, settings: Settings) -> Mappi
         return skipped.record
     typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
     fit = fitting.sample(file, trial, settings, progress=sys.stderr.isatty())
-    fit = store.judged(fit, results_of(fit).failures)
+    fit = store.judged(fit, results_of(posterior_of(trial, fit)).failures)
     store.save(fit, folder)
     seconds = fit.record["seconds"]
     typer.echo(f"{path.stem}: done in {seconds['total']:.0f} s ({seconds['sample']:.1f} s of it sampling)")
@@ -185,13 +187,15 @@ def _second_stage(trial: Trial, models: Path, folder: Path, seed: int) -> None:
         return
     from slopeshift.answers.two_stage import save, two_stage
     from slopeshift.design.cycles import cycle_lengths
+    from slopeshift.fit.posterior import posterior_of
 
     typer.echo("two-stage regression on the interval: fitting the second stage to draws of the first")
-    save(fit, two_stage(fit, cycle_lengths(trial), seed=seed), folder)
+    save(fit, two_stage(posterior_of(trial, fit), cycle_lengths(trial), seed=seed), folder)
 
 
 def _first_stage(trial: Trial, models: Path, folder: Path) -> Fit | None:
     """Open the fit that the second stage takes patients' changes from; None where there is no use for one."""
+    from slopeshift.fit.candidates import current_fit
     from slopeshift.fit.store import FitError
 
     first = models / "alsfrsr.py"  # the outcome that the second stage has priors for

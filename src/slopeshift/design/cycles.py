@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SAME = 0.25
 """Planned lengths within this many months of each other are one plan: calendar months and visit days differ so much."""
 
+OVERALL = "overall"
+"""What stands in the place of an injection's number where all informed cycles are taken together."""
+
 PLANNED, ACTUAL = "planned", "actual"
 
 

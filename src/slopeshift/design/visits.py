@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.design.shape import PLAIN, Shape
+from slopeshift.trial import DAYS_PER_MONTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from slopeshift.trial import Outcome, Trial
 
     Floats = NDArray[np.float64]
+
+SAME_DAY = 0.5 / DAYS_PER_MONTH
+"""Months within which a value counts as recorded on the day of an injection."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,16 @@ class Visits:
     def segment_month(self) -> Floats:
         """Months at which a patient's slope may change, one per coefficient of treatment: (patient, segment)."""
         return self.shape.starts(self.injection_month)
+
+    @property
+    def since_injections(self) -> Floats:
+        """Months from every injection to every visit of its patient: (visit, injection), NaN where not given."""
+        return self.month[:, None] - self.injection_month[self.patient_index]
+
+    @property
+    def on_injection_days(self) -> NDArray[np.bool_]:
+        """Which values were recorded on the day of an injection: (visit,). Two slopes share each of them."""
+        return np.asarray((np.abs(self.since_injections) < SAME_DAY).any(axis=1))
 
     def basis_of(self, patient: int, month: Floats) -> Floats:
         """Evaluate the basis of a patient, by place, at any months (month,): (month, coefficient)."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from slopeshift.design.shape import PLAIN
 from slopeshift.fit import nuts
+from slopeshift.fit.posterior import NORMAL, Posterior
 from slopeshift.keep.made_from import imported, key, without_docstrings
 from slopeshift.model.files import load_model
 
@@ -54,21 +55,27 @@ SMALL = Sampling()
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """A compiled model, the priors of its terms, and how it is sampled."""
+    """A compiled model by its name, the priors of its terms, and how it is sampled."""
 
+    name: str
     model: Any
     terms: xr.Dataset
     sampling: Sampling
 
-    def fit(self, visits: Visits, seed: int) -> xr.Dataset:
-        """Draw from the posterior given these values: everything sampled, `population` and `coefficients`."""
+    def fit(self, trial: Trial, visits: Visits, seed: int) -> Posterior:
+        """Draw from the posterior given the values of `visits`, which are those of a trial or stand for them.
+
+        `visits` are of as many patients, with as many injections, as the model was compiled for. The gate is not asked.
+        """
         from slopeshift.engine import exact
 
         for_nuts, for_coefficients = np.random.SeedSequence(seed).generate_state(2)
         swapped = nuts.with_data(self.model, statistics=exact.statistics_of(visits, self.terms))
         tree = nuts.draw(swapped, **asdict(self.sampling), seed=int(for_nuts), cores=1)
-        draws = tree["posterior"].to_dataset()
-        return exact.with_posterior_coefficients(draws, visits, self.terms, int(for_coefficients))[0]
+        sampled = tree["posterior"].to_dataset()
+        draws, _ = exact.with_posterior_coefficients(sampled, visits, self.terms, int(for_coefficients))
+        design = visits.dataset().merge(self.terms, join="exact")
+        return Posterior(trial, visits, design, draws, self.name, family=NORMAL)
 
 
 def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Compiled:
@@ -87,7 +94,7 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     reason = _not_exchangeable(model)
     if reason:
         raise RefitError(f"{name}: {reason}")
-    return Compiled(nuts.compile_model(model), exact.terms_of(model), sampling)
+    return Compiled(name, nuts.compile_model(model), exact.terms_of(model), sampling)
 
 
 def refusal(file: ModelFile, trial: Trial) -> str:

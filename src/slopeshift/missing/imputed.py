@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.answers import quantities
+from slopeshift.fit.posterior import flat
 from slopeshift.missing.departures import left_early
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
     from slopeshift.design.visits import Visits
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]
@@ -60,16 +62,15 @@ def unseen(trial: Trial, visits: Visits) -> Unseen:
     return Unseen(who, np.array(index, dtype=np.intp), np.array(month), np.array(since))
 
 
-def lines_of(draws: xr.Dataset, change: xr.DataArray, count: int) -> Lines:
-    """Choose `count` draws of the posterior, evenly spaced in the order of a change (chain, draw).
+def lines_of(posterior: Posterior, count: int) -> Lines:
+    """Choose `count` draws of the posterior, evenly spaced in the order of the population's change overall.
 
     So few draws at random would not have the posterior's mean; evenly spaced ones nearly do.
     """
-    order = np.argsort(change.transpose("chain", "draw").to_numpy().ravel(), kind="stable")
+    order = np.argsort(flat(quantities.change(posterior)), kind="stable")
     chosen = order[((np.arange(count) + 0.5) / count * len(order)).astype(int)]
-    flat = draws[["coefficients", "sigma"]].stack(sample=("chain", "draw")).isel(sample=chosen)
-    theta = flat["coefficients"].transpose("sample", "patient", "coefficient").to_numpy()
-    return Lines(theta, flat["sigma"].to_numpy())
+    theta = flat(posterior.draws["coefficients"].transpose(..., "patient", "coefficient"))
+    return Lines(theta[chosen], flat(posterior.draws["sigma"])[chosen])
 
 
 def completed(visits: Visits, after: Unseen, lines: Lines, delta: float, seed: int) -> tuple[Visits, ...]:

@@ -21,26 +21,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.answers.quantities import SAMPLES
-from slopeshift.checks.residuals import spread_about_population
+from slopeshift.checks.residuals import spread_of_patients
+from slopeshift.checks.rules import FIRES
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.missing.departures import LEFT, endings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import xarray as xr
     from numpy.typing import NDArray
 
     from slopeshift.design.visits import Visits
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]
 
 FEWEST = 3
 """Patients who left while others were followed, below which nothing is tested."""
-
-FIRES = 0.01
-"""Probability below which the check fires."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +61,17 @@ class Leaving:
         return self.probability < FIRES
 
 
-def leaving(trial: Trial, visits: Visits, draws: xr.Dataset) -> Leaving:
+def leaving(posterior: Posterior) -> Leaving:
     """Test whether injected patients who had declined faster before treatment died or left earlier.
 
-    `visits` are the values the model was fitted to, `draws` its posterior: `population`, `coefficients`, `sigma`. It
-    cannot be computed where fewer than FEWEST left, where those at risk do not differ, or without a residual SD.
+    It cannot be computed where fewer than FEWEST left, where those at risk do not differ, or without a residual SD.
     """
     from scipy.stats import norm
 
-    until, left = followed(trial, visits)
-    if "sigma" not in draws or not len(draws.indexes["coefficient"]):
+    until, left = followed(posterior.trial, posterior.visits)
+    if "sigma" not in posterior.draws or not len(posterior.draws.indexes["coefficient"]):
         return Leaving(int(left.sum()), np.nan, np.nan, np.nan)
-    away, variance = np.array(list(_departures(until, left, known_slopes(visits, draws)))).reshape(-1, 2).T
+    away, variance = np.array(list(_departures(until, left, known_slopes(posterior)))).reshape(-1, 2).T
     if len(away) < FEWEST or not variance.sum() > 0:
         return Leaving(len(away), np.nan, np.nan, np.nan)
     score = float(away.sum() / np.sqrt(variance.sum()))
@@ -95,13 +92,14 @@ def followed(trial: Trial, visits: Visits) -> tuple[Floats, NDArray[np.bool_]]:
     return until, (ended["reason"].isin(LEFT) & np.isfinite(until)).to_numpy()
 
 
-def known_slopes(visits: Visits, draws: xr.Dataset) -> Callable[[NDArray[np.intp], float], Floats]:
+def known_slopes(posterior: Posterior) -> Callable[[NDArray[np.intp], float], Floats]:
     """Make the function that predicts patients' slopes before treatment from their values up to a month.
 
     It takes patients, by place, and the month; a patient without values by then stands at the population's slope.
     """
+    visits, draws = posterior.visits, posterior.draws
     centre = draws["population"].mean(SAMPLES).to_numpy()
-    spread, variance = spread_about_population(draws), float((draws["sigma"] ** 2).mean())
+    spread, variance = spread_of_patients(posterior), float((draws["sigma"] ** 2).mean())
     slope = list(draws["coefficient"].to_numpy()).index("slope")
     of_patient = [np.flatnonzero(visits.patient_index == place) for place in range(len(visits.patients))]
     in_time = [mine[np.argsort(visits.month[mine], kind="stable")] for mine in of_patient]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers.quantities import INTERVAL, SAMPLES
+from slopeshift.answers.quantities import INTERVAL
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.missing.departures import endings
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.trial import Trial
+    from slopeshift.fit.posterior import Posterior
 
 FEWEST = 3
 """Patients in each group, below which nothing is compared."""
@@ -31,7 +31,7 @@ comparisons by chance, if the model is right."""
 COLUMNS = "outcome cycle quantity n_reached n_not mean lower upper prob_higher warns"
 
 
-def survivors(trial: Trial, outcome: str, draws: xr.Dataset) -> pd.DataFrame:
+def survivors(posterior: Posterior) -> pd.DataFrame:
     """Compare lead-in slope and level of injected patients who reached cycle k with those who did not, k = 2..K.
 
     A row per cycle and quantity (`lead_in_slope`, `level` at the first injection): mean and 95 % interval of the
@@ -39,7 +39,8 @@ def survivors(trial: Trial, outcome: str, draws: xr.Dataset) -> pd.DataFrame:
     direction, by the patients' number as well as by their values; and `warns`, for the slope, where that is above
     WARNED. Patients who are still in the trial, and may reach it, are in neither group.
     """
-    ended = endings(trial).loc[draws["patient"].to_numpy()]
+    draws, outcome = posterior.draws, posterior.outcome
+    ended = endings(posterior.trial).loc[draws["patient"].to_numpy()]
     rows = []
     for cycle in range(2, int(ended["injections"].max()) + 1):
         reached = (ended["injections"] >= cycle).to_numpy()

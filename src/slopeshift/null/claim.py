@@ -25,7 +25,7 @@ from slopeshift.classical import (
     layout,
 )
 from slopeshift.null.population import NATURAL_HISTORIES, NaturalHistory
-from slopeshift.null.trials import NullError
+from slopeshift.null.trials import LARGEST_SEARCH, NullError
 from slopeshift.published import figures
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ ONSET = (8.0, 30.0)
 """Months from onset to the first injection, uniform; by judgement, the trial took patients up to 3 years from onset."""
 
 TOP = 48.0
-LARGEST_SEARCH = 500
 
 
 @dataclass(frozen=True)

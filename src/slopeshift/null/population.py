@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import xarray as xr
 
+from slopeshift.fit.posterior import flat
 from slopeshift.simulate.cohort import SLOW_RATE, SLOW_SHARE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.intp]
@@ -133,22 +136,22 @@ class Fitted:
         return level, self.slope[of] + self.sd_slope[of] * along, self.residual[version]
 
 
-def fitted(name: str, posterior: xr.Dataset) -> Fitted:
+def fitted(name: str, posterior: Posterior) -> Fitted:
     """Take the population without changes out of the posterior of a fit of a piecewise line.
 
     A model without correlations has none between level and slope.
     """
-    population, none = posterior["population"], xr.zeros_like(posterior["sigma"])
+    draws = posterior.draws
+    population, none = draws["population"], xr.zeros_like(draws["sigma"])
     parts = {
         "level": population.sel(coefficient="level"),
         "slope": population.sel(coefficient="slope"),
-        "sd_level": posterior["sd_level"],
-        "sd_slope": posterior["sd_slope"],
-        "correlation": posterior["correlation"].sel(pair="level, slope") if "correlation" in posterior else none,
-        "residual": posterior["sigma"],
+        "sd_level": draws["sd_level"],
+        "sd_slope": draws["sd_slope"],
+        "correlation": draws["correlation"].sel(pair="level, slope") if "correlation" in draws else none,
+        "residual": draws["sigma"],
     }
-    flat = {part: values.transpose("chain", "draw").to_numpy().ravel() for part, values in parts.items()}
-    return Fitted(name, **flat)
+    return Fitted(name, **{part: flat(values) for part, values in parts.items()})
 
 
 def described(population: Population) -> str:

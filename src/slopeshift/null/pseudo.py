@@ -85,9 +85,10 @@ def refitted(untreated: Trial, outcome: str, compiled: Compiled, seed: list[int]
     `untreated` is what `before_treatment` returns; `compiled` the model for as many patients with one injection.
     """
     for_days, for_fit = np.random.SeedSequence(seed).spawn(2)
-    visits = visits_of(moved(untreated, outcome, np.random.default_rng(for_days)), outcome)
-    draws = compiled.fit(visits, int(for_fit.generate_state(1)[0]))
-    table = population_changes(draws, visits).query("injection == '1'")
+    trial = moved(untreated, outcome, np.random.default_rng(for_days))
+    visits = visits_of(trial, outcome)
+    posterior = compiled.fit(trial, visits, int(for_fit.generate_state(1)[0]))
+    table = population_changes(posterior).query("injection == '1'")
     kept = ["mean", "lower", "upper", "prob_positive", "rhat", "ess_bulk", "passed"]
     counts = {"n_patients": len(visits.patients), "n_visits": len(visits.value)}
     return [counts | {str(k): v for k, v in row.items()} for row in table[kept].astype(object).to_dict("records")]

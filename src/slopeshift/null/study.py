@@ -22,11 +22,10 @@ from slopeshift.null.reference import Reference, distribution_table, reference, 
 from slopeshift.null.trials import NullError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    import xarray as xr
-
+    from slopeshift.fit.candidates import Candidate
     from slopeshift.keep.replicates import Job, Rows
     from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
@@ -64,18 +63,6 @@ class Options:
     pseudo: bool = False
     scheduler: str | None = None
     seed: int = 1
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model that applies to the trial, and the posterior of its fit, where one is there that passed its gate.
-
-    `made_from` says by content what the fit was made from.
-    """
-
-    file: ModelFile
-    posterior: xr.Dataset | None
-    made_from: Mapping[str, Any] | None = None
 
 
 def run(
@@ -163,9 +150,9 @@ def _is_plain(file: ModelFile, trial: Trial, say: Callable[[str], None]) -> bool
 def populations(outcome: str, candidates: Sequence[Candidate]) -> list[Population]:
     """List what null trials of an outcome can be drawn from: fits first, then published natural histories."""
     fits = [
-        fitted(f"fit of {candidate.file.name}", candidate.posterior)
+        fitted(f"fit of {candidate.file.name}", posterior)
         for candidate in candidates
-        if candidate.file.outcome == outcome and candidate.posterior is not None
+        if candidate.file.outcome == outcome and (posterior := candidate.usable) is not None
     ]
     return [*fits, *(history for history in NATURAL_HISTORIES if history.outcome == outcome)]
 

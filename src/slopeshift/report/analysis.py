@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.answers import quantities
-from slopeshift.answers.quantities import OVERALL, SAMPLES
 from slopeshift.answers.tables import results_of
-from slopeshift.design.shape import shape_of
-from slopeshift.design.visits import visits_of
-from slopeshift.fit.store import FitError
+from slopeshift.checks.residuals import NEAR_END_SDS
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import SAMPLES, posterior_of
 from slopeshift.model.files import leading
 
 if TYPE_CHECKING:
@@ -23,23 +22,22 @@ if TYPE_CHECKING:
 
     from slopeshift.answers.tables import Results
     from slopeshift.design.visits import Visits
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.fit.store import Fit
     from slopeshift.trial import Trial
 
-NEAR_END_SDS, NEAR_END_SHARE = 2.0, 0.05
-"""A bounded model is preferable where more than this share of values lies within so many residual SDs of an end."""
+NEAR_END_SHARE = 0.05
+"""A bounded model is preferable where more than this share of values lies near an end of the scale."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """One fit with what the report derives from it. `anchor` is its short name in the page; `visits` are its data."""
+    """One fit with what the report derives from it. `anchor` is its short name in the page."""
 
     anchor: str
     fit: Fit
     results: Results
-    visits: Visits
-    trial: Trial
-    prior_population: xr.DataArray
+    posterior: Posterior
     prior_patients: xr.Dataset
 
     @property
@@ -55,17 +53,17 @@ class Analysis:
     @property
     def rate(self) -> str:
         """Unit of slopes."""
-        return f"{self.visits.outcome.unit}/month"
+        return self.posterior.rate
 
     @property
-    def posterior(self) -> xr.Dataset:
-        """The posterior draws."""
-        return self.fit.tree["posterior"].to_dataset()
+    def visits(self) -> Visits:
+        """The values of the fit."""
+        return self.posterior.visits
 
     @property
-    def design(self) -> xr.Dataset:
-        """The constant data of the fit."""
-        return self.fit.tree["constant_data"].to_dataset()
+    def trial(self) -> Trial:
+        """The trial of the fit."""
+        return self.posterior.trial
 
 
 def analyse(trial: Trial, fit: Fit, anchor: str) -> Analysis:
@@ -73,20 +71,8 @@ def analyse(trial: Trial, fit: Fit, anchor: str) -> Analysis:
 
     Raises FitError where the fit was made from other data than this trial's.
     """
-    if fit.record["inputs"]["data"] != trial.files:
-        raise FitError(
-            f"{fit.record['model']}: this fit was made from other data than trial {trial.name}; fit it again"
-        )
-    prior, design = fit.tree["prior"].to_dataset(), fit.tree["constant_data"].to_dataset()
-    return Analysis(
-        anchor=anchor,
-        fit=fit,
-        results=results_of(fit),
-        visits=visits_of(trial, fit.record["outcome"], shape_of(design)),
-        trial=trial,
-        prior_population=quantities.population(prior, design, fit.record["unit"]),
-        prior_patients=quantities.patients(prior, design),
-    )
+    posterior = posterior_of(trial, fit)
+    return Analysis(anchor, fit, results_of(posterior), posterior, quantities.patients(posterior.prior))
 
 
 def primary(analyses: Sequence[Analysis]) -> list[Analysis]:
@@ -117,7 +103,7 @@ def end_of_scale_share(analysis: Analysis) -> float:
     if not analysis.passed:
         return float("nan")
     outcome, value = analysis.visits.outcome, analysis.visits.value
-    reach = NEAR_END_SDS * float(analysis.posterior["sigma"].mean())
+    reach = NEAR_END_SDS * float(analysis.posterior.draws["sigma"].mean())
     low = value <= (-np.inf if outcome.minimum is None else outcome.minimum + reach)
     high = value >= (np.inf if outcome.maximum is None else outcome.maximum - reach)
     return float((low | high).mean())

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers import quantities
-from slopeshift.answers.quantities import OVERALL, SAMPLES
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.report import answer_figures, flow
 from slopeshift.report.pictures import picture
 from slopeshift.report.wording import between, number
@@ -86,7 +87,7 @@ def named_by_chance(chance: pd.DataFrame) -> str:
 
 def figure(analysis: Analysis, chance: pd.DataFrame) -> Picture:
     """Show the change after every injection with its intervals, and what chance alone gives behind each."""
-    draws = quantities.population(analysis.posterior, analysis.design, analysis.record["unit"])
+    draws = quantities.population(analysis.posterior)
     change = draws.sel(row=draws["quantity"] == "change")
     values = change.transpose(*SAMPLES, "row").to_numpy().reshape(-1, change.sizes["row"])
     low, inner_low, inner_high, high = np.quantile(values, QUANTILES, axis=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slopeshift.answers.quantities import CLAIM
-from slopeshift.classical import OVERALL
+from slopeshift.design.cycles import OVERALL
 from slopeshift.null.claim import claim_text
 from slopeshift.report import null_figures
 from slopeshift.report.own_analysis import LABELS, period_name, statistic

@@ -16,7 +16,8 @@ from slopeshift.report.wording import Table, number, share
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from slopeshift.checks import Checks, LeaveOneOut, Material
+    from slopeshift.checks import Checks, LeaveOneOut
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.report.analysis import Analysis
     from slopeshift.report.pictures import Picture
 
@@ -46,7 +47,7 @@ PUBLISHED = (*OF_A_MODEL, COMPARISON)
 
 def checked(analyses: Sequence[Analysis]) -> dict[str, Checks]:
     """Check every fit that passed its gate, by the short name of its analysis."""
-    return {a.anchor: checks_of(a.trial, a.fit) for a in analyses if a.passed}
+    return {a.anchor: checks_of(a.posterior) for a in analyses if a.passed}
 
 
 def tables(analyses: Sequence[Analysis], found: Checked) -> dict[str, pd.DataFrame]:
@@ -237,9 +238,9 @@ def _by_outcome(analyses: Sequence[Analysis], found: Checked) -> list[tuple[str,
     return [(o, [a for a in analyses if a.record["outcome"] == o and a.anchor in found]) for o in outcomes]
 
 
-def _materials(group: Sequence[Analysis], found: Checked) -> tuple[dict[str, Material], dict[str, LeaveOneOut | None]]:
+def _materials(group: Sequence[Analysis], found: Checked) -> tuple[dict[str, Posterior], dict[str, LeaveOneOut | None]]:
     names = {a.record["model"]: found[a.anchor] for a in group}
-    return {n: c.material for n, c in names.items()}, {n: c.loo for n, c in names.items()}
+    return {n: c.posterior for n, c in names.items()}, {n: c.loo for n, c in names.items()}
 
 
 def _named(analysis: Analysis, table: pd.DataFrame) -> pd.DataFrame:

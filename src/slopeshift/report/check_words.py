@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.answers.quantities import OVERALL
 from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, added, fired
 from slopeshift.checks import predictive as p
 from slopeshift.checks.power_scaling import SENSITIVE
 from slopeshift.checks.prior import CONFLICT
+from slopeshift.design.cycles import OVERALL
 from slopeshift.report import glossary
 from slopeshift.report.wording import counted, in_unit, listed, number
 

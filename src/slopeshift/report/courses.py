@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers.quantities import SAMPLES
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.report.plots import Ending
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def courses(analysis: Analysis, most: int | None = None) -> Iterator[Course]:
     """Follow every patient of a trial, in its order; the first `most` of them where it is given."""
     visits, endings = analysis.visits, endings_of(analysis)
     drawn = (
-        sampled(analysis.posterior["coefficients"], LINE_DRAWS, "patient", "coefficient") if analysis.passed else None
+        sampled(analysis.posterior.draws["coefficients"], LINE_DRAWS, "patient", "coefficient")
+        if analysis.passed
+        else None
     )
     for i, patient in enumerate(visits.patients[:most]):
         mine = visits.patient_index == i

@@ -12,8 +12,6 @@ from slopeshift.report.wording import Table, counted, listed, number, share
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
     from slopeshift.design.visits import Visits
     from slopeshift.trial import Trial
 
@@ -62,12 +60,7 @@ def _told(trial: Trial, name: str) -> Iterator[list[str]]:
     silent = [p for i, p in enumerate(visits.patients) if not (visits.patient_index == i).any()]
     yield [f"Patients without {label}", "kept, and without a result", listed(silent) if silent else "none"]
     if not trial.injections.empty:
-        same = int(
-            sum(
-                _on_injection_days(visits.month[visits.patient_index == i], row)
-                for i, row in enumerate(visits.injection_month)
-            )
-        )
+        same = int(visits.on_injection_days.sum())
         yield [
             f"{label} on the day of an injection",
             "one value that ends one cycle and begins the next; the model uses it once",
@@ -92,10 +85,6 @@ def _told(trial: Trial, name: str) -> Iterator[list[str]]:
             "equations, posture and device should be one throughout",
             "not recorded in the tables",
         ]
-
-
-def _on_injection_days(months: NDArray[np.float64], injections: NDArray[np.float64]) -> int:
-    return int(np.isin(np.round(months, 6), np.round(injections[~np.isnan(injections)], 6)).sum())
 
 
 def _jump(visits: Visits, label: str, unit: str) -> list[str]:

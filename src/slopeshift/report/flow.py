@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.answers.safety import ANY, BEFORE, OVERALL, events_by_patient
+from slopeshift.answers.safety import ANY, BEFORE, events_by_patient
+from slopeshift.design.cycles import OVERALL
 from slopeshift.design.visits import visits_of
 from slopeshift.report.wording import Table, number, share
 

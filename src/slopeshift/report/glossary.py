@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from slopeshift.answers.quantities import OVERALL
+from slopeshift.design.cycles import OVERALL
 
 SPREAD = (
     "sd_level",

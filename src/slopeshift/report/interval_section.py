@@ -26,7 +26,7 @@ def table(analyses: Sequence[Analysis], second_stage: pd.DataFrame | None = None
 
     `second_stage` has the columns of `response_by_interval.COLUMNS` that a second stage has.
     """
-    one_stage = interval.table([each.fit for each in analyses])
+    one_stage = interval.table([each.posterior for each in analyses])
     parts = [part for part in (one_stage, second_stage) if part is not None and not part.empty]
     return pd.concat(parts, ignore_index=True) if parts else one_stage
 
@@ -59,15 +59,15 @@ def sentences(found: pd.DataFrame, trial: Trial) -> list[str]:
 
 def figure(analyses: Sequence[Analysis]) -> Picture | None:
     """Draw the patients' changes against their intervals with the fitted lines; None without a model of it."""
-    regressed = [a for a in analyses if a.passed and "regression" in a.posterior and a.visits.shape == PLAIN]
-    chosen = [a for a in regressed if "interval_within" in a.posterior["covariate"].to_numpy()]
+    regressed = [a for a in analyses if a.passed and "regression" in a.posterior.draws and a.visits.shape == PLAIN]
+    chosen = [a for a in regressed if "interval_within" in a.posterior.draws["covariate"].to_numpy()]
     own = [a for a in chosen if a.record["model"] == "interval"] or chosen
     if not own:
         return None
     a = own[0]
     lengths = cycle_lengths(a.trial)
-    changes = interval.changes(a.posterior, a.design, lengths)
-    curve = interval.curve(a.posterior, a.design, lengths)
+    changes = interval.changes(a.posterior, lengths)
+    curve = interval.curve(a.posterior, lengths)
     return picture(
         interval_figures.response_against_interval(changes, curve, a.rate),
         f"{a.anchor}-interval",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from slopeshift.answers.interval import control_fires, window_fires
-from slopeshift.answers.quantities import OVERALL
+from slopeshift.design.cycles import OVERALL
 from slopeshift.missing.leaving import leaving
 from slopeshift.model.control import lead_in_slope, mean_slope
 from slopeshift.model.priors import Normal
@@ -112,7 +112,7 @@ def of_fit(analysis: Analysis) -> list[str]:
             f"In {len(weak)} of {counted(len(table[table['injection'] != OVERALL]), 'cycle')} the data removed less "
             "than half of the prior variance of a patient's change, which is then largely that of the other patients."
         )
-    if leaving(analysis.trial, visits, analysis.posterior).fires:
+    if leaving(analysis.posterior).fires:
         found.append(
             "Those who declined fast before treatment left earlier: what is seen late is seen in slower patients, and "
             "the model is right about the others only if their recorded values tell how they went on."

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers.quantities import OVERALL
+from slopeshift.checks import FIRES
+from slopeshift.design.cycles import OVERALL
 from slopeshift.missing.departures import LEFT, REASONS, departures, endings, planned_follow_up
-from slopeshift.missing.leaving import FEWEST, FIRES, leaving
+from slopeshift.missing.leaving import FEWEST, leaving
 from slopeshift.missing.survivors import WARNED, survivors
 from slopeshift.report import sensitivity_figures as figures
 from slopeshift.report.pictures import picture
@@ -86,7 +87,7 @@ def _leaving(trial: Trial, main: Analysis) -> list[str]:
     """Say whether those who decline fast leave."""
     if not main.passed:
         return []
-    found = leaving(trial, main.visits, main.posterior)
+    found = leaving(main.posterior)
     if found.probability != found.probability:
         return [
             "Whether those who decline fast leave was not tested: that needs a residual SD, and at least "
@@ -109,7 +110,7 @@ def _leaving(trial: Trial, main: Analysis) -> list[str]:
 def _warnings(trial: Trial, main: Analysis) -> list[str]:
     if not main.passed:
         return []
-    table = survivors(trial, main.record["outcome"], main.posterior)
+    table = survivors(main.posterior)
     slopes = table[table["quantity"] == "lead_in_slope"]
     said = [
         f"Warning: those who reached injection {row.cycle} had declined more slowly before any treatment than those "
@@ -130,7 +131,7 @@ def survivor_table(trial: Trial, main: Analysis) -> Table | None:
     """Print how those who reached a later cycle differed from the others before treatment; None without groups."""
     if not main.passed:
         return None
-    table = survivors(trial, main.record["outcome"], main.posterior)
+    table = survivors(main.posterior)
     if table.empty:
         return None
     names = {"lead_in_slope": "Slope before injection 1", "level": "Level at injection 1"}

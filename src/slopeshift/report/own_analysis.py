@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slopeshift.classical import OVERALL, WHOLE
+from slopeshift.classical import WHOLE
+from slopeshift.design.cycles import OVERALL
 from slopeshift.published import figures
 from slopeshift.report.wording import Table, number
 

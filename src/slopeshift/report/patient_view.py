@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from slopeshift.answers.quantities import INTERVAL, OVERALL
+from slopeshift.answers.quantities import INTERVAL
+from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import primary
 from slopeshift.report.courses import courses, ended, months_range, padded
 from slopeshift.report.sections import missing_cycles

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers import quantities
-from slopeshift.answers.quantities import CLAIM, OVERALL, SAMPLES
+from slopeshift.answers.quantities import CLAIM
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.report import courses, glossary, plots
 from slopeshift.report.courses import sampled
 from slopeshift.report.sections import injection_rank, missing_cycles
@@ -42,7 +44,7 @@ class Picture:
 
 def rank_plots(analysis: Analysis) -> list[Picture]:
     """Show how well the chains of the main population quantities mix; needs no passed gate."""
-    draws = quantities.population(analysis.posterior, analysis.design, analysis.record["unit"])
+    draws = quantities.population(analysis.posterior)
     chosen = draws.sel(row=draws["quantity"].isin(RANKED)).transpose("row", *SAMPLES)
     pictures = []
     for i, (quantity, injection) in enumerate(
@@ -59,8 +61,8 @@ def rank_plots(analysis: Analysis) -> list[Picture]:
 
 def population(analysis: Analysis) -> list[Picture]:
     """Show the change of slope of an average patient: prior, posterior, and the probability of exceeding any value."""
-    posterior = _changes(quantities.population(analysis.posterior, analysis.design, analysis.record["unit"]))
-    prior = _changes(analysis.prior_population)
+    posterior = _changes(quantities.population(analysis.posterior))
+    prior = _changes(quantities.population(analysis.posterior.prior))
     means = ", ".join(f"{_after(k)} {number(draws.mean())}" for k, draws in posterior.items())
     density = plots.densities(posterior, prior, analysis.rate)
     curve = plots.exceedance(analysis.results.change_curve, analysis.rate)
@@ -106,7 +108,7 @@ def forests(analysis: Analysis) -> list[Picture]:
 
 def slowed(analysis: Analysis) -> Picture:
     """Show the distribution of the number of patients who slowed by 25 % or more, before and after the data."""
-    posterior = _counts(quantities.patients(analysis.posterior, analysis.design))
+    posterior = _counts(quantities.patients(analysis.posterior))
     patients = analysis.results.responders.groupby("injection")["n_patients"].first().to_dict()
     means = ", ".join(f"{_after(k)} {number(n.mean(), 1)} of {patients[k]}" for k, n in posterior.items())
     figure = plots.counts(posterior, _counts(analysis.prior_patients), patients)
@@ -139,9 +141,9 @@ def checks(analysis: Analysis) -> list[Picture]:
         sampled(analysis.fit.tree[group].to_dataset()[name], PREDICTED_DRAWS, "visit")
         for group in ("prior_predictive", "posterior_predictive")
     )
-    mean = analysis.posterior["coefficients"].mean(SAMPLES).transpose("patient", "coefficient").to_numpy()
+    mean = analysis.posterior.draws["coefficients"].mean(SAMPLES).transpose("patient", "coefficient").to_numpy()
     residual = visits.value - (visits.basis * mean[visits.patient_index]).sum(axis=1)
-    sd = float(analysis.posterior["sigma"].mean())
+    sd = float(analysis.posterior.draws["sigma"].mean())
     label = f"{visits.outcome.label}, {visits.outcome.unit}"
     return [
         picture(

@@ -9,7 +9,8 @@ import tokenize
 from typing import TYPE_CHECKING
 
 from slopeshift.answers import quantities
-from slopeshift.answers.quantities import OVERALL, SAMPLES
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.model import priors
 from slopeshift.report.analysis import prior_base_rate
 from slopeshift.report.wording import Table, probability, share
@@ -39,9 +40,9 @@ def stated(analysis: Analysis) -> Table:
 def implied(analysis: Analysis) -> Table:
     """Print what the priors say of patients before any data: of slopes, of slowing, and of values beyond the scale."""
     prior = analysis.prior_patients
-    slope = analysis.fit.tree["prior"].to_dataset()["coefficients"].sel(coefficient="slope")
+    slope = analysis.posterior.prior.draws["coefficients"].sel(coefficient="slope")
     rows = [["A patient’s slope before treatment is above 0", probability(float((slope > 0).mean()))]]
-    if analysis.design.sizes.get("injection", 0) and prior.sizes["row"]:
+    if analysis.posterior.design.sizes.get("injection", 0) and prior.sizes["row"]:
         cycles = prior.sel(row=(prior["injection"] != OVERALL).to_numpy())
         half = quantities.slows(cycles["change"], cycles["slope"], 50.0).mean((*SAMPLES, "row"))
         rows += [

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from slopeshift.answers import quantities
 from slopeshift.answers.convergence import ESS_MIN
-from slopeshift.answers.quantities import OVERALL, SAMPLES
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.report import glossary
 from slopeshift.report.pictures import picture
 from slopeshift.report.plots import BLUE, GREEN, GREY, INK, PANEL, VERMILLION, styled
@@ -56,7 +57,7 @@ def growth(analysis: Analysis) -> Mapping[str, Floats]:
     """Compute the bulk ESS of main quantities from the first part of the draws, for every part of FRACTIONS."""
     import arviz as az
 
-    draws = quantities.population(analysis.posterior, analysis.design, analysis.record["unit"])
+    draws = quantities.population(analysis.posterior)
     names = list(zip(draws["quantity"].to_numpy(), draws["injection"].to_numpy(), strict=True))
     chosen = {glossary.label(*name): names.index(name) for name in GROWN if name in names}
     values = draws.transpose(*SAMPLES, "row").to_numpy()[..., list(chosen.values())]

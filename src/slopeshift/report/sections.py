@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers.quantities import INTERVAL, OVERALL, SAMPLES
+from slopeshift.answers import quantities
+from slopeshift.answers.quantities import INTERVAL
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.report import glossary
 from slopeshift.report.wording import Table, between, count, in_unit, number, point, probability, share
 
@@ -22,7 +25,7 @@ _HIGHER_IS_WORSE = ("rhat", "share_diverging")
 
 def prior_posterior(analysis: Analysis) -> Table:
     """Print what was assumed before the data and what is believed after them, side by side."""
-    prior = analysis.prior_population
+    prior = quantities.population(analysis.posterior.prior)
     lower, upper = prior.quantile(INTERVAL, dim=SAMPLES).transpose("quantile", "row").to_numpy()
     before = pd.DataFrame({name: prior[name].to_numpy() for name in ("quantity", "injection", "unit")})
     before = before.assign(prior_mean=prior.mean(SAMPLES).to_numpy(), prior_lower=lower, prior_upper=upper)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers.quantities import OVERALL
+from slopeshift.design.cycles import OVERALL
 from slopeshift.report import sensitivity_figures as figures
 from slopeshift.report.analysis import primary
 from slopeshift.report.pictures import picture
@@ -72,7 +72,7 @@ def _of_fit(analysis: Analysis, kind: str) -> pd.DataFrame:
 
 def meaning(analysis: Analysis) -> str:
     """Say what a model's change means where it is not that of the whole cycle; empty where it is."""
-    design, words = analysis.design, []
+    design, words = analysis.posterior.design, []
     if np.isfinite(float(design.get("window", np.inf))):
         words.append(f"change in the {float(design['window']):g} months after an injection")
     lag, half_life = (float(design.get(name, missing)) for name, missing in (("lag", 0.0), ("half_life", np.inf)))

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slopeshift.answers.interval import MOVED_SDS
 from slopeshift.report.sensitivity_section import MOVED, OTHER_MODEL, of_outcome
 from slopeshift.report.wording import counted, listed, number, probability
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import MAIN
-from slopeshift.sensitivity.rules import INFLUENTIAL_SDS, MOVED_SDS, influential
+from slopeshift.sensitivity.rules import INFLUENTIAL_SDS, influential
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slopeshift.answers.quantities import CLAIM, OVERALL, SLOWING_PERCENT
+from slopeshift.answers.quantities import CLAIM, SLOWING_PERCENT
+from slopeshift.design.cycles import OVERALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift.answers.quantities import OVERALL, population
+from slopeshift.answers.quantities import change
+from slopeshift.fit.posterior import flat
 from slopeshift.sensitivity.evidence import NormalPrior
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
@@ -59,13 +61,11 @@ def is_change(terms: xr.Dataset) -> NDArray[np.bool_]:
     return np.array([str(name).startswith("change") for name in terms["term"].to_numpy()])
 
 
-def overall_weights(terms: xr.Dataset, design: xr.Dataset, unit: str) -> Floats:
+def overall_weights(posterior: Posterior) -> Floats:
     """Write the mean change over all informed cycles as weights of the terms: (term,)."""
-    columns = terms["term_design"].transpose("term", "coefficient")
-    draws = columns.rename(term="draw").expand_dims("chain").assign_coords(coefficient=design["coefficient"])
-    rows = population(draws.to_dataset(name="population"), design, unit)
-    chosen = ((rows["quantity"] == "change") & (rows["injection"] == OVERALL)).to_numpy()
-    return np.asarray(rows.to_numpy()[0][:, chosen][:, 0])
+    columns = posterior.design["term_design"].transpose("term", "coefficient")
+    draws = columns.rename(term="draw").expand_dims("chain").to_dataset(name="population")
+    return flat(change(posterior.with_draws(draws)))
 
 
 def expected_decline(terms: xr.Dataset) -> float:
@@ -75,10 +75,10 @@ def expected_decline(terms: xr.Dataset) -> float:
 
 def scaled_changes(prior: NormalPrior, terms: xr.Dataset, weights: Floats, sd: float, mean: float = 0.0) -> NormalPrior:
     """Give the mean change over injections another mean and SD, by scaling the priors of all terms it is made of."""
-    change, names = is_change(terms), terms["term"].to_numpy()
+    ours, names = is_change(terms), terms["term"].to_numpy()
     factor = sd / overall_sd(prior, weights)
-    means = np.where(names == "change", mean, np.where(change, 0.0, prior.mean))
-    return NormalPrior(means, np.where(change, factor * prior.sd, prior.sd))
+    means = np.where(names == "change", mean, np.where(ours, 0.0, prior.mean))
+    return NormalPrior(means, np.where(ours, factor * prior.sd, prior.sd))
 
 
 def overall_sd(prior: NormalPrior, weights: Floats) -> float:
@@ -86,32 +86,32 @@ def overall_sd(prior: NormalPrior, weights: Floats) -> float:
     return float(np.sqrt(((weights * prior.sd) ** 2).sum()))
 
 
-def alternatives(file: ModelFile, trial: Trial, terms: xr.Dataset, weights: Floats, unit: str) -> list[Alternative]:
-    """List the other priors that a model is looked at under."""
+def alternatives(file: ModelFile, posterior: Posterior, weights: Floats) -> list[Alternative]:
+    """List the other priors that a model is looked at under; `weights` are `overall_weights`."""
+    terms, rate = posterior.design, posterior.rate
     own, names, decline = own_prior(terms), list(terms["term"].to_numpy()), expected_decline(terms)
     common = own.sd[names.index("change")]
     found = []
     for word, factor in (("halved", 0.5), ("doubled", 2.0)):
         sd = own.sd.copy()
         sd[names.index("change")] *= factor
-        detail = f"SD {factor * common:.3g} instead of {common:.3g} {unit}/month"
+        detail = f"SD {factor * common:.3g} instead of {common:.3g} {rate}"
         found.append(Alternative(f"prior of the common change {word}", detail, NormalPrior(own.mean, sd)))
     for word, factor in (("halved", 0.5), ("doubled", 2.0)):
         detail = f"scale of the SD of patients' changes, times {factor:g}"
         scaled = Scaled("sd_response", factor)
         found.append(Alternative(f"prior of how patients' changes differ {word}", detail, own, scaled))
     if decline > 0:
-        found += _sceptic_and_enthusiast(own, terms, weights, decline, unit)
-    without = _without_control(file, trial, own)
+        found += _sceptic_and_enthusiast(own, terms, weights, decline, rate)
+    without = _without_control(file, posterior.trial, own)
     return [*found, *([without] if without else [])]
 
 
 def _sceptic_and_enthusiast(
-    own: NormalPrior, terms: xr.Dataset, weights: Floats, decline: float, unit: str
+    own: NormalPrior, terms: xr.Dataset, weights: Floats, decline: float, rate: str
 ) -> list[Alternative]:
     quarter = QUARTER * decline
     sd = quarter / ONE_SIDED_5
-    rate = f"{unit}/month"
     return [
         Alternative(
             "sceptical prior",
@@ -138,7 +138,7 @@ def _without_control(file: ModelFile, trial: Trial, own: NormalPrior) -> Alterna
     return Alternative("control not used", "lead-in slope: the model's own prior instead of the control's", other)
 
 
-def log_ratio_of(model: Any, draws: xr.Dataset, scaled: Scaled | None) -> Floats | float:
+def log_ratio_of(model: Any, posterior: Posterior, scaled: Scaled | None) -> Floats | float:
     """Log ratio of the scaled prior's density to the model's own, at every draw of the standard deviation (draw,).
 
     A prior f(s) with its scale multiplied by c is f(s / c) / c.
@@ -148,7 +148,7 @@ def log_ratio_of(model: Any, draws: xr.Dataset, scaled: Scaled | None) -> Floats
     import pymc as pm
 
     name = sampled_as(model, scaled.name)
-    values = draws[name].transpose("chain", "draw").to_numpy().ravel()
+    values = flat(posterior.draws[name])
     # A function of one number is not worth compiling.
     before, after = (pm.logp(model[name], x).eval(mode="FAST_COMPILE") for x in (values, values / scaled.factor))
     return np.asarray(after - before - np.log(scaled.factor))

@@ -7,7 +7,6 @@ adds to the change of an open-label trial. All without sampling anew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -20,10 +19,9 @@ from slopeshift.sensitivity.evidence import NormalPrior, under
 from slopeshift.sensitivity.rows import moments
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.sensitivity.evidence import Evidence
+    from slopeshift.sensitivity.subject import Subject
 
     Floats = NDArray[np.float64]
 
@@ -46,27 +44,20 @@ TIPPING = tuple("outcome model kind at prob_positive tips_below tips_above searc
 0.8 first (empty: not within what was searched)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """What the curves need of a fit: the evidence on its terms, their priors, and the overall change made of them."""
-
-    evidence: Evidence
-    terms: xr.Dataset
-    weights: Floats
-
-
-def prior_sd_curve(posterior: Posterior) -> pd.DataFrame:
+def prior_sd_curve(subject: Subject) -> pd.DataFrame:
     """Trace the overall change against the SD of a zero-mean prior of it: columns x and as in CURVE."""
-    own, terms, weights = own_prior(posterior.terms), posterior.terms, posterior.weights
+    terms, weights = subject.posterior.design, subject.weights
+    own = own_prior(terms)
     sds = FACTORS * overall_sd(own, weights)
-    return _traced(posterior, sds, [scaled_changes(own, terms, weights, sd) for sd in sds])
+    return _traced(subject, sds, [scaled_changes(own, terms, weights, sd) for sd in sds])
 
 
-def natural_history_curve(posterior: Posterior) -> pd.DataFrame:
+def natural_history_curve(subject: Subject) -> pd.DataFrame:
     """Trace the overall change against the prior mean of the lead-in slope, moved by x; its SD stays."""
-    own, names = own_prior(posterior.terms), posterior.terms["term"].to_numpy()
-    shifts = SHIFTS * abs(expected_decline(posterior.terms))
-    return _traced(posterior, shifts, [NormalPrior(own.mean + x * (names == "slope"), own.sd) for x in shifts])
+    terms = subject.posterior.design
+    own, names = own_prior(terms), terms["term"].to_numpy()
+    shifts = SHIFTS * abs(expected_decline(terms))
+    return _traced(subject, shifts, [NormalPrior(own.mean + x * (names == "slope"), own.sd) for x in shifts])
 
 
 def expectation_curve(change: Floats, decline: float) -> pd.DataFrame:
@@ -84,12 +75,12 @@ def expectation_curve(change: Floats, decline: float) -> pd.DataFrame:
     return pd.DataFrame({"x": s, "mean": change.mean(), "prob_positive": probability})
 
 
-def _traced(posterior: Posterior, x: Floats, priors: list[NormalPrior]) -> pd.DataFrame:
-    own = own_prior(posterior.terms)
+def _traced(subject: Subject, x: Floats, priors: list[NormalPrior]) -> pd.DataFrame:
+    own = own_prior(subject.posterior.design)
     rows = []
     for at, prior in zip(x, priors, strict=True):
-        found = under(posterior.evidence, prior, own)
-        mean, _, lower, upper, positive = moments(found.terms @ posterior.weights, found.weight)
+        found = under(subject.evidence, prior, own)
+        mean, _, lower, upper, positive = moments(found.terms @ subject.weights, found.weight)
         numbers = [mean, lower, upper, positive] if found.reliable else [np.nan] * 4
         rows.append([at, *numbers, found.k, found.ess])
     return pd.DataFrame(rows, columns=["x", "mean", "lower", "upper", "prob_positive", "pareto_k", "ess"])

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.answers.convergence import ESS_MIN
+from slopeshift.fit.posterior import flat
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
     from slopeshift.design.visits import Visits
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
@@ -77,15 +78,14 @@ class Weighed:
         return self.k < LARGEST_K and self.ess >= ESS_MIN
 
 
-def evidence_of(
-    draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int, extra: Floats | None = None
-) -> Evidence:
+def evidence_of(posterior: Posterior, seed: int, extra: Floats | None = None) -> Evidence:
     """Form the likelihood of the terms at each draw of `loading` and `sigma` of a model that integrates out.
 
-    `terms` has `term_mean` and `term_design`; `extra` (visit, column) adds columns to the basis, each with a term of
+    `extra` (visit, column) adds columns to the basis, each with a term of
     its own, of the population alone, after the others and counted from 0.
     """
-    loading, sigma = _flat(draws["loading"]), _flat(draws["sigma"])
+    loading, sigma = flat(posterior.draws["loading"]), flat(posterior.draws["sigma"])
+    terms, visits = posterior.design, posterior.visits
     mean, design = terms["term_mean"].to_numpy(), terms["term_design"].to_numpy()
     basis, value = visits.basis, visits.value - visits.basis @ (design @ mean)
     if extra is not None:
@@ -157,8 +157,3 @@ def smoothed(log_ratio: Floats) -> tuple[Floats, float]:
     log_weight, k = array_stats.psislw(-log_ratio)  # type: ignore[no-untyped-call]
     weight = np.exp(log_weight - np.max(log_weight))
     return weight / weight.sum(), float(k)
-
-
-def _flat(values: xr.DataArray) -> Floats:
-    array = values.transpose("chain", "draw", ...).to_numpy()
-    return array.reshape(-1, *array.shape[2:])

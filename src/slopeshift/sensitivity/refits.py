@@ -20,9 +20,9 @@ from slopeshift.sensitivity.rows import of_draws
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
     from slopeshift.design.visits import Visits
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.trial import Trial
 
 ONE = Sampling(chains=4, draws=750, tune=500)
@@ -39,14 +39,12 @@ LARGEST_RHAT_OF_MANY = 1.05
 class Variation:
     """One analysis: the values to fit to, several sets where they were imputed, and what it is called.
 
-    Changes are summarised over the cycles that `seen` informs. `compared` asks how well every value is predicted from
-    the others.
+    `compared` asks how well every value is predicted from the others.
     """
 
     analysis: str
     detail: str
     data: tuple[Visits, ...]
-    seen: Visits
     compared: bool = False
 
 
@@ -91,9 +89,8 @@ class VariationJob:
 
 def _content(variation: Variation) -> str:
     arrays: list[np.ndarray[Any, Any]] = [
-        array for each in (*variation.data, variation.seen) for array in (each.value, each.basis)
+        array for each in variation.data for array in (each.value, each.basis, each.patient_index, each.visits_in_cycle)
     ]
-    arrays += [each.patient_index for each in variation.data] + [variation.seen.visits_in_cycle]
     return "\0".join([variation.analysis, variation.detail, *(array.tobytes().hex() for array in arrays)])
 
 
@@ -109,12 +106,11 @@ def fitted(compiled: Compiled, trial: Trial, variation: Variation, seed: int) ->
     variation is compared, `by_value` lists every value's log predictive density given the others, and `unreliable`
     counts those whose Pareto k is too high.
     """
-    design, unit = variation.seen.dataset(), variation.seen.outcome.unit
     many = len(variation.data) > 1
     program = replace(compiled, sampling=OF_MANY) if many else compiled
-    draws = [program.fit(visits, _seed(seed, i)) for i, visits in enumerate(variation.data)]
-    tables = [of_draws(each, design, unit) for each in draws]
-    table = of_draws(_together(draws), design, unit) if many else tables[0]
+    found = [program.fit(trial, visits, _seed(seed, i)) for i, visits in enumerate(variation.data)]
+    tables = [of_draws(each) for each in found]
+    table = of_draws(_together(found)) if many else tables[0]
     rhat = np.max([each["rhat"] for each in tables], axis=0)
     ess = np.sum([each["ess"] for each in tables], axis=0)
     passed = (rhat <= (LARGEST_RHAT_OF_MANY if many else RHAT_MAX)) & (ess >= ESS_MIN)
@@ -122,28 +118,28 @@ def fitted(compiled: Compiled, trial: Trial, variation: Variation, seed: int) ->
     table = table.assign(
         rhat=rhat, ess=ess, passed=passed, n_patients=len(np.unique(first.patient_index)), n_values=len(first.value)
     )
-    return _compared(table, trial, first, draws[0], seed) if variation.compared else table
+    return _compared(table, found[0], seed) if variation.compared else table
 
 
 def _seed(seed: int, imputation: int) -> int:
     return int(np.random.SeedSequence([seed, imputation]).generate_state(1)[0])
 
 
-def _together(draws: list[xr.Dataset]) -> xr.Dataset:
+def _together(found: list[Posterior]) -> Posterior:
+    """Put the draws of the population of several refits together, chains beside chains."""
     import xarray as xr
 
+    draws = [each.draws[["population"]] for each in found]
     number = draws[0].sizes["chain"]
-    return xr.concat(
-        [each[["population"]].assign_coords(chain=np.arange(number) + i * number) for i, each in enumerate(draws)],
-        dim="chain",
-    )
+    numbered = [each.assign_coords(chain=np.arange(number) + i * number) for i, each in enumerate(draws)]
+    return found[0].with_draws(xr.concat(numbered, dim="chain"))
 
 
-def _compared(table: pd.DataFrame, trial: Trial, visits: Visits, draws: xr.Dataset, seed: int) -> pd.DataFrame:
+def _compared(table: pd.DataFrame, posterior: Posterior, seed: int) -> pd.DataFrame:
     from slopeshift.checks.loo import leave_one_out
-    from slopeshift.checks.material import material_of_draws
+    from slopeshift.checks.thinned import with_predictions
 
-    loo = leave_one_out(material_of_draws(trial, visits, draws, seed))
+    loo = leave_one_out(with_predictions(posterior, seed))
     assert loo is not None
     by_value = [float(value) for value in loo.by_visit.elpd_i.to_numpy()]
     return table.assign(by_value=[by_value] * len(table), unreliable=loo.unreliable)

@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers import quantities
-from slopeshift.answers.quantities import INTERVAL, OVERALL
+from slopeshift.answers.quantities import INTERVAL
+from slopeshift.answers.tables import population_changes
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import SAMPLES, flat
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
+
+    from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
 
@@ -27,30 +31,23 @@ MAIN = "main analysis"
 NUMBERS = ("mean", "sd", "lower", "upper", "prob_positive", "prob_slowing_25")
 
 
-def of_draws(draws: xr.Dataset, design: xr.Dataset, unit: str) -> pd.DataFrame:
+def of_draws(posterior: Posterior) -> pd.DataFrame:
     """Summarise the population change of every informed cycle and overall, a row each, with R-hat and ESS.
 
     `ess` is the smaller of bulk and tail.
     """
-    rows = quantities.population(draws, design, unit)
-    table = quantities.summarise(rows.sel(row=rows["quantity"] == "change"))
-    slowing = rows.sel(row=rows["quantity"] == "prob_slowing_25")
-    by_injection = dict(zip(slowing["injection"].to_numpy(), slowing.mean(quantities.SAMPLES).to_numpy(), strict=True))
-    return table.assign(
-        ess=table[["ess_bulk", "ess_tail"]].min(axis=1), prob_slowing_25=table["injection"].map(by_injection)
-    )[["injection", *NUMBERS, "rhat", "ess"]]
+    slowing = quantities.of_quantity(quantities.population(posterior), "prob_slowing_25")
+    by_injection = dict(zip(slowing["injection"].to_numpy(), slowing.mean(SAMPLES).to_numpy(), strict=True))
+    table = population_changes(posterior)
+    return table.assign(prob_slowing_25=table["injection"].map(by_injection))[["injection", *NUMBERS, "rhat", "ess"]]
 
 
-def of_weighed(population: xr.DataArray, weight: Floats, design: xr.Dataset, unit: str) -> pd.DataFrame:
-    """Summarise the same of weighted draws of `population` (chain, draw, coefficient); `weight` (chain x draw,)."""
-    rows = quantities.population(population.to_dataset(name="population"), design, unit)
-    found = []
-    for injection in dict.fromkeys(rows["injection"].to_numpy()[rows["quantity"].to_numpy() == "change"]):
-        change, slowed = (
-            rows.to_numpy()[..., ((rows["quantity"] == quantity) & (rows["injection"] == injection)).to_numpy()].ravel()
-            for quantity in ("change", "prob_slowing_25")
-        )
-        found.append([injection, *moments(change, weight), float(weight @ slowed)])
+def of_weighed(posterior: Posterior, weight: Floats) -> pd.DataFrame:
+    """Summarise the same of weighted draws, which need hold no more than `population`; `weight` (chain x draw,)."""
+    rows = quantities.population(posterior)
+    changes, slowed = (quantities.of_quantity(rows, quantity) for quantity in ("change", "prob_slowing_25"))
+    each = zip(changes["injection"].to_numpy(), flat(changes).T, flat(slowed).T, strict=True)
+    found = [[injection, *moments(change, weight), float(weight @ slow)] for injection, change, slow in each]
     return pd.DataFrame(found, columns=["injection", *NUMBERS])
 
 

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.answers.quantities import OVERALL
-from slopeshift.missing.leaving import FIRES, leaving
+from slopeshift.answers import quantities
+from slopeshift.answers.interval import MOVED_SDS, MOVED_Z
+from slopeshift.checks.rules import FIRES
+from slopeshift.design.cycles import OVERALL
+from slopeshift.missing.leaving import leaving
 from slopeshift.missing.survivors import WARNED, survivors
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.refits import Variation, fitted
@@ -24,12 +27,6 @@ if TYPE_CHECKING:
 
     from slopeshift.fit.compiled import Compiled
     from slopeshift.sensitivity.subject import Subject
-
-MOVED_SDS = 0.5
-"""Posterior SDs by which leaving values out must move the overall change to be worth saying."""
-
-MOVED_Z = 2.5758293035489004
-"""And so many standard errors of that move: beyond them in 1 % of trials by chance."""
 
 INFLUENTIAL_SDS = 1.0
 """Posterior SDs by which leaving one patient out moves the overall change of a trial that hangs on one patient."""
@@ -98,7 +95,7 @@ def leave_one_out_influence(subject: Subject, compiled: Compiled) -> Verdict:
 
 
 def _fit(subject: Subject, compiled: Compiled, variation: Variation) -> pd.DataFrame:
-    return labelled(fitted(compiled, subject.trial, variation, subject.seed))
+    return labelled(fitted(compiled, subject.posterior.trial, variation, subject.seed))
 
 
 def curvature(subject: Subject) -> Verdict:
@@ -115,7 +112,7 @@ def curvature(subject: Subject) -> Verdict:
 
 def survivor(subject: Subject) -> Verdict:
     """Fire where those who reached a later cycle had declined more slowly before treatment (`missing.survivors`)."""
-    table = survivors(subject.trial, subject.file.outcome, subject.draws)
+    table = survivors(subject.posterior)
     slopes = table.loc[table["quantity"] == "lead_in_slope", "prob_higher"]
     value = float(slopes.max()) if len(slopes) else float("nan")
     return Verdict("survivors in later cycles", value, WARNED, bool(value > WARNED))
@@ -123,7 +120,7 @@ def survivor(subject: Subject) -> Verdict:
 
 def leavers(subject: Subject) -> Verdict:
     """Fire where those who were declining fast left earlier (`missing.leaving`): `value` is its probability."""
-    found = leaving(subject.trial, subject.visits, subject.draws)
+    found = leaving(subject.posterior)
     return Verdict("leaving by the rate of decline", found.probability, FIRES, found.fires)
 
 
@@ -133,7 +130,7 @@ def prior_tipping(subject: Subject) -> Verdict:
     `value` is the SD at which it is lost, as a share of the model's own; 0 where it is not lost, NaN without a claim.
     """
     check = "claim lost under a narrower prior"
-    curve = curves.prior_sd_curve(subject.posterior)
+    curve = curves.prior_sd_curve(subject)
     at = float(curve["x"].iloc[int(np.argmin(np.abs(curves.FACTORS - 1)))])
     point = curves.tipping(curve, at)
     if not point["prob_positive"] >= curves.HEADLINE:
@@ -148,7 +145,7 @@ def dropout_tipping(subject: Subject, compiled: Compiled) -> Verdict:
     `value` is the probability overall at that delta; it fires below 0.8. NaN without a claim, or where nobody left.
     """
     check = "claim lost if those who left did worse"
-    claimed = float((subject.overall > 0).mean()) >= curves.HEADLINE
+    claimed = float((quantities.change(subject.posterior) > 0).mean()) >= curves.HEADLINE
     refits, _ = variations.after_leaving(subject)
     if not (claimed and refits):
         return Verdict(check, float("nan"), curves.HEADLINE, False)

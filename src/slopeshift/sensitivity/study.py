@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers.quantities import OVERALL
+from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.compiled import RefitError, refusal
 from slopeshift.keep import tables as kept
 from slopeshift.keep.atomic import locked
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from slopeshift.fit.store import Fit
+    from slopeshift.fit.candidates import Candidate
     from slopeshift.keep.replicates import Rows
     from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
@@ -49,19 +49,6 @@ that sets in at once and lasts."""
 
 WHEN_IT_SETS_IN = "the change when it sets in, which is not its mean over the cycle"
 REFIT_FAILED = "withheld: R-hat or effective sample size of the refit is outside the gate's limits"
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A model that answers the question for an outcome, with its fit and a grid of shapes.
-
-    `fit` is None where there is none that is up to date; `grid` is the model of the same outcome that states lags and
-    half-lives to compare, where there is one.
-    """
-
-    file: ModelFile
-    fit: Fit | None
-    grid: ModelFile | None = None
 
 
 @dataclass(frozen=True)
@@ -98,9 +85,13 @@ def run(
             say(f"{candidate.file.name}: {reason}")
     if all(reasons):
         raise RefitError(f"trial {trial.name}: no fit is available to vary; run `slopeshift fit` first")
-    varied = [candidate for candidate, reason in zip(candidates, reasons, strict=True) if not reason]
+    varied = [
+        (Subject(each.file, each.posterior, options.seed), each.grid)
+        for each, reason in zip(candidates, reasons, strict=True)
+        if not reason and each.posterior is not None
+    ]
     with locked(folder, say):
-        found = [_tables(_subject(trial, each, options.seed), each.grid, work) for each in varied]
+        found = [_tables(subject, grid, work) for subject, grid in varied]
         made_from = _made_from(trial, candidates)
         whole = {name: pd.concat([tables[name] for tables in found], ignore_index=True) for name in TABLES}
         return [kept.save(name, table, made_from, folder) for name, table in whole.items()]
@@ -120,39 +111,32 @@ def _made_from(trial: Trial, candidates: Sequence[Candidate]) -> dict[str, Any]:
         "program": code("sensitivity.study", *(module for file in files for module in imported(file.source))),
         "data": dict(trial.files),
         "programs": {file.name: program(file.source) for file in files},
-        "made_from": {each.file.name: None if each.fit is None else each.fit.record["inputs"] for each in candidates},
+        "made_from": {each.file.name: each.made_from for each in candidates},
     }
 
 
 def _cannot(trial: Trial, candidate: Candidate) -> str:
-    if candidate.fit is None:
+    if candidate.posterior is None:
         return "its fit is missing or out of date; make it with `slopeshift fit`"
-    if not candidate.fit.record.get("gate", {}).get("passed", False):
+    if candidate.usable is None:
         return "its fit failed the diagnostics gate, and nothing is varied about it"
-    design = candidate.fit.tree["constant_data"].to_dataset()
-    if not (design["visits_in_cycle"] > 0).any():
+    if not (candidate.posterior.visits.visits_in_cycle > 0).any():
         return "no injection is followed by a value: there is no change to vary"
     return refusal(candidate.file, trial)
-
-
-def _subject(trial: Trial, candidate: Candidate, seed: int) -> Subject:
-    assert candidate.fit is not None
-    tree = candidate.fit.tree
-    return Subject(trial, candidate.file, tree["posterior"].to_dataset(), tree["constant_data"].to_dataset(), seed)
 
 
 def _tables(subject: Subject, grid: ModelFile | None, work: Callable[[VariationJob], Rows]) -> dict[str, pd.DataFrame]:
     imputing, imputed = variations.after_leaving(subject)
     leaving_out, notes = variations.subsets(subject)
     shapes, about = variations.waning(subject, grid) if grid is not None else ([], pd.DataFrame({"detail": []}))
-    file = subject.file
+    file, labels = subject.file, subject.posterior.labels
     refits = (*imputing, *leaving_out, *shapes)
-    job = VariationJob(subject.trial, file.outcome, file.name, file.source, subject.seed, refits)
+    job = VariationJob(subject.posterior.trial, file.outcome, file.name, file.source, subject.seed, refits)
     rows = work(job)
     refitted = [_refitted(subject, job, rows, v) for v in range(len(refits))]
     if not imputing:
-        labels = {"analysis": variations.AFTER_LEAVING, "detail": "", **subject.labels}
-        notes.append(refused(variations.why_nothing_imputed(subject), **labels))
+        why = variations.why_nothing_imputed(subject)
+        notes.append(refused(why, analysis=variations.AFTER_LEAVING, detail="", **labels))
     lines, tipping = curve_tables(subject)
     weighed = (prior_rows(subject), bent_rows(subject), bias_rows(subject))
     table = pd.concat([subject.main, *refitted, *notes, *weighed], ignore_index=True)
@@ -171,8 +155,8 @@ def _refitted(subject: Subject, job: VariationJob, rows: Rows, which: int) -> pd
     table = pd.DataFrame([row for row in rows if row["replicate"] == which])
     bad = ~table["passed"].astype(bool)
     note = WHEN_IT_SETS_IN if variation.compared else ""
-    rows_of_it = labelled(table, analysis=variation.analysis, detail=variation.detail, note=note, **subject.labels)
-    return withheld(rows_of_it, bad, REFIT_FAILED)
+    labels = {"analysis": variation.analysis, "detail": variation.detail, **subject.posterior.labels}
+    return withheld(labelled(table, note=note, **labels), bad, REFIT_FAILED)
 
 
 def _dropout(table: pd.DataFrame, imputed: pd.DataFrame) -> pd.DataFrame:
@@ -183,7 +167,7 @@ def _dropout(table: pd.DataFrame, imputed: pd.DataFrame) -> pd.DataFrame:
 def _dropout_tips(subject: Subject, dropout: pd.DataFrame) -> pd.DataFrame:
     overall = dropout[dropout["injection"] == OVERALL]
     curve = overall.rename(columns={"delta": "x"})[["x", "prob_positive"]].astype(float)
-    point = {**curves.tipping(curve, 0.0), "kind": DELTA, "unit": f"{subject.unit}/month", **subject.labels}
+    point = {**curves.tipping(curve, 0.0), "kind": DELTA, "unit": subject.posterior.rate, **subject.posterior.labels}
     return pd.DataFrame([point]).reindex(columns=curves.TIPPING)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.missing.departures import endings
-from slopeshift.trial import DAYS_PER_MONTH
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from slopeshift.trial import Trial
 
     Mask = NDArray[np.bool_]
-
-SAME_DAY = 0.5 / DAYS_PER_MONTH
-"""Months within which a visit counts as on the day of an injection."""
 
 
 def without(visits: Visits, dropped: Mask) -> Visits:
@@ -53,12 +49,6 @@ def _by_cycle(visits: Visits, chosen: Mask) -> NDArray[np.intp]:
 def of_patients(visits: Visits, patients: Collection[str]) -> Mask:
     """Say which values are of these patients: (visit,)."""
     return np.isin(np.array(visits.patients), list(patients))[visits.patient_index]
-
-
-def on_injection_days(visits: Visits) -> Mask:
-    """Say which values were recorded on the day of an injection: (visit,). They belong to two slopes at once."""
-    distance = np.abs(visits.month[:, None] - visits.injection_month[visits.patient_index])
-    return np.asarray((np.where(np.isnan(distance), np.inf, distance) < SAME_DAY).any(axis=1))
 
 
 def patients_with_values(visits: Visits) -> list[str]:

@@ -15,7 +15,6 @@ from slopeshift.sensitivity.subsets import (
     not_completers,
     not_fully_injected,
     of_patients,
-    on_injection_days,
     patients_with_values,
     without,
 )
@@ -43,10 +42,10 @@ Listed = tuple[list[Variation], list[pd.DataFrame]]
 
 def subsets(subject: Subject) -> Listed:
     """List the analyses that do without some values, and the rows of those that cannot be made, with the reason."""
-    visits, trial = subject.visits, subject.trial
+    visits, trial = subject.posterior.visits, subject.posterior.trial
     most = visits.injection_month.shape[1]
     whole: list[tuple[str, str, Mask]] = [
-        (BOUNDARY, "visits that belong to two slopes at once", on_injection_days(visits)),
+        (BOUNDARY, "visits that belong to two slopes at once", visits.on_injection_days),
         (COMPLETERS, "reason for the end of follow-up: completed", of_patients(visits, not_completers(trial))),
         (FULLY_INJECTED, f"those with {most} injections", of_patients(visits, not_fully_injected(visits))),
     ]
@@ -58,12 +57,12 @@ def subsets(subject: Subject) -> Listed:
         left = without(visits, dropped)
         reason = _unusable(visits, left)
         if reason:
-            notes.append(refused(reason, analysis=analysis, detail=detail, **subject.labels))
+            notes.append(refused(reason, analysis=analysis, detail=detail, **subject.posterior.labels))
         else:
-            refits.append(Variation(analysis, detail, (left,), left))
+            refits.append(Variation(analysis, detail, (left,)))
     if len(names) > MOST_LEFT_OUT:
         reason = f"not refitted: with {len(names)} patients, one of them cannot move the answer by much"
-        notes.append(refused(reason, analysis=ONE_LEFT_OUT, detail="", **subject.labels))
+        notes.append(refused(reason, analysis=ONE_LEFT_OUT, detail="", **subject.posterior.labels))
     return refits, notes
 
 
@@ -81,17 +80,17 @@ def after_leaving(subject: Subject) -> tuple[list[Variation], pd.DataFrame]:
     The table has a row per delta: detail, delta (outcome units a month), n_left, n_imputed (values), n_imputations,
     share_below_scale. Both are empty where nobody left before the planned end, or the tables do not say.
     """
-    visits, decline = subject.visits, abs(expected_decline(subject.design))
-    after = unseen(subject.trial, visits)
+    posterior, visits = subject.posterior, subject.posterior.visits
+    decline, after = abs(expected_decline(posterior.design)), unseen(posterior.trial, visits)
     if not len(after.month):
         return [], pd.DataFrame(columns=["detail", "delta"])
-    lines = lines_of(subject.draws, subject.overall, IMPUTATIONS)
+    lines = lines_of(posterior, IMPUTATIONS)
     refits, about = [], []
     for multiple in DELTAS:
         delta = multiple * decline
         data = completed(visits, after, lines, delta, subject.seed)
-        detail = f"declining faster by {delta:.3g} {subject.unit}/month than expected"
-        refits.append(Variation(AFTER_LEAVING, detail, data, visits))
+        detail = f"declining faster by {delta:.3g} {posterior.rate} than expected"
+        refits.append(Variation(AFTER_LEAVING, detail, data))
         about.append(
             {
                 "detail": detail,
@@ -107,10 +106,10 @@ def after_leaving(subject: Subject) -> tuple[list[Variation], pd.DataFrame]:
 
 def why_nothing_imputed(subject: Subject) -> str:
     """Say why no value after leaving was imputed."""
-    reasons = endings(subject.trial)["reason"]
+    reasons = endings(subject.posterior.trial)["reason"]
     if not reasons.isin(LEFT).any():
         return "the tables name nobody who left (death, withdrawal, lost)"
-    months = planned_follow_up(subject.trial)
+    months = planned_follow_up(subject.posterior.trial)
     return f"nobody left a month or more before {months:.1f} months after the last injection, as completers did"
 
 
@@ -123,9 +122,9 @@ def waning(subject: Subject, grid: ModelFile) -> tuple[list[Variation], pd.DataF
 
     refits, about = [], []
     for shape in grid.grid:
-        visits = visits_of(subject.trial, subject.file.outcome, shape)
+        visits = visits_of(subject.posterior.trial, subject.file.outcome, shape)
         detail = f"lag {shape.lag:g} months, half-life {_months(shape.half_life)}"
-        refits.append(Variation(WANING, detail, (visits,), visits, compared=True))
+        refits.append(Variation(WANING, detail, (visits,), compared=True))
         about.append({"detail": detail, "lag": shape.lag, "half_life": shape.half_life})
     return refits, pd.DataFrame(about, columns=["detail", "lag", "half_life"])
 

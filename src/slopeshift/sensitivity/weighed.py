@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from slopeshift.answers import quantities
 from slopeshift.answers.convergence import ESS_MIN
+from slopeshift.fit.posterior import SAMPLES, flat
 from slopeshift.sensitivity import curves
 from slopeshift.sensitivity.alternatives import (
     QUARTER,
@@ -22,11 +24,11 @@ from slopeshift.sensitivity.alternatives import (
 )
 from slopeshift.sensitivity.evidence import LARGEST_K, NormalPrior, evidence_of, log_evidence, smoothed, under
 from slopeshift.sensitivity.rows import labelled, moments, of_weighed, refused
-from slopeshift.sensitivity.subject import flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from slopeshift.fit.posterior import Posterior
     from slopeshift.sensitivity.alternatives import Alternative
     from slopeshift.sensitivity.evidence import Evidence
     from slopeshift.sensitivity.subject import Subject
@@ -48,26 +50,27 @@ BIASES = (0.1, QUARTER, 0.5)
 
 def prior_rows(subject: Subject) -> pd.DataFrame:
     """Look at the changes under every other prior: the rows of the sensitivity table."""
-    listed = alternatives(subject.file, subject.trial, subject.design, subject.posterior.weights, subject.unit)
+    listed = alternatives(subject.file, subject.posterior, subject.weights)
     return pd.concat([_under(subject, each) for each in listed], ignore_index=True)
 
 
 def _under(subject: Subject, other: Alternative) -> pd.DataFrame:
-    labels = {"analysis": other.analysis, "detail": other.detail, **subject.labels, **subject.counts}
-    ratio = log_ratio_of(subject.model, subject.draws, other.scaled)
-    found = under(subject.posterior.evidence, other.prior, own_prior(subject.design), ratio)
+    labels = {"analysis": other.analysis, "detail": other.detail, **subject.posterior.labels, **subject.counts}
+    ratio = log_ratio_of(subject.model, subject.posterior, other.scaled)
+    found = under(subject.evidence, other.prior, own_prior(subject.posterior.design), ratio)
     if not found.reliable:
         return refused(OUT_OF_REACH, pareto_k=found.k, ess=found.ess, **labels)
-    table = of_weighed(population_from(subject, found.terms), found.weight, subject.design, subject.unit)
+    table = of_weighed(population_from(subject, found.terms), found.weight)
     return labelled(table, pareto_k=found.k, ess=found.ess, **labels)
 
 
-def population_from(subject: Subject, terms: Floats) -> xr.DataArray:
-    """Make coefficients of the population of terms (draw, term): (chain, draw, coefficient)."""
-    shape = (subject.draws.sizes["chain"], subject.draws.sizes["draw"], -1)
-    values = terms @ subject.design["term_design"].transpose("term", "coefficient").to_numpy()
-    coords = {"coefficient": subject.design["coefficient"].to_numpy()}
-    return xr.DataArray(values.reshape(shape), dims=("chain", "draw", "coefficient"), coords=coords)
+def population_from(subject: Subject, terms: Floats) -> Posterior:
+    """Put the population that terms (draw, term) make in the place of the subject's draws; patients have none."""
+    sizes, design = subject.posterior.draws.sizes, subject.posterior.design
+    values = terms @ design["term_design"].transpose("term", "coefficient").to_numpy()
+    values = values.reshape(sizes["chain"], sizes["draw"], -1)
+    coords = {"coefficient": design["coefficient"].to_numpy()}
+    return subject.posterior.with_draws(xr.Dataset({"population": ((*SAMPLES, "coefficient"), values)}, coords))
 
 
 def bent(subject: Subject) -> tuple[float, pd.DataFrame | None]:
@@ -80,8 +83,7 @@ def bent(subject: Subject) -> tuple[float, pd.DataFrame | None]:
     found = under(_with_bend(subject), _bending(subject, bend=True), _bending(subject, bend=False))
     if not found.reliable:
         return float("nan"), None
-    population = population_from(subject, found.terms[:, :-1])
-    table = of_weighed(population, found.weight, subject.design, subject.unit)
+    table = of_weighed(population_from(subject, found.terms[:, :-1]), found.weight)
     return float(found.weight @ (found.terms[:, -1] > 0)), table.assign(pareto_k=found.k, ess=found.ess)
 
 
@@ -108,23 +110,23 @@ def _log_mean(log_ratio: Floats) -> float:
 
 @cache
 def _with_bend(subject: Subject) -> Evidence:
-    bend = subject.visits.month[:, None] ** 2 / 2
-    return evidence_of(subject.draws, subject.visits, subject.design, subject.seed, extra=bend)
+    bend = subject.posterior.visits.month[:, None] ** 2 / 2
+    return evidence_of(subject.posterior, subject.seed, extra=bend)
 
 
 def _bending(subject: Subject, *, bend: bool, change: bool = True) -> NormalPrior:
     """The model's own prior with a curvature, or with changes, let free or held at zero."""
-    own, sd = own_prior(subject.design), CURVATURE_SD * abs(expected_decline(subject.design))
-    sds = own.sd if change else np.where(is_change(subject.design), HELD * own.sd, own.sd)
+    own, sd = own_prior(subject.posterior.design), CURVATURE_SD * abs(expected_decline(subject.posterior.design))
+    sds = own.sd if change else np.where(is_change(subject.posterior.design), HELD * own.sd, own.sd)
     return NormalPrior(np.append(own.mean, 0.0), np.append(sds, sd if bend else HELD * sd))
 
 
 def bent_rows(subject: Subject) -> pd.DataFrame:
     """Make the rows of the sensitivity table in which natural history may have a curvature."""
     upwards, table = bent(subject)
-    sd = CURVATURE_SD * abs(expected_decline(subject.design))
-    detail = f"one curvature for all, Normal(0, {sd:.2g}) {subject.unit}/month a month"
-    labels = {"analysis": BENT, "detail": detail, **subject.labels, **subject.counts}
+    sd = CURVATURE_SD * abs(expected_decline(subject.posterior.design))
+    detail = f"one curvature for all, Normal(0, {sd:.2g}) {subject.posterior.rate} a month"
+    labels = {"analysis": BENT, "detail": detail, **subject.posterior.labels, **subject.counts}
     if table is None:
         return refused(OUT_OF_REACH, **labels)
     return labelled(table, note=f"probability that courses bend upwards {upwards:.2f}", **labels)
@@ -135,14 +137,14 @@ def bias_rows(subject: Subject) -> pd.DataFrame:
     changes = subject.main
     tables = []
     for share in BIASES:
-        s = share * abs(expected_decline(subject.design))
+        s = share * abs(expected_decline(subject.posterior.design))
         rows = [_less_bias(subject, str(injection), s) for injection in changes["injection"]]
         tables.append(
             labelled(
                 pd.DataFrame(rows, columns=["injection", "mean", "sd", "lower", "upper", "prob_positive"]),
                 analysis="expectation bias",
-                detail=f"change less b, b ~ Normal(0, {s:.3g}) {subject.unit}/month",
-                **subject.labels,
+                detail=f"change less b, b ~ Normal(0, {s:.3g}) {subject.posterior.rate}",
+                **subject.posterior.labels,
                 **subject.counts,
             )
         )
@@ -150,25 +152,21 @@ def bias_rows(subject: Subject) -> pd.DataFrame:
 
 
 def _less_bias(subject: Subject, injection: str, s: float) -> list[object]:
-    from slopeshift.answers import quantities
-
-    rows = quantities.population(subject.draws, subject.design, subject.unit)
-    chosen = ((rows["quantity"] == "change") & (rows["injection"] == injection)).to_numpy()
-    change = flat(rows.isel(row=int(np.flatnonzero(chosen)[0]), drop=True))
+    change = flat(quantities.change(subject.posterior, injection))
     bias = s * np.random.default_rng([subject.seed, 15]).standard_normal(len(change))
     return [injection, *moments(change - bias, np.full(len(change), 1 / len(change)))]
 
 
 def curve_tables(subject: Subject) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Trace the headline probability against each assumption, and find where it crosses 0.8: curves and tipping."""
-    posterior, decline = subject.posterior, expected_decline(subject.design)
-    own = own_prior(subject.design)
+    decline = expected_decline(subject.posterior.design)
+    own = own_prior(subject.posterior.design)
     traced = {
-        curves.PRIOR_SD: (curves.prior_sd_curve(posterior), overall_sd(own, posterior.weights)),
-        curves.NATURAL_HISTORY: (curves.natural_history_curve(posterior), 0.0),
-        curves.EXPECTATION: (curves.expectation_curve(flat(subject.overall), decline), 0.0),
+        curves.PRIOR_SD: (curves.prior_sd_curve(subject), overall_sd(own, subject.weights)),
+        curves.NATURAL_HISTORY: (curves.natural_history_curve(subject), 0.0),
+        curves.EXPECTATION: (curves.expectation_curve(flat(quantities.change(subject.posterior)), decline), 0.0),
     }
-    labels, unit = subject.labels, f"{subject.unit}/month"
+    labels, unit = subject.posterior.labels, subject.posterior.rate
     lines = [curve.assign(kind=kind, **labels) for kind, (curve, _) in traced.items()]
     points = [
         {**curves.tipping(curve, at), "kind": kind, "unit": unit, **labels} for kind, (curve, at) in traced.items()

@@ -1,0 +1,82 @@
+"""Which fits may be used: those that are up to date, and of them those that studies start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from slopeshift.fit import store
+from slopeshift.fit.posterior import Posterior, posterior_of
+from slopeshift.model.files import ModelFile, leading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from slopeshift.fit.store import Fit
+    from slopeshift.trial import Trial
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A model that answers the question for an outcome, with the posterior of its fit.
+
+    `posterior` is None where there is no fit that is up to date, and `problem` then says why; `made_from` says by
+    content what the fit was made from. `grid` is the model of the same outcome that states lags and half-lives to
+    compare, where there is one.
+    """
+
+    file: ModelFile
+    posterior: Posterior | None = None
+    made_from: Mapping[str, Any] | None = None
+    grid: ModelFile | None = None
+    problem: str = ""
+
+    @property
+    def usable(self) -> Posterior | None:
+        """The posterior, where its fit passed the diagnostics gate."""
+        return self.posterior if self.posterior is not None and self.posterior.passed else None
+
+
+def candidates(files: Mapping[Path, ModelFile], trial: Trial, folder: Path) -> list[Candidate]:
+    """Find the models that answer the question for the outcomes of a trial, with their fits in `folder`.
+
+    `files` are all models by their paths. Of several that state a grid for an outcome, the first is taken.
+    """
+    first = leading({file.name: file.outcome for file in files.values()})
+    grids = {file.outcome: file for file in reversed([*files.values()]) if file.grid}
+    chosen = {path: file for path, file in files.items() if file.outcome in trial.outcomes and file.name in first}
+    return [_candidate(path, file, grids.get(file.outcome), trial, folder) for path, file in chosen.items()]
+
+
+def _candidate(path: Path, file: ModelFile, grid: ModelFile | None, trial: Trial, folder: Path) -> Candidate:
+    try:
+        fit = current_fit(path, trial, folder)
+        return Candidate(file, posterior_of(trial, fit), fit.record["inputs"], grid)
+    except store.FitError as error:
+        return Candidate(file, grid=grid, problem=str(error))
+
+
+def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
+    """Open the fit of the model file at `path`, for reporting.
+
+    Raises FitError where there is none, or it was made from other data, another model or another engine than at hand.
+    """
+    stored = folder / f"{path.stem}.nc"
+    fit = _opened(folder, path.stem, stored.stat().st_mtime_ns if stored.exists() else 0)
+    made_from = dict(fit.record["inputs"])
+    at_hand = store.inputs(trial.files, path.read_text(encoding="utf-8"), store.Settings(**made_from["settings"]))
+    changed = [name for name, value in at_hand.items() if made_from[name] != value]
+    if changed:
+        raise store.FitError(
+            f"{folder / path.stem}: this fit was made from another {' and '.join(changed)} than at hand; "
+            "make it anew with `slopeshift fit`"
+        )
+    return fit
+
+
+@lru_cache
+def _opened(folder: Path, model: str, written: int) -> Fit:
+    """Open a fit once, however many readers it has, as it was written at that time."""
+    return store.open_fit(folder, model)

@@ -1,0 +1,124 @@
+"""The posterior of one model on one trial: what everything that is said of it is read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slopeshift.design.shape import shape_of
+from slopeshift.design.visits import visits_of
+from slopeshift.fit.store import FitError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from slopeshift.design.visits import Visits
+    from slopeshift.fit.store import Fit
+    from slopeshift.trial import Trial
+
+SAMPLES = ("chain", "draw")
+"""The dims of draws."""
+
+NORMAL = "normal"
+"""The residual family of every model whose coefficients are integrated out."""
+
+PRIOR = ("prior", "prior_predictive")
+"""The stored groups whose draws are not those of the posterior."""
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Draws from the posterior of one model on one trial: of a stored fit, a refit or a simulated trial alike.
+
+    `visits` are the values that the model was fitted to, on its own shape, which a refit may have exchanged for others
+    than those of `trial`. `design` is the `constant_data` of a fit: what `Visits.dataset` has and, where coefficients
+    were integrated out, the model's terms. `draws` has `population` (chain, draw, coefficient), `coefficients` (chain,
+    draw, patient, coefficient) and what else the model has. `model` is its name, `family` that of its residual family;
+    None where it is not known. `passed` is the verdict of the diagnostics gate; None where it was not asked. `groups`
+    are what else is stored by the names of the ArviZ schema, such as `prior`, `log_likelihood` and `sample_stats`.
+    """
+
+    trial: Trial
+    visits: Visits
+    design: xr.Dataset
+    draws: xr.Dataset
+    model: str
+    family: str | None = None
+    passed: bool | None = None
+    groups: Mapping[str, xr.Dataset] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> str:
+        """Name of the outcome."""
+        return self.visits.outcome.name
+
+    @property
+    def unit(self) -> str:
+        """Unit of the outcome."""
+        return self.visits.outcome.unit
+
+    @property
+    def rate(self) -> str:
+        """Unit of slopes and changes: that of the outcome, a month."""
+        return f"{self.unit}/month"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the rows of a table about it are labelled with."""
+        return {"model": self.model, "outcome": self.outcome}
+
+    @cached_property
+    def prior(self) -> Posterior:
+        """The same model before the data: its stored prior draws in the place of the posterior's.
+
+        Raises LookupError where none are stored, as of a refit.
+        """
+        if "prior" not in self.groups:
+            raise LookupError(f"{self.model}: no draws of its prior are stored; refits have none, take a fit")
+        return self.with_draws(self.groups["prior"])
+
+    def with_draws(self, draws: xr.Dataset) -> Posterior:
+        """Put other draws in the place of these; what was stored of the old ones is left out."""
+        return replace(self, draws=draws, groups={})
+
+    def stored(self, group: str) -> xr.DataArray | None:
+        """Take the array of the outcome out of a stored group: (chain, draw, ...), None where it has none."""
+        return self.groups[group].get(self.outcome) if group in self.groups else None
+
+
+def posterior_of(trial: Trial, fit: Fit) -> Posterior:
+    """Take the posterior out of a stored fit.
+
+    Raises FitError where the model was skipped, or the fit was made from other data than the trial's.
+    """
+    if fit.record["status"] == "skipped":
+        raise FitError(f"{fit.record['model']}: skipped, {fit.record['reason']}; there is no posterior")
+    record, groups = fit.record, {name: group.to_dataset() for name, group in fit.tree.children.items()}
+    if record["inputs"]["data"] != trial.files:
+        raise FitError(f"{record['model']}: this fit was made from other data than trial {trial.name}; fit it again")
+    design = groups.pop("constant_data")
+    visits = visits_of(trial, record["outcome"], shape_of(design))
+    if not np.array_equal(design["month"], visits.month):
+        raise FitError(f"{record['model']}: this fit was made from other visits than the trial has; fit it again")
+    return Posterior(
+        trial=trial,
+        visits=visits,
+        design=design,
+        draws=groups.pop("posterior"),
+        model=record["model"],
+        family=record.get("family"),
+        passed=record.get("gate", {}).get("passed"),
+        groups=groups,
+    )
+
+
+def flat(values: xr.DataArray) -> NDArray[np.float64]:
+    """Put chains after each other: (chain, draw, ...) becomes (draw, ...)."""
+    array = values.transpose(*SAMPLES, ...).to_numpy()
+    return np.ascontiguousarray(array.reshape(-1, *array.shape[2:]))
