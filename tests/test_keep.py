@@ -18,6 +18,7 @@ from trials import ROOT, line_trial, posterior
 from slopeshift import published
 from slopeshift.answers import two_stage
 from slopeshift.calibration.job import CalibrationJob
+from slopeshift.fit.candidates import Candidate
 from slopeshift.fit.store import Fit, Settings, inputs
 from slopeshift.keep import atomic, made_from, tables
 from slopeshift.keep.atomic import locked, replacing, replacing_folder
@@ -124,7 +125,7 @@ def keys():
     """Everything that names what a kept answer was made from: fits, tables and the replicates of jobs."""
     trial, file = line_trial(), load_model(MODEL)
     fit = Fit(None, {"model": "alsfrsr", "inputs": inputs(trial.files, file.source, Settings())})
-    candidate = null.Candidate(file, None, fit.record["inputs"])
+    candidate = Candidate(file, None, fit.record["inputs"])
     varied = sensitivity.Candidate(file, fit)
     given = (trial, "alsfrsr", "alsfrsr", file.source)
     return {
