@@ -32,6 +32,7 @@ import xarray as xr
 from slopeshift.answers.tables import results_of
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
+from slopeshift.engine.terms import terms_of
 from slopeshift.fit import sample as fit
 from slopeshift.model.files import load_model
 from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_TRUTH, default_trial, simulate
@@ -103,7 +104,7 @@ def with_nutpie(name: str, path: Path, trial: Trial, target_accept: float) -> di
         tree = nutpie.sample(compiled, **settings, target_accept=target_accept, adaptation=fit.ADAPTATION)
         posterior = tree["posterior"].to_dataset()
         if exact.integrated_out(model):
-            posterior = exact.with_posterior_coefficients(posterior, visits, exact.terms_of(model), seed)[0]
+            posterior = exact.with_posterior_coefficients(posterior, visits, terms_of(model), seed)[0]
         return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": tree["sample_stats"].to_dataset()})
 
     sample(SEED, 10, 10)

@@ -36,7 +36,7 @@ def material_of_lines(patients=12, injections=2, seed=0, sigma=1.5):
         coords=coords,
     )
     predicted = xr.DataArray(np.zeros((2, DRAWS, len(visits.value))), dims=("chain", "draw", "visit"))
-    found = Material(trial, visits, visits.basis, None, posterior, predicted, None, None, False)
+    found = Material(trial, visits, visits.basis, None, posterior, predicted, None, None, "normal")
     return with_values(found, seed)
 
 

@@ -15,6 +15,7 @@ from trials import ROOT, line_trial
 
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
+from slopeshift.engine.terms import terms_of
 from slopeshift.fit.compiled import RefitError, compile_once
 from slopeshift.fit.store import Fit
 from slopeshift.model.files import load_model
@@ -73,7 +74,7 @@ def hyper(draws=300, seed=4):
 
 
 def subject_of(draws=300, trial=TRIAL, **changed):
-    terms = exact.terms_of(FILE.build(trial))
+    terms = terms_of(FILE.build(trial))
     visits = visits_of(trial, "alsfrsr")
     design = visits.dataset().merge(terms)
     drawn = exact.with_posterior_coefficients(hyper(draws), visits, terms, 1)[0]
@@ -196,7 +197,7 @@ def test_a_trial_without_control_has_no_control_to_do_without():
 
 def test_doing_without_the_control_takes_the_models_own_prior_of_the_slope():
     controlled = replace(TRIAL, control=Control("other", {"alsfrsr": 0.2}, line_trial(patients=12, injections=0)))
-    terms = exact.terms_of(FILE.build(controlled))
+    terms = terms_of(FILE.build(controlled))
     found = {each.analysis: each.prior for each in alternatives(FILE, controlled, terms, WEIGHTS, "points")}
     slope = terms["term"].to_numpy() == "slope"
     assert own_prior(terms).sd[slope] != 0.4
@@ -503,10 +504,10 @@ def sampled(compiled):
 @pytest.mark.parametrize(
     ("analysis", "before", "after"),
     [
-        ("prior of the common change halved", "change=Normal(0, 0.3)", "change=Normal(0, 0.15)"),
-        ("prior of the common change doubled", "change=Normal(0, 0.3)", "change=Normal(0, 0.6)"),
-        ("prior of how patients' changes differ halved", "sd_response=HalfNormal(0.3)", "sd_response=HalfNormal(0.15)"),
-        ("prior of how patients' changes differ doubled", "sd_response=HalfNormal(0.3)", "sd_response=HalfNormal(0.6)"),
+        ("prior of the common change halved", "change=Normal(0, 0.3", "change=Normal(0, 0.15"),
+        ("prior of the common change doubled", "change=Normal(0, 0.3", "change=Normal(0, 0.6"),
+        ("prior of how patients' changes differ halved", "sd_response=HalfNormal(0.3", "sd_response=HalfNormal(0.15"),
+        ("prior of how patients' changes differ doubled", "sd_response=HalfNormal(0.3", "sd_response=HalfNormal(0.6"),
     ],
 )
 def test_weighing_gives_what_fitting_the_edited_model_gives(sampled, analysis, before, after):

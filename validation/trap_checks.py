@@ -19,6 +19,7 @@ from slopeshift.checks.prior import CONFLICT, conflict, conflict_probability
 from slopeshift.classical import Rules, improvements, layout_of
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
+from slopeshift.engine.terms import terms_of
 from slopeshift.fit import compiled
 from slopeshift.model.files import load_model
 from slopeshift.null.population import fitted
@@ -343,7 +344,7 @@ def by_window(seen: Seen) -> Iterator[Found]:
 def _coefficients(name: str, seen: Seen) -> pd.DataFrame:
     """Fit a model of the interval, compiled once for its size, with the covariates of this trial."""
     file, size = _file(name), (name, *_size(seen.cell))
-    terms = exact.terms_of(file.build(seen.trial))
+    terms = terms_of(file.build(seen.trial))
     if size not in _PROGRAMS:
         _PROGRAMS[size] = compiled.compile_once(name, file.source, seen.trial, MORE)
     visits = file.visits(seen.trial)

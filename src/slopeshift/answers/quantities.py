@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from slopeshift.model.families import UNITS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -313,9 +315,7 @@ def _spread_rows(draws: xr.Dataset, unit: str) -> list[Row]:
         "sd_curvature": f"{rate}^2",
         "sd_response": rate,
         "sd_cycle": rate,
-        "sigma": unit,
-        "nu": "degrees of freedom",
-        "autocorrelation": "correlation",
+        **{name: each.format(unit=unit) for name, each in UNITS.items()},
     }
     rows = [_row(draws[name], quantity=name, injection="", unit=u) for name, u in units.items() if name in draws]
     if "correlation" not in draws:

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from slopeshift.answers import quantities as reported
-from slopeshift.engine import exact
+from slopeshift.model.families.normal import log_likelihood as of_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,5 +113,5 @@ def log_likelihood(prior: Prior, simulated: Simulated, draws: xr.Dataset) -> Flo
     """Evaluate the log likelihood of all that is observed, given all that each draw of one chain holds: (draw,)."""
     total = prior.graph.log_densities(draws, simulated.data)[1]
     if prior.terms is not None:
-        total = total + exact.log_likelihood(draws, simulated.visits).to_numpy()[0].astype(float).sum(axis=1)
+        total = total + of_values(draws, simulated.visits).to_numpy()[0].astype(float).sum(axis=1)
     return np.asarray(total)

@@ -18,6 +18,7 @@ import numpy as np
 
 from slopeshift.checks.residuals import latest_injection, on_injection_days, spread_of_patients
 from slopeshift.design.shape import Shape
+from slopeshift.model.families import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ def probabilities(material: Material) -> dict[str, float]:
     """
     from scipy.stats import norm
 
-    if "sigma" not in material.posterior or "autocorrelation" in material.posterior:
+    if "sigma" not in material.posterior or not FAMILIES[material.family].independent:
         return {}
     return {check: float(2 * norm.sf(abs(score(material, column)))) for check, column in columns(material).items()}
 

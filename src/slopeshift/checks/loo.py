@@ -18,9 +18,9 @@ import xarray as xr
 
 from slopeshift.answers.quantities import SAMPLES
 from slopeshift.checks import integrated
-from slopeshift.checks.families import family_of
 from slopeshift.checks.left_out import given_others
 from slopeshift.checks.material import flat
+from slopeshift.model.families import residual_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,14 +64,13 @@ class LeaveOneOut:
 def leave_one_out(material: Material) -> LeaveOneOut | None:
     """Leave out every value and, where patients can be integrated out, every patient.
 
-    None where the model stores no log likelihood of single values, and where that of a value given the one before it
-    is not of the residuals that this arithmetic knows.
+    None where the model stores no log likelihood of single values.
     """
     others, value = given_others(material), material.visits.value
     if others is not None:
         elpd = _psis(_by_visit(material, others.log_density(value)), material)
         return LeaveOneOut(elpd, _whole(material, others.by_patient), _pit_of_normal(others, value, elpd), True)
-    if material.log_likelihood is None or "autocorrelation" in material.posterior:
+    if material.log_likelihood is None:
         return None
     return _reweighted(material, flat(material.log_likelihood).astype(float))
 
@@ -83,9 +82,9 @@ def _reweighted(material: Material, known: Floats) -> LeaveOneOut:
     """
     elpd = _psis(_by_visit(material, known), material)
     pit = _pit_of_predictions(material, elpd)
-    family = family_of(material) if "loading" in material.posterior else None
-    if family is None:
+    if "loading" not in material.posterior:
         return LeaveOneOut(elpd, None, pit, False)
+    family = residual_of(material.family, material.posterior, material.visits)
     whole = _whole(material, integrated.by_patient(material, family))
     places = np.flatnonzero(elpd.pareto_k.to_numpy() > elpd.good_k)
     if len(places):

@@ -36,8 +36,8 @@ class Material:
     of its own. `posterior` has `coefficients` and the other draws, about KEPT of them; `predicted` (chain, draw, visit)
     are new values at the same visits from the same draws. `log_likelihood` (chain, draw, visit) is that of a value
     given its patient's coefficients, `by_patient` (chain, draw, patient) that of all of a patient's values given the
-    population; None where the model has none. `shift` are its covariates, as the fit records them. `integrated_out`
-    says that the coefficients are known to have been, and the residual to be normal, without asking the densities.
+    population; None where the model has none. `shift` are its covariates, as the fit records them. `family` is the name
+    of its residual's family.
     """
 
     trial: Trial
@@ -48,7 +48,7 @@ class Material:
     predicted: xr.DataArray
     log_likelihood: xr.DataArray | None
     by_patient: xr.DataArray | None
-    integrated_out: bool
+    family: str
 
     @property
     def replicates(self) -> Floats:
@@ -90,7 +90,7 @@ def material_of(trial: Trial, fit: Fit) -> Material:
         predicted=kept,
         log_likelihood=pointwise,
         by_patient=by_patient,
-        integrated_out=False,
+        family=fit.record["family"],
     )
 
 
@@ -100,16 +100,17 @@ def material_of_draws(trial: Trial, visits: Visits, draws: xr.Dataset, seed: int
     Of `trial` only the patients' months of onset are used, so that it may hold other values. Raises ValueError where
     the draws are not those of a model whose coefficients are integrated out.
     """
-    from slopeshift.engine import exact
+    from slopeshift.model.families.normal import log_likelihood
+    from slopeshift.model.families.normal import predicted as predict
 
     step = max(-(-draws.sizes["chain"] * draws.sizes["draw"] // KEPT), 1)
     some = draws.isel(draw=slice(None, None, step))
     # Densities and predictions are those of a normal residual, which only such a model is known to have.
     if "loading" not in draws:
         raise ValueError("these draws have no `loading`: give those of a model whose coefficients are integrated out")
-    predicted = exact.predicted(some, visits, seed)
-    pointwise = exact.log_likelihood(some, visits)
-    return Material(trial, visits, visits.basis, None, some, predicted, pointwise, None, integrated_out=True)
+    predicted = predict(some, visits, seed)
+    pointwise = log_likelihood(some, visits)
+    return Material(trial, visits, visits.basis, None, some, predicted, pointwise, None, family="normal")
 
 
 def flat(values: xr.DataArray) -> NDArray[np.float64]:

@@ -33,11 +33,12 @@ def model_files(folder: Path) -> list[Path]:
 def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
     """Open a fit for reporting; refuse one that was made from other data, another model or another engine."""
     from slopeshift.fit import store
+    from slopeshift.model.files import source_of
 
     stored = folder / f"{path.stem}.nc"
     fit = _opened(folder, path.stem, stored.stat().st_mtime_ns if stored.exists() else 0)
     made_from = dict(fit.record["inputs"])
-    at_hand = store.inputs(trial.files, path.read_text(encoding="utf-8"), store.Settings(**made_from["settings"]))
+    at_hand = store.inputs(trial.files, source_of(path), store.Settings(**made_from["settings"]))
     changed = [name for name, value in at_hand.items() if made_from[name] != value]
     if changed:
         raise store.FitError(
