@@ -32,6 +32,7 @@ import xarray as xr
 from slopeshift.answers.tables import results_of
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
+from slopeshift.engine.terms import terms_of
 from slopeshift.fit import nuts
 from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.sample import sample
@@ -105,7 +106,7 @@ def with_nutpie(name: str, path: Path, trial: Trial, target_accept: float) -> di
         tree = nuts.draw(compiled, draws=draws, tune=tune, chains=CHAINS, seed=seed, target_accept=target_accept)
         posterior = tree["posterior"].to_dataset()
         if exact.integrated_out(model):
-            posterior = exact.with_posterior_coefficients(posterior, visits, exact.terms_of(model), seed)[0]
+            posterior = exact.with_posterior_coefficients(posterior, visits, terms_of(model), seed)[0]
         return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": tree["sample_stats"].to_dataset()})
 
     sample(SEED, 10, 10)

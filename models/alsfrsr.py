@@ -13,31 +13,26 @@ The normal residual ignores rounding, which matters little at a residual SD near
 matter once scores lie within two residual SDs of 0 or 48.
 """
 
-import pymc as pm
-
-from slopeshift.design.visits import visits_of
-from slopeshift.model.control import lead_in_slope
+from slopeshift.model.control import FromControl
 from slopeshift.model.families import normal
-from slopeshift.model.line import piecewise_line
 from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.model.program import LineModel
 
 OUTCOME = "alsfrsr"
+RATE = "points/month"
 
-
-def build(trial):
-    visits = visits_of(trial, OUTCOME)
-    with pm.Model(coords=visits.coords) as model:
-        curve = piecewise_line(
-            visits,
-            level=Normal(35, 4),  # points; trials that require > 20 at entry start at 30-40
-            slope=lead_in_slope(trial, OUTCOME, Normal(-1.0, 0.4)),  # points/month; PRO-ACT -1.02, CENTAUR -1.66
-            change=Normal(0, 0.3),  # points/month; sceptical: 95 % within +/- 0.6
-            change_by_injection=Normal(0, 0.15),  # points/month
-            sd_level=HalfNormal(5),  # points
-            sd_slope=Gamma(0.75, 0.25),  # points/month; PRO-ACT 0.76
-            sd_response=HalfNormal(0.3),  # points/month, between patients
-            sd_cycle=HalfNormal(0.15),  # points/month, between cycles of a patient
-            correlation=LKJ(2),
-        )
-        normal(curve, sigma=Gamma(2.0, 0.4))  # points; 1.6-2.1 in placebo arms
-    return model
+build = LineModel(
+    OUTCOME,
+    level=Normal(
+        35, 4, unit="points", why="trials that require > 20 points at entry start at 30-40", basis="historical"
+    ),
+    slope=FromControl(otherwise=Normal(-1.0, 0.4, unit=RATE, why="PRO-ACT -1.02, CENTAUR -1.66", basis="historical")),
+    change=Normal(0, 0.3, unit=RATE, why="sceptical: 95 % within +/- 0.6", basis="weak"),
+    change_by_injection=Normal(0, 0.15, unit=RATE, why="95 % within +/- 0.3", basis="weak"),
+    sd_level=HalfNormal(5, unit="points", why="95 % below 9.8", basis="weak"),
+    sd_slope=Gamma(0.75, 0.25, unit=RATE, why="PRO-ACT 0.76", basis="historical"),
+    sd_response=HalfNormal(0.3, unit=RATE, why="95 % below 0.6", basis="weak"),
+    sd_cycle=HalfNormal(0.15, unit=RATE, why="95 % below 0.3", basis="weak"),
+    correlation=LKJ(2, unit="correlation", why="favours correlations near 0 over -1 and 1", basis="weak"),
+    family=normal(sigma=Gamma(2.0, 0.4, unit="points", why="1.6-2.1 in placebo arms", basis="historical")),
+)

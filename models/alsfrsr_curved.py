@@ -11,35 +11,16 @@ doi 10.1002/mus.26042), so the prior leans neither way. Where injections follow 
 look alike, and the changes are then as uncertain as they should be.
 """
 
-import pymc as pm
-
 from slopeshift.design.shape import Shape
-from slopeshift.design.visits import visits_of
-from slopeshift.model.control import lead_in_slope
-from slopeshift.model.families import normal
-from slopeshift.model.line import piecewise_line
-from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.model.files import variation
+from slopeshift.model.priors import HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
-SHAPE = Shape(curved=True)
+BEND = "points/month^2"
 
-
-def build(trial):
-    visits = visits_of(trial, OUTCOME, SHAPE)
-    with pm.Model(coords=visits.coords) as model:
-        curve = piecewise_line(
-            visits,
-            level=Normal(35, 4),  # points
-            slope=lead_in_slope(trial, OUTCOME, Normal(-1.0, 0.4)),  # points/month, at the first injection
-            curvature=Normal(0, 0.02),  # points/month^2; moves a slope by 0.5 in a year at the most
-            change=Normal(0, 0.3),  # points/month
-            change_by_injection=Normal(0, 0.15),  # points/month
-            sd_level=HalfNormal(5),  # points
-            sd_slope=Gamma(0.75, 0.25),  # points/month
-            sd_curvature=HalfNormal(0.03),  # points/month^2, between patients
-            sd_response=HalfNormal(0.3),  # points/month, between patients
-            sd_cycle=HalfNormal(0.15),  # points/month, between cycles of a patient
-            correlation=LKJ(2),
-        )
-        normal(curve, sigma=Gamma(2.0, 0.4))  # points
-    return model
+build = variation(
+    "alsfrsr.py",
+    shape=Shape(curved=True),
+    curvature=Normal(0, 0.02, unit=BEND, why="moves a slope by 0.5 in a year at the most", basis="weak"),
+    sd_curvature=HalfNormal(0.03, unit=BEND, why="95 % below 0.06", basis="weak"),
+)

@@ -12,31 +12,32 @@ correlation of lead-in slope and response, regression to the mean is told from e
 interval.py, whose answers are the ones to report.
 """
 
-import bambi as bmb
-
-from slopeshift.model.formula import between_patients, formula_model
+from slopeshift.model.formula import Formula, between_patients
+from slopeshift.model.priors import Gamma, HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
+RATE, AS_THERE = "points/month", "as in alsfrsr.py"
 
 FORMULA = """
 alsfrsr ~ 1 + month + since + b1 + ... + bK + interval_within + interval_between
           + (1 + month + since + b1 + ... + bK | patient)
 """
+SMALL = Normal(0, 0.1, unit="points/month per month", why="as in interval.py", basis="weak")
+SD_LEVEL = HalfNormal(5, unit="points", why=AS_THERE, basis="weak")
+SD_SLOPE = Gamma(0.75, 0.25, unit=RATE, why=AS_THERE, basis="historical")
 
 PRIORS = {
-    "Intercept": bmb.Prior("Normal", mu=35, sigma=4),  # points
-    "month": bmb.Prior("Normal", mu=-1.0, sigma=0.4),  # points/month
-    "since": bmb.Prior("Normal", mu=0, sigma=0.3),  # points/month, common to all injections
-    "bk": bmb.Prior("Normal", mu=0, sigma=0.15),  # points/month, of each injection
-    "interval_within": bmb.Prior("Normal", mu=0, sigma=0.1),  # points/month per month of interval
-    "interval_between": bmb.Prior("Normal", mu=0, sigma=0.1),
-    "1|patient": between_patients("sd_level", bmb.Prior("HalfNormal", sigma=5), known_to_differ=True),
-    "month|patient": between_patients("sd_slope", bmb.Prior("Gamma", mu=0.75, sigma=0.25), known_to_differ=True),
-    "since|patient": between_patients("sd_response", bmb.Prior("HalfNormal", sigma=0.3)),
-    "bk|patient": between_patients("sd_cycle", bmb.Prior("HalfNormal", sigma=0.15)),
-    "sigma": bmb.Prior("Gamma", mu=2.0, sigma=0.4),  # points
+    "Intercept": Normal(35, 4, unit="points", why=AS_THERE, basis="historical"),
+    "month": Normal(-1.0, 0.4, unit=RATE, why=AS_THERE, basis="historical"),
+    "since": Normal(0, 0.3, unit=RATE, why="common to all injections, as in alsfrsr.py", basis="weak"),
+    "bk": Normal(0, 0.15, unit=RATE, why="of each injection, as in alsfrsr.py", basis="weak"),
+    "interval_within": SMALL,
+    "interval_between": SMALL,
+    "1|patient": between_patients("sd_level", SD_LEVEL, known_to_differ=True),
+    "month|patient": between_patients("sd_slope", SD_SLOPE, known_to_differ=True),
+    "since|patient": between_patients("sd_response", HalfNormal(0.3, unit=RATE, why=AS_THERE, basis="weak")),
+    "bk|patient": between_patients("sd_cycle", HalfNormal(0.15, unit=RATE, why=AS_THERE, basis="weak")),
+    "sigma": Gamma(2.0, 0.4, unit="points", why=AS_THERE, basis="historical"),
 }
 
-
-def build(trial):
-    return formula_model(FORMULA, PRIORS, trial)
+build = Formula(FORMULA, PRIORS)

@@ -13,31 +13,26 @@ The priors of the decline come from trial populations; clinic cohorts lose FVC f
 month).
 """
 
-import pymc as pm
-
-from slopeshift.design.visits import visits_of
-from slopeshift.model.control import lead_in_slope
+from slopeshift.model.control import FromControl
 from slopeshift.model.families import normal
-from slopeshift.model.line import piecewise_line
 from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.model.program import LineModel
 
 OUTCOME = "fvc"
+PREDICTED, RATE = "% predicted", "% predicted/month"
 
-
-def build(trial):
-    visits = visits_of(trial, OUTCOME)
-    with pm.Model(coords=visits.coords) as model:
-        curve = piecewise_line(
-            visits,
-            level=Normal(80, 12),  # % predicted; trial baselines 75-99
-            slope=lead_in_slope(trial, OUTCOME, Normal(-2.5, 0.8)),  # %/month; topiramate -2.4, minocycline -3.0
-            change=Normal(0, 0.8),  # %/month
-            change_by_injection=Normal(0, 0.4),  # %/month
-            sd_level=HalfNormal(18),  # % predicted; 17-21 in trial baselines
-            sd_slope=HalfNormal(2.2),  # %/month; topiramate placebo 1.9
-            sd_response=HalfNormal(0.8),  # %/month, between patients
-            sd_cycle=HalfNormal(0.4),  # %/month, between cycles of a patient
-            correlation=LKJ(2),
-        )
-        normal(curve, sigma=Gamma(6.0, 1.5))  # % predicted; topiramate placebo 5.9
-    return model
+build = LineModel(
+    OUTCOME,
+    level=Normal(80, 12, unit=PREDICTED, why="trial baselines 75-99", basis="historical"),
+    slope=FromControl(
+        otherwise=Normal(-2.5, 0.8, unit=RATE, why="topiramate -2.4, minocycline -3.0", basis="historical")
+    ),
+    change=Normal(0, 0.8, unit=RATE, why="sceptical: 95 % within +/- 1.6", basis="weak"),
+    change_by_injection=Normal(0, 0.4, unit=RATE, why="95 % within +/- 0.8", basis="weak"),
+    sd_level=HalfNormal(18, unit=PREDICTED, why="17-21 in trial baselines", basis="historical"),
+    sd_slope=HalfNormal(2.2, unit=RATE, why="topiramate placebo 1.9", basis="historical"),
+    sd_response=HalfNormal(0.8, unit=RATE, why="95 % below 1.6", basis="weak"),
+    sd_cycle=HalfNormal(0.4, unit=RATE, why="95 % below 0.8", basis="weak"),
+    correlation=LKJ(2, unit="correlation", why="favours correlations near 0 over -1 and 1", basis="weak"),
+    family=normal(sigma=Gamma(6.0, 1.5, unit=PREDICTED, why="topiramate placebo 5.9", basis="historical")),
+)

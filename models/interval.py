@@ -12,37 +12,13 @@ without any at the trial's (both 0). An interval that was chosen from how the pa
 no effect: see interval_negative_control.py.
 """
 
-import pymc as pm
-
-from slopeshift.design.cycles import split
-from slopeshift.design.visits import visits_of
-from slopeshift.model.control import lead_in_slope
-from slopeshift.model.families import normal
-from slopeshift.model.line import Covariate, piecewise_line
-from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.model.files import variation
+from slopeshift.model.priors import Normal
+from slopeshift.model.program import ByInterval
 
 OUTCOME = "alsfrsr"
+SMALL = Normal(
+    0, 0.1, unit="points/month per month", why="three months more move a slope by 0.6 at the most", basis="weak"
+)
 
-
-def build(trial):
-    visits = visits_of(trial, OUTCOME)
-    months = split(trial, visits)
-    with pm.Model(coords=visits.coords) as model:
-        curve = piecewise_line(
-            visits,
-            level=Normal(35, 4),  # points
-            slope=lead_in_slope(trial, OUTCOME, Normal(-1.0, 0.4)),  # points/month
-            change=Normal(0, 0.3),  # points/month, at the mean interval
-            change_by_injection=Normal(0, 0.15),  # points/month
-            sd_level=HalfNormal(5),  # points
-            sd_slope=Gamma(0.75, 0.25),  # points/month
-            sd_response=HalfNormal(0.3),  # points/month, between patients
-            sd_cycle=HalfNormal(0.15),  # points/month, between cycles of a patient
-            correlation=LKJ(2),
-            covariates=(  # points/month per month: three months more move a slope by 0.6 at the most
-                Covariate("interval_within", months.within, Normal(0, 0.1)),
-                Covariate("interval_between", months.between, Normal(0, 0.1)),
-            ),
-        )
-        normal(curve, sigma=Gamma(2.0, 0.4))  # points
-    return model
+build = variation("alsfrsr.py", covariates=(ByInterval("within", SMALL), ByInterval("between", SMALL)))

@@ -11,39 +11,8 @@ change; here every cycle counts for three months. The length of a cycle is not y
 association with their change cannot be an effect of a length that was not planned before.
 """
 
-import pymc as pm
-
-from slopeshift.design.cycles import split
 from slopeshift.design.shape import Shape
-from slopeshift.design.visits import visits_of
-from slopeshift.model.control import lead_in_slope
-from slopeshift.model.families import normal
-from slopeshift.model.line import Covariate, piecewise_line
-from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.model.files import variation
 
 OUTCOME = "alsfrsr"
-SHAPE = Shape(window=3.0)  # months; an injection every three months was planned in NCT04821479
-
-
-def build(trial):
-    visits = visits_of(trial, OUTCOME, SHAPE)
-    months = split(trial, visits)
-    with pm.Model(coords=visits.coords) as model:
-        curve = piecewise_line(
-            visits,
-            level=Normal(35, 4),  # points
-            slope=lead_in_slope(trial, OUTCOME, Normal(-1.0, 0.4)),  # points/month
-            change=Normal(0, 0.3),  # points/month, at the mean interval
-            change_by_injection=Normal(0, 0.15),  # points/month
-            sd_level=HalfNormal(5),  # points
-            sd_slope=Gamma(0.75, 0.25),  # points/month
-            sd_response=HalfNormal(0.3),  # points/month, between patients
-            sd_cycle=HalfNormal(0.15),  # points/month, between cycles of a patient, and between window and rest
-            correlation=LKJ(2),
-            covariates=(  # points/month per month
-                Covariate("interval_within", months.within, Normal(0, 0.1)),
-                Covariate("interval_between", months.between, Normal(0, 0.1)),
-            ),
-        )
-        normal(curve, sigma=Gamma(2.0, 0.4))  # points
-    return model
+build = variation("interval.py", shape=Shape(window=3.0))  # months; one injection in three was planned in NCT04821479

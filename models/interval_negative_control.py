@@ -14,43 +14,41 @@ own. The scores have the model of alsfrsr.py, with which this regression shares 
 import pymc as pm
 
 from slopeshift.design.cycles import seen_changes
-from slopeshift.design.visits import visits_of
-from slopeshift.model.control import lead_in_slope
-from slopeshift.model.families import normal
-from slopeshift.model.line import piecewise_line
-from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
+from slopeshift.model.files import variation
+from slopeshift.model.priors import HalfNormal, Normal
+from slopeshift.model.program import Beside
 
 OUTCOME = "alsfrsr"
 SEEN = 3.0  # months; an injection every three months was planned in NCT04821479
 DAYS = 0.1  # months; no appointment is kept more exactly, and intervals may all be the same
 
+PRIORS = {
+    "interval_control": (
+        Normal(0, 0.5, unit="months per points/month", why="not tight, which would hide it", basis="weak"),
+        "regression of the interval on the change seen before it",
+    ),
+    "mean_interval": (Normal(4.5, 3, unit="months", why="95 % below 9.4", basis="weak"), "mean interval"),
+    "sd_habit": (
+        HalfNormal(1, unit="months", why="95 % below 2", basis="weak"),
+        "SD of intervals between patients",
+    ),
+    "sd_interval": (
+        HalfNormal(2, unit="months", why="95 % below 3.9", basis="weak"),
+        "SD of intervals of a patient",
+    ),
+}
 
-def build(trial):
-    visits = visits_of(trial, OUTCOME)
+
+def observe(trial, visits, interval_control, mean_interval, sd_habit, sd_interval):
     cycles = seen_changes(trial, visits, SEEN)
-    with pm.Model(coords=visits.coords | {"closed_cycle": cycles.index}) as model:
-        curve = piecewise_line(
-            visits,
-            level=Normal(35, 4),  # points
-            slope=lead_in_slope(trial, OUTCOME, Normal(-1.0, 0.4)),  # points/month
-            change=Normal(0, 0.3),  # points/month
-            change_by_injection=Normal(0, 0.15),  # points/month
-            sd_level=HalfNormal(5),  # points
-            sd_slope=Gamma(0.75, 0.25),  # points/month
-            sd_response=HalfNormal(0.3),  # points/month, between patients
-            sd_cycle=HalfNormal(0.15),  # points/month, between cycles of a patient
-            correlation=LKJ(2),
-        )
-        normal(curve, sigma=Gamma(2.0, 0.4))  # points
+    pm.modelcontext(None).add_coord("closed_cycle", cycles.index)
+    seen = pm.Data("seen_change", cycles["seen"], dims="closed_cycle")
+    months = pm.Data("interval", cycles["months"], dims="closed_cycle")
+    habit = sd_habit * pm.Normal("habit_z", dims="patient")
+    patient = pm.Data("seen_patient", cycles["patient_index"], dims="closed_cycle")
+    expected = mean_interval + interval_control * seen + habit[patient]
+    scatter = pm.math.sqrt(sd_interval**2 + DAYS**2)
+    pm.Normal("interval_given", expected, scatter, observed=months, dims="closed_cycle")
 
-        seen = pm.Data("seen_change", cycles["seen"], dims="closed_cycle")
-        months = pm.Data("interval", cycles["months"], dims="closed_cycle")
-        slope = pm.Normal("interval_control", 0, 0.5)  # months per point/month; not tight, which would hide it
-        mean = pm.Normal("mean_interval", 4.5, 3)  # months
-        sd_habit = pm.HalfNormal("sd_habit", 1)  # months, between patients
-        habit = sd_habit * pm.Normal("habit_z", dims="patient")
-        patient = pm.Data("seen_patient", cycles["patient_index"], dims="closed_cycle")
-        expected = mean + slope * seen + habit[patient]
-        scatter = pm.math.sqrt(pm.HalfNormal("sd_interval", 2) ** 2 + DAYS**2)
-        pm.Normal("interval_given", expected, scatter, observed=months, dims="closed_cycle")
-    return model
+
+build = variation("alsfrsr.py", beside=Beside(observe, PRIORS))

@@ -12,6 +12,8 @@ from slopeshift.answers.tables import results_of
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import Fit, judged
+from slopeshift.model.priors import Normal
+from slopeshift.model.stated import row
 from slopeshift.trial import trial_from_tables
 
 CHAINS, DRAWS = 4, 400
@@ -22,7 +24,7 @@ CHANGE = 0.6123
 SAID_BY_THEMSELVES = {
     *("Attribute", "Here", "Event", "Strategy", "Recorded in this trial", "Check", "What is asked", "Found"),
     *("Statement", "Probability or share", "Parameter", "Class of justification", "File", "Rows", "First columns"),
-    *("Unit and source, as the model file says", "Model file", "Outcome", "Gate", "Sampled (UTC)", "Wall time"),
+    *("Prior", "Why", "Model file", "Outcome", "Gate", "Sampled (UTC)", "Wall time"),
     *("SHA-256 of the file", "of the settings", "Versions", "Platform", "SHA-256 of the engine", "State"),
     *("Where, or what would meet it", "completed", "death", "withdrawal", "lost", "ongoing"),
 }
@@ -107,11 +109,21 @@ def made_fit(trial, model="alsfrsr", broken=False, seed=1):
     return judged(fit, results_of(posterior_of(trial, fit)).failures)
 
 
+def made_prior(name, prior, differs=False):
+    """A row of the prior table, as a fit records it."""
+    return row(name, prior, f"label of {name}") | {"differs": differs}
+
+
 def made_record(model):
     return {
         "model": model,
         "title": f"Title of {model}",
         "description": "y ~ Normal(mean, sigma)",
+        "family": "normal",
+        "shape": "",
+        "varies": "",
+        "differs": [],
+        "priors": [made_prior("level", Normal(36, 4, unit="points", why="a <test>", basis="weak"))],
         "source": "if a < b & c: pass  # 95 % of them",
         "trial": "made",
         "outcome": "alsfrsr",

@@ -13,7 +13,6 @@ from trials import ROOT, line_trial
 
 from slopeshift import checks
 from slopeshift.checks import comparison, integrated, loo, predictive, prior, residuals
-from slopeshift.checks.families import Normal, OnScale, StudentT, family_of
 from slopeshift.checks.left_out import given_others
 from slopeshift.checks.loo import leave_one_out
 from slopeshift.checks.power_scaling import prior_sensitivity
@@ -24,6 +23,9 @@ from slopeshift.engine import exact as marginal
 from slopeshift.fit.compiled import Sampling, compile_once
 from slopeshift.fit.posterior import NORMAL, SAMPLES, Posterior, flat, posterior_of
 from slopeshift.fit.store import Fit, FitError
+from slopeshift.model.families.bounded import BoundedResidual
+from slopeshift.model.families.normal import NormalResidual, log_likelihood, predicted
+from slopeshift.model.families.student_t import StudentTResidual
 from slopeshift.sensitivity.subsets import of_patients, without
 from slopeshift.trial import trial_from_tables
 
@@ -67,15 +69,16 @@ def fit(visits, refit, compiled):
     tree = xr.DataTree.from_dict(
         {
             "posterior": draws,
-            "posterior_predictive": marginal.predicted(draws, visits, 5).to_dataset(),
-            "log_likelihood": marginal.log_likelihood(draws, visits).to_dataset(),
+            "posterior_predictive": predicted(draws, visits, 5).to_dataset(),
+            "log_likelihood": log_likelihood(draws, visits).to_dataset(),
             "log_likelihood_of_patient": by_patient.to_dataset(),
             "prior": prior_draws,
-            "prior_predictive": marginal.predicted(prior_draws, visits, 6).to_dataset(),
+            "prior_predictive": predicted(prior_draws, visits, 6).to_dataset(),
             "constant_data": visits.dataset().merge(compiled.terms),
         }
     )
-    return Fit(tree, {"model": "alsfrsr", "outcome": "alsfrsr", "status": "sampled", "inputs": {"data": {}}})
+    record = {"model": "alsfrsr", "outcome": "alsfrsr", "family": "normal", "status": "sampled", "inputs": {"data": {}}}
+    return Fit(tree, record)
 
 
 def slowly(posterior, draw, patient):
@@ -114,7 +117,7 @@ def in_time(posterior, correlation):
     import pytensor
     import pytensor.tensor as pt
 
-    from slopeshift.model.residuals import log_density_after_previous, sequence
+    from slopeshift.model.families.autocorrelated import log_density_after_previous, sequence
 
     visits, draws = posterior.visits, posterior.draws
     left = visits.value - (posterior.visits.basis * flat(draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
@@ -125,7 +128,8 @@ def in_time(posterior, correlation):
     known = posterior.stored("log_likelihood")
     correlated = draws.assign(autocorrelation=xr.full_like(draws["sigma"], correlation))
     return with_stored(
-        replace(posterior, draws=correlated, family=None), log_likelihood=known.copy(data=stored.reshape(known.shape))
+        replace(posterior, draws=correlated, family="autocorrelated"),
+        log_likelihood=known.copy(data=stored.reshape(known.shape)),
     )
 
 
@@ -147,14 +151,16 @@ def test_a_value_whose_residual_is_correlated_in_time_is_that_of_the_dense_norma
 
 
 def test_values_that_follow_at_once_stand_as_far_apart_as_the_residuals_of_the_model_do(posterior):
-    """Or else the stored densities would not be those of this arithmetic, and nothing would be left out."""
+    """The densities of the values one after another add up to that of all of them at once, given the coefficients."""
     rng = np.random.default_rng(4)
     months = np.where(rng.random(len(posterior.visits.month)) < 0.3, 0.01, 1.0).cumsum()
     close = in_time(replace(posterior, visits=replace(posterior.visits, month=months)), 0.6)
-    assert given_others(close) is not None
-    other = with_stored(close, log_likelihood=close.stored("log_likelihood") + 0.01)
-    assert given_others(other) is None
-    assert leave_one_out(other) is None
+    without = close.draws.assign(loading=0 * close.draws["loading"])
+    at_one = without.assign(population=close.draws["coefficients"].isel(patient=0, drop=True))
+    found = given_others(replace(close, draws=at_one)).by_patient[:, 0]
+    mine = close.visits.patient_index == 0
+    stored = flat(close.stored("log_likelihood"))[:, mine].sum(axis=1)
+    np.testing.assert_allclose(found, stored, rtol=1e-4, atol=1e-3)
 
 
 def test_without_correlation_in_time_it_is_as_if_residuals_were_independent(posterior):
@@ -176,7 +182,7 @@ def few(posterior, draws=40):
 
 def test_sampled_points_give_what_the_arithmetic_gives_where_residuals_are_normal(posterior):
     some = few(posterior)
-    exact, family = given_others(some), Normal(flat(some.draws["sigma"]))
+    exact, family = given_others(some), NormalResidual(flat(some.draws["sigma"]))
     np.testing.assert_allclose(integrated.by_patient(some, family), exact.by_patient, atol=0.5)
     assert (integrated.by_patient(some, family) - exact.by_patient).mean() == pytest.approx(0, abs=0.02)
     places, value = [0, 11, 30], some.visits.value
@@ -194,13 +200,13 @@ def test_sampled_points_give_what_a_great_many_draws_of_the_prior_give(posterior
     some = few(posterior, 2)
     draws, outcome = some.draws, replace(some.visits.outcome, maximum=float(some.visits.value.max()))
     sigma = flat(draws["sigma"])
-    family = StudentT(sigma, np.full(len(sigma), 3.0)) if kind == "student" else OnScale(sigma, outcome)
+    family = StudentTResidual(sigma, np.full(len(sigma), 3.0)) if kind == "student" else BoundedResidual(sigma, outcome)
     mine = np.flatnonzero(some.visits.patient_index == some.visits.patient_index[some.visits.value.argmax()])
     rng = np.random.default_rng(3)
     rows, loading, population = some.visits.basis[mine], flat(draws["loading"])[0], flat(draws["population"])[0]
     z = rng.standard_normal((400_000, loading.shape[1]))
     mean = ((population + z @ loading.T) @ rows.T)[None]
-    first = StudentT(sigma[:1], np.array([3.0])) if kind == "student" else OnScale(sigma[:1], outcome)
+    first = StudentTResidual(sigma[:1], np.array([3.0])) if kind == "student" else BoundedResidual(sigma[:1], outcome)
     each = first.log_density(some.visits.value[mine], mean)[0]
     whole = np.exp(each.sum(axis=1))
     found = np.array([integrated.by_patient(some, family)[0, some.visits.patient_index[mine[0]]]])
@@ -219,7 +225,7 @@ def test_sampled_points_are_worth_a_quarter_of_independent_ones_however_many_val
     value = np.maximum(posterior.visits.value, floor)
     outcome = replace(posterior.visits.outcome, minimum=floor)
     some = few(replace(posterior, visits=replace(posterior.visits, value=value, outcome=outcome)))
-    family, centre = OnScale(flat(some.draws["sigma"]), outcome), integrated.centres(some)
+    family, centre = BoundedResidual(flat(some.draws["sigma"]), outcome), integrated.centres(some)
     for patient in range(len(some.visits.patients)):
         mine = np.flatnonzero(some.visits.patient_index == patient)
         points = integrated._points(some, family, mine, centre[:, patient], 500, np.ones(len(mine), dtype=bool))
@@ -230,29 +236,10 @@ def test_sampled_points_are_worth_a_quarter_of_independent_ones_however_many_val
         assert (worth > 1 / 10).mean() > 0.95
 
 
-def test_a_family_is_known_by_its_stored_densities(posterior):
-    from scipy.stats import t
-
-    assert isinstance(family_of(posterior), Normal)
-    visits, draws = posterior.visits, posterior.draws
-    mean = (posterior.visits.basis * flat(draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
-    sigma = flat(draws["sigma"])[:, None]
-
-    def of(density, **more):
-        known = posterior.stored("log_likelihood")
-        other = replace(posterior, draws=draws.assign(**more))
-        return family_of(with_stored(other, log_likelihood=known.copy(data=density.reshape(known.shape))))
-
-    nu = xr.full_like(draws["sigma"], 5.0)
-    assert isinstance(of(t(5, mean, sigma).logpdf(visits.value), nu=nu), StudentT)
-    assert of(t(6, mean, sigma).logpdf(visits.value), nu=nu) is None
-    assert family_of(with_stored(posterior, log_likelihood=None)) is None
-
-
 def test_densities_on_a_scale_are_those_of_the_model():
     import pytensor.tensor as pt
 
-    from slopeshift.model.residuals import log_density_on_scale
+    from slopeshift.model.families.bounded import log_density_on_scale
     from slopeshift.trial import Outcome
 
     value = np.array([0.0, 1.0, 24.0, 47.0, 48.0])
@@ -264,12 +251,14 @@ def test_densities_on_a_scale_are_those_of_the_model():
             expected = log_density_on_scale(
                 pt.as_tensor(value), pt.as_tensor(mean[draw, 0]), pt.as_tensor(sigma[draw]), scale
             ).eval()
-            np.testing.assert_allclose(OnScale(sigma, scale).log_density(value, mean)[draw, 0], expected, rtol=1e-9)
-        lower, equal = OnScale(sigma, scale).lower(value, mean)
+            np.testing.assert_allclose(
+                BoundedResidual(sigma, scale).log_density(value, mean)[draw, 0], expected, rtol=1e-9
+            )
+        lower, equal = BoundedResidual(sigma, scale).lower(value, mean)
         assert not lower[:, :, 0].any()
         np.testing.assert_allclose((lower + equal)[:, :, 4], 1)
     points = np.arange(49.0)
-    every = np.exp(OnScale(sigma, replace(scale, integer=True)).log_density(points, np.full((2, 1, 49), 30.0)))
+    every = np.exp(BoundedResidual(sigma, replace(scale, integer=True)).log_density(points, np.full((2, 1, 49), 30.0)))
     np.testing.assert_allclose(every.sum(axis=2), 1)
 
 
@@ -277,7 +266,7 @@ def test_densities_on_a_scale_are_those_of_the_model():
 def test_an_end_of_the_scale_pulls_as_its_density_slopes_and_bends(value):
     from slopeshift.trial import Outcome
 
-    family = OnScale(np.array([1.7]), Outcome("x", "x", "points", 0.0, 48.0, integer=True))
+    family = BoundedResidual(np.array([1.7]), Outcome("x", "x", "points", 0.0, 48.0, integer=True))
     for mean in (-9.0, -0.5, 0.4, 6.0, 44.0, 47.9, 53.0):
         at = [
             family.log_density(np.array([value]), np.full((1, 1, 1), mean + step)).item() for step in (-1e-3, 0, 1e-3)
@@ -293,14 +282,14 @@ def test_what_cannot_be_reweighted_is_integrated_out_and_counted(posterior):
     far = posterior.visits.value.copy()
     far[7] += 14.0
     visits = replace(posterior.visits, value=far)
-    moved = replace(posterior, visits=visits, family=None)
+    moved = replace(posterior, visits=visits)
     mean = (posterior.visits.basis * flat(posterior.draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
-    family = Normal(flat(posterior.draws["sigma"]))
+    family = NormalResidual(flat(posterior.draws["sigma"]))
     stored = family.log_density(far, mean[:, None])[:, 0]
     known = moved.stored("log_likelihood")
     known = known.copy(data=stored.reshape(known.shape))
     found = loo._reweighted(with_stored(moved, log_likelihood=known), stored)
-    exact = leave_one_out(replace(moved, family=NORMAL))
+    exact = leave_one_out(moved)
     assert found.remade >= 1
     assert found.unreliable == exact.unreliable
     assert float(found.by_visit.elpd_i[7]) == pytest.approx(float(exact.by_visit.elpd_i[7]), abs=0.5)
@@ -352,7 +341,7 @@ def test_leaving_a_patient_out_agrees_with_a_fit_without_them(compiled, trial, v
 
 
 def test_a_model_of_unknown_spread_is_reweighted_by_its_stored_densities(posterior):
-    unknown = replace(posterior, draws=posterior.draws.drop_vars("loading"), family=None)
+    unknown = replace(posterior, draws=posterior.draws.drop_vars("loading"))
     found, exact = leave_one_out(unknown), leave_one_out(posterior)
     assert not found.integrated
     assert found.by_patient is None

@@ -7,7 +7,7 @@ import pytensor.tensor as pt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trials import ROOT, line_trial
+from trials import ROOT, line_trial, written_out
 
 from slopeshift.engine import reparametrise_kernel
 from slopeshift.engine.reparametrise import Informed, moved, moved_back, standard_normals
@@ -102,17 +102,10 @@ def test_before_anything_is_seen_they_are_standard_normal():
     np.testing.assert_allclose(np.cov(draws.reshape(4000, -1).T), np.eye(PATIENTS * SOURCES), atol=0.12)
 
 
-def written_out(tmp_path, name, trial):
-    text = (ROOT / "models" / f"{name}.py").read_text()
-    path = tmp_path / "model.py"
-    path.write_text(text.replace("import normal\n", "import normal_written_out as normal\n"))
-    return load_model(path).build(trial)
-
-
 @pytest.mark.parametrize("name", ["alsfrsr", "alsfrsr_autocorrelated"])
-def test_under_normal_residuals_patients_are_standard_normal_whatever_else_is_sampled(tmp_path, name):
+def test_under_normal_residuals_patients_are_standard_normal_whatever_else_is_sampled(name):
     """The log density falls by |u|^2 / 2 from that at u = 0, at any point: nothing of u depends on anything."""
-    model = written_out(tmp_path, name, line_trial(patients=5))
+    model = written_out(name).build(line_trial(patients=5))
     evaluate = model.compile_logp(mode="FAST_COMPILE")
     start, rng = model.initial_point(), np.random.default_rng(6)
     for _ in range(5):
@@ -123,10 +116,10 @@ def test_under_normal_residuals_patients_are_standard_normal_whatever_else_is_sa
 
 
 @pytest.mark.parametrize("name", ["alsfrsr_student", "alsfrsr_bounded", "alsfrsr_autocorrelated"])
-def test_the_density_is_that_of_the_model_without_the_coordinates(tmp_path, name):
+def test_the_density_is_that_of_the_model_without_the_coordinates(name):
     """At the same z, sampled as such or in coordinates: they differ by the Jacobian, and by nothing else."""
     trial = line_trial(patients=4)
-    placed = written_out(tmp_path, name, trial)
+    placed = written_out(name).build(trial)
     start, rng = placed.initial_point(), np.random.default_rng(7)
     point = {key: value + 0.3 * rng.normal(size=np.shape(value)) for key, value in start.items()}
     inputs = placed.replace_rvs_by_values(placed["z"].owner.inputs[:4])
@@ -137,7 +130,7 @@ def test_the_density_is_that_of_the_model_without_the_coordinates(tmp_path, name
         mode="FAST_COMPILE",
         on_unused_input="ignore",
     )(**point)
-    plain = written_out(tmp_path, name, trial)
+    plain = written_out(name).build(trial)
     value = plain.rvs_to_values[plain["z"]]
     plain.rvs_to_transforms[plain["z"]] = None
     at = {key: values for key, values in point.items() if key != value.name} | {value.name: z}

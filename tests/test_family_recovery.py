@@ -15,7 +15,7 @@ from slopeshift.fit.compiled import Sampling, compile_once
 from slopeshift.fit.posterior import Posterior, posterior_of
 from slopeshift.fit.sample import sample
 from slopeshift.fit.store import Settings
-from slopeshift.model.files import load_model
+from slopeshift.model.files import load_model, loaded, source_of
 from slopeshift.trial import read_trial, trial_from_tables
 
 pytestmark = pytest.mark.slow
@@ -76,19 +76,11 @@ def written_out(name, trial, edit=lambda text: text):
 
 
 def _build(name, trial, edit):
-    text, path = edit((MODELS / f"{name}.py").read_text()), MODELS / f"{name}.py"
-    file = load_model(path)
-    namespace = {}
-    exec(compile(text, path, "exec"), namespace)
-    assert file.outcome == "alsfrsr"
-    return namespace["build"](trial)
+    return loaded(name, edit(source_of(MODELS / f"{name}.py"))).build(trial)
 
 
 def overall(posterior):
     return population_changes(posterior).set_index("injection").loc["overall"]
-
-
-LOW = "Normal(35, 4)", "Normal(12, 4)"
 
 
 NUMBER = 12
@@ -118,13 +110,14 @@ def test_near_the_floor_the_bounded_model_finds_the_change_that_the_normal_one_m
 
 def low(text):
     """The text of a model whose patients start near the floor, as a trial of such patients would state it."""
-    return text.replace("Normal(35, 4)", "Normal(8, 4)")
+    assert "\n        35, 4," in text
+    return text.replace("\n        35, 4,", "\n        8, 4,")
 
 
 def refitted(name, trial, values, shape):
     """The population change overall, by a model compiled once, in each of the simulated trials."""
     visits = visits_of(trial, "alsfrsr", shape)
-    compiled = compile_once(name, (MODELS / f"{name}.py").read_text(), trial, SAMPLING)
+    compiled = compile_once(name, source_of(MODELS / f"{name}.py"), trial, SAMPLING)
     found = [compiled.fit(trial, replace(visits, value=each), seed) for seed, each in enumerate(values)]
     return pd.DataFrame([overall(each) for each in found])
 

@@ -1,6 +1,5 @@
 """A Bambi formula as a model: what its coefficients are made of, what it leaves out, and what it refuses."""
 
-import bambi as bmb
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -12,6 +11,7 @@ from slopeshift.design.cycles import split
 from slopeshift.design.visits import visits_of
 from slopeshift.model.files import load_model
 from slopeshift.model.formula import FormulaError, between_patients, formula_model
+from slopeshift.model.priors import Gamma, HalfNormal, Normal
 from slopeshift.trial import trial_from_tables
 
 FILE = load_model(ROOT / "models" / "formula.py")
@@ -19,19 +19,19 @@ LINE = "alsfrsr ~ 1 + month + since + b1 + ... + bK + (1 + month + since + b1 + 
 
 
 def normal(sd):
-    return bmb.Prior("Normal", mu=0, sigma=sd)
+    return Normal(0, sd)
 
 
 PRIORS = {
-    "Intercept": bmb.Prior("Normal", mu=35, sigma=4),
+    "Intercept": Normal(35, 4),
     "month": normal(0.4),
     "since": normal(0.3),
     "bk": normal(0.15),
-    "1|patient": between_patients("sd_level", bmb.Prior("HalfNormal", sigma=5), known_to_differ=True),
-    "month|patient": between_patients("sd_slope", bmb.Prior("Gamma", mu=0.75, sigma=0.25), known_to_differ=True),
-    "since|patient": between_patients("sd_response", bmb.Prior("HalfNormal", sigma=0.3)),
-    "bk|patient": between_patients("sd_cycle", bmb.Prior("HalfNormal", sigma=0.15)),
-    "sigma": bmb.Prior("Gamma", mu=2, sigma=0.4),
+    "1|patient": between_patients("sd_level", HalfNormal(5), known_to_differ=True),
+    "month|patient": between_patients("sd_slope", Gamma(0.75, 0.25), known_to_differ=True),
+    "since|patient": between_patients("sd_response", HalfNormal(0.3)),
+    "bk|patient": between_patients("sd_cycle", HalfNormal(0.15)),
+    "sigma": Gamma(2, 0.4),
 }
 
 
@@ -160,10 +160,8 @@ def test_priors_and_terms_that_do_not_match_are_all_named():
 
 
 def test_one_standard_deviation_with_two_priors_is_refused():
-    other = between_patients("sd_cycle", bmb.Prior("HalfNormal", sigma=0.3))
-    with pytest.raises(
-        FormulaError, match=r"sd_cycle: has priors HalfNormal\(sigma: 0\.\d+\) and HalfNormal\(sigma: 0\.\d+\)"
-    ):
+    other = between_patients("sd_cycle", HalfNormal(0.3))
+    with pytest.raises(FormulaError, match=r"sd_cycle: has priors HalfNormal\(sd=0\.\d+\) and HalfNormal\(sd=0\.\d+\)"):
         formula_model(LINE, {**PRIORS, "since|patient": other}, line_trial())
 
 

@@ -9,9 +9,11 @@ import pytest
 import statsmodels.formula.api as smf
 from trials import ROOT, line_trial
 
+from slopeshift.model import control
 from slopeshift.model.control import lead_in_slope, mean_slope
 from slopeshift.model.files import load_model
 from slopeshift.model.priors import Normal
+from slopeshift.model.stated import statement
 from slopeshift.report.limitations import of_trial
 from slopeshift.trial import TrialError, read_trial, trial_from_tables
 
@@ -83,6 +85,15 @@ def test_patients_without_spread_are_no_obstacle():
     assert mean_slope(trial, "alsfrsr").mean == pytest.approx(-1, abs=0.3)
 
 
+@pytest.mark.parametrize("search", ["_SEARCH", "_POLISH"])
+def test_an_estimate_that_did_not_converge_is_refused(monkeypatch, search):
+    """Both searches stopped early; or the second alone, far from where the first should have led it."""
+    monkeypatch.setattr(control, "_POLISH", control._POLISH | {"maxiter": 1})
+    monkeypatch.setattr(control, search, getattr(control, search) | {"maxiter": 1})
+    with pytest.raises(ValueError, match=r"12 patients and \d+ values did not converge .*; give a control with more"):
+        mean_slope(line_trial(patients=12, injections=0, seed=3), "alsfrsr")
+
+
 # ---- the prior ----
 
 
@@ -97,6 +108,18 @@ def test_the_prior_adds_what_studies_differ_by(pair):
     assert prior.mean == slope.mean
     assert prior.sd == pytest.approx(math.sqrt(slope.standard_error**2 + 0.15**2))
     assert lead_in_slope(trial, "fvc", Normal(5, 5)) == Normal(5, 5)
+
+
+def test_a_prior_says_that_it_comes_from_the_control_only_where_it_does(pair):
+    trial, own = read_trial(pair()), Normal(5, 5, unit="points/month", why="a guess", basis="weak")
+    taken, kept = lead_in_slope(trial, "alsfrsr", own), lead_in_slope(trial, "fvc", own)
+    assert (kept.why, kept.basis, kept.source) == ("a guess", "weak", "model file")
+    assert (taken.unit, taken.basis, taken.source) == ("points/month", "historical", "the trial's control")
+    assert "40 patients of ../history" in taken.why
+    rows = statement(load_model(ROOT / "models" / "alsfrsr.py").build(trial)).priors
+    (slope,) = [row for row in rows if row["name"] == "slope"]
+    assert slope["numbers"] == {"mean": taken.mean, "sd": taken.sd}
+    assert "40 patients of ../history" in slope["why"]
 
 
 def test_the_model_takes_its_slope_from_the_control(pair):

@@ -28,7 +28,9 @@ from slopeshift.design.cycles import cycle_lengths, mean_interval, seen_changes,
 from slopeshift.design.shape import Shape
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
+from slopeshift.engine.terms import terms_of
 from slopeshift.fit.sample import prior_draws
+from slopeshift.model.families.normal import log_likelihood
 from slopeshift.model.files import load_model
 from slopeshift.model.line import Covariate
 from slopeshift.model.priors import Normal
@@ -228,7 +230,7 @@ def drawn_back(name, trial, draws=4000):
         },
         coords={"chain": [0], "draw": range(draws), "coefficient": list(visits.coefficients)},
     )
-    data = exact.terms_of(model)
+    data = terms_of(model)
     return exact.with_posterior_coefficients(fixed, visits, data, seed=6)[0], visits, data, loading
 
 
@@ -272,7 +274,7 @@ def test_the_mean_at_a_visit_is_basis_times_coefficients_with_the_regression_in_
     for coefficient, x in zip(regression, (within, between), strict=True):
         by_hand += coefficient * (visits.basis[:, 2:] * x[visits.patient_index][:, 2:]).sum(axis=1)
     expected = -0.5 * ((visits.value - by_hand) / 1.7) ** 2 - np.log(1.7 * np.sqrt(2 * np.pi))
-    found = exact.log_likelihood(draws, visits).isel(chain=0, draw=1)
+    found = log_likelihood(draws, visits).isel(chain=0, draw=1)
     np.testing.assert_allclose(found, expected)
 
 

@@ -10,12 +10,13 @@ import nutpie
 import pandas as pd
 import pytest
 import xarray as xr
-from trials import ROOT, line_trial
+from trials import ROOT, line_trial, written_out
 
 from slopeshift.answers import quantities
 from slopeshift.answers.tables import results_of
 from slopeshift.design.cycles import cycle_lengths
 from slopeshift.engine import exact as marginal
+from slopeshift.engine.terms import terms_of
 from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.sample import sample
 from slopeshift.fit.store import Settings
@@ -57,7 +58,7 @@ def test_an_effect_of_the_interval_is_recovered_without_bias_and_covered():
         trial = simulated(design, seed, IntervalEffect(*truth.values()))
         model, draws = sampler(trial, seed)
         visits = sampler.file.visits(trial)
-        found = marginal.with_posterior_coefficients(draws, visits, marginal.terms_of(model), seed)[0]["regression"]
+        found = marginal.with_posterior_coefficients(draws, visits, terms_of(model), seed)[0]["regression"]
         for name, true in truth.items():
             values = found.sel(covariate=name)
             low, high = values.quantile((0.025, 0.975))
@@ -97,14 +98,12 @@ def test_a_trial_that_cannot_inform_the_interval_passes_its_gate(name, injection
 
 
 @pytest.mark.parametrize("name", ["interval", "interval_fixed_window"])
-def test_integrating_out_and_writing_out_give_the_same(name, tmp_path):
+def test_integrating_out_and_writing_out_give_the_same(name):
     """Regression, population and totals, within 4.5 Monte Carlo standard errors (two-sided 7e-6)."""
-    source = (ROOT / "models" / f"{name}.py").read_text()
-    path = tmp_path / f"{name}.py"
-    path.write_text(source.replace("import normal\n", "import normal_written_out as normal\n"))
     trial = simulated(replace(DEFAULT_DESIGN, enrolled=10, patients_per_cycle=(10, 9, 7)), 3)
     settings = Settings(seed=2, draws=3000, tune=1500)
-    fits = [sample(load_model(p), trial, settings, progress=False) for p in (ROOT / "models" / f"{name}.py", path)]
+    files = load_model(ROOT / "models" / f"{name}.py"), written_out(name)
+    fits = [sample(file, trial, settings, progress=False) for file in files]
     for group in ("posterior", "prior"):
         for key in ("regression", "population", "coefficients", "correlation", "sd_cycle", "sigma"):
             exact, written = (fit.tree[group][key] for fit in fits)

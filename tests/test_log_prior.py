@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
-from trials import ROOT, line_trial
+from trials import ROOT, line_trial, written_out
 
 from slopeshift.fit.log_prior import log_prior
 from slopeshift.fit.sample import prior_draws
@@ -15,28 +15,18 @@ MODELS = ROOT / "models"
 SCALES = ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma")
 
 
-def of_prior(path, trial):
+def of_prior(file, trial):
     """The log prior at draws from the prior, and these draws."""
-    file = load_model(path)
     model, visits = file.build(trial), file.visits(trial)
     tree = prior_draws(model, visits, 50, seed=1)
     draws = tree["prior"].to_dataset()
     return log_prior(model, draws, tree["constant_data"].to_dataset()), draws
 
 
-@pytest.fixture(scope="module")
-def written_out(tmp_path_factory):
-    """A model of models/, its coefficients sampled."""
-    text = (MODELS / "interval.py").read_text()
-    text = text.replace("import normal\n", "import normal_written_out as normal\n")
-    path = tmp_path_factory.mktemp("models") / "interval.py"
-    path.write_text(text)
-    return path
-
-
 @pytest.fixture(scope="module", params=["integrated out", "written out"])
-def interval(request, written_out):
-    return of_prior(MODELS / "interval.py" if request.param == "integrated out" else written_out, uneven_trial())
+def interval(request):
+    file = written_out("interval") if request.param == "written out" else load_model(MODELS / "interval.py")
+    return of_prior(file, uneven_trial())
 
 
 def uneven_trial():
@@ -93,7 +83,7 @@ def test_the_population_has_its_joint_normal_density(interval):
 
 
 def test_a_formulas_parameters_each_have_theirs():
-    density, draws = of_prior(MODELS / "formula.py", line_trial())
+    density, draws = of_prior(load_model(MODELS / "formula.py"), line_trial())
     expected = {"Intercept", "month", "since", "b1", "b2", "sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma"}
     assert expected <= set(density)
     assert not [name for name in density if "patient" in name]

@@ -1,15 +1,24 @@
 """The contract of a model file, held against every file of models/: a new model is tested the moment it exists."""
 
+import json
 import re
+from time import process_time
 
 import numpy as np
 import pymc as pm
 import pytest
 from trials import ROOT, line_trial
+from typer.testing import CliRunner
 
-from slopeshift.engine.exact import statistics_of, terms_of
+from slopeshift.cli import app
+from slopeshift.engine.exact import statistics_of
+from slopeshift.engine.terms import terms_of
 from slopeshift.fit.sample import prior_draws
-from slopeshift.model.files import ModelError, leading, load_model
+from slopeshift.fit.store import Settings, inputs
+from slopeshift.model.described import described, text
+from slopeshift.model.files import VARIED as VARIED_TEXT
+from slopeshift.model.files import ModelError, leading, load_model, loaded, source_of
+from slopeshift.model.stated import statement
 from slopeshift.simulate import default_trial
 from slopeshift.trial import trial_from_tables
 
@@ -52,7 +61,7 @@ def test_there_are_models():
 
 
 def test_one_screen(file):
-    code = re.sub(r'"""[\s\S]*?"""', "", file.source, count=1)
+    code = re.sub(r'"""[\s\S]*?"""', "", VARIED_TEXT.split(file.source)[0], count=1)
     assert len([line for line in code.splitlines() if line.strip()]) <= 60
 
 
@@ -216,7 +225,7 @@ def test_a_file_that_breaks_the_contract_is_told_all_of_it(tmp_path):
 )
 def test_what_is_no_shape_is_refused(tmp_path, stated, told):
     path = tmp_path / "m.py"
-    head = '"""M: a model."""\nfrom slopeshift.shape import Shape\nOUTCOME = "alsfrsr"\n'
+    head = '"""M: a model."""\nfrom slopeshift.design.shape import Shape\nOUTCOME = "alsfrsr"\n'
     path.write_text(f"{head}{stated}\ndef build(trial): ...\n")
     with pytest.raises(ModelError, match=told):
         load_model(path)
@@ -230,3 +239,130 @@ def test_the_text_that_runs_is_the_text_that_is_hashed(tmp_path):
         path.write_text(text.format(outcome))
         outcomes.append(load_model(path).outcome)
     assert outcomes == ["aaa", "bbb"]
+
+
+# ---- what a model says of itself ----
+
+RENEW = "for f in models/*.py; do slopeshift show $f > tests/golden/models/$(basename $f .py).txt; done"
+GOLDEN = ROOT / "tests" / "golden" / "models"
+
+
+def test_the_whole_model_is_that_which_was_committed(file):
+    committed = (GOLDEN / f"{file.name}.txt").read_text()
+    assert text(described(file)) == committed, f"if it is meant to be another model: {RENEW}"
+
+
+def test_no_model_is_left_in_the_golden_texts_that_there_is_not():
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == {path.stem for path in MODELS}
+
+
+def test_a_built_model_records_the_priors_that_its_file_states(file, model, trial):
+    assert trial.control is None
+    recorded = statement(model)
+    assert [without_source(row) for row in recorded.priors] == [without_source(row) for row in file.stated()]
+    assert recorded.family == described(file)["family"]
+
+
+def without_source(row):
+    """The file does not know whether a trial has a control."""
+    return {key: value for key, value in row.items() if key != "source"}
+
+
+def test_every_prior_states_unit_reason_and_class_of_justification(file):
+    for row in file.stated():
+        assert "not stated" not in row.values(), row["name"]
+
+
+def test_what_differs_from_the_model_that_is_varied_is_marked():
+    said = {path.stem: described(load_model(path)) for path in MODELS}
+    marked = {name: {row["name"] for row in model["priors"] if row["differs"]} for name, model in said.items()}
+    assert marked["alsfrsr"] == set()
+    assert marked["alsfrsr_curved"] == {"curvature", "sd_curvature"}
+    assert marked["interval"] == {"interval_within", "interval_between"}
+    assert (said["alsfrsr_student"]["varies"], said["alsfrsr_student"]["differs"]) == ("alsfrsr.py", ["family"])
+    assert (said["interval_fixed_window"]["varies"], said["interval_fixed_window"]["differs"]) == (
+        "interval.py",
+        ["shape"],
+    )
+
+
+BASE = (ROOT / "models" / "alsfrsr.py").read_text()
+VARIED = '''"""M: a model."""
+from slopeshift.model.files import variation
+from slopeshift.model.priors import Normal
+OUTCOME = "alsfrsr"
+build = variation("{}", {})
+'''
+
+
+def test_a_prior_that_goes_by_a_name_is_in_the_table_with_its_numbers(tmp_path):
+    """Whatever the text looks like: named, or from a table that models share."""
+    (tmp_path / "base.py").write_text(BASE)
+    head = VARIED.format("base.py", "**SHARED").replace("build", 'SHARED = {"change": Normal(0.1, 0.2)}\nbuild')
+    (tmp_path / "m.py").write_text(head)
+    rows = {row["name"]: row for row in load_model(tmp_path / "m.py").stated()}
+    assert rows["change"]["numbers"] == {"mean": 0.1, "sd": 0.2}
+    assert rows["level"]["numbers"] == {"mean": 35, "sd": 4}
+    assert (rows["change"]["unit"], rows["change"]["basis"]) == ("not stated", "not stated")
+
+
+def test_a_variation_carries_the_text_that_it_varies_and_is_built_from_it_elsewhere(tmp_path):
+    """Another process gets the source alone: it must be the same model, and change with the file that is varied."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "base.py").write_text(BASE)
+    (tmp_path / "sub" / "middle.py").write_text(VARIED.format("../base.py", "change=Normal(0, 0.2)"))
+    path = tmp_path / "m.py"
+    path.write_text(VARIED.format("sub/middle.py", "level=Normal(30, 3)"))
+    source = source_of(path)
+    again, here = loaded("m", source), load_model(path)
+    assert again.stated() == here.stated()
+    assert again.build == here.build
+    assert (here.varies.name, here.varies.varies.name) == ("middle", "base")
+    settings = Settings()
+    before = inputs({}, source, settings)
+    (tmp_path / "base.py").write_text(BASE.replace("Gamma(2.0, 0.4", "Gamma(2.0, 0.5"))
+    assert inputs({}, source_of(path), settings)["model"] != before["model"]
+    (tmp_path / "base.py").write_text(BASE.replace("35, 4, unit", "35, 4,  # a comment\n        unit"))
+    assert inputs({}, source_of(path), settings) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "told"),
+    [
+        (
+            "base.py",
+            "levle=Normal(0, 1)",
+            r'variation\("base.py"\): no such part of the model: levle; there are',
+        ),
+        ("program.py", "", "only a line model can be varied"),
+        ("m.py", "", "it varies m.py, which varies it in turn"),
+        ("other.py", "", r"it varies m.py, which varies it in turn"),
+    ],
+)
+def test_a_variation_that_cannot_be_is_refused(tmp_path, file, changes, told):
+    (tmp_path / "base.py").write_text(BASE)
+    (tmp_path / "program.py").write_text('"""M: a model."""\nOUTCOME = "alsfrsr"\ndef build(trial): ...\n')
+    (tmp_path / "other.py").write_text(VARIED.format("m.py", ""))
+    (tmp_path / "m.py").write_text(VARIED.format(file, changes))
+    with pytest.raises(ModelError, match=told):
+        load_model(tmp_path / "m.py")
+
+
+def test_what_a_fit_is_made_from_is_known_without_running_a_model():
+    """The check whether a fit is up to date reads texts, and takes milliseconds."""
+    for path in MODELS:
+        source_of(path)
+        began = process_time()
+        source_of(path)
+        assert process_time() - began < 0.05
+
+
+def test_show_prints_the_model_and_on_a_trial_its_own_priors(tmp_path):
+    done = CliRunner().invoke(app, ["show", str(ROOT / "models" / "alsfrsr_student.py"), "--json"])
+    model = json.loads(done.stdout)
+    assert (model["model"], model["outcome"], model["family"]) == ("alsfrsr_student", "alsfrsr", "student_t")
+    path = tmp_path / "m.py"
+    path.write_text('"""M: a model."""\nOUTCOME = "alsfrsr"\ndef build(trial): ...\n')
+    done = CliRunner().invoke(app, ["show", str(path)])
+    assert done.exit_code == 1
+    assert "name one: --trial" in done.stderr

@@ -332,9 +332,7 @@ def test_a_model_given_other_values_gives_what_one_built_for_them_gives():
 
 
 def test_a_model_that_samples_its_coefficients_is_not_refitted():
-    written_out = TEXT.replace("normal(curve", "normal_written_out(curve").replace(
-        "import normal", "import normal_written_out"
-    )
+    written_out = TEXT.replace("import normal\n", "import normal_written_out as normal\n")
     with pytest.raises(RefitError, match="alsfrsr: this model samples its coefficients; only one that integrates them"):
         compile_once("alsfrsr", written_out, line_trial(), Sampling())
 

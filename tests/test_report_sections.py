@@ -8,9 +8,10 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 import pytest
-from made_reports import CHANGE, SAID_BY_THEMSELVES, SKIPPED, made_fit, made_trial, written
+from made_reports import CHANGE, SAID_BY_THEMSELVES, SKIPPED, made_fit, made_prior, made_trial, written
 
 from slopeshift import report
+from slopeshift.model.priors import Normal
 from slopeshift.report import (
     analysis,
     answer,
@@ -278,37 +279,17 @@ def test_a_mixture_of_scales_is_asked_about(top, said):
     assert rows["Largest step of ALSFRS-R"] == f"+{top - 30} points, A, months 0.0 to 1.0"
 
 
-SOURCE = """
-curve = piecewise_line(
-    visits,
-    level=Normal(35, 4),  # points; a trial
-    slope=lead_in_slope(trial, OUTCOME, Normal(-1.0, 0.4)),
-    covariates=(Covariate("interval_within", x, Normal(0, 0.1)),),  # per month
-)
-PRIORS = {"month|patient": between_patients("sd_slope", bmb.Prior("Gamma", mu=0.75, sigma=0.25))}
-pm.Normal("y", 0, 1, observed=data)
-normal(curve, sigma=Gamma(2.0, 0.4))
-"""
-
-
-def test_priors_are_read_from_the_text_of_the_model_with_the_comment_beside_them(trial):
+def test_the_prior_table_is_what_the_fit_records(trial):
     fit = made_fit(trial)
-    fit.record["source"] = SOURCE
-    rows = prior_table.stated(analysis.analyse(trial, fit, "m1")).rows
-    assert [row[:3] for row in rows] == [
-        ["level", "Normal(35, 4)", "points; a trial"],
-        ["slope", "Normal(-1.0, 0.4)", "none beside it"],
-        ["interval_within", "Normal(0, 0.1)", "per month"],
-        ["sd_slope", "Prior('Gamma', mu=0.75, sigma=0.25)", "none beside it"],
-        ["sigma", "Gamma(2.0, 0.4)", "none beside it"],
+    control = "40 patients of another trial"
+    fit.record["priors"] = [
+        made_prior("change", Normal(0, 0.3)),
+        made_prior("slope", Normal(-1.05, 0.2, unit="points/month", why=control, basis="historical", source="control")),
     ]
-    assert {row[3] for row in rows} == {"not stated"}
-
-
-def test_a_model_text_that_cannot_be_read_has_no_prior_table(trial):
-    fit = made_fit(trial)
-    fit.record["source"] = "def ("
-    assert prior_table.stated(analysis.analyse(trial, fit, "m1")).rows == []
+    rows = prior_table.stated(analysis.analyse(trial, fit, "m1")).rows
+    assert [row[0] for row in rows] == ["change", "slope"]
+    assert rows[0][2:] == ["Normal(mean=0, sd=0.3)", "not stated", "not stated", "not stated", "model file"]
+    assert rows[1][2:] == ["Normal(mean=-1.05, sd=0.2)", "points/month", control, "historical", "control"]
 
 
 def test_what_priors_imply_is_counted_from_their_draws(analysed):

@@ -14,7 +14,8 @@ from scipy.integrate import quad
 from scipy.special import log_ndtr
 from trials import ROOT, line_trial
 
-from slopeshift.model import residuals
+from slopeshift.model.families.autocorrelated import SHORTEST, fading, log_density_after_previous, sequence
+from slopeshift.model.families.bounded import log_density_on_scale, log_normal_cdf, on_scale
 from slopeshift.model.files import load_model
 from slopeshift.trial import Outcome
 
@@ -33,7 +34,7 @@ def evaluated(*expressions, **given):
 def test_the_log_of_the_normal_distribution_and_its_gradient_are_exact_far_out():
     z = np.concatenate([np.linspace(-200, 40, 481), [-1e4, -38.0, -37.5, -1.0, 0.0, 8.3, 100.0]])
     x = pt.as_tensor(z)
-    value, gradient = evaluated(y := residuals.log_normal_cdf(x), pt.grad(y.sum(), x))
+    value, gradient = evaluated(y := log_normal_cdf(x), pt.grad(y.sum(), x))
     np.testing.assert_allclose(value, log_ndtr(z), rtol=1e-10, atol=1e-300)
     np.testing.assert_allclose(gradient, np.exp(stats.norm.logpdf(z) - log_ndtr(z)), rtol=1e-6, atol=1e-300)
 
@@ -68,7 +69,7 @@ CASES = [
 
 def test_a_whole_number_has_the_probability_of_all_that_is_rounded_to_it():
     value, mean, sigma = map(np.array, zip(*CASES, strict=True))
-    (found,) = evaluated(residuals.log_density_on_scale(*map(pt.as_tensor, (value, mean, sigma)), SCORE))
+    (found,) = evaluated(log_density_on_scale(*map(pt.as_tensor, (value, mean, sigma)), SCORE))
     np.testing.assert_allclose(found, [slowly(*case, SCORE) for case in CASES], rtol=1e-7, atol=1e-12)
 
 
@@ -76,7 +77,7 @@ def test_a_whole_number_has_the_probability_of_all_that_is_rounded_to_it():
 @settings(max_examples=20, deadline=None)
 def test_the_scores_of_a_scale_have_probabilities_that_add_up_to_1(mean, sigma):
     scores = np.arange(49.0)
-    (found,) = evaluated(residuals.log_density_on_scale(pt.as_tensor(scores), mean, sigma, SCORE))
+    (found,) = evaluated(log_density_on_scale(pt.as_tensor(scores), mean, sigma, SCORE))
     assert np.exp(found).sum() == pytest.approx(1, abs=1e-9)
 
 
@@ -85,7 +86,7 @@ def test_gradients_are_finite_however_far_the_line_is(away):
     scores = np.arange(49.0)
     for sign in (-1, 1):
         mean, sigma = pt.as_tensor(scores + sign * away * 2.0), pt.as_tensor(np.full(49, 2.0))
-        density = residuals.log_density_on_scale(pt.as_tensor(scores), mean, sigma, SCORE)
+        density = log_density_on_scale(pt.as_tensor(scores), mean, sigma, SCORE)
         value, by_mean, by_sigma = evaluated(density, *pt.grad(density.sum(), [mean, sigma]))
         assert np.isfinite(value).all()
         assert np.isfinite(by_sigma).all()
@@ -97,32 +98,32 @@ def test_gradients_are_finite_however_far_the_line_is(away):
 
 def test_a_share_has_a_density_between_the_ends_and_what_lies_beyond_at_them():
     value, mean, sigma = np.array([0.0, 0.1, 60.0, 100.0]), 97.0, 5.0
-    (found,) = evaluated(residuals.log_density_on_scale(pt.as_tensor(value), mean, sigma, SHARE))
+    (found,) = evaluated(log_density_on_scale(pt.as_tensor(value), mean, sigma, SHARE))
     normal = stats.norm(mean, sigma)
     np.testing.assert_allclose(found, [normal.logcdf(0), *normal.logpdf(value[1:3]), normal.logsf(100)], rtol=1e-7)
 
 
 def test_without_ends_and_steps_it_is_the_normal_density():
     value = np.linspace(-300, 300, 7)
-    (found,) = evaluated(residuals.log_density_on_scale(pt.as_tensor(value), 10.0, 3.0, ENDLESS))
+    (found,) = evaluated(log_density_on_scale(pt.as_tensor(value), 10.0, 3.0, ENDLESS))
     np.testing.assert_allclose(found, stats.norm(10, 3).logpdf(value))
 
 
 def test_in_the_middle_of_a_wide_scale_rounding_is_hardly_seen():
     value = np.array([18.0, 24.0, 30.0])
-    (found,) = evaluated(residuals.log_density_on_scale(pt.as_tensor(value), 24.0, 5.0, SCORE))
+    (found,) = evaluated(log_density_on_scale(pt.as_tensor(value), 24.0, 5.0, SCORE))
     np.testing.assert_allclose(found, stats.norm(24, 5).logpdf(value), atol=0.005)
 
 
 def test_what_is_written_down_follows_its_probabilities():
     latent = pm.Normal.dist(1.0, 3.0, size=20_000)
-    drawn = pm.draw(residuals.on_scale(latent, SCORE), random_seed=1)
+    drawn = pm.draw(on_scale(latent, SCORE), random_seed=1)
     scores, counts = np.unique(drawn, return_counts=True)
-    (expected,) = evaluated(residuals.log_density_on_scale(pt.as_tensor(scores), 1.0, 3.0, SCORE))
+    (expected,) = evaluated(log_density_on_scale(pt.as_tensor(scores), 1.0, 3.0, SCORE))
     assert scores[0] == 0
     common = np.exp(expected) > 1e-3
     np.testing.assert_allclose(counts[common] / 20_000, np.exp(expected[common]), atol=0.015)
-    assert pm.draw(residuals.on_scale(latent, ENDLESS), random_seed=1).min() < -3
+    assert pm.draw(on_scale(latent, ENDLESS), random_seed=1).min() < -3
 
 
 # ---- in time ----
@@ -141,7 +142,7 @@ def covariance(patient, month, sigma, correlation):
     order = np.lexsort((month, patient))
     clock = np.zeros(len(month))
     for before, here in pairwise(order):
-        clock[here] = clock[before] + max(month[here] - month[before], residuals.SHORTEST)
+        clock[here] = clock[before] + max(month[here] - month[before], SHORTEST)
     same = patient[:, None] == patient[None, :]
     return sigma**2 * np.where(same, correlation ** abs(clock[:, None] - clock[None, :]), 0.0)
 
@@ -151,10 +152,8 @@ def covariance(patient, month, sigma, correlation):
 def test_the_density_of_one_after_another_is_that_of_all_at_once(pairs, correlation, seed):
     patient, month = laid_out(pairs)
     residual = np.random.default_rng(seed).normal(size=len(month))
-    order = residuals.sequence(patient, month)
-    found = residuals.log_density_after_previous(
-        pt.as_tensor(residual), pt.as_tensor(1.7), pt.as_tensor(correlation), order
-    )
+    order = sequence(patient, month)
+    found = log_density_after_previous(pt.as_tensor(residual), pt.as_tensor(1.7), pt.as_tensor(correlation), order)
     expected = stats.multivariate_normal.logpdf(residual, None, covariance(patient, month, 1.7, correlation))
     assert evaluated(found.sum())[0] == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
@@ -164,8 +163,8 @@ def test_the_density_of_one_after_another_is_that_of_all_at_once(pairs, correlat
 def test_what_is_drawn_has_the_covariance_of_the_density(pairs, correlation):
     """Residuals are linear in the normals that they are drawn from: the map times its transpose is the covariance."""
     patient, month = laid_out(pairs)
-    order, z = residuals.sequence(patient, month), pt.dvector("z")
-    drawn = residuals.fading(z, pt.as_tensor(1.7), pt.as_tensor(correlation), order)
+    order, z = sequence(patient, month), pt.dvector("z")
+    drawn = fading(z, pt.as_tensor(1.7), pt.as_tensor(correlation), order)
     draw = pytensor.function([z], drawn, mode="FAST_COMPILE")
     linear = np.array([draw(unit) for unit in np.eye(len(month))])
     np.testing.assert_allclose(linear.T @ linear, covariance(patient, month, 1.7, correlation), atol=1e-9)
@@ -176,10 +175,10 @@ def test_what_is_drawn_has_the_covariance_of_the_density(pairs, correlation):
 def test_what_comes_before_what_does_not_depend_on_the_order_of_rows(pairs, random):
     pairs = sorted(set(pairs))
     patient, month = laid_out(pairs)
-    order = residuals.sequence(patient, month)
+    order = sequence(patient, month)
     shuffled = list(range(len(pairs)))
     random.shuffle(shuffled)
-    again = residuals.sequence(patient[shuffled], month[shuffled])
+    again = sequence(patient[shuffled], month[shuffled])
     np.testing.assert_array_equal(again.first, order.first[shuffled])
     np.testing.assert_array_equal(again.months, order.months[shuffled])
     np.testing.assert_array_equal(again.number, order.number[shuffled])
@@ -187,9 +186,9 @@ def test_what_comes_before_what_does_not_depend_on_the_order_of_rows(pairs, rand
 
 
 def test_values_of_one_day_do_not_divide_by_zero():
-    order = residuals.sequence(np.zeros(3, dtype=np.intp), np.array([2.0, 2.0, 2.0]))
+    order = sequence(np.zeros(3, dtype=np.intp), np.array([2.0, 2.0, 2.0]))
     residual, correlation = pt.as_tensor([1.0, -1.0, 0.5]), pt.as_tensor(0.3)
-    density = residuals.log_density_after_previous(residual, pt.as_tensor(2.0), correlation, order)
+    density = log_density_after_previous(residual, pt.as_tensor(2.0), correlation, order)
     assert all(np.isfinite(value).all() for value in evaluated(density, pt.grad(density.sum(), correlation)))
 
 

@@ -16,6 +16,7 @@ from trials import ROOT, line_trial
 from slopeshift.answers.quantities import change
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
+from slopeshift.engine.terms import terms_of
 from slopeshift.fit.candidates import Candidate
 from slopeshift.fit.compiled import RefitError, compile_once
 from slopeshift.keep import tables
@@ -74,7 +75,7 @@ def hyper(draws=300, seed=4):
 
 
 def subject_of(draws=300, trial=TRIAL, **changed):
-    terms = exact.terms_of(FILE.build(trial))
+    terms = terms_of(FILE.build(trial))
     visits = visits_of(trial, "alsfrsr")
     design = visits.dataset().merge(terms)
     drawn = exact.with_posterior_coefficients(hyper(draws), visits, terms, 1)[0]
@@ -197,7 +198,7 @@ def test_a_trial_without_control_has_no_control_to_do_without():
 
 def test_doing_without_the_control_takes_the_models_own_prior_of_the_slope():
     controlled = replace(TRIAL, control=Control("other", {"alsfrsr": 0.2}, line_trial(patients=12, injections=0)))
-    terms = exact.terms_of(FILE.build(controlled))
+    terms = terms_of(FILE.build(controlled))
     posterior = replace(SUBJECT.posterior, trial=controlled, design=terms)
     found = {each.analysis: each.prior for each in alternatives(FILE, posterior, WEIGHTS)}
     slope = terms["term"].to_numpy() == "slope"
@@ -504,10 +505,10 @@ def sampled(compiled):
 @pytest.mark.parametrize(
     ("analysis", "before", "after"),
     [
-        ("prior of the common change halved", "change=Normal(0, 0.3)", "change=Normal(0, 0.15)"),
-        ("prior of the common change doubled", "change=Normal(0, 0.3)", "change=Normal(0, 0.6)"),
-        ("prior of how patients' changes differ halved", "sd_response=HalfNormal(0.3)", "sd_response=HalfNormal(0.15)"),
-        ("prior of how patients' changes differ doubled", "sd_response=HalfNormal(0.3)", "sd_response=HalfNormal(0.6)"),
+        ("prior of the common change halved", "change=Normal(0, 0.3", "change=Normal(0, 0.15"),
+        ("prior of the common change doubled", "change=Normal(0, 0.3", "change=Normal(0, 0.6"),
+        ("prior of how patients' changes differ halved", "sd_response=HalfNormal(0.3", "sd_response=HalfNormal(0.15"),
+        ("prior of how patients' changes differ doubled", "sd_response=HalfNormal(0.3", "sd_response=HalfNormal(0.6"),
     ],
 )
 def test_weighing_gives_what_fitting_the_edited_model_gives(sampled, analysis, before, after):

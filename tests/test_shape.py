@@ -1,6 +1,7 @@
 """Shapes: columns equal to an integral done slowly, and the plain line where nothing waits, wears off or bends."""
 
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from trials import ROOT, line_trial
 
 from slopeshift.design.shape import PLAIN, Shape, shape_of
 from slopeshift.design.visits import visits_of
-from slopeshift.engine.exact import statistics_of, terms_of
+from slopeshift.engine.exact import statistics_of
+from slopeshift.engine.terms import terms_of
 from slopeshift.model.files import load_model
 from slopeshift.model.line import piecewise_line
 from slopeshift.model.priors import LKJ, HalfNormal, Normal
@@ -156,13 +158,11 @@ def test_every_shape_of_the_grid_is_fitted_by_the_model_compiled_for_one():
         assert not np.array_equal(first, second)
 
 
-def test_a_curved_model_without_curvature_has_the_density_of_the_plain_one(tmp_path):
+def test_a_curved_model_without_curvature_has_the_density_of_the_plain_one():
     trial = line_trial()
     plain = load_model(ROOT / "models" / "alsfrsr.py").build(trial)
     curved = load_model(ROOT / "models" / "alsfrsr_curved.py")
-    path = tmp_path / "m.py"
-    path.write_text(curved.source.replace("curvature=Normal(0, 0.02)", "curvature=Normal(0, 1e-9)"))
-    straight = load_model(path).build(trial)
+    straight = curved.build.varied(curvature=Normal(0, 1e-9))(trial)
     rng = np.random.default_rng(1)
     point = {name: value + 0.1 * rng.normal(size=np.shape(value)) for name, value in plain.initial_point().items()}
     of_outcome = straight.compile_logp(vars=straight.observed_RVs)
@@ -171,11 +171,9 @@ def test_a_curved_model_without_curvature_has_the_density_of_the_plain_one(tmp_p
     )
 
 
-def test_a_waning_model_that_does_not_wane_has_the_density_of_the_plain_one(tmp_path):
+def test_a_waning_model_that_does_not_wane_has_the_density_of_the_plain_one():
     trial = line_trial()
     plain = load_model(ROOT / "models" / "alsfrsr.py").build(trial)
-    path = tmp_path / "m.py"
-    path.write_text(WANING.source.replace("Shape(lag=1.0, half_life=6.0)", "Shape(lag=0.0, half_life=inf)"))
-    lasting = load_model(path).build(trial)
+    lasting = WANING.build.varied(shape=Shape(lag=0.0, half_life=inf))(trial)
     point = plain.initial_point()
     assert lasting.compile_logp()(point) == pytest.approx(plain.compile_logp()(point), rel=1e-12)

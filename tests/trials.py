@@ -46,3 +46,21 @@ def posterior(draws=200, **fixed):
         },
         coords={"coefficient": ["level", "slope"], "pair": ["level, slope"]},
     )
+
+
+def varied(name, **changes):
+    """A line model of models/ with other parts, as a variation of it would state them."""
+    from dataclasses import replace
+
+    from slopeshift.model.files import load_model
+
+    file = load_model(ROOT / "models" / f"{name}.py")
+    return replace(file, build=file.build.varied(**changes))
+
+
+def written_out(name):
+    """A model of models/ with its coefficients sampled, whatever its family."""
+    from slopeshift.model.families import normal_written_out
+
+    file = varied(name)
+    return varied(name, family=normal_written_out()) if file.build.family.integrated_out else file

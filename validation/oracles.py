@@ -200,7 +200,7 @@ WIDE = {
 
 def with_priors(text: str, priors: Mapping[str, str]) -> str:
     """Replace priors of a model file, and the prior that a trial's control could give."""
-    text = re.sub(r"lead_in_slope\(trial, OUTCOME, (Normal\([^)]*\))\)", r"\1", text)
+    text = re.sub(r"FromControl\(\s*otherwise=(Normal\([^)]*\))\s*\)", r"\1", text)
     for argument, prior in priors.items():
         text, count = re.subn(rf"\b{argument}=\w+\([^)]*\)", f"{argument}={prior}", text)
         if count != 1:

@@ -20,6 +20,7 @@ from slopeshift.classical import Rules, improvements, layout_of
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
+from slopeshift.engine.terms import terms_of
 from slopeshift.fit import compiled, nuts
 from slopeshift.fit.posterior import Posterior
 from slopeshift.keep import made_from
@@ -330,7 +331,7 @@ def by_window(seen: Seen) -> Iterator[Found]:
 def _coefficients(name: str, seen: Seen) -> pd.DataFrame:
     """Fit a model of the interval, compiled once for its size, with the covariates of this trial."""
     file, size = _file(name), (name, *_size(seen.cell))
-    terms = exact.terms_of(file.build(seen.trial))
+    terms = terms_of(file.build(seen.trial))
     if size not in _PROGRAMS:
         _PROGRAMS[size] = compiled.compile_once(name, file.source, seen.trial, MORE)
     visits = file.visits(seen.trial)

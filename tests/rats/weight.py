@@ -29,5 +29,5 @@ def build(trial):
             sd_cycle=HalfNormal(1),
             correlation=LKJ(2),
         )
-        normal(curve, sigma=HalfNormal(20))
+        normal(sigma=HalfNormal(20)).observe(curve)
     return model

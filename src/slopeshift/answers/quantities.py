@@ -22,6 +22,7 @@ import xarray as xr
 
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES, Posterior
+from slopeshift.model.families import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -350,9 +351,7 @@ def _spread_rows(draws: xr.Dataset, unit: str) -> list[Row]:
         "sd_curvature": f"{rate}^2",
         "sd_response": rate,
         "sd_cycle": rate,
-        "sigma": unit,
-        "nu": "degrees of freedom",
-        "autocorrelation": "correlation",
+        **{name: each.format(unit=unit) for name, each in UNITS.items()},
     }
     rows = [_row(draws[name], quantity=name, injection="", unit=u) for name, u in units.items() if name in draws]
     if "correlation" not in draws:

@@ -11,6 +11,7 @@ import numpy as np
 from slopeshift.calibration import posterior, quantities, simulated
 from slopeshift.calibration import ranks as ranking
 from slopeshift.fit.compiled import Sampling, job_key
+from slopeshift.model.files import loaded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,8 +92,8 @@ class CalibrationJob:
 @lru_cache(maxsize=2)
 def _prepared(job: CalibrationJob) -> tuple[Prior, Compiled, Asked]:
     """Build and compile, once per process: what is drawn from, what is fitted, and what is asked of it."""
-    file = simulated.loaded(job.model, job.source)
-    other = file if job.simulated_from is None else simulated.loaded(job.model, job.simulated_from)
+    file = loaded(job.model, job.source)
+    other = file if job.simulated_from is None else loaded(job.model, job.simulated_from)
     prior = simulated.prior_of(other, job.trial)
     asked = quantities.asked(prior.draws(job.seed, 0))
     return prior, posterior.compile_model(file, job.trial), asked

@@ -62,10 +62,10 @@ class Compiled:
 
 def compile_model(file: ModelFile, trial: Trial) -> Compiled:
     """Compile a model for the design of a trial."""
-    from slopeshift.engine import exact
+    from slopeshift.engine.terms import terms_of
 
     model = with_exchangeable_values(file.build(trial), file.outcome)
-    terms = exact.terms_of(model) if integrated_out(model) else None
+    terms = terms_of(model) if integrated_out(model) else None
     return Compiled(file.name, nuts.compile_model(model), data_of(model), terms)
 
 
@@ -96,7 +96,7 @@ def check_same_density(prior: Prior, simulated: Simulated, posterior: Posterior)
 def dense_log_density(visits: Visits, terms: xr.Dataset, loading: Floats, sigma: float) -> float:
     """Log density of all values as one normal: population, patients and residuals in its covariance (visit, visit).
 
-    The slow and obvious version of what `kernel.density` computes. `terms` is `marginal.terms_of` the model.
+    The slow and obvious version of what `kernel.density` computes. `terms` is `terms.terms_of` the model.
     """
     from scipy.stats import Covariance, multivariate_normal
 

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from slopeshift.answers import quantities as reported
-from slopeshift.engine import exact
+from slopeshift.model.families.normal import log_likelihood as of_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,5 +119,5 @@ def log_likelihood(prior: Prior, data: Data, posterior: Posterior) -> Floats:
     """
     total = prior.graph.log_densities(posterior.draws, data)[1]
     if prior.terms is not None:
-        total = total + exact.log_likelihood(posterior.draws, posterior.visits).to_numpy()[0].astype(float).sum(axis=1)
+        total = total + of_values(posterior.draws, posterior.visits).to_numpy()[0].astype(float).sum(axis=1)
     return np.asarray(total)

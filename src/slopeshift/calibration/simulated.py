@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slopeshift.calibration.graph import compile_graph, data_of, with_exchangeable_values
 from slopeshift.engine import exact
+from slopeshift.engine.terms import terms_of
 from slopeshift.fit.posterior import Posterior
 from slopeshift.fit.sample import prior_draws
-from slopeshift.model.files import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +62,7 @@ class Prior:
     @cached_property
     def terms(self) -> xr.Dataset | None:
         """What the exact engine draws population and patients from; None where a model samples its coefficients."""
-        return exact.terms_of(self.model) if exact.integrated_out(self.model) else None
+        return terms_of(self.model) if exact.integrated_out(self.model) else None
 
     @cached_property
     def design(self) -> xr.Dataset:
@@ -121,11 +119,3 @@ def prior_of(file: ModelFile, trial: Trial) -> Prior:
     visits = file.visits(trial)
     model = with_exchangeable_values(file.build(trial), file.outcome)
     return Prior(file, trial, visits, model, compile_graph(model, file.outcome))
-
-
-def loaded(name: str, source: str) -> ModelFile:
-    """Load a model file from its text."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.py"
-        path.write_text(source)
-        return load_model(path)

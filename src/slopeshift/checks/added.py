@@ -18,6 +18,7 @@ import numpy as np
 
 from slopeshift.checks.residuals import latest_injection, spread_of_patients
 from slopeshift.design.shape import Shape
+from slopeshift.model.families import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ def probabilities(posterior: Posterior) -> dict[str, float]:
     """
     from scipy.stats import norm
 
-    if "sigma" not in posterior.draws or "autocorrelation" in posterior.draws:
+    if "sigma" not in posterior.draws or posterior.family is None or not FAMILIES[posterior.family].independent:
         return {}
     return {check: float(2 * norm.sf(abs(score(posterior, column)))) for check, column in columns(posterior).items()}
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slopeshift.checks.families import Family
     from slopeshift.fit.posterior import Posterior
+    from slopeshift.model.families.family import IndependentResidual
 
     Floats = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Points:
     log_weight: Floats
 
 
-def by_patient(posterior: Posterior, family: Family) -> Floats:
+def by_patient(posterior: Posterior, family: IndependentResidual) -> Floats:
     """Log density of all values of each patient given the population's draw: (draw, patient), 0 without values."""
     visits, centre = posterior.visits, centres(posterior)
     found = np.zeros(centre.shape[:2])
@@ -58,7 +58,9 @@ def by_patient(posterior: Posterior, family: Family) -> Floats:
     return found
 
 
-def given_others(posterior: Posterior, family: Family, places: Sequence[int]) -> tuple[Floats, Floats, Floats]:
+def given_others(
+    posterior: Posterior, family: IndependentResidual, places: Sequence[int]
+) -> tuple[Floats, Floats, Floats]:
     """Leave values out one by one: log density, and the probabilities of a lower and the same one, (draw, place) each.
 
     Given the patient's other values and the population's draw.
@@ -81,7 +83,12 @@ def given_others(posterior: Posterior, family: Family, places: Sequence[int]) ->
 
 
 def _points(
-    posterior: Posterior, family: Family, mine: NDArray[np.intp], centre: Floats, number: int, used: NDArray[np.bool_]
+    posterior: Posterior,
+    family: IndependentResidual,
+    mine: NDArray[np.intp],
+    centre: Floats,
+    number: int,
+    used: NDArray[np.bool_],
 ) -> Points:
     """Draw points of one patient's coefficients, near what the values that are `used` say of them.
 

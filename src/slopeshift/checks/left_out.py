@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.checks.families import Normal, family_of
-from slopeshift.fit.posterior import NORMAL, flat
+from slopeshift.fit.posterior import flat
+from slopeshift.model.families.autocorrelated import apart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
-
-SAME_DENSITY = 1e-6
-"""Relative difference at which a patient's stored log density is no longer that of this arithmetic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,33 +49,20 @@ def given_others(posterior: Posterior) -> GivenOthers | None:
     """Derive what every value is expected to be from its patient's others, for each draw of the population.
 
     None where the residual is not normal, one by one or one after another in time, around coefficients that are normal
-    given the population. Whether it is, the stored densities tell: they must be those of this arithmetic.
+    given the population, as they are not known to be in the model of a formula.
     """
-    if not {"loading", "sigma"} <= set(posterior.draws):
+    if "loading" not in posterior.draws:
         return None
-    if posterior.family == NORMAL:
-        return _given_others(posterior)
-    if "autocorrelation" in posterior.draws:
-        return _given_others_in_time(posterior)
-    by_patient = posterior.stored("log_likelihood_of_patient")
-    if by_patient is None:
-        return _given_others(posterior) if isinstance(family_of(posterior), Normal) else None
-    found, stored = _given_others(posterior), flat(by_patient)
-    same = np.allclose(found.by_patient, stored, rtol=SAME_DENSITY, atol=SAME_DENSITY)
-    return found if same else None
+    known = {"normal": _given_others, "autocorrelated": _given_others_in_time}
+    derive = known.get(posterior.family or "")
+    return None if derive is None else derive(posterior)
 
 
-def _given_others_in_time(posterior: Posterior) -> GivenOthers | None:
-    """Derive the same where a patient's residuals go with each other in time.
-
-    None where the stored densities, each given the value before, do not add up to those of such residuals.
-    """
+def _given_others_in_time(posterior: Posterior) -> GivenOthers:
+    """Derive the same where a patient's residuals are correlated in time."""
     draws, visits = posterior.draws, posterior.visits
     loading, centre = flat(draws["loading"]), centres(posterior)
     correlation, sigma = flat(draws["autocorrelation"]), flat(draws["sigma"])
-    theta = flat(draws["coefficients"].transpose(..., "patient", "coefficient"))
-    pointwise = posterior.stored("log_likelihood")
-    stored = None if pointwise is None else flat(pointwise)
     mean, sd = np.empty((2, len(sigma), len(visits.value)))
     by_patient = np.zeros((len(sigma), len(visits.patients)))
     for patient in range(len(visits.patients)):
@@ -86,10 +70,7 @@ def _given_others_in_time(posterior: Posterior) -> GivenOthers | None:
         if not len(mine):
             continue
         rows, value = posterior.visits.basis[mine], visits.value[mine]
-        own = correlation[:, None, None] ** _apart(visits.month[mine]) * sigma[:, None, None] ** 2
-        at_coefficients = _dense(own, value - theta[:, patient] @ rows.T)[2]
-        if stored is None or not np.allclose(at_coefficients, stored[:, mine].sum(axis=1), rtol=1e-4, atol=1e-3):
-            return None
+        own = correlation[:, None, None] ** apart(visits.month[mine]) * sigma[:, None, None] ** 2
         spread = rows @ loading
         both = own + spread @ spread.transpose(0, 2, 1)
         scaled, precision, by_patient[:, patient] = _dense(both, value - centre[:, patient] @ rows.T)
@@ -104,16 +85,6 @@ def _dense(covariance: Floats, left: Floats) -> tuple[Floats, Floats, Floats]:
     log_det = np.linalg.slogdet(covariance)[1]
     density = -0.5 * (left.shape[1] * np.log(2 * np.pi) + log_det + (left * scaled).sum(axis=1))
     return scaled, np.einsum("dii->di", inverse), density
-
-
-def _apart(month: Floats) -> Floats:
-    """Count the months between each two of a patient's values, as the residuals do: (visit, visit)."""
-    from slopeshift.model.residuals import SHORTEST
-
-    order = np.argsort(month, kind="stable")
-    since = np.empty(len(month))
-    since[order] = np.concatenate([[0.0], np.cumsum(np.maximum(np.diff(month[order]), SHORTEST))])
-    return np.abs(since[:, None] - since)
 
 
 def _given_others(posterior: Posterior) -> GivenOthers:

@@ -17,10 +17,10 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.checks import integrated
-from slopeshift.checks.families import family_of
 from slopeshift.checks.left_out import given_others
 from slopeshift.checks.thinned import values_predicted
 from slopeshift.fit.posterior import SAMPLES, flat
+from slopeshift.model.families import residual_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,15 +64,14 @@ class LeaveOneOut:
 def leave_one_out(posterior: Posterior) -> LeaveOneOut | None:
     """Leave out every value and, where patients can be integrated out, every patient.
 
-    None where the model stores no log likelihood of single values, and where that of a value given the one before it
-    is not of the residuals that this arithmetic knows.
+    None where the model stores no log likelihood of single values.
     """
     others, value = given_others(posterior), posterior.visits.value
     if others is not None:
         elpd = _psis(_by_visit(posterior, others.log_density(value)), posterior)
         return LeaveOneOut(elpd, _whole(posterior, others.by_patient), _pit_of_normal(others, value, elpd), True)
     known = posterior.stored("log_likelihood")
-    if known is None or "autocorrelation" in posterior.draws:
+    if known is None:
         return None
     return _reweighted(posterior, flat(known).astype(float))
 
@@ -84,9 +83,9 @@ def _reweighted(posterior: Posterior, known: Floats) -> LeaveOneOut:
     """
     elpd = _psis(_by_visit(posterior, known), posterior)
     pit = _pit_of_predictions(posterior, elpd)
-    family = family_of(posterior) if "loading" in posterior.draws else None
-    if family is None:
+    if "loading" not in posterior.draws or posterior.family is None:
         return LeaveOneOut(elpd, None, pit, False)
+    family = residual_of(posterior.family, posterior.draws, posterior.visits)
     whole = _whole(posterior, integrated.by_patient(posterior, family))
     places = np.flatnonzero(elpd.pareto_k.to_numpy() > elpd.good_k)
     if len(places):

@@ -37,15 +37,15 @@ def with_predictions(posterior: Posterior, seed: int) -> Posterior:
 
     Raises ValueError where it is not of a model whose coefficients are integrated out.
     """
-    from slopeshift.engine import exact
+    from slopeshift.model.families.normal import log_likelihood, predicted
 
     # Densities and predictions are those of a normal residual, which only such a model is known to have.
     if "loading" not in posterior.draws:
         raise ValueError("these draws have no `loading`: give those of a model whose coefficients are integrated out")
     some = thinned(posterior)
     groups = {
-        "posterior_predictive": exact.predicted(some.draws, some.visits, seed).to_dataset(),
-        "log_likelihood": exact.log_likelihood(some.draws, some.visits).to_dataset(),
+        "posterior_predictive": predicted(some.draws, some.visits, seed).to_dataset(),
+        "log_likelihood": log_likelihood(some.draws, some.visits).to_dataset(),
     }
     return replace(some, groups={**some.groups, **groups})
 

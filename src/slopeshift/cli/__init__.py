@@ -1,4 +1,4 @@
-"""The command line, `slopeshift check | fit | report | null | sensitivity | simulate | import ...`, and folder names.
+"""The command line, `slopeshift check | show | fit | report | null | sensitivity | ...`, and folder names.
 
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted.
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from slopeshift.cli import calibration, fits, formats, sensitivity, workspace
+from slopeshift.cli import calibration, fits, formats, models, sensitivity, workspace
 from slopeshift.cli.answers import (
     EXIT_STATUSES,
     answer_json,
@@ -31,6 +31,7 @@ app.command()(calibration.calibrate)
 app.command("import")(formats.import_source)
 app.command()(formats.export)
 app.command()(workspace.init)
+app.command()(models.show)
 
 
 @app.callback()

@@ -127,14 +127,10 @@ def null(
 def _fit_one(path: Path, trial: Trial, folder: Path, settings: Settings, force: bool) -> int:
     """Bring one fit up to date; say what was done; return the exit status. A broken model leaves the others alone."""
     from slopeshift.fit import store
-    from slopeshift.model.files import ModelError
+    from slopeshift.model.files import ModelError, source_of
 
     record: Mapping[str, Any] | None = store.read_record(folder, path.stem)
-    if (
-        force
-        or record is None
-        or record["inputs"] != store.inputs(trial.files, path.read_text(encoding="utf-8"), settings)
-    ):
+    if force or record is None or record["inputs"] != store.inputs(trial.files, source_of(path), settings):
         try:
             record = _sample(path, trial, folder, settings)
         except ModelError as error:

@@ -7,7 +7,7 @@ number of patients, and visits enter through sufficient statistics, formed once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ from slopeshift.engine.foreign import (
     numba_njit,
     register_funcify_default_op_cache_key,
 )
+from slopeshift.engine.terms import record_terms, terms_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,11 +33,9 @@ if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
+    from slopeshift.engine.terms import Terms
 
     Floats = NDArray[np.float64]
-
-SHIFT = ("covariate", "patient", "coefficient")
-"""Dims of how far a covariate moves each patient's coefficients, per unit of its own coefficient."""
 
 
 def statistics(visits: Sequence[Visits], mean: Sequence[Floats]) -> Floats:
@@ -110,50 +109,11 @@ def _compiled(op: MarginalNormal, node: Apply, **_: object) -> tuple[object, int
     return marginal_normal, cache_version("engine.kernel")
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The population as independent normal terms, coefficients = design @ terms, and what patients differ by.
-
-    `names`, prior `mean` and `sd` by term (m,); `design` (coefficient, m); `sources` names the columns of a loading.
-    `shift` has the dims SHIFT: the last terms are the covariates' coefficients, and each moves patient i's coefficients
-    by so much per unit. The engine sees such a term as a coefficient of its own, which does not differ between
-    patients, of a column basis . shift_i; outside it, a patient's coefficients have the moves in them.
-    """
-
-    names: tuple[str, ...]
-    sources: tuple[str, ...]
-    mean: Floats
-    sd: Floats
-    design: Floats
-    shift: Floats
-
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        """Names of the covariates."""
-        return self.names[len(self.names) - len(self.shift) :]
-
-
 def _widened(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
     """Give the covariates columns of the basis, and rows of the design that pick their terms."""
     columns = [(visits.basis * shift[visits.patient_index]).sum(axis=1) for shift in terms.shift]
     picked = np.eye(len(terms.names))[len(terms.names) - len(columns) :]
     return replace(visits, basis=np.column_stack([visits.basis, *columns])), np.vstack([terms.design, picked])
-
-
-def record_terms(terms: Terms) -> None:
-    """Keep `term_mean`, `term_sd`, `term_design` and, with covariates, `covariates` as data of the current PyMC model.
-
-    They are a record: the graph has them as constants, because every variable that is shared costs a second of
-    compiling.
-    """
-    model = pm.modelcontext(None)
-    model.add_coord("term", terms.names)
-    pm.Data("term_mean", terms.mean, dims="term")
-    pm.Data("term_sd", terms.sd, dims="term")
-    pm.Data("term_design", terms.design, dims=("coefficient", "term"))
-    if terms.covariates:
-        model.add_coord("covariate", terms.covariates)
-        pm.Data("covariates", terms.shift, dims=SHIFT)
 
 
 def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable) -> None:
@@ -205,20 +165,12 @@ def integrated_out(model: pm.Model) -> bool:
     return "statistics" in model.named_vars
 
 
-def terms_of(model: pm.Model) -> xr.Dataset:
-    """Take the record of the terms out of a model, as `with_posterior_coefficients` and `statistics_of` need it."""
-    names = [name for name in ("term_mean", "term_sd", "term_design", "covariates") if name in model.named_vars]
-    dims = {name: model.named_vars_to_dims[name] for name in names}
-    coords = {dim: list(model.coords[dim]) for dim in {"source", *(dim for each in dims.values() for dim in each)}}
-    return xr.Dataset({name: (dims[name], model[name].get_value()) for name in names}, coords)
-
-
 def statistics_of(visits: Visits, terms: xr.Dataset) -> Floats:
     """Form the `statistics` of other values, or other visits of as many patients, for a model that is compiled already.
 
     `terms` is `terms_of` the model. Returns (outcome, block, row, lane).
     """
-    wide, design = _widened(visits, known := _terms(terms, visits))
+    wide, design = _widened(visits, known := terms_from(terms, visits))
     return statistics([wide], [design @ known.mean])
 
 
@@ -228,8 +180,8 @@ def with_prior_coefficients(draws: xr.Dataset, visits: Visits, terms: xr.Dataset
     `terms` has `term_mean`, `term_sd`, `term_design` and, with covariates, `covariates`. Adds `population` and
     `coefficients`, and with covariates `regression`, as in `with_posterior_coefficients`.
     """
-    known = _terms(terms, visits)
-    drawn = _from_prior(known, _flat(draws["loading"]), len(visits.patients), np.random.default_rng(seed))
+    known = terms_from(terms, visits)
+    drawn = _from_prior(known, flat(draws["loading"]), len(visits.patients), np.random.default_rng(seed))
     return _with_coefficients(draws, visits, known, *drawn)
 
 
@@ -243,9 +195,9 @@ def with_posterior_coefficients(
     and `regression` (covariate), where there are covariates, added; and the log density of all of a patient's values
     given the population, its own coefficients integrated out: (chain, draw, patient).
     """
-    known = _terms(terms, visits)
+    known = terms_from(terms, visits)
     wide, design = _widened(visits, known)
-    loading, variance = _flat(draws["loading"]), _flat(draws["sigma"])[:, None] ** 2
+    loading, variance = flat(draws["loading"]), flat(draws["sigma"])[:, None] ** 2
     loading = np.pad(loading, ((0, 0), (0, len(known.covariates)), (0, 0)))
     packed = statistics([wide], [design @ known.mean])
     drawn = np.empty((len(loading), len(known.mean)))
@@ -260,33 +212,11 @@ def with_posterior_coefficients(
     return filled, xr.DataArray(by_patient.reshape(shape), coords, list(coords), name=visits.outcome.name)
 
 
-def predicted(draws: xr.Dataset, visits: Visits, seed: int) -> xr.DataArray:
-    """Draw a new value at every visit of every patient: (chain, draw, visit)."""
-    mean, sigma = _visit_means(draws, visits), _flat(draws["sigma"])
-    noise = np.random.default_rng(seed).standard_normal(mean.shape)
-    return _by_visit(draws, visits, mean + sigma[:, None] * noise)
-
-
-def log_likelihood(draws: xr.Dataset, visits: Visits) -> xr.DataArray:
-    """Evaluate the log density of every value given its patient's coefficients: (chain, draw, visit)."""
-    sigma = _flat(draws["sigma"])[:, None]
-    z = (visits.value - _visit_means(draws, visits)) / sigma
-    return _by_visit(draws, visits, -0.5 * (z**2 + kernel.LOG_2PI) - np.log(sigma))
-
-
 def _from_prior(terms: Terms, loading: Floats, patients: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Draw terms (d, m) and patient coefficients, less the covariates' part, (d, n, p) given loading (d, p, q)."""
     drawn = terms.mean + terms.sd * rng.standard_normal((len(loading), len(terms.mean)))
     z = rng.standard_normal((len(loading), patients, loading.shape[2]))
     return drawn, (drawn @ terms.design.T)[:, None, :] + z @ loading.transpose(0, 2, 1)
-
-
-def _terms(data: xr.Dataset, visits: Visits) -> Terms:
-    names, sources = (tuple(map(str, data.indexes[dim])) if dim in data.indexes else () for dim in ("term", "source"))
-    mean, sd, design = (data[f"term_{part}"].to_numpy() for part in ("mean", "sd", "design"))
-    none = np.empty((0, len(visits.patients), len(visits.coefficients)))
-    shift = data["covariates"].transpose(*SHIFT).to_numpy() if "covariates" in data else none
-    return Terms(names, sources, mean, sd, design, shift)
 
 
 def _with_coefficients(draws: xr.Dataset, visits: Visits, known: Terms, terms: Floats, theta: Floats) -> xr.Dataset:
@@ -305,27 +235,7 @@ def _with_coefficients(draws: xr.Dataset, visits: Visits, known: Terms, terms: F
     return filled
 
 
-def _visit_means(draws: xr.Dataset, visits: Visits) -> Floats:
-    return _mean(visits, _flat(draws["coefficients"]))
-
-
-def _mean(visits: Visits, theta: Floats) -> Floats:
-    """Expected value at every visit, from coefficients (..., patient, coefficient): (..., visit)."""
-    mean = np.zeros((*theta.shape[:-2], len(visits.value)))
-    for a in range(visits.basis.shape[1]):
-        mean += visits.basis[:, a] * theta[..., visits.patient_index, a]
-    return mean
-
-
-def _flat(values: xr.DataArray) -> Floats:
+def flat(values: xr.DataArray) -> Floats:
     """Put chains after each other: (chain, draw, ...) becomes (d, ...)."""
     array = values.transpose("chain", "draw", ...).to_numpy()
     return np.ascontiguousarray(array.reshape(-1, *array.shape[2:]))
-
-
-def _by_visit(draws: xr.Dataset, visits: Visits, values: Floats) -> xr.DataArray:
-    shape = (draws.sizes["chain"], draws.sizes["draw"], -1)
-    coords = {"chain": draws["chain"], "draw": draws["draw"], "visit": range(len(visits.value))}
-    # Single precision, as it is stored: these are the largest arrays of a large cohort.
-    values = values.reshape(shape).astype(np.float32)
-    return xr.DataArray(values, coords, ("chain", "draw", "visit"), name=visits.outcome.name)

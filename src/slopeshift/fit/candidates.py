@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from slopeshift.fit import store
 from slopeshift.fit.posterior import Posterior, posterior_of
-from slopeshift.model.files import ModelFile, leading
+from slopeshift.model.files import ModelFile, leading, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
     stored = folder / f"{path.stem}.nc"
     fit = _opened(folder, path.stem, stored.stat().st_mtime_ns if stored.exists() else 0)
     made_from = dict(fit.record["inputs"])
-    at_hand = store.inputs(trial.files, path.read_text(encoding="utf-8"), store.Settings(**made_from["settings"]))
+    at_hand = store.inputs(trial.files, source_of(path), store.Settings(**made_from["settings"]))
     changed = [name for name, value in at_hand.items() if made_from[name] != value]
     if changed:
         raise store.FitError(

@@ -6,8 +6,6 @@ Only models whose coefficients are integrated out can do this: their data enter 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from slopeshift.design.shape import PLAIN
 from slopeshift.fit import nuts
 from slopeshift.fit.posterior import NORMAL, Posterior
 from slopeshift.keep.made_from import imported, key, without_docstrings
-from slopeshift.model.files import load_model
+from slopeshift.model.files import loaded
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -79,22 +77,18 @@ class Compiled:
 
 
 def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Compiled:
-    """Compile the model that a model file's text builds for a trial.
+    """Compile the model that the source of a model file (`files.source_of`) builds for a trial.
 
     It can then be fitted to visits of any shape that has the same coefficients. Raises RefitError where the model
     cannot be refitted, and what `load_model` raises.
     """
-    from slopeshift.engine import exact
+    from slopeshift.engine.terms import terms_of
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.py"
-        path.write_text(source)
-        file = load_model(path)
-    model = file.build(trial)
+    model = loaded(name, source).build(trial)
     reason = _not_exchangeable(model)
     if reason:
         raise RefitError(f"{name}: {reason}")
-    return Compiled(name, nuts.compile_model(model), exact.terms_of(model), sampling)
+    return Compiled(name, nuts.compile_model(model), terms_of(model), sampling)
 
 
 def refusal(file: ModelFile, trial: Trial) -> str:

@@ -14,6 +14,8 @@ import numpy as np
 
 from slopeshift.fit import nuts
 from slopeshift.fit.store import PACKAGES, Fit, inputs
+from slopeshift.model.described import described
+from slopeshift.model.stated import statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,12 +59,11 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
     timings["total"] = perf_counter() - started
     record = {
         "model": file.name,
-        "title": file.title,
-        "description": file.description,
         "source": file.source,
         "trial": trial.name,
         "outcome": file.outcome,
         "unit": visits.outcome.unit,
+        **described(file, statement(model)),
         "status": "sampled",
         "inputs": inputs(trial.files, file.source, settings),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -102,6 +103,7 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int) -> xr.Da
     import xarray as xr
 
     from slopeshift.engine import exact
+    from slopeshift.model.families.normal import predicted
 
     draws = min(draws, max(LARGEST // (len(visits.patients) * len(visits.coefficients)), 1))
     for_model, for_coefficients, for_values = _seeds(seed, 3)
@@ -115,7 +117,7 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int) -> xr.Da
     prior = tree["prior"].to_dataset()
     if integrated_out:
         prior = exact.with_prior_coefficients(prior, visits, data, for_coefficients)
-        values = exact.predicted(_thinned(prior, visits), visits, for_values).to_dataset()
+        values = predicted(_thinned(prior, visits), visits, for_values).to_dataset()
     else:
         values = tree["prior_predictive"].to_dataset()
     return xr.DataTree.from_dict({"prior": prior, "prior_predictive": values, "constant_data": data})
@@ -151,14 +153,15 @@ def _complete(sampled: xr.DataTree, model: pm.Model, visits: Visits, settings: S
 def _drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
     """Draw back what was integrated out, and predict from it."""
     from slopeshift.engine import exact
+    from slopeshift.model.families.normal import log_likelihood, predicted
 
     for_coefficients, for_values = _seeds(seed, 2)
     drawn, by_patient = exact.with_posterior_coefficients(draws, visits, terms, for_coefficients)
     some = _thinned(drawn, visits)
     return {
         "posterior": drawn,
-        "posterior_predictive": exact.predicted(some, visits, for_values).to_dataset(),
-        "log_likelihood": exact.log_likelihood(some, visits).to_dataset(),
+        "posterior_predictive": predicted(some, visits, for_values).to_dataset(),
+        "log_likelihood": log_likelihood(some, visits).to_dataset(),
         "log_likelihood_of_patient": by_patient.to_dataset(),
     }
 

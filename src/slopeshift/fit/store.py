@@ -54,7 +54,8 @@ class Fit:
 def inputs(trial_files: Mapping[str, str], source: str, settings: Settings) -> dict[str, Any]:
     """Describe, by content, all that decides a fit: data, model, the code that it is made with, and settings.
 
-    `source` is the text of the model file. Neither its words nor those of the code count.
+    `source` is that of the model, with the files that it varies (`files.source_of`). Neither its words nor those of the
+    code count.
     """
     return {
         "data": dict(sorted(trial_files.items())),

@@ -34,17 +34,33 @@ class MeanSlope:
     values: int
 
 
+@dataclass(frozen=True)
+class FromControl:
+    """The prior of the slope before treatment that a trial's control gives, and `otherwise` where there is none."""
+
+    otherwise: Normal
+
+
 def lead_in_slope(trial: Trial, outcome: str, otherwise: Normal) -> Normal:
     """Return the prior of the mean slope before treatment: from the trial's control, or `otherwise` without one.
 
-    Normal(mean, sqrt(SE^2 + between-study SD^2)), in outcome units a month. Outcomes for which trial.toml gives no
-    between-study SD keep `otherwise`.
+    Normal(mean, sqrt(SE^2 + between-study SD^2)), in outcome units a month, which says so itself. Outcomes for which
+    trial.toml gives no between-study SD keep `otherwise`. Raises ValueError as `mean_slope` does.
     """
     control = trial.control
     if control is None or outcome not in control.between_study_sd:
         return otherwise
     slope = mean_slope(control.trial, outcome)
-    return Normal(slope.mean, math.hypot(slope.standard_error, control.between_study_sd[outcome]))
+    spread = control.between_study_sd[outcome]
+    return Normal(
+        slope.mean,
+        math.hypot(slope.standard_error, spread),
+        unit=otherwise.unit,
+        why=f"{slope.patients} patients of {control.source}: mean {slope.mean:.3g}, standard error "
+        f"{slope.standard_error:.2g}; between-study SD {spread:g}, chosen",
+        basis="historical",
+        source="the trial's control",
+    )
 
 
 def mean_slope(trial: Trial, outcome: str) -> MeanSlope:
@@ -87,15 +103,29 @@ def _restricted_maximum(sums: _Sums) -> tuple[Floats, Floats]:
     pooled = np.linalg.solve(sums.S.sum(axis=0), sums.s.sum(axis=0))
     variance = max(float((sums.yy.sum() - pooled @ sums.s.sum(axis=0)) / sums.n.sum()), 1e-6)
     start = np.array([0.5 * math.log(variance) - 1, 0.5 * math.log(variance), 0.5 * math.log(variance) - 2, 0.0])
-    found = minimize(lambda at: _criterion(at, sums)[0], start, method="Nelder-Mead", options=_SEARCH)
-    found = minimize(lambda at: _criterion(at, sums)[0], found.x, method="BFGS", options={"gtol": 1e-6})
+    simplex = minimize(lambda at: _criterion(at, sums)[0], start, method="Nelder-Mead", options=_SEARCH)
+    found = minimize(lambda at: _criterion(at, sums)[0], simplex.x, method="BFGS", options=_POLISH)
     _, mean, information = _criterion(found.x, sums)
-    if not (np.isfinite(found.fun) and np.isfinite(mean).all()):
-        raise ValueError("the mean slope of the control could not be estimated: its values do not vary enough")
+    stuck = simplex.success and found.status == _PRECISION_LOSS
+    around = [_criterion(found.x + step, sums)[0] for step in (*_STEP * np.eye(4), *-_STEP * np.eye(4))]
+    at_maximum = found.success or (stuck and found.fun - min(around) < _GAIN)
+    if not (at_maximum and np.isfinite(found.fun) and np.isfinite(mean).all()):
+        raise ValueError(
+            f"the mean slope of the control could not be estimated: the search over {len(sums.n)} patients and "
+            f"{int(sums.n.sum())} values did not converge ({found.message}); give a control with more values, or none"
+        )
     return mean, np.linalg.inv(information)
 
 
 _SEARCH = {"xatol": 1e-4, "fatol": 1e-6, "maxiter": 2000}
+_POLISH = {"gtol": 1e-6, "maxiter": 800}
+
+_PRECISION_LOSS = 2
+"""BFGS's status where it cannot improve further in double precision: at the maximum, or stuck short of it."""
+
+_STEP, _GAIN = 0.05, 1e-3
+"""A point is taken for the maximum where no SD that is 5 % larger or smaller gains as much of twice a log likelihood.
+Gradients by differences are noise where an SD is nearly 0."""
 
 
 def _criterion(at: Floats, sums: _Sums) -> tuple[float, Floats, Floats]:

@@ -20,9 +20,12 @@ import pytensor.tensor as pt
 
 from slopeshift.design.cycles import split
 from slopeshift.design.visits import visits_of
-from slopeshift.engine.exact import SHIFT
 from slopeshift.engine.foreign import extract_deterministics, freeze_dims_and_data
+from slopeshift.engine.terms import SHIFT
+from slopeshift.model.families.normal import Normal
 from slopeshift.model.line import signed_scale
+from slopeshift.model.priors import Gamma, HalfNormal, Prior
+from slopeshift.model.stated import row, statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,22 +67,81 @@ class Term:
     group: NDArray[np.intp] | None
 
 
-def between_patients(name: str, prior: bmb.Prior, *, known_to_differ: bool = False) -> bmb.Prior:
+@dataclass(frozen=True)
+class BetweenPatients:
+    """Patients differ in a term as Normal(0, sd), with `prior` for the standard deviation, called `name`.
+
+    See `between_patients`, which makes it.
+    """
+
+    name: str
+    prior: HalfNormal | Gamma
+    known_to_differ: bool
+
+
+def between_patients(name: str, prior: HalfNormal | Gamma, *, known_to_differ: bool = False) -> BetweenPatients:
     """Let patients differ in a term as Normal(0, sd), with `prior` for the standard deviation.
 
     The posterior has the standard deviation as `name`; terms given the same name share one. `known_to_differ` says how
     to sample, and changes no answer: patients' values around the population's where visits determine them well, else
-    standard normals times a standard deviation, a half-normal one with a sign (see `curves.signed_scale`).
+    standard normals times a standard deviation, a half-normal one with a sign (see `line.signed_scale`).
     """
+    return BetweenPatients(name, prior, known_to_differ)
+
+
+Stated = Prior | BetweenPatients
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A Bambi formula with its priors, a value that builds the model on a trial: see `formula_model`."""
+
+    formula: str
+    priors: Mapping[str, Stated]
+
+    @property
+    def outcome(self) -> str:
+        """The outcome, which is the response of the formula."""
+        return self.formula.partition("~")[0].strip()
+
+    def __call__(self, trial: Trial) -> pm.Model:
+        """Build the model on a trial, without compiling anything. Raises as `formula_model` does."""
+        return formula_model(self.formula, self.priors, trial)
+
+    def stated(self) -> list[dict[str, Any]]:
+        """List the priors as rows of the prior table: see `stated.row`."""
+        return _rows(self.priors)
+
+
+def _rows(priors: Mapping[str, Stated]) -> list[dict[str, Any]]:
+    rows = []
+    for term, prior in priors.items():
+        if isinstance(prior, BetweenPatients):
+            rows.append(row(prior.name, prior.prior, f"SD between patients of the term {term.partition('|')[0]}"))
+        else:
+            rows.append(row(term, prior, "residual SD" if term == "sigma" else f"coefficient of the term {term}"))
+    return rows
+
+
+def _bambi(prior: Stated) -> bmb.Prior:
+    """Write a prior down as Bambi does."""
+    if isinstance(prior, BetweenPatients):
+        return _scaled(prior.name, prior.prior, known_to_differ=prior.known_to_differ)
+    names = {"mean": "mu", "sd": "sigma", "a": "alpha", "b": "beta"}
+    return bmb.Prior(type(prior).__name__, **{names[name]: value for name, value in prior.exact.items()})
+
+
+def _scaled(name: str, stated: HalfNormal | Gamma, *, known_to_differ: bool) -> bmb.Prior:
+    prior = _bambi(stated)
 
     def scale(_: str, dims: object = None, **arguments: object) -> TensorVariable:
-        signed = prior.name == "HalfNormal" and not known_to_differ
+        signed = stated.may_be_zero and not known_to_differ
         sd = pm.modelcontext(None).named_vars.get(f"{name}_signed" if signed else name)
         if sd is None:
-            sd = signed_scale(name, prior.args["sigma"]) if signed else getattr(pm, prior.name)(name, **arguments)
-            sd.tag.prior = str(prior)
-        if sd.tag.prior != str(prior):
-            raise FormulaError(f"{name}: has priors {sd.tag.prior} and {prior}; give it one, or the terms two names")
+            sd = signed_scale(name, stated.sd) if signed else stated.variable(name)
+            sd.tag.prior = str(stated)
+        if sd.tag.prior != str(stated):
+            raise FormulaError(f"{name}: has priors {sd.tag.prior} and {stated}; give it one, or the terms two names")
         return sd
 
     return bmb.Prior(
@@ -99,7 +161,7 @@ def _around_the_population(label: str, *, mu: float, sigma: TensorVariable, dims
     return pm.Deterministic(label, value - population, dims=dims)
 
 
-def formula_model(formula: str, priors: Mapping[str, bmb.Prior], trial: Trial) -> pm.Model:
+def formula_model(formula: str, priors: Mapping[str, Stated], trial: Trial) -> pm.Model:
     """Build the PyMC model of a Bambi formula on a trial, with the names that results are read from.
 
     The response is the outcome. The formula may name `month` (since the first injection), `since` (the same, 0 before
@@ -107,8 +169,8 @@ def formula_model(formula: str, priors: Mapping[str, bmb.Prior], trial: Trial) -
     months times the parts of `interval.split`), `patient`, and columns of the patients' table. "b1 + ... + bK" stands
     for every cycle, as `bk` does in the name of a prior. Terms of which the trial has nothing are left out: a cycle
     that no value informs keeps the other terms, and is not reported.
-    Adds `population` (coefficient; at the mean interval), `coefficients` (patient, coefficient) and, where the formula
-    names intervals, `regression` (covariate).
+    Records its priors, and the family as normal. Adds `population` (coefficient; at the mean interval), `coefficients`
+    (patient, coefficient) and, where the formula names intervals, `regression` (covariate).
     Raises FormulaError where a term has no prior, a prior no term, or the formula is no such line, and LookupError
     where the trial does not record the outcome.
     """
@@ -117,7 +179,8 @@ def formula_model(formula: str, priors: Mapping[str, bmb.Prior], trial: Trial) -
     columns = Columns(visits, dict(zip(INTERVALS, split(trial, visits), strict=True)), _covariates(trial, formula))
     table = columns.table(visits.patient_index, visits.basis).assign(**{outcome: visits.value})
     written, stated = _for_trial(formula, priors, table, visits.injections)
-    spec = bmb.Model(written, table, priors=stated, center_predictors=False)
+    own = {name: _bambi(prior) for name, prior in stated.items()}
+    spec = bmb.Model(written, table, priors=own, center_predictors=False)
     spec.build()
     terms = _terms(spec, columns)
     _check_line(terms, visits)
@@ -127,6 +190,8 @@ def formula_model(formula: str, priors: Mapping[str, bmb.Prior], trial: Trial) -
     dims.update({name: tuple(DIMS.get(dim, dim) for dim in of) for name, of in dims.items()})
     model.add_coords(visits.coords)
     with model:
+        statement().family = Normal.name
+        statement().priors.extend(_rows({name: prior for name, prior in priors.items() if _used(name, stated)}))
         _add_coefficients(terms)
         _add_regression([term.name for term in terms if term.name in INTERVALS], columns)
     return model
@@ -164,8 +229,8 @@ def _covariates(trial: Trial, formula: str) -> pd.DataFrame:
 
 
 def _for_trial(
-    formula: str, priors: Mapping[str, bmb.Prior], table: pd.DataFrame, injections: tuple[int, ...]
-) -> tuple[str, dict[str, bmb.Prior]]:
+    formula: str, priors: Mapping[str, Stated], table: pd.DataFrame, injections: tuple[int, ...]
+) -> tuple[str, dict[str, Stated]]:
     """Write a formula and its priors out for a trial's injections, without the terms of which it has nothing."""
     cycles = [f"b{k}" for k in injections or (1,)]
     formula = EVERY_CYCLE.sub(" + ".join(cycles), formula)
@@ -179,6 +244,11 @@ def _for_trial(
     empty = [name for name, variables in names.items() if variables & nothing]
     left_out = "".join(f" - (0 + {name})" if "|" in name else f" - {name}" for name in empty)
     return formula + left_out, {name: prior for name, prior in stated.items() if name not in empty}
+
+
+def _used(name: str, stated: Mapping[str, Stated]) -> bool:
+    """Say whether a trial has the term of a prior, or for `bk` that of any cycle."""
+    return any(re.fullmatch(re.sub(r"\bbk\b", r"b\\d+", re.escape(name)), each) for each in stated)
 
 
 def _terms(spec: bmb.Model, columns: Columns) -> list[Term]:

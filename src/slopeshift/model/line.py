@@ -26,19 +26,37 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from slopeshift.engine.exact import Terms, record_terms
 from slopeshift.engine.reparametrise import standard_normals
+from slopeshift.engine.terms import Terms, record_terms
+from slopeshift.model.stated import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
-    from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
+    from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
 
     Standardise = Callable[[TensorVariable], TensorVariable]
+
+LABELS = {
+    "level": "population mean at the first injection",
+    "slope": "population slope before the first injection",
+    "curvature": "population curvature before the first injection",
+    "change": "change of slope common to all injections",
+    "change_by_injection": "deviation of each injection's change from it",
+    "sd_level": "SD of levels between patients",
+    "sd_slope": "SD of slopes between patients",
+    "sd_curvature": "SD of curvatures between patients",
+    "sd_response": "SD of changes between patients",
+    "sd_cycle": "SD of changes between cycles of a patient",
+    "correlation": "correlations of level, slope and change between patients",
+}
+"""What the priors of `piecewise_line` are of, in the order of the prior table."""
+
+COVARIATE = "coefficient of a covariate of the change of slope"
 
 
 @dataclass(frozen=True)
@@ -124,10 +142,17 @@ def piecewise_line(
 
     The arguments are the prior table of the model, in the order of the equations above; units as in PiecewiseLine.
     Adds `sd_level`, `sd_slope`, `correlation` (pair), in a trial with injections `sd_response` and `sd_cycle`, and on a
-    curved course `sd_curvature`. Without injections the change terms and their priors play no part.
+    curved course `sd_curvature`, and records the priors. Without injections those of the changes play no part.
     Raises ValueError where the course is curved without priors of its curvature, or the other way round.
     """
     _check_curvature(visits, curvature, sd_curvature)
+    stated: dict[str, Prior | None]
+    stated = {"level": level, "slope": slope, "sd_level": sd_level, "sd_slope": sd_slope, "correlation": correlation}
+    stated |= {"curvature": curvature, "sd_curvature": sd_curvature}
+    if visits.injections:
+        stated |= {"change": change, "change_by_injection": change_by_injection}
+        stated |= {"sd_response": sd_response, "sd_cycle": sd_cycle}
+    _record(stated, covariates)
     traits = {"level": sd_level.variable("sd_level"), "slope": scale("sd_slope", sd_slope)}
     cycle = None
     if visits.injections:
@@ -148,6 +173,14 @@ def _check_curvature(visits: Visits, *priors: object) -> None:
         raise ValueError("priors for curvature or its standard deviation, but the course is not: Shape(curved=True)")
 
 
+def _record(priors: Mapping[str, Prior | None], covariates: tuple[Covariate, ...]) -> None:
+    for name in LABELS:
+        if (prior := priors.get(name)) is not None:
+            record(name, prior, LABELS[name])
+    for covariate in covariates:
+        record(covariate.name, covariate.prior, COVARIATE)
+
+
 def scale(name: str, prior: HalfNormal | Gamma) -> TensorVariable:
     """Sample a standard deviation: with a sign where it may be zero, on the log scale where it may not."""
     return signed_scale(name, prior.sd) if prior.may_be_zero else prior.variable(name)
@@ -159,7 +192,7 @@ def signed_scale(name: str, sd: float) -> TensorVariable:
     The density depends on x through its square, so it is smooth through zero: neither a boundary nor the tail of a log
     scale, where small trials live. The model gets `name_signed` (x) and `name` (|x|).
     """
-    signed = pm.Normal(f"{name}_signed", mu=0.0, sigma=sd)
+    signed = pm.Normal(f"{name}_signed", mu=0.0, sigma=np.float64(sd))
     pm.Deterministic(name, pt.abs(signed))
     return signed
 
@@ -175,7 +208,7 @@ def correlation_factor(prior: LKJ, size: int) -> list[list[TensorVariable]]:
     for i in range(1, size):
         row, left = [], pt.constant(1.0)
         for j in range(i):
-            shape = prior.eta + (size - 2 - j) / 2
+            shape = np.float64(prior.eta + (size - 2 - j) / 2)
             partial = 2.0 * pm.Beta(f"partial_correlation_{j}{i}", shape, shape) - 1.0
             row.append(partial * left)
             left = left * pt.sqrt(1.0 - partial**2)
@@ -257,7 +290,7 @@ def coefficients(curve: PiecewiseLine, value: TensorVariable, standardise: Stand
     nearer they are, the better NUTS mixes (see `coordinates`).
     Adds `terms` (term), `loading` (coefficient, source), `z` (patient, source), `population` (coefficient),
     `coefficients` (patient, coefficient), the covariates' part included, and, where there are covariates, `regression`
-    (covariate); and the record of its terms (see `marginal.record_terms`).
+    (covariate); and the record of its terms (see `terms.record_terms`).
     """
     visits, laid_out = curve.visits, population_terms(curve)
     record_terms(laid_out)

@@ -12,6 +12,7 @@ from slopeshift.answers.safety import safety_table
 from slopeshift.classical import model_free
 from slopeshift.keep.atomic import replacing
 from slopeshift.missing.departures import departures
+from slopeshift.model import described
 from slopeshift.model.files import leading
 from slopeshift.report import (
     analysis,
@@ -71,6 +72,7 @@ _MODULES = (
         contents,
         crosswalk,
         data_checks,
+        described,
         estimand,
         flow,
         flow_figures,

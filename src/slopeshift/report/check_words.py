@@ -57,6 +57,10 @@ PRIORS = {
     "sd_slope": "SD of slopes between patients",
     "sd_response": "SD of changes between patients",
     "sd_cycle": "SD of changes between a patient's cycles",
+    "curvature": "curvature of the course before the first injection",
+    "sd_curvature": "SD of curvatures between patients",
+    "nu": "degrees of freedom of the residual",
+    "autocorrelation": "correlation of residuals one month apart",
 }
 
 

@@ -9,18 +9,23 @@ from functools import cache
 from importlib.resources import files
 
 from slopeshift.design.cycles import OVERALL
+from slopeshift.model.families import UNITS
+
+POPULATION = ("level", "lead_in_slope", "curvature", "change")
+"""Quantities of the population whose priors are set beside what the data made of them."""
 
 SPREAD = (
     "sd_level",
     "sd_slope",
+    "sd_curvature",
     "sd_response",
     "sd_cycle",
-    "sigma",
+    *UNITS,
     "correlation_level_slope",
     "correlation_level_response",
     "correlation_slope_response",
 )
-"""Quantities of how patients differ."""
+"""Quantities of how patients differ, and their values from their lines, in all families."""
 
 PLAIN = (
     *("Patient", "Patients", "Injection", "Injections", "Model", "Period", "Quantity", "Unit", "Note", "Source", "Of"),

@@ -29,7 +29,7 @@ def prior_posterior(analysis: Analysis) -> Table:
     lower, upper = prior.quantile(INTERVAL, dim=SAMPLES).transpose("quantile", "row").to_numpy()
     before = pd.DataFrame({name: prior[name].to_numpy() for name in ("quantity", "injection", "unit")})
     before = before.assign(prior_mean=prior.mean(SAMPLES).to_numpy(), prior_lower=lower, prior_upper=upper)
-    before = before[before["quantity"].isin(["level", "lead_in_slope", "change", *glossary.SPREAD])]
+    before = before[before["quantity"].isin([*glossary.POPULATION, *glossary.SPREAD])]
     both = before.merge(analysis.results.population, on=["quantity", "injection", "unit"], how="left")
     rows = [
         [

@@ -130,7 +130,7 @@ def _without_control(file: ModelFile, trial: Trial, own: NormalPrior) -> Alterna
     """Take the prior that the model has for a trial without control, where this one's control changes it."""
     if trial.control is None:
         return None
-    from slopeshift.engine.exact import terms_of
+    from slopeshift.engine.terms import terms_of
 
     other = own_prior(terms_of(file.build(replace(trial, control=None))))
     if np.array_equal(other.mean, own.mean) and np.array_equal(other.sd, own.sd):

@@ -1,0 +1,76 @@
+"""The population as independent normal terms: what they are, and the record of them that a model and its fit carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from slopeshift.design.visits import Visits
+
+    Floats = NDArray[np.float64]
+
+SHIFT = ("covariate", "patient", "coefficient")
+"""Dims of how far a covariate moves each patient's coefficients, per unit of its own coefficient."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The population as independent normal terms, coefficients = design @ terms, and what patients differ by.
+
+    `names`, prior `mean` and `sd` by term (m,); `design` (coefficient, m); `sources` names the columns of a loading.
+    `shift` has the dims SHIFT: the last terms are the covariates' coefficients, and each moves patient i's coefficients
+    by so much per unit. The engine sees such a term as a coefficient of its own, which does not differ between
+    patients, of a column basis . shift_i; outside it, a patient's coefficients have the moves in them.
+    """
+
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    mean: Floats
+    sd: Floats
+    design: Floats
+    shift: Floats
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates."""
+        return self.names[len(self.names) - len(self.shift) :]
+
+
+def record_terms(terms: Terms) -> None:
+    """Keep `term_mean`, `term_sd`, `term_design` and, with covariates, `covariates` as data of the current PyMC model.
+
+    They are a record: the graph has them as constants, because every variable that is shared costs a second of
+    compiling.
+    """
+    model = pm.modelcontext(None)
+    model.add_coord("term", terms.names)
+    pm.Data("term_mean", terms.mean, dims="term")
+    pm.Data("term_sd", terms.sd, dims="term")
+    pm.Data("term_design", terms.design, dims=("coefficient", "term"))
+    if terms.covariates:
+        model.add_coord("covariate", terms.covariates)
+        pm.Data("covariates", terms.shift, dims=SHIFT)
+
+
+def terms_of(model: pm.Model) -> xr.Dataset:
+    """Take the record of the terms out of a model, as `with_posterior_coefficients` and `statistics_of` need it."""
+    names = [name for name in ("term_mean", "term_sd", "term_design", "covariates") if name in model.named_vars]
+    dims = {name: model.named_vars_to_dims[name] for name in names}
+    coords = {dim: list(model.coords[dim]) for dim in {"source", *(dim for each in dims.values() for dim in each)}}
+    return xr.Dataset({name: (dims[name], model[name].get_value()) for name in names}, coords)
+
+
+def terms_from(data: xr.Dataset, visits: Visits) -> Terms:
+    """Read the terms back from their record, as `terms_of` or the `constant_data` of a fit has it."""
+    names, sources = (tuple(map(str, data.indexes[dim])) if dim in data.indexes else () for dim in ("term", "source"))
+    mean, sd, design = (data[f"term_{part}"].to_numpy() for part in ("mean", "sd", "design"))
+    none = np.empty((0, len(visits.patients), len(visits.coefficients)))
+    shift = data["covariates"].transpose(*SHIFT).to_numpy() if "covariates" in data else none
+    return Terms(names, sources, mean, sd, design, shift)
