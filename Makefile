@@ -29,7 +29,7 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help fit report null sensitivity calibrate validate check simulate test test-slow test-browser bench bench-page lint env lock clean FORCE
+.PHONY: help fit answer checks report null sensitivity calibrate validate check simulate test test-slow test-browser bench bench-page lint env lock clean FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -41,9 +41,16 @@ help: ## List the commands
 fit: $(READY) ## Sample every model that is out of date
 	@$(SLOPESHIFT) fit $(TRIAL) --models models --fits fits $(OPTIONS)
 
-# A fit that fails its gate is reported too, and fails the command in the end.
-report: $(READY) ## Write reports/NAME/index.html, fitting first where needed
+answer: $(READY) ## Print what the fits answer, from the tables kept beside them
+	@$(SLOPESHIFT) answer $(TRIAL) --models models --fits fits
+
+checks: $(READY) ## Check whether the fits fit their data
+	@$(SLOPESHIFT) checks $(TRIAL) --models models --fits fits
+
+# A fit that fails its gate or cannot be checked is reported too, and fails the command in the end.
+report: $(READY) ## Write reports/NAME/index.html, fitting and checking first where needed
 	@gate=0; $(SLOPESHIFT) fit $(TRIAL) --models models --fits fits $(OPTIONS) || gate=$$?; \
+	$(SLOPESHIFT) checks $(TRIAL) --models models --fits fits || gate=$$?; \
 	$(SLOPESHIFT) report $(TRIAL) --fits fits --models models --out reports/$(NAME) && exit $$gate
 
 null: $(READY) ## Show what the same trial gives where no injection changes anything

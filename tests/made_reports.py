@@ -7,13 +7,23 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift import report
+from slopeshift.answers.control import control_table
+from slopeshift.answers.safety import safety_table
+from slopeshift.answers.stored import answered
 from slopeshift.answers.tables import results_of
+from slopeshift.checks import checks_of
+from slopeshift.checks import tables as checks
+from slopeshift.classical import model_free
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import Fit, judged
+from slopeshift.missing import tables as missing
 from slopeshift.model.priors import Normal
 from slopeshift.model.stated import row
+from slopeshift.null.claim import claim_text
+from slopeshift.published import figures as published
+from slopeshift.report import page
+from slopeshift.report.analysis import Analysis, Report, analyses_of
 from slopeshift.trial import trial_from_tables
 
 CHAINS, DRAWS = 4, 400
@@ -105,7 +115,8 @@ def made_fit(trial, model="alsfrsr", broken=False, seed=1):
             "constant_data": visits.dataset(),
         }
     )
-    fit = Fit(tree, made_record(model))
+    record = made_record(model)
+    fit = Fit(tree, record | {"inputs": record["inputs"] | {"data": dict(trial.files)}})
     return judged(fit, results_of(posterior_of(trial, fit)).failures)
 
 
@@ -180,5 +191,47 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.text))
 
 
+def of_trial(trial):
+    """The tables of a trial that need no fit, made now."""
+    return {
+        "classical": model_free(trial),
+        "safety": safety_table(trial),
+        "control": control_table(trial),
+        **missing.tables_of_trial(trial),
+        "published_trial": published("petrou2021"),
+        "published_relatives": published("untreated"),
+    }
+
+
+def analyse(trial, fit, anchor="m1", tables=None):
+    """The analysis of one fit, unchecked unless the tables of its checks are given."""
+    return Analysis(anchor, answered(trial, fit), tables)
+
+
+def analysed(trial, fits):
+    """The analyses of fits, with their checks, and the comparison of those that passed their gate."""
+    found = [answered(trial, fit) for fit in fits if fit.record["status"] == "sampled"]
+    passed = {each.record["model"]: each for each in found if each.results.passed}
+    made = {model: checks_of(each.posterior) for model, each in passed.items()}
+    tables = {m: checks.tables_of(made[m]) | missing.tables_of_fit(each.posterior) for m, each in passed.items()}
+    ordered = analyses_of(found, tables)
+    compared = checks.compared("alsfrsr", {a.record["model"]: made[a.record["model"]] for a in ordered if a.passed})
+    return ordered, compared
+
+
+def refuse(words):
+    raise AssertionError(words)
+
+
+def made_report(trial, fits, study=None, second_stage=None, varied=None, say=refuse):
+    """What a page is written from, everything made now; a section that cannot be made is an error."""
+    analyses, compared = analysed(trial, fits)
+    skipped = [fit.record for fit in fits if fit.record["status"] == "skipped"]
+    claim = claim_text(study["published_claim"]) if study and "published_claim" in study else ""
+    return Report(
+        trial, analyses, skipped, of_trial(trial), compared, study or {}, varied or {}, second_stage, claim, say
+    )
+
+
 def written(folder, trial, fits, *more, figures=False):
-    return Page(report.write(trial, fits, folder, *more, figures=figures).read_text(encoding="utf-8"))
+    return Page(page.write(made_report(trial, fits, *more), folder, figures=figures).read_text(encoding="utf-8"))

@@ -72,11 +72,11 @@ def test_no_modules_import_each_other():
 @pytest.mark.parametrize(
     "text",
     [
-        "from slopeshift.report import page",
+        "from slopeshift.report import Page",
         "from slopeshift import report",
         "import slopeshift.report",
         "def f():\n    from slopeshift import report",
-        "if TYPE_CHECKING:\n    from slopeshift.report import page",
+        "if TYPE_CHECKING:\n    from slopeshift.report import Page",
     ],
 )
 def test_an_upward_import_is_seen_in_every_form(text):

@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from made_reports import made_fit, made_trial, written
+from made_reports import analysed, made_fit, made_trial, written
 
 from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, Rule, checks_of
 from slopeshift.checks import predictive as p
+from slopeshift.checks.tables import compared, tables_of
 from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import Fit
-from slopeshift.report import check_section, check_words
-from slopeshift.report.analysis import analyse
+from slopeshift.report.sections import checks as check_section
+from slopeshift.report.words import checks as check_words
 
 NUMBERS = ("loo", "predictive_checks", "prior_sensitivity", "model_comparison")
 
@@ -40,19 +41,29 @@ def trial():
 
 
 @pytest.fixture(scope="module")
-def analyses(trial):
+def made(trial):
     fits = [made_fit(trial), made_fit(trial, "other", seed=2), made_fit(trial, "broken", broken=True)]
-    return [analyse(trial, with_densities(fit, trial), f"m{i}") for i, fit in enumerate(fits, 1)]
+    return analysed(trial, [with_densities(fit, trial) for fit in fits])
 
 
 @pytest.fixture(scope="module")
-def found(analyses):
-    return check_section.checked(analyses)
+def analyses(made):
+    return made[0]
 
 
 @pytest.fixture(scope="module")
-def checks(found):
-    return found["m1"]
+def side_by_side(made):
+    return made[1]
+
+
+@pytest.fixture(scope="module")
+def checks(trial, analyses):
+    return checks_of(analyses[0].posterior)
+
+
+def rules_of(checks, *names):
+    """The table of the rules, those named having fired and no other."""
+    return tables_of(told(checks, *names))["rules"]
 
 
 def told(checks, *names):
@@ -64,12 +75,12 @@ def told(checks, *names):
 # ---- what is checked ----
 
 
-def test_a_fit_that_failed_its_gate_is_not_checked(found):
-    assert set(found) == {"m1", "m2"}
+def test_a_fit_that_failed_its_gate_is_not_checked(analyses):
+    assert [a.record["model"] for a in analyses if a.tables is not None] == ["alsfrsr", "other"]
 
 
-def test_the_published_tables_name_model_and_outcome(analyses, found):
-    tables = check_section.tables(analyses, found)
+def test_the_published_tables_name_model_and_outcome(analyses, side_by_side):
+    tables = check_section.tables(analyses, side_by_side)
     assert tuple(tables) == NUMBERS == check_section.PUBLISHED
     for name, table in tables.items():
         assert set(table["model"]) == {"alsfrsr", "other"}, name
@@ -77,7 +88,7 @@ def test_the_published_tables_name_model_and_outcome(analyses, found):
 
 
 def test_without_a_fit_that_passed_the_tables_are_empty(analyses):
-    tables = check_section.tables(analyses, {})
+    tables = check_section.tables([replace(a, tables=None) for a in analyses], compared("alsfrsr", {}))
     assert all(table.empty and "model" in table for table in tables.values())
 
 
@@ -85,35 +96,42 @@ def test_without_a_fit_that_passed_the_tables_are_empty(analyses):
 
 
 def test_silence_is_not_taken_for_proof(checks):
-    words = check_words.verdict(told(checks))
+    words = check_words.verdict(rules_of(checks))
     assert re.match(r"None of \d+ checks says that this model misses anything in these data", words)
     assert "A silent check is no proof" in words
 
 
 def test_a_check_that_fired_is_explained(checks):
-    words = check_words.verdict(told(checks, p.ENDS, p.NEIGHBOURS))
+    words = check_words.verdict(rules_of(checks, p.ENDS, p.NEIGHBOURS))
     assert re.match(r"2 of \d+ checks fired, so this model misses something in these data: ", words)
     assert check_words.MEANING[p.ENDS] in words
     assert check_words.MEANING[p.NEIGHBOURS] in words
 
 
 def test_a_prior_that_matters_is_not_called_a_misfit(checks):
-    assert check_words.verdict(told(checks, PRIOR, UNRELIABLE)).startswith("None of ")
+    assert check_words.verdict(rules_of(checks, PRIOR, UNRELIABLE)).startswith("None of ")
 
 
 def test_every_check_of_the_fit_has_its_meaning(checks):
     assert {rule.check for rule in checks.rules} == {*check_words.MEANING, UNRELIABLE, PRIOR}
 
 
+def left_out_with(checks, by_visit):
+    changed = replace(checks, loo=replace(checks.loo, by_visit=by_visit))
+    return check_words.left_out(tables_of(changed)["left_out"])
+
+
 def test_what_cannot_be_relied_on_is_said(checks):
     k = checks.loo.by_visit.pareto_k.copy()
     k[:3], k[3:] = 0.9, 0.1
     by_visit = replace(checks.loo.by_visit, pareto_k=k)
-    words = check_words.left_out(replace(checks, loo=replace(checks.loo, by_visit=by_visit)))
+    words = left_out_with(checks, by_visit)
     assert "For 3 values the Pareto k is above the limit" in words
     good = replace(by_visit, pareto_k=k * 0)
-    assert "All of it is reliable" in check_words.left_out(replace(checks, loo=replace(checks.loo, by_visit=good)))
-    assert check_words.left_out(replace(checks, loo=None)).startswith("Nothing was left out one by one")
+    assert "All of it is reliable" in left_out_with(checks, good)
+    assert check_words.left_out(tables_of(replace(checks, loo=None))["left_out"]).startswith(
+        "Nothing was left out one by one"
+    )
 
 
 def sensitivity(*rows):
@@ -129,7 +147,7 @@ def test_the_prior_that_moves_the_mean_change_is_named_with_what_it_does(checks)
         ("level", "lead_in_slope", "", "points/month", 0.06, 0.02),
         ("sigma", "sigma", "", "points", 0.01, 0.1),
     )
-    first, other = check_words.priors_that_matter(replace(checks, sensitivity=moved))
+    first, other = check_words.priors_that_matter(moved)
     assert "The prior of the change of slope moves the mean change of slope" in first
     assert "with four fifths of its weight the change would be +0.34 instead of +0.30 points/month" in first
     assert "sensitivity 0.08, of the data 0.06" in first
@@ -143,13 +161,13 @@ def test_where_no_prior_moves_the_change_the_nearest_is_named(checks):
         ("change", "change", "overall", "points/month", 0.04, 0.07),
         ("level", "change", "overall", "points/month", 0.01, 0.07),
     )
-    (words,) = check_words.priors_that_matter(replace(checks, sensitivity=quiet))
+    (words,) = check_words.priors_that_matter(quiet)
     assert words.startswith("No single prior moves the mean change of slope by as much as counts, 0.05")
     assert "that of the change of slope comes nearest, with a sensitivity of 0.04, of the data 0.07" in words
 
 
 def test_without_stored_priors_it_is_said(checks):
-    (words,) = check_words.priors_that_matter(replace(checks, sensitivity=pd.DataFrame()))
+    (words,) = check_words.priors_that_matter(pd.DataFrame())
     assert "this fit stores no log density of its priors" in words
 
 
@@ -157,16 +175,16 @@ def test_without_stored_priors_it_is_said(checks):
 
 
 def test_the_first_screen_warns_of_a_model_that_misses_something_and_of_nothing_else(checks):
-    assert check_words.alarm(told(checks)) == ""
-    assert check_words.alarm(told(checks, PRIOR, UNRELIABLE)) == ""
-    words = check_words.alarm(told(checks, p.ENTRY, PRIOR))
+    assert check_words.alarm(rules_of(checks)) == ""
+    assert check_words.alarm(rules_of(checks, PRIOR, UNRELIABLE)) == ""
+    words = check_words.alarm(rules_of(checks, p.ENTRY, PRIOR))
     assert words == "The model does not fit these data: smallest loss before the first injection."
 
 
 def test_every_rule_is_printed_with_its_limit_and_verdict(checks):
     rules = (Rule("a check", 0.0004, 0.01, True), Rule("b", 0.2, 0.01, False), Rule("c", float("nan"), 0.01, False))
     rules += (Rule(UNRELIABLE, 2.0, 0.0, True), Rule(PRIOR, 0.07, 0.05, True))
-    table = check_section.judged(replace(checks, rules=rules))
+    table = check_section.judged(tables_of(replace(checks, rules=rules))["rules"])
     assert table.rows == [
         ["A check", "probability < 0.001", "below 0.01", "FIRED"],
         ["B", "probability 0.200", "below 0.01", "silent"],
@@ -176,29 +194,28 @@ def test_every_rule_is_printed_with_its_limit_and_verdict(checks):
     ]
 
 
-def test_models_stand_side_by_side_with_what_fired(analyses, found):
-    table = check_section.tables(analyses, found)["model_comparison"]
-    printed = check_section.compared(analyses, {**found, "m2": told(found["m2"], p.ENDS, PRIOR)}, table)
+def test_models_stand_side_by_side_with_what_fired(analyses, checks, side_by_side):
+    other = replace(analyses[1], tables={**analyses[1].tables, "rules": rules_of(checks, p.ENDS, PRIOR)})
+    printed = check_section.compared([analyses[0], other], side_by_side)
     by_model = {row[0]: row for row in printed.rows}
     assert by_model["other"][5] == p.ENDS
     assert {row[3].split(" ")[0] for row in printed.rows} >= {"best"}
-    left_out = table.assign(left_out_because=["", "it is about other values"])
-    rows = check_section.compared(analyses, found, left_out).rows
+    left_out = side_by_side.assign(left_out_because=["", "it is about other values"])
+    rows = check_section.compared(analyses, left_out).rows
     assert rows[1][2:5] == ["–", "not compared: it is about other values", "–"]
 
 
-def test_a_single_model_is_compared_with_nothing(analyses, found):
-    one = {"m1": found["m1"]}
-    table = check_section.tables(analyses, one)["model_comparison"]
+def test_a_single_model_is_compared_with_nothing(analyses, checks):
+    table = compared("alsfrsr", {"alsfrsr": checks})
     assert len(table) == 1
-    assert check_section.compared(analyses, one, table) is None
+    assert check_section.compared(analyses[:1], table) is None
 
 
 # ---- figures ----
 
 
 def test_figures_say_what_is_seen(analyses, checks):
-    pictures = check_section.pictures(analyses[0], checks)
+    pictures = check_section.pictures(analyses[0])
     words = [re.search(r'aria-label="([^"]*)"', picture.element)[1] for picture in pictures]
     assert len(pictures) == 5
     assert "beyond their predicted 95 % ranges" in words[0]
@@ -209,8 +226,8 @@ def test_figures_say_what_is_seen(analyses, checks):
 
 
 def test_bins_that_were_put_together_can_be_drawn(checks):
-    from slopeshift.report.check_figures import binned
-    from slopeshift.report.pictures import svg
+    from slopeshift.report.figures.checks import binned
+    from slopeshift.report.figures.vector import svg
 
     parts = (p.MEAN_BY_TIME, p.SD_BY_TIME)
     table = checks.predictive_table
@@ -221,7 +238,7 @@ def test_bins_that_were_put_together_can_be_drawn(checks):
 
 
 def test_values_that_are_not_reliable_have_a_mark_of_their_own(checks):
-    from slopeshift.report.check_figures import pareto
+    from slopeshift.report.figures.checks import pareto
 
     figure = pareto(np.array([0.1, 0.9]), np.array([0.2]), 0.7)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]

@@ -9,12 +9,13 @@ import pytest
 import statsmodels.formula.api as smf
 from trials import ROOT, line_trial
 
+from slopeshift.answers.control import control_table
 from slopeshift.model import control
 from slopeshift.model.control import lead_in_slope, mean_slope
 from slopeshift.model.files import load_model
 from slopeshift.model.priors import Normal
 from slopeshift.model.stated import statement
-from slopeshift.report.limitations import of_trial
+from slopeshift.report.sections.limitations import of_trial
 from slopeshift.trial import TrialError, read_trial, trial_from_tables
 
 SETTINGS = 'title = "T"\nsynthetic = {synthetic}\nsource = "made up"\n'
@@ -134,7 +135,7 @@ def test_the_model_takes_its_slope_from_the_control(pair):
 def test_the_report_states_every_number_of_the_prior(pair):
     trial = read_trial(pair())
     slope, prior = mean_slope(trial.control.trial, "alsfrsr"), lead_in_slope(trial, "alsfrsr", Normal(0, 1))
-    (said,) = [text for text in of_trial(trial) if "slope before treatment" in text]
+    (said,) = [text for text in of_trial(trial, control_table(trial)) if "slope before treatment" in text]
     for part in (
         "../history",
         "40 patients",

@@ -34,10 +34,11 @@ from slopeshift.model.families.normal import log_likelihood
 from slopeshift.model.files import load_model
 from slopeshift.model.line import Covariate
 from slopeshift.model.priors import Normal
-from slopeshift.report import glossary, pictures
-from slopeshift.report.interval_figures import response_against_interval
-from slopeshift.report.interval_words import WINDOW_RATES, sentences
-from slopeshift.report.limitations import of_report
+from slopeshift.report.figures.interval import response_against_interval
+from slopeshift.report.figures.vector import svg
+from slopeshift.report.sections.limitations import of_report
+from slopeshift.report.words import glossary
+from slopeshift.report.words.interval import WINDOW_RATES, sentences
 from slopeshift.trial import trial_from_tables
 
 SETTINGS = {"title": "Intervals", "synthetic": True, "source": "test"}
@@ -298,7 +299,7 @@ def test_a_covariate_with_a_hole_is_refused():
 
 
 def made_up(name, trial, regression, seed=1):
-    """A posterior with the coefficients of the interval given: (chain, draw, covariate), the control (chain, draw)."""
+    """The posterior of a fit, given its coefficients of the interval: (chain, draw, covariate), or (chain, draw)."""
     file = load_model(ROOT / "models" / f"{name}.py")
     tree = prior_draws(file.build(trial), file.visits(trial), 400, seed=seed)
     names, prior = tree["prior"].to_dataset(), tree["prior"].to_dataset()
@@ -541,8 +542,8 @@ def test_a_window_that_moves_forbids_to_read_the_interval_as_an_effect():
 def test_a_window_that_moves_weakens_the_report():
     trial = line_trial()
     weak = "comes from when the change is seen"
-    assert any(weak in line for line in of_report(trial, [], {}, {"interval": two_analyses()}))
-    assert not any(weak in line for line in of_report(trial, [], {}, {"interval": two_analyses(contraction=0.05)}))
+    assert any(weak in line for line in of_report(trial, [], {}, two_analyses()))
+    assert not any(weak in line for line in of_report(trial, [], {}, two_analyses(contraction=0.05)))
 
 
 def test_the_rates_that_are_told_of_the_window_are_those_measured():
@@ -575,4 +576,4 @@ def test_the_figure_has_a_panel_for_each_line_and_every_cycle_as_a_point(fits, u
     assert len(panels) == (1 if empty else 2)
     assert panels[-1].get_xlabel() == "Months to the next injection"
     assert [len(ax.lines[0].get_xdata()) for ax in panels] == ([0] if empty else [14, 14])
-    pictures.svg(figure, "interval", "the response against the interval")
+    svg(figure, "interval", "the response against the interval")

@@ -10,8 +10,8 @@ from slopeshift.classical import FROM_ONSET, Rules
 from slopeshift.null.claim import ENTRY_RULES, LeadIn, claim_table
 from slopeshift.null.population import PLATFORM
 from slopeshift.null.reference import distribution_table, reference, reference_table
-from slopeshift.report import null_figures
-from slopeshift.report.pictures import svg
+from slopeshift.report.figures import chance as null_figures
+from slopeshift.report.figures.vector import svg
 from slopeshift.trial import read_trial
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_reports import SKIPPED, made_fit, made_trial, written
+from made_reports import SKIPPED, analyse, made_fit, made_trial, written
 
-from slopeshift.report import courses, patient_view, sections
-from slopeshift.report.analysis import analyse
+from slopeshift.report.figures import courses
+from slopeshift.report.sections import patient_view, patients
 
 HOSTILE = (
     "</script><script>alert(1)</script>",
@@ -120,7 +120,7 @@ def printed(probability):
 
 def test_the_table_prints_what_the_table_of_all_patients_prints(view, whole):
     """But for the sign of a change, which is always there."""
-    plain = {tuple(row[:2]): row[2:] for row in sections.patients(whole).rows}
+    plain = {tuple(row[:2]): row[2:] for row in patients.patients(whole).rows}
     for name, patient in zip(view["patients"], view["outcomes"][0]["patients"], strict=True):
         for row in patient["rows"]:
             page_row = plain.get((name, {"all": "overall"}.get(row[0], row[0])))

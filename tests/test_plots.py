@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slopeshift.report import plots
-from slopeshift.report.vector import svg
+from slopeshift.report.figures import checks, courses, diagnostics, patients, population, style, trajectories
+from slopeshift.report.figures.vector import svg
 
 RNG = np.random.default_rng(5)
 LIMITS, LABELS = ((-3.0, 12.0), (0.0, 48.0)), ("months", "points")
@@ -32,12 +32,12 @@ def curve(k):
 def forest(names, missing=(), called=False):
     shown = [name for name in names if name not in missing]
     rows = pd.DataFrame({"patient": shown, "mean": 0.1, "lower": -0.2, "upper": 0.4, "called": called})
-    return plots.forest(rows, names, dict.fromkeys(missing, "not reached"), (-1, 1), "points/month")
+    return patients.forest(rows, names, dict.fromkeys(missing, "not reached"), (-1, 1), "points/month")
 
 
 def trajectory(values=3, given=(0.0,), ending=None, line=NO_LINE):
     frame = pd.DataFrame({"month": np.arange(values) - 2.0, "value": 40.0 - np.arange(values)})
-    return plots.trajectory(frame, line, list(given), ending, LIMITS, LABELS)
+    return trajectories.trajectory(frame, line, list(given), ending, LIMITS, LABELS)
 
 
 def drawn(figure):
@@ -47,16 +47,16 @@ def drawn(figure):
 @pytest.mark.parametrize("k", [0, 1, 4, 6])
 class TestAnyNumberOfInjections:
     def test_densities(self, k):
-        text = drawn(plots.densities(draws(k), draws(k), "points/month"))
+        text = drawn(population.densities(draws(k), draws(k), "points/month"))
         assert all(f">injection {i + 1}<" in text for i in range(k))
 
     def test_exceedance(self, k):
-        text = drawn(plots.exceedance(curve(k), "points/month"))
+        text = drawn(population.exceedance(curve(k), "points/month"))
         assert all(f">injection {i + 1}<" in text for i in range(k))
 
     def test_counts(self, k):
         number = {injection: RNG.integers(0, 6, 300) for injection in injections(k)}
-        text = drawn(plots.counts(number, number, dict.fromkeys(number, 5)))
+        text = drawn(patients.counts(number, number, dict.fromkeys(number, 5)))
         assert all(f">injection {i + 1} (of 5)<" in text for i in range(k))
 
     def test_trajectory(self, k):
@@ -80,7 +80,7 @@ def test_forest_fills_the_patients_that_are_called(called):
 def test_a_name_is_drawn_as_it_is_written(name):
     root = ElementTree.fromstring(drawn(forest([name])))
     texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
-    short = name if len(name) <= plots.LABEL_LENGTH else name[: plots.LABEL_LENGTH - 1] + "…"
+    short = name if len(name) <= style.LABEL_LENGTH else name[: style.LABEL_LENGTH - 1] + "…"
     assert short in texts
 
 
@@ -90,7 +90,7 @@ def test_trajectory_of_a_patient_without_values_says_so():
 
 @pytest.mark.parametrize(("reason", "marks"), [("death", 1), ("withdrawal", 1), ("lost", 1), ("completed", 0)])
 def test_only_an_early_end_is_marked(reason, marks):
-    plain, ended = (drawn(trajectory(ending=end)).count("<use ") for end in (None, plots.Ending(4.0, reason)))
+    plain, ended = (drawn(trajectory(ending=end)).count("<use ") for end in (None, courses.Ending(4.0, reason)))
     assert ended - plain == marks
 
 
@@ -103,25 +103,25 @@ def test_trajectory_draws_the_line_it_is_given_and_none_else():
 
 @pytest.mark.parametrize("shape", [(4, 200), (1, 50), (2, 1)])
 def test_ranks_draws_a_line_per_chain(shape):
-    assert drawn(plots.ranks(RNG.normal(size=shape))).count("stroke-width:1.2") == shape[0]
+    assert drawn(diagnostics.ranks(RNG.normal(size=shape))).count("stroke-width:1.2") == shape[0]
 
 
 @pytest.mark.parametrize("visits", [1, 2, 60])
 def test_checks_take_any_number_of_visits(visits):
     value, month = RNG.normal(30, 5, visits), RNG.uniform(-3, 9, visits)
     prediction = RNG.normal(30, 5, (50, visits))
-    assert "recorded" in drawn(plots.predictive(value, prediction, prediction, "ALSFRS-R, points"))
-    assert "Residual" in drawn(plots.residuals(month, value - 30, 2.0, "points"))
+    assert "recorded" in drawn(checks.predictive(value, prediction, prediction, "ALSFRS-R, points"))
+    assert "Residual" in drawn(checks.residuals(month, value - 30, 2.0, "points"))
 
 
 def test_the_same_input_gives_the_same_bytes_and_loads_nothing():
-    first, second = (drawn(trajectory(given=[0.0, 3.0], ending=plots.Ending(5, "death"))) for _ in range(2))
+    first, second = (drawn(trajectory(given=[0.0, 3.0], ending=courses.Ending(5, "death"))) for _ in range(2))
     assert first == second
     assert "http" not in first
 
 
 def test_ids_begin_with_the_name_of_the_figure_and_are_referred_to_by_it():
-    text = drawn(plots.densities(draws(2), draws(2), "points/month"))
+    text = drawn(population.densities(draws(2), draws(2), "points/month"))
     ids = set(re.findall(r'id="([^"]*)"', text))
     assert "f" in ids
     assert all(name.startswith("f-") for name in ids - {"f"})

@@ -3,13 +3,17 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from made_reports import SKIPPED, made_fit, made_trial, written
+from made_reports import SKIPPED, analyse, made_fit, made_report, made_trial, written
 
-from slopeshift import report
+from slopeshift.answers.quantities import patients
 from slopeshift.answers.tables import results_of
 from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import FitError
-from slopeshift.report import analysis, check_section, flow, sections, spreadsheet, wording
+from slopeshift.report import page as pages
+from slopeshift.report.files import spreadsheet
+from slopeshift.report.sections import checks, data, safety
+from slopeshift.report.words import numbers as wording
+from slopeshift.report.words import people
 from slopeshift.trial import trial_from_tables
 
 HOSTILE = ["<script>alert(1)</script>", "x" * 80, "مرحبا", "😀 & co", "$\\frac{1}{$", "=cmd|' /C calc'!A0"]
@@ -92,22 +96,22 @@ def test_real_data_carry_no_banner(tmp_path):
 
 
 def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path):
-    report.write(trial, fits, tmp_path, figures=False)
+    pages.write(made_report(trial, fits), tmp_path, figures=False)
     first, second = (
         {p.relative_to(f): p.read_bytes() for f in [f] for p in f.rglob("*.*")} for f in (folder, tmp_path)
     )
     assert first == second
     tables = {path.stem for path in first if path.suffix == ".csv"}
     always = {"interval", "classical", "safety", "sensitivity", "missing", "figures"}
-    assert tables == {*report.OF_A_FIT, *check_section.PUBLISHED, *always}
+    assert tables == {*pages.OF_A_FIT, *checks.PUBLISHED, *always}
 
 
 def test_a_report_that_fails_leaves_the_last_one(trial, fits, tmp_path, monkeypatch):
-    index = report.write(trial, fits[:1], tmp_path)
+    index = pages.write(made_report(trial, fits[:1]), tmp_path)
     before = index.read_bytes()
-    monkeypatch.setattr(sections, "patients", None)
+    monkeypatch.setattr(pages, "published", None)
     with pytest.raises(TypeError):
-        report.write(trial, fits[:1], tmp_path)
+        pages.write(made_report(trial, fits[:1]), tmp_path)
     assert index.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "figures",
@@ -192,14 +196,14 @@ def test_a_skipped_model_is_mentioned_with_the_reason(page):
 def test_nothing_but_skipped_models_still_makes_a_report(trial, tmp_path):
     page = written(tmp_path, trial, [SKIPPED])
     assert "the trial records no fvc" in page.words
-    assert all(csv(tmp_path, name).empty for name in report.OF_A_FIT)
+    assert all(csv(tmp_path, name).empty for name in pages.OF_A_FIT)
 
 
-def test_a_fit_of_other_data_is_refused(trial, tmp_path):
+def test_a_fit_of_other_data_is_refused(trial):
     fit = made_fit(trial)
     fit.record["inputs"]["data"] = {"visits.csv": "f" * 64}
     with pytest.raises(FitError, match="made from other data than trial made; fit it again"):
-        report.write(trial, [fit], tmp_path)
+        made_report(trial, [fit])
 
 
 # ---- the numbers are those of the tables ----
@@ -209,7 +213,7 @@ def test_the_made_up_fit_passes(results):
     assert results.passed
 
 
-@pytest.mark.parametrize("name", report.OF_A_FIT)
+@pytest.mark.parametrize("name", pages.OF_A_FIT)
 def test_csv_files_have_the_columns_and_rows_of_the_results(page, folder, results, name):
     table, expected = csv(folder, name), getattr(results, name)
     mine = table[table["model"] == "alsfrsr"]
@@ -345,11 +349,11 @@ def test_one_patient_with_one_injection_makes_a_report(tmp_path):
 
 @pytest.mark.parametrize(("controls", "said"), [(0, True), (4, True), (5, False)])
 def test_five_followed_patients_without_injection_are_a_control_group(controls, said):
-    assert flow.has_control_group(made_trial(controls=controls)) is not said
+    assert people.has_control_group(made_trial(controls=controls)) is not said
 
 
 def test_stages_count_patients_and_values():
-    table = flow.stages(made_trial(silent=("A3",), controls=1))
+    table = data.stages(made_trial(silent=("A3",), controls=1))
     assert [row[0] for row in table.rows] == ["Enrolled", "No injection", "Lead-in", "Cycle 1", "Cycle 2"]
     assert [row[1] for row in table.rows] == ["5", "1", "4", "4", "1"]
     assert [row[2] for row in table.rows] == ["32", "7", "9", "12", "4"]
@@ -357,7 +361,7 @@ def test_stages_count_patients_and_values():
 
 
 def test_stops_are_counted_by_injections_received():
-    table = flow.stops(made_trial())
+    table = data.stops(made_trial())
     assert table.columns == ["Injections", "Patients", "completed", "death"]
     assert table.rows == [["1 received", "3", "3", "0"], ["2 received", "1", "0", "1"]]
 
@@ -386,21 +390,21 @@ def test_adverse_events_are_counted_by_term_and_seriousness():
         ),
     }
     trial = trial_from_tables("made", tables, {"title": "t", "synthetic": False, "source": "s"})
-    assert flow.adverse_events(trial).rows == [
+    assert safety.adverse_events(trial).rows == [
         ["fever", "not said", "3", "2", "1", "1"],
         ["pain", "not said", "1", "1", "0", "0"],
     ]
-    rows = {row[0]: row[2:4] for row in flow.events_of_patients(trial).rows}
+    rows = {row[0]: row[2:4] for row in safety.events_of_patients(trial).rows}
     assert sum(int(events) for events, _ in rows.values()) == 4
     assert sum(int(serious) for _, serious in rows.values()) == 1
 
 
 def test_the_prior_base_rate_leaves_the_mean_over_cycles_out(fits, trial):
-    whole = analysis.analyse(trial, fits[0], "m1")
-    prior = whole.prior_patients
+    whole = analyse(trial, fits[0]).answered
+    prior = patients(whole.posterior.prior)
     single = prior.sel(row=prior["injection"] != "overall")
     expected = ((single["change"] >= -0.25 * single["slope"]) & (single["slope"] < 0)).mean()
-    assert analysis.prior_base_rate(whole) == pytest.approx(float(expected))
+    assert whole.number("prior_prob_slowing_25") == pytest.approx(float(expected))
 
 
 # ---- words and numbers ----

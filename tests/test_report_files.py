@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_reports import SKIPPED, made_fit, made_trial, written
+from made_reports import SKIPPED, made_fit, made_report, made_trial, written
 
-from slopeshift import report
-from slopeshift.report import files, spreadsheet
+from slopeshift.report import files
+from slopeshift.report import page as pages
+from slopeshift.report.files import spreadsheet
 
 NAMES = (
     "<script>alert(1)</script>",
@@ -270,5 +271,5 @@ def test_figures_of_real_data_carry_no_mark(failed):
 
 
 def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path):
-    report.write(trial, fits, tmp_path)
+    pages.write(made_report(trial, fits), tmp_path)
     assert everything(folder) == everything(tmp_path)

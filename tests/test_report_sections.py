@@ -8,25 +8,39 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 import pytest
-from made_reports import CHANGE, SAID_BY_THEMSELVES, SKIPPED, made_fit, made_prior, made_trial, written
+from made_reports import (
+    CHANGE,
+    SAID_BY_THEMSELVES,
+    SKIPPED,
+    analyse,
+    made_fit,
+    made_prior,
+    made_report,
+    made_trial,
+    written,
+)
 
-from slopeshift import report
+from slopeshift.answers import interval
+from slopeshift.answers.control import control_table
 from slopeshift.model.priors import Normal
-from slopeshift.report import (
-    analysis,
+from slopeshift.report import page as pages
+from slopeshift.report.sections import (
     answer,
-    contents,
     crosswalk,
+    data,
     data_checks,
-    estimand,
-    flow_figures,
-    glossary,
-    identity,
     limitations,
     prior_table,
-    wording,
+    priors,
+    question,
+    reproducibility,
 )
+from slopeshift.report.words import chance as by_chance
+from slopeshift.report.words import findings, glossary, people
+from slopeshift.report.words import numbers as wording
 from slopeshift.trial import trial_from_tables
+
+NO_INTERVAL = pd.DataFrame(columns=interval.COLUMNS)
 
 
 def refits(model="alsfrsr", mean=0.01, sd=0.1):
@@ -44,7 +58,7 @@ def trial():
 
 @pytest.fixture(scope="module")
 def analysed(trial):
-    return analysis.analyse(trial, made_fit(trial), "m1")
+    return analyse(trial, made_fit(trial))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +111,7 @@ def test_the_page_can_be_entered_by_keyboard_and_has_its_landmarks(page):
 
 
 def test_numbering_leaves_other_headings_alone():
-    html, found = contents.numbered(
+    html, found = pages.numbered(
         '<section id="a">\n<h2>One</h2></section><h2 id="b">No</h2><section id="c"><h2>Two</h2>', 5
     )
     assert html == '<section id="a">\n<h2>5. One</h2></section><h2 id="b">No</h2><section id="c"><h2>6. Two</h2>'
@@ -106,7 +120,7 @@ def test_numbering_leaves_other_headings_alone():
 
 @pytest.mark.parametrize("text", ['"; } body { display: none', "</style><script>", "\\", "مرحبا", "a\nb"])
 def test_a_title_in_a_style_sheet_is_text_and_nothing_else(text):
-    assert re.fullmatch(r"(?:[A-Za-z0-9]|\\[0-9a-f]+ )*", contents.in_css(text))
+    assert re.fullmatch(r"(?:[A-Za-z0-9]|\\[0-9a-f]+ )*", pages.in_css(text))
 
 
 # ---- every number leads to its definition, and back ----
@@ -144,7 +158,7 @@ def test_the_numbers_of_the_first_screen_lead_to_their_definitions(page):
 
 
 def test_a_definition_says_formula_unit_table_and_code_and_leads_back(page):
-    text = files("slopeshift.report").joinpath("definitions.toml").read_text(encoding="utf-8")
+    text = files("slopeshift.report").joinpath("words/definitions.toml").read_text(encoding="utf-8")
     assert list(tomllib.loads(text)) == list(glossary.definitions())
     for definition in glossary.definitions().values():
         assert all((definition.meaning, definition.formula, definition.unit, definition.table, definition.code))
@@ -202,41 +216,41 @@ def test_names_in_print_are_found_with_their_unit_or_injection(text, key):
 
 @pytest.mark.parametrize(("mean", "words"), [(0.0, "within"), (2.0, "below"), (-2.0, "above")])
 def test_the_estimate_is_placed_beside_chance_as_the_numbers_say(analysed, mean, words):
-    chance = answer.by_chance({"null_refits": refits(mean=mean, sd=0.5)}, analysed)
-    finding = wording.findings(analysed.results)[0]
+    chance = by_chance.by_chance({"null_refits": refits(mean=mean, sd=0.5)}, "alsfrsr")
+    finding = findings.findings(analysed.results)[0]
     found = answer.mean_change(analysed, finding.injection)
     assert found == pytest.approx(CHANGE, abs=0.05)
-    placed = answer.beside_chance(finding, found, chance, analysed.rate)
+    placed = by_chance.beside_chance(finding, found, chance, analysed.rate)
     lower, upper = mean - 1.0, mean + 1.0
     assert placed == f"{words} what chance gives ({wording.between(lower, upper, analysed.rate, sign=True)})"
 
 
 def test_without_refits_of_this_model_nothing_is_said_of_chance(analysed):
     for study in ({}, {"null_refits": refits(model="another")}):
-        chance = answer.by_chance(study, analysed)
+        chance = by_chance.by_chance(study, "alsfrsr")
         assert chance.empty
-        assert answer.named_by_chance(chance) == ""
-        assert answer.beside_chance(wording.findings(analysed.results)[0], 0.1, chance, "points/month") == ""
+        assert by_chance.named_by_chance(chance) == ""
+        assert by_chance.beside_chance(findings.findings(analysed.results)[0], 0.1, chance, "points/month") == ""
         assert "chance" not in answer.figure(analysed, chance).caption
 
 
 def test_null_trials_with_an_entry_rule_are_no_scale_for_this_trial(analysed):
-    assert answer.by_chance({"null_refits": refits().assign(minimum_loss=3.0)}, analysed).empty
+    assert by_chance.by_chance({"null_refits": refits().assign(minimum_loss=3.0)}, "alsfrsr").empty
 
 
 def test_the_figure_tells_its_numbers_to_who_cannot_see_it(analysed, study):
-    drawn = answer.figure(analysed, answer.by_chance(study, analysed))
+    drawn = answer.figure(analysed, by_chance.by_chance(study, "alsfrsr"))
     change = analysed.results.population.query("quantity == 'change' and injection == '1'").iloc[0]
     assert f"injection 1 {wording.number(change['mean'], sign=True)}" in drawn.element
     assert drawn.element.count("> 0.99".replace(">", "&gt;")) + drawn.element.count(">0.9") >= 1
 
 
 def test_what_the_design_cannot_show_cuts_both_ways(trial):
-    said = " ".join(answer.cannot_show(trial))
+    said = " ".join(people.cannot_show(trial))
     assert "neither proof that the injections did something, nor is its absence proof that they did nothing" in said
     assert "hide an effect as well as feign one" in said
-    assert answer.cannot_show(made_trial(k=0)) == []
-    assert "no control group" not in " ".join(answer.cannot_show(made_trial(controls=6)))
+    assert people.cannot_show(made_trial(k=0)) == []
+    assert "no control group" not in " ".join(people.cannot_show(made_trial(controls=6)))
 
 
 def test_support_and_limits_are_set_in_the_same_size(page):
@@ -250,10 +264,10 @@ def test_support_and_limits_are_set_in_the_same_size(page):
 
 
 def test_every_intercurrent_event_has_a_strategy_and_what_was_recorded(trial):
-    rows = {row[0]: row[1:] for row in estimand.intercurrent_events(trial).rows}
+    rows = {row[0]: row[1:] for row in question.intercurrent_events(trial).rows}
     assert rows["Death"] == ["hypothetical: values after it are as if missing at random", "1"]
     assert all(re.match("hypothetical|treatment policy|while on treatment", strategy) for strategy, _ in rows.values())
-    assert "Next injection" not in {row[0] for row in estimand.intercurrent_events(made_trial(k=0)).rows}
+    assert "Next injection" not in {row[0] for row in question.intercurrent_events(made_trial(k=0)).rows}
 
 
 def test_checks_say_what_is_missing_and_who_was_never_seen(trial):
@@ -286,29 +300,29 @@ def test_the_prior_table_is_what_the_fit_records(trial):
         made_prior("change", Normal(0, 0.3)),
         made_prior("slope", Normal(-1.05, 0.2, unit="points/month", why=control, basis="historical", source="control")),
     ]
-    rows = prior_table.stated(analysis.analyse(trial, fit, "m1")).rows
+    rows = prior_table.stated(analyse(trial, fit)).rows
     assert [row[0] for row in rows] == ["change", "slope"]
     assert rows[0][2:] == ["Normal(mean=0, sd=0.3)", "not stated", "not stated", "not stated", "model file"]
     assert rows[1][2:] == ["Normal(mean=-1.05, sd=0.2)", "points/month", control, "historical", "control"]
 
 
 def test_what_priors_imply_is_counted_from_their_draws(analysed):
-    rows = dict(prior_table.implied(analysed).rows)
-    prior = analysed.fit.tree["prior"].to_dataset()["coefficients"].sel(coefficient="slope")
+    rows = dict(priors.implied(analysed).rows)
+    prior = analysed.posterior.prior.draws["coefficients"].sel(coefficient="slope")
     assert rows["A patient’s slope before treatment is above 0"] == wording.probability(float((prior > 0).mean()))
-    predicted = analysed.fit.tree["prior_predictive"]["alsfrsr"]
+    predicted = analysed.posterior.groups["prior_predictive"]["alsfrsr"]
     assert rows["A predicted value lies above 48"] == wording.share(float((predicted > 48).mean()))
 
 
 def test_commands_name_every_fit_and_the_study_with_their_settings(analysed, trial):
-    lines = identity.commands(trial, [analysed], {"null_refits": refits(), "published_claim": pd.DataFrame()})
+    lines = reproducibility.commands(trial, [analysed], {"null_refits": refits(), "published_claim": pd.DataFrame()})
     assert lines[1] == "slopeshift fit data/made --model models/alsfrsr.py --seed 1"
     assert lines[-2:] == ["slopeshift null data/made --refits 50 --published petrou2021", "slopeshift report data/made"]
-    assert not any("null" in line for line in identity.commands(trial, [analysed], {}))
+    assert not any("null" in line for line in reproducibility.commands(trial, [analysed], {}))
 
 
 def test_the_flow_counts_who_came_how_far_and_why_the_others_stopped(trial):
-    assert flow_figures.steps(trial) == [
+    assert data.steps(trial) == [
         ("Enrolled", 4, ""),
         ("Injection 1", 4, "3 completed"),
         ("Injection 2", 1, "1 died"),
@@ -323,14 +337,14 @@ def test_no_decision_is_stated_without_a_threshold(page):
 
 
 def test_limitations_follow_what_is_there(trial, analysed):
-    found = limitations.of_report(trial, [analysed], {}, {})
+    found = limitations.of_report(trial, [analysed], {}, NO_INTERVAL)
     assert any("What chance alone gives at this design was not computed" in line for line in found)
-    assert limitations.of_trial(trial)[0].startswith("Synthetic data")
+    assert limitations.of_trial(trial, control_table(trial))[0].startswith("Synthetic data")
     assert any(line.startswith("Open label") for line in found)
     control = made_trial(controls=6, synthetic=False)
-    others = limitations.of_report(control, [], {"null_reference": refits(), "null_refits": refits()}, {})
+    others = limitations.of_report(control, [], {"null_reference": refits(), "null_refits": refits()}, NO_INTERVAL)
     assert others == []
-    assert not limitations.of_trial(control)[0].startswith("Synthetic data")
+    assert not limitations.of_trial(control, control_table(control))[0].startswith("Synthetic data")
 
 
 def test_an_item_is_met_only_where_the_page_has_all_it_needs():
@@ -384,7 +398,7 @@ def test_the_summary_has_the_words_of_the_first_screen_and_leads_into_the_page(f
 
 
 def test_a_failed_gate_leaves_no_number_in_the_summary(trial, tmp_path):
-    report.write(trial, [made_fit(trial, broken=True)], tmp_path, figures=False)
+    pages.write(made_report(trial, [made_fit(trial, broken=True)]), tmp_path, figures=False)
     summary = (tmp_path / "summary.html").read_text(encoding="utf-8")
     assert "No result." in summary
     assert "<svg" not in summary

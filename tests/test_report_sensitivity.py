@@ -5,12 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from made_reports import CHANGE, made_fit, made_trial, written
+from made_reports import CHANGE, analyse, made_fit, made_trial, of_trial, written
 
 from slopeshift.missing.departures import departures
 from slopeshift.missing.leaving import Leaving
-from slopeshift.report import limitations, missing_section, sensitivity_section, sensitivity_words
-from slopeshift.report.analysis import analyse
+from slopeshift.missing.tables import tables_of_fit
+from slopeshift.report.sections import limitations
+from slopeshift.report.sections import missing as missing_section
+from slopeshift.report.sections import sensitivity as sensitivity_section
+from slopeshift.report.words import sensitivity as sensitivity_words
 from slopeshift.sensitivity import curves, study, variations
 from slopeshift.sensitivity.rows import COLUMNS, MAIN
 
@@ -29,7 +32,8 @@ def fits(trial):
 
 @pytest.fixture(scope="module")
 def analyses(trial, fits):
-    return [analyse(trial, fit, f"m{i}") for i, fit in enumerate(fits, 1)]
+    found = [analyse(trial, fit, f"m{i}") for i, fit in enumerate(fits, 1)]
+    return [replace(a, tables=tables_of_fit(a.posterior) if a.passed else None) for a in found]
 
 
 def stored_row(analysis, detail, mean, positive, difference, injection="overall", note=""):
@@ -215,16 +219,17 @@ LEFT_FAST = Leaving(5, 0.42, 3.0, 0.001)
     ],
 )
 def test_whether_fast_decliners_leave_is_said_and_warned_of(trial, analyses, varied, monkeypatch, found, words):
-    for module in (missing_section, limitations):
-        monkeypatch.setattr(module, "leaving", lambda *_: found)
-    assert sum(words in sentence for sentence in missing_section.sentences(trial, varied, analyses[0])) == 1
-    weak = any("declined fast before treatment left earlier" in line for line in limitations.of_fit(analyses[0]))
+    monkeypatch.setattr("slopeshift.missing.tables.leaving", lambda *_: found)
+    main = replace(analyses[0], tables=tables_of_fit(analyses[0].posterior))
+    endings = of_trial(trial)["endings"]
+    assert sum(words in sentence for sentence in missing_section.sentences(endings, varied, main)) == 1
+    weak = any("declined fast before treatment left earlier" in line for line in limitations.of_fit(main))
     assert weak == found.fires
 
 
 def test_a_delta_that_is_not_reached_is_said_not_to_be(trial, analyses, varied):
     other = varied | {"sensitivity_tipping": pd.DataFrame([point(study.DELTA)])}
-    said = missing_section.sentences(trial, other, analyses[0])
+    said = missing_section.sentences(of_trial(trial)["endings"], other, analyses[0])
     assert any("No delta up to 2.50 points/month brings the probability below 0.8." in sentence for sentence in said)
 
 

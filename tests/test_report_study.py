@@ -12,7 +12,9 @@ from slopeshift.fit.posterior import posterior_of
 from slopeshift.null.claim import LeadIn, claim_table
 from slopeshift.null.population import NATURAL_HISTORIES, fitted
 from slopeshift.null.reference import distribution_table, reference, reference_table
-from slopeshift.report import chance, glossary, interval_section
+from slopeshift.report.sections import chance
+from slopeshift.report.sections import interval as interval_section
+from slopeshift.report.words import glossary
 
 NAMES = tuple(f"A{i}" for i in range(1, 9))
 

@@ -13,9 +13,9 @@ import xarray as xr
 
 from slopeshift import checks, simulate
 from slopeshift.answers import interval, quantities
+from slopeshift.answers.quantities import NEAR_END_SDS
 from slopeshift.checks import added, power_scaling
 from slopeshift.checks.prior import CONFLICT, conflict, conflict_probability
-from slopeshift.checks.residuals import NEAR_END_SDS
 from slopeshift.classical import Rules, improvements, layout_of
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.visits import visits_of

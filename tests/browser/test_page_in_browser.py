@@ -10,7 +10,7 @@ import pytest
 from made_reports import CHANGE, SKIPPED, made_fit, made_trial, written
 
 from slopeshift.answers.quantities import patients, population, summarise
-from slopeshift.report.wording import between
+from slopeshift.report.words.numbers import between
 
 HOSTILE = (
     "<script>alert(1)</script>",

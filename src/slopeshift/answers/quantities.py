@@ -37,6 +37,9 @@ SLOWING_PERCENT = 25.0
 CLAIM = 0.8
 """Probability above which a patient is called slowed, where expected false claims are counted."""
 
+NEAR_END_SDS = 2.0
+"""Residual SDs from an end of the scale within which a value is near it."""
+
 NEAR_ZERO_SHARE = 0.25
 NEAR_ZERO_PROBABILITY = 0.05
 """A percentage means nothing where the lead-in slope may, with more than this probability, be flatter than this share

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from slopeshift.calibration.uniformity import INSIDE, OUTSIDE
-from slopeshift.report.plots import BLUE, GREY, INK, VERMILLION, styled
+from slopeshift.report.figures.style import BLUE, GREY, INK, VERMILLION, styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

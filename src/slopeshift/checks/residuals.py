@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.answers.quantities import NEAR_END_SDS
 from slopeshift.checks.thinned import fitted
 from slopeshift.fit.posterior import SAMPLES, flat
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 SINCE = (0.0, 1.0, 2.0, 3.0, 4.5)
 """Months since the latest injection at which the bins of time begin; values up to the first one are the lead-in."""
-
-NEAR_END_SDS = 2.0
-"""Residual SDs from an end of the scale within which a value, expected or recorded, counts as near it."""
 
 MIDDLE_BANDS = 3
 FEWEST = 5

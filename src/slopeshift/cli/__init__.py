@@ -1,4 +1,4 @@
-"""The command line, `slopeshift check | show | fit | report | null | sensitivity | ...`, and folder names.
+"""The command line, `slopeshift check | show | fit | answer | checks | report | null ...`, and folder names.
 
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted.
 """
@@ -24,6 +24,8 @@ from slopeshift.cli.answers import (
 app = typer.Typer(no_args_is_help=True, epilog=EXIT_STATUSES, pretty_exceptions_enable=False)
 
 app.command()(fits.fit)
+app.command()(fits.answer)
+app.command()(fits.checks)
 app.command()(fits.report)
 app.command()(fits.null)
 app.command()(sensitivity.sensitivity)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slopeshift.cli import made, said
 from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, input_errors
-from slopeshift.cli.kept import model_files, null_candidates, null_study, sensitivity_study
+from slopeshift.cli.kept import model_files, null_candidates
 
 if TYPE_CHECKING:
-    from slopeshift.fit.store import Fit, Settings
+    from slopeshift.fit.store import Settings
     from slopeshift.trial import Trial
 
 LISTED = 10
@@ -50,9 +51,23 @@ def fit(
         with locked(fits / read.name, typer.echo):
             status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
             if model is None:
-                _second_stage(read, models, fits / read.name, settings.seed)
+                made.second_stage(read, models, fits / read.name, settings.seed, typer.echo)
+        if model is None:
+            _print_answer(read, models, fits / read.name)
     if any(status):
         raise typer.Exit(BAD_INPUT if BAD_INPUT in status else GATE_FAILED)
+
+
+def checks(context: typer.Context, trial: TrialFolder, models: Models = MODELS, fits: Fits = FITS) -> None:
+    """Check whether the fits of a trial fit its data, where data, fit or checks have changed."""
+    from slopeshift.trial import read_trial
+
+    with input_errors(context):
+        read = read_trial(trial)
+        found, _ = made.answered_fits(model_files(models), read, fits / read.name, _aside)
+        unchecked = made.checks(found, fits / read.name, typer.echo)
+    if unchecked:
+        raise typer.Exit(BAD_INPUT)
 
 
 def report(
@@ -62,27 +77,47 @@ def report(
     fits: Fits = FITS,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: reports/<trial>.")] = None,
 ) -> None:
-    """Write the report and its tables from the fits of a trial."""
-    from slopeshift import report as page
-    from slopeshift.answers.two_stage import saved
-    from slopeshift.fit.candidates import current_fit
+    """Write the report and its tables from what is kept of a trial's fits, checks and studies."""
+    from slopeshift.report.page import write
     from slopeshift.trial import read_trial
 
     with input_errors(context):
         read = read_trial(trial)
-        found = [current_fit(path, read, fits / read.name) for path in model_files(models)]
-        study = null_study(read, models, fits / read.name)
-        first = _first_stage(read, models, fits / read.name)
-        second = None if first is None else saved(first, fits / read.name)
-        varied = sensitivity_study(read, models, fits / read.name)
-        index = page.write(read, found, out or REPORTS / read.name, study, second, varied)
+        given = made.report(read, models, fits / read.name, _aside)
+        index = write(given, out or REPORTS / read.name)
     typer.echo(f"wrote {index}")
-    failed = [
-        fit.record["model"] for fit in found if fit.record["status"] == "sampled" and not fit.record["gate"]["passed"]
-    ]
-    if failed:
+    if failed := [a.record["model"] for a in given.analyses if not a.passed]:
         typer.echo(f"diagnostics gate failed: {', '.join(failed)}; the report shows no effect of these", err=True)
         raise typer.Exit(GATE_FAILED)
+    if any(record["status"] == "stale" for record in given.skipped):
+        raise typer.Exit(BAD_INPUT)
+
+
+def answer(
+    context: typer.Context,
+    trial: TrialFolder,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Model. Default: those that answer.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+    models: Models = MODELS,
+    fits: Fits = FITS,
+) -> None:
+    """Print what the fits of a trial answer, after each injection, from the tables that are kept beside them."""
+    from slopeshift.trial import read_trial
+
+    with input_errors(context):
+        read = read_trial(trial)
+        found = made.stored_models(read, models, fits / read.name, model, _aside)
+    if as_json:
+        typer.echo(said.as_json([tables["population"] for _, tables in found]))
+    else:
+        typer.echo(said.in_words(read, found))
+    if not all(record["gate"]["passed"] for record, _ in found):
+        raise typer.Exit(GATE_FAILED)
+
+
+def _aside(words: str) -> None:
+    """Say on the side what is not shown, where a script that reads the output does not see it."""
+    typer.echo(words, err=True)
 
 
 def null(
@@ -138,7 +173,7 @@ def _fit_one(path: Path, trial: Trial, folder: Path, settings: Settings, force: 
             return BAD_INPUT
     else:
         typer.echo(f"{path.stem}: up to date")
-        store.save_record(record, folder)
+        record = made.rejudged(trial, record, folder, typer.echo)
     if record["status"] == "skipped":
         typer.echo(f"{path.stem}: skipped, {record['reason']}")
         return 0
@@ -154,10 +189,8 @@ def _print_failures(model: str, failures: list[str]) -> None:
 
 
 def _sample(path: Path, trial: Trial, folder: Path, settings: Settings) -> Mapping[str, Any]:
-    from slopeshift.answers.tables import results_of
     from slopeshift.fit import sample as fitting
     from slopeshift.fit import store
-    from slopeshift.fit.posterior import posterior_of
     from slopeshift.model.files import load_model
 
     file = load_model(path)
@@ -167,38 +200,19 @@ def _sample(path: Path, trial: Trial, folder: Path, settings: Settings) -> Mappi
         return skipped.record
     typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
     fit = fitting.sample(file, trial, settings, progress=sys.stderr.isatty())
-    fit = store.judged(fit, results_of(posterior_of(trial, fit)).failures)
-    store.save(fit, folder)
+    fit = made.judged(trial, fit, folder)
     seconds = fit.record["seconds"]
     typer.echo(f"{path.stem}: done in {seconds['total']:.0f} s ({seconds['sample']:.1f} s of it sampling)")
     return fit.record
 
 
-def _second_stage(trial: Trial, models: Path, folder: Path, seed: int) -> None:
-    """Bring the two-stage regression on the interval up to date, where the trial and its models ask for one."""
-    from slopeshift.answers.two_stage import saved
-
-    fit = _first_stage(trial, models, folder)
-    if fit is None or saved(fit, folder) is not None:
-        return
-    from slopeshift.answers.two_stage import save, two_stage
-    from slopeshift.design.cycles import cycle_lengths
-    from slopeshift.fit.posterior import posterior_of
-
-    typer.echo("two-stage regression on the interval: fitting the second stage to draws of the first")
-    save(fit, two_stage(posterior_of(trial, fit), cycle_lengths(trial), seed=seed), folder)
-
-
-def _first_stage(trial: Trial, models: Path, folder: Path) -> Fit | None:
-    """Open the fit that the second stage takes patients' changes from; None where there is no use for one."""
-    from slopeshift.fit.candidates import current_fit
+def _print_answer(trial: Trial, models: Path, folder: Path) -> None:
+    """End with the answer of the models that give one, as far as there is one."""
     from slopeshift.fit.store import FitError
 
-    first = models / "alsfrsr.py"  # the outcome that the second stage has priors for
-    if not (first.exists() and (models / "interval.py").exists() and "alsfrsr" in trial.outcomes):
-        return None
     try:
-        fit = current_fit(first, trial, folder)
-    except FitError:
-        return None
-    return fit if len(trial.injections) else None
+        found = made.stored_models(trial, models, folder, None, _aside)
+    except FitError as error:
+        _aside(str(error))
+    else:
+        typer.echo(said.in_words(trial, found))

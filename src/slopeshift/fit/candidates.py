@@ -59,13 +59,20 @@ def _candidate(path: Path, file: ModelFile, grid: ModelFile | None, trial: Trial
 
 
 def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
-    """Open the fit of the model file at `path`, for reporting.
+    """Open the fit of the model file at `path`, for reporting. Raises FitError as `current_record` does."""
+    current_record(path, trial, folder)
+    stored = folder / f"{path.stem}.nc"
+    return _opened(folder, path.stem, stored.stat().st_mtime_ns if stored.exists() else 0)
+
+
+def current_record(path: Path, trial: Trial, folder: Path) -> Mapping[str, Any]:
+    """Read the record of the fit of the model file at `path`.
 
     Raises FitError where there is none, or it was made from other data, another model or another engine than at hand.
     """
-    stored = folder / f"{path.stem}.nc"
-    fit = _opened(folder, path.stem, stored.stat().st_mtime_ns if stored.exists() else 0)
-    made_from = dict(fit.record["inputs"])
+    # Without a record, opening the fit says what is wrong with it.
+    record = store.read_record(folder, path.stem) or store.open_fit(folder, path.stem).record
+    made_from = record["inputs"]
     at_hand = store.inputs(trial.files, source_of(path), store.Settings(**made_from["settings"]))
     changed = [name for name, value in at_hand.items() if made_from[name] != value]
     if changed:
@@ -73,7 +80,7 @@ def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
             f"{folder / path.stem}: this fit was made from another {' and '.join(changed)} than at hand; "
             "make it anew with `slopeshift fit`"
         )
-    return fit
+    return record
 
 
 @lru_cache

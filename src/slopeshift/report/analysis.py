@@ -1,49 +1,47 @@
-"""One fit with everything that the report derives from it, computed once."""
+"""What a page is written from: of every model the stored answers and checks, and the tables of trial and studies."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
+import pandas as pd
 
-from slopeshift.answers import quantities
-from slopeshift.answers.tables import results_of
-from slopeshift.checks.residuals import NEAR_END_SDS
-from slopeshift.design.cycles import OVERALL
-from slopeshift.fit.posterior import SAMPLES, posterior_of
 from slopeshift.model.files import leading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Mapping, Sequence
 
-    import xarray as xr
-
+    from slopeshift.answers.stored import Answered
     from slopeshift.answers.tables import Results
     from slopeshift.design.visits import Visits
     from slopeshift.fit.posterior import Posterior
-    from slopeshift.fit.store import Fit
     from slopeshift.trial import Trial
 
+    Tables = Mapping[str, pd.DataFrame]
+
 NEAR_END_SHARE = 0.05
-"""A bounded model is preferable where more than this share of values lies near an end of the scale."""
+"""A bounded model is preferable where more than this share of values is near an end of the scale."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Analysis:
-    """One fit with what the report derives from it. `anchor` is its short name in the page."""
+    """One model of the page: `anchor` is its short name there, `tables` are its checks, None where there are none."""
 
     anchor: str
-    fit: Fit
-    results: Results
-    posterior: Posterior
-    prior_patients: xr.Dataset
+    answered: Answered
+    tables: Tables | None = None
 
     @property
     def record(self) -> Mapping[str, Any]:
         """The record of the fit's making."""
-        return self.fit.record
+        return self.answered.record
+
+    @property
+    def results(self) -> Results:
+        """The tables of the fit that are published."""
+        return self.answered.results
 
     @property
     def passed(self) -> bool:
@@ -51,59 +49,116 @@ class Analysis:
         return self.results.passed
 
     @property
+    def posterior(self) -> Posterior:
+        """The posterior, for figures."""
+        return self.answered.posterior
+
+    @property
+    def trial(self) -> Trial:
+        """The trial."""
+        return self.posterior.trial
+
+    @property
+    def visits(self) -> Visits:
+        """The values of the outcome, on the model's own shape."""
+        return self.posterior.visits
+
+    @property
     def rate(self) -> str:
         """Unit of slopes."""
         return self.posterior.rate
 
     @property
-    def visits(self) -> Visits:
-        """The values of the fit."""
-        return self.posterior.visits
+    def checks(self) -> Tables:
+        """The tables of the checks. Raises LookupError where there are none of this fit."""
+        if self.tables is None:
+            raise LookupError(
+                f"there are no checks of this fit of {self.record['model']}: make them with `slopeshift checks`"
+            )
+        return self.tables
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything that a page is written from.
+
+    `analyses` are the fits that were sampled, those that answer the question first. `skipped` are the records of models
+    without a fit: model, and the reason. `own` are the tables of the trial that need no fit, `compared` the models of
+    each outcome side by side, `study` and `varied` the tables of the null study and of the sensitivity study,
+    `second_stage` the rows of the two-stage regression on the interval, and `claim` what a published count is worth
+    beside chance, in words. `say` tells the console what is not shown.
+    """
+
+    trial: Trial
+    analyses: Sequence[Analysis]
+    skipped: Sequence[Mapping[str, Any]] = ()
+    own: Tables = field(default_factory=dict)
+    compared: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["outcome", "model"]))
+    study: Tables = field(default_factory=dict)
+    varied: Tables = field(default_factory=dict)
+    second_stage: pd.DataFrame | None = None
+    claim: str = ""
+    say: Callable[[str], object] = print
 
     @property
-    def trial(self) -> Trial:
-        """The trial of the fit."""
-        return self.posterior.trial
+    def treated(self) -> bool:
+        """Whether anybody had an injection."""
+        return not self.trial.injections.empty
+
+    @cached_property
+    def primary(self) -> list[Analysis]:
+        """The analyses that answer the question (`model.files.leading`); the others stand beside them."""
+        return primary(self.analyses)
+
+    @property
+    def others(self) -> list[Analysis]:
+        """The analyses that stand beside those that answer the question."""
+        return [a for a in self.analyses if a not in self.primary]
+
+    def of_each(
+        self, analyses: Sequence[Analysis], make: Callable[[Analysis], dict[str, Any]], *, failed: bool = False
+    ) -> list[dict[str, Any]]:
+        """Make what a section shows of each model that passed its gate; where that fails, say why in its place.
+
+        `failed` asks for those that failed their gate too. Every entry has `a`, the analysis, and `wrong`, a text
+        that is empty where nothing is wrong.
+        """
+        found = []
+        for a in analyses:
+            entry: dict[str, Any] = {"a": a, "wrong": ""}
+            try:
+                found.append(entry | (make(a) if failed or a.passed else {}))
+            except Exception as error:  # one model that has nothing to say never takes the page with it
+                self.say(f"{a.record['model']}: not shown: {reason(error)}")
+                found.append(entry | {"wrong": reason(error)})
+        return found
 
 
-def analyse(trial: Trial, fit: Fit, anchor: str) -> Analysis:
-    """Derive everything that the report needs of one fit.
+class Around(NamedTuple):
+    """What the last sections of a page look back at: its ids, titles of sections by id, and published tables."""
 
-    Raises FitError where the fit was made from other data than this trial's.
-    """
-    posterior = posterior_of(trial, fit)
-    return Analysis(anchor, fit, results_of(posterior), posterior, quantities.patients(posterior.prior))
+    ids: frozenset[str]
+    titles: Mapping[str, str]
+    tables: Tables
+
+
+def reason(error: Exception) -> str:
+    """Say what went wrong: the text of an error that was written for people, or its kind besides."""
+    text = str(error.args[0]) if error.args else ""
+    return text if " " in text and isinstance(error, LookupError) else f"{type(error).__name__}: {text}"
+
+
+def analyses_of(found: Sequence[Answered], checked: Mapping[str, Tables] | None = None) -> list[Analysis]:
+    """Order answered fits, those that answer the question first, with their checks by model."""
+    first = leading({each.record["model"]: each.record["outcome"] for each in found})
+    ordered = sorted(found, key=lambda each: each.record["model"] not in first)
+    return [
+        Analysis(f"m{number}", each, (checked or {}).get(each.record["model"]))
+        for number, each in enumerate(ordered, 1)
+    ]
 
 
 def primary(analyses: Sequence[Analysis]) -> list[Analysis]:
-    """Choose the analyses that answer the question (`model.leading`); the others stand beside them."""
+    """Choose the analyses that answer the question; the others stand beside them."""
     chosen = leading({a.record["model"]: a.record["outcome"] for a in analyses})
     return [a for a in analyses if a.record["model"] in chosen]
-
-
-def prior_base_rate(analysis: Analysis) -> float:
-    """Average, over informed cycles, the prior probability that a patient slows by 25 % or more; NaN without any."""
-    prior = analysis.prior_patients
-    by_row = quantities.slows(prior["change"], prior["slope"]).mean(SAMPLES)
-    return float(by_row[(prior["injection"] != OVERALL).to_numpy()].mean()) if by_row.size else float("nan")
-
-
-def prior_expected_slowed(analysis: Analysis) -> float:
-    """Expect, from the prior alone, the number of patients who slow by 25 % or more on average over their cycles."""
-    table = quantities.responders(analysis.prior_patients)
-    return float(
-        table.loc[
-            (table["injection"] == OVERALL) & (table["threshold"] == quantities.SLOWING_PERCENT), "expected"
-        ].sum()
-    )
-
-
-def end_of_scale_share(analysis: Analysis) -> float:
-    """Share of the values that lie within two residual SDs of an end of the scale; NaN where the gate was failed."""
-    if not analysis.passed:
-        return float("nan")
-    outcome, value = analysis.visits.outcome, analysis.visits.value
-    reach = NEAR_END_SDS * float(analysis.posterior.draws["sigma"].mean())
-    low = value <= (-np.inf if outcome.minimum is None else outcome.minimum + reach)
-    high = value >= (np.inf if outcome.maximum is None else outcome.maximum - reach)
-    return float((low | high).mean())

@@ -1,0 +1,70 @@
+"""The figure of the first screen: the change after every injection beside what chance alone gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, styled
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@styled
+def changes(rows: pd.DataFrame, unit: str) -> Figure:
+    """Draw a row per injection, in the order of `rows`: estimate, 50 % and 95 % interval, and the range chance gives.
+
+    `rows` has columns injection, mean, lower, inner_lower, inner_upper, upper, null_lower and null_upper (`unit`; NaN
+    where no null trial is known) and probability, that of a change above 0.
+    """
+    figure = Figure(figsize=(PANEL, 0.58 + 0.22 * max(len(rows), 1)), layout="constrained")
+    ax = figure.subplots()
+    for place, row in enumerate(rows.itertuples()):
+        whole = row.injection == "overall"
+        if row.null_lower == row.null_lower:
+            ax.barh(
+                place,
+                row.null_upper - row.null_lower,
+                left=row.null_lower,
+                height=0.72,
+                color="#e4e4e4",
+                edgecolor="#9a9a9a",
+                linewidth=0.5,
+                hatch="////",
+            )
+        ax.plot([row.lower, row.upper], [place, place], color=BLUE, linewidth=1.6)
+        ax.plot([row.inner_lower, row.inner_upper], [place, place], color=BLUE, linewidth=4.5)
+        ax.plot(row.mean, place, "D" if whole else "o", color=INK, markersize=6, markeredgecolor="white")
+        ax.annotate(
+            _chance_of_slower(row.probability),
+            (1.02, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9,
+        )
+    ax.annotate("Pr(slower)", (1.02, -0.62), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=INK)
+    ax.axvline(0, color=INK, linewidth=0.9)
+    ax.set_yticks(range(len(rows)), [_name(k) for k in rows["injection"]])
+    ax.set_ylim(len(rows) - 0.45, -0.55)
+    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="x", labelsize=9)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel(f"change of slope, {unit}", fontsize=9, labelpad=2)
+    ax.annotate("← faster", (0, -0.62), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=INK)
+    ax.annotate(
+        "slower →", (1, -0.62), xycoords=("axes fraction", "data"), va="bottom", ha="right", fontsize=8, color=INK
+    )
+    ax.spines["bottom"].set_color(GREY)
+    return figure
+
+
+def _name(injection: str) -> str:
+    return "all injections" if injection == "overall" else f"injection {injection}"
+
+
+def _chance_of_slower(probability: float) -> str:
+    if probability > 0.99:
+        return "> 0.99"
+    return "< 0.01" if probability < 0.01 else f"{probability:.2f}"

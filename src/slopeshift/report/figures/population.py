@@ -1,0 +1,89 @@
+"""Figures of the report: one function a figure, tidy inputs in, a Matplotlib figure out.
+
+Colours are those of Okabe and Ito (jfly.uni-koeln.de/color); nothing is told by colour alone, so every figure also
+reads in black and white. Text stays text, drawn by the reader's browser. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from slopeshift.report.figures.style import (
+    GREY,
+    INK,
+    change_label,
+    legend,
+    look,
+    note,
+    panel,
+    rows_of_axes,
+    span_of,
+    styled,
+    title,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@styled
+def densities(posterior: Mapping[str, Floats], prior: Mapping[str, Floats], unit: str) -> Figure:
+    """Draw the posterior density of the change after every injection, the prior's behind it.
+
+    `posterior` and `prior` hold draws (draw,) by injection, in `unit`.
+    """
+    from scipy.stats import gaussian_kde
+
+    if not posterior:
+        return note("No injection, no change")
+    figure, rows = rows_of_axes(list(posterior), 0.72)
+    x = np.linspace(*span_of([np.quantile(draws, (0.001, 0.999)) for draws in posterior.values()]), 121)
+    for ax, (injection, draws) in zip(rows, posterior.items(), strict=True):
+        colour, _ = look(injection)
+        ax.fill_between(x, gaussian_kde(draws)(x), color=colour, alpha=0.45, linewidth=0, label="posterior")
+        ax.plot(x, gaussian_kde(prior[injection])(x), color=INK, linestyle=(0, (4, 2)), linewidth=1, label="prior")
+        lower, upper = np.quantile(draws, (0.025, 0.975))
+        ax.plot(
+            [lower, upper],
+            [0, 0],
+            color=colour,
+            linewidth=4,
+            solid_capstyle="butt",
+            label="95 % interval",
+            clip_on=False,
+        )
+        ax.axvline(0, color=GREY, linewidth=0.8)
+    rows[-1].set_ylim(0)
+    rows[-1].set_xlabel(change_label(unit))
+    legend(figure, rows[0])
+    return figure
+
+
+@styled
+def exceedance(curve: pd.DataFrame, unit: str) -> Figure:
+    """Draw Pr(change > x) for every injection; `curve` has columns injection, x (`unit`) and probability."""
+    if curve.empty:
+        return note("No injection, no change")
+    figure, ax = panel(3.1)
+    for injection, line in curve.groupby("injection", sort=False):
+        colour, dash = look(str(injection))
+        width = 1.6 if str(injection).isdigit() else 2.4
+        ax.plot(
+            line["x"], line["probability"], color=colour, linestyle=dash, linewidth=width, label=title(str(injection))
+        )
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    for level in (0.5, 0.95):
+        ax.axhline(level, color=GREY, linewidth=0.6, linestyle=":")
+    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit} (above 0: slower decline)", ylabel="Pr(change of slope > x)")
+    ax.set_yticks([0, 0.25, 0.5, 0.75, 0.95], ["0", "0.25", "0.5", "0.75", "0.95"])
+    legend(figure, ax, columns=2)
+    return figure

@@ -1,0 +1,115 @@
+"""Figures of the sensitivity analyses, in the style of `plots`: rows of their tables in, a Matplotlib figure out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+
+from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, styled
+from slopeshift.sensitivity.curves import HEADLINE
+from slopeshift.sensitivity.rows import MAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+LONGEST = 46
+"""Letters of a row's name; the table has it in full."""
+
+
+@styled
+def forest(rows: pd.DataFrame, ranges: Collection[str], unit: str) -> Figure:
+    """Draw the change of every analysis with its interval, the main one's as a band behind all.
+
+    `rows` are those of the sensitivity table of one outcome, overall. Of an analysis in `ranges`, one bar spans the
+    means; a row without a number is named and left empty.
+    """
+    shown = list(_shown(rows, ranges))
+    figure = Figure(figsize=(1.7 * PANEL, 0.9 + 0.21 * len(shown)), layout="constrained")
+    ax = figure.subplots()
+    _band(ax, rows[rows["analysis"] == MAIN].iloc[0], vertical=True)
+    for y, (_, middle, lower, upper, spans) in enumerate(shown):
+        if np.isnan(middle):
+            ax.text(0, y, " no number: see the table", va="center", color=GREY, fontsize=9, fontstyle="italic")
+            continue
+        ax.plot([lower, upper], [y, y], color=INK if spans else BLUE, linewidth=4 if spans else 1.4)
+        if not spans:
+            ax.plot(middle, y, "o", color=BLUE, markersize=5)
+    ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    ax.set_yticks(range(len(shown)), [name for name, *_ in shown], fontsize=9)
+    ax.tick_params(axis="y", length=0)
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.set(
+        ylim=(len(shown) - 0.4, -0.6), xlabel=f"Change of slope overall, {unit}\n← faster decline | slower decline →"
+    )
+    return figure
+
+
+def _shown(rows: pd.DataFrame, ranges: Collection[str]) -> Iterator[tuple[str, float, float, float, bool]]:
+    """Yield name, mean, lower, upper and whether it is a span of means."""
+    for analysis, group in rows.groupby("analysis", sort=False):
+        known = group.dropna(subset="mean")
+        if analysis in ranges and len(known) > 1:
+            low, high = known["mean"].min(), known["mean"].max()
+            yield f"{analysis} ({len(known)})", (low + high) / 2, low, high, True
+            continue
+        for row in group.itertuples():
+            yield _name(row, len(group)), row.mean, row.lower, row.upper, False
+
+
+def _name(row: Any, number: int) -> str:
+    """Name a row by its analysis; where there are several of the name, by what it is in detail."""
+    if row.analysis == MAIN or number == 1:
+        text = str(row.analysis)
+    else:
+        text = str(row.detail) if row.analysis != "another model" else f"model {row.model}"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+@styled
+def left_out(rows: pd.DataFrame, main: pd.Series, unit: str) -> Figure:
+    """Draw the change without each patient in turn, from lowest to highest; the main analysis as line and band."""
+    ordered = rows.sort_values("mean")
+    figure = Figure(figsize=(1.7 * PANEL, 2.6), layout="constrained")
+    ax = figure.subplots()
+    _band(ax, main, vertical=False)
+    place = np.arange(len(ordered))
+    ax.vlines(place, ordered["lower"], ordered["upper"], color=BLUE, linewidth=1.2)
+    ax.plot(place, ordered["mean"], "o", color=BLUE, markersize=4.5)
+    ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+    ax.set_xticks(place, ordered["detail"], rotation=90, fontsize=9)
+    ax.set(ylabel=f"Change overall,\n{unit}", xlabel="without patient")
+    return figure
+
+
+@styled
+def curve(line: pd.DataFrame, at: float, label: str, *, logarithmic: bool = False) -> Figure:
+    """Draw the probability of a slower decline against what is assumed, x; `at` is where the main analysis stands.
+
+    `line` has columns x and prob_positive (NaN where it cannot be told, which leaves a gap).
+    """
+    figure = Figure(figsize=(PANEL, 2.8), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(line["x"], line["prob_positive"], color=BLUE)
+    known = line.dropna(subset="prob_positive").sort_values("x")
+    ax.plot(at, np.interp(at, known["x"], known["prob_positive"]), "o", color=INK, markersize=6)
+    ax.axhline(HEADLINE, color=VERMILLION, linestyle=(0, (5, 2)), linewidth=1)
+    if logarithmic:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(ScalarFormatter())
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set(ylim=(0, 1.02), xlabel=label, ylabel="Pr(change > 0)")
+    ax.set_yticks([0, 0.25, 0.5, 0.8, 1])
+    return figure
+
+
+def _band(ax: Axes, main: pd.Series, *, vertical: bool) -> None:
+    """Lay the main analysis behind: its interval as a band, its mean as a line."""
+    fill, line = (ax.axvspan, ax.axvline) if vertical else (ax.axhspan, ax.axhline)
+    fill(main["lower"], main["upper"], color=GREY, alpha=0.15, linewidth=0, zorder=0)
+    line(main["mean"], color=GREY, linewidth=1, linestyle=(0, (4, 2)), zorder=0)

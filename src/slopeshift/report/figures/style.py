@@ -1,0 +1,118 @@
+"""Figures of the report: one function a figure, tidy inputs in, a Matplotlib figure out.
+
+Colours are those of Okabe and Ito (jfly.uni-koeln.de/color); nothing is told by colour alone, so every figure also
+reads in black and white. Text stays text, drawn by the reader's browser. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib import style
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+RUST = "#a33b00"
+"""Vermillion, dark enough for text."""
+
+INK, GREY, BLUE, VERMILLION, GREEN, PURPLE = "#1a1a1a", "#767676", "#0072b2", "#d55e00", "#009e73", "#aa4488"
+
+PANEL, CARD = 4.1, 2.9
+"""Widths in inches: a panel fills a telephone, a card is one of many small multiples."""
+
+LABEL_LENGTH = 14
+
+LOOKS = list(
+    zip((BLUE, VERMILLION, GREEN, PURPLE), ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5))), strict=True)
+)
+
+
+styled = style.context(
+    [
+        "default",
+        {
+            "font.size": 10,
+            "text.color": INK,
+            "text.parse_math": False,  # a dollar in a patient's name is a dollar
+            "axes.edgecolor": GREY,
+            "axes.labelcolor": INK,
+            "axes.titlesize": 10,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "legend.frameon": False,
+            "lines.linewidth": 1.6,
+            "svg.fonttype": "none",
+            "svg.hashsalt": "slopeshift",
+        },
+    ]
+)
+
+
+def panel(height: float) -> tuple[Figure, Axes]:
+    """Make a figure of one panel, `height` inches high."""
+    figure = Figure(figsize=(PANEL, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def rows_of_axes(names: Sequence[str], height: float) -> tuple[Figure, Sequence[Axes]]:
+    """Lay one row of axes per injection out, named on the left, with a common horizontal axis."""
+    figure = Figure(figsize=(PANEL, height * len(names) + 1.0), layout="constrained")
+    rows = figure.subplots(len(names), sharex=True, sharey=True, squeeze=False)[:, 0]
+    for ax, name in zip(rows, names, strict=True):
+        ax.set_ylabel(title(name), rotation=0, ha="right", va="center")
+        ax.spines["left"].set_visible(False)
+        ax.set_yticks([])
+    return figure, list(rows)
+
+
+def change_label(unit: str) -> str:
+    """Label an axis of changes of slope in `unit`."""
+    return f"Change of slope, {unit}\n← faster decline | slower decline →"
+
+
+def note(words: str) -> Figure:
+    """Make a figure of words alone, where there is nothing to draw."""
+    figure = Figure(figsize=(PANEL, 1))
+    figure.text(0.5, 0.5, words, ha="center", va="center", color=GREY)
+    return figure
+
+
+def legend(figure: Figure, ax: Axes, columns: int = 3) -> None:
+    """Put the legend of some axes above the figure."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside upper left", ncols=columns, fontsize=9, handlelength=1.8, columnspacing=1.2
+    )
+
+
+def look(injection: str) -> tuple[str, object]:
+    """Give an injection the same colour and dash in every figure; the mean over injections is black and solid."""
+    return LOOKS[(int(injection) - 1) % len(LOOKS)] if injection.isdigit() else (INK, "-")
+
+
+def title(injection: str) -> str:
+    """Name an injection, or all of them, in print."""
+    return f"injection {injection}" if injection[0].isdigit() else injection
+
+
+def short(text: str) -> str:
+    """Cut a patient's name to what fits beside an axis; the tables have it in full."""
+    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
+
+
+def span_of(ranges: Sequence[Floats]) -> tuple[float, float]:
+    """Cover all ranges, and zero."""
+    low, high = min(0.0, *(r[0] for r in ranges)), max(0.0, *(r[1] for r in ranges))
+    margin = 0.04 * (high - low)
+    return float(low - margin), float(high + margin)

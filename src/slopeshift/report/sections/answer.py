@@ -1,0 +1,98 @@
+"""The first screen: what the data support of each outcome beside what chance alone gives, and what they cannot show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from slopeshift.design.cycles import OVERALL
+from slopeshift.report.figures import answer as answer_figures
+from slopeshift.report.figures.picture import picture
+from slopeshift.report.sections.chance import headline
+from slopeshift.report.words.chance import by_chance, named_by_chance
+from slopeshift.report.words.checks import UNCHECKED, alarm
+from slopeshift.report.words.findings import baseline, findings, named_patients, slowed_patients
+from slopeshift.report.words.numbers import VERBAL_SCALE, between, number
+from slopeshift.report.words.people import cannot_show, has_control_group
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from slopeshift.report.analysis import Analysis, Report
+    from slopeshift.report.figures.picture import Picture
+    from slopeshift.report.words.findings import Finding
+
+    Study = Mapping[str, pd.DataFrame]
+
+
+_READING = "Thick, thin line: 50 %, 95 % interval."
+
+_CHANCE = " Hatched: chance alone."
+
+
+def beside_chance(finding: Finding, mean: float, chance: pd.DataFrame, unit: str) -> str:
+    """Write what chance gives, and on which side of it the estimate over all injections lies; empty if not known."""
+    found = chance[chance["injection"] == finding.injection]
+    if found.empty or found[["lower", "upper"]].isna().any(axis=None):
+        return ""
+    low, high = found["lower"].iloc[0], found["upper"].iloc[0]
+    if finding.injection != OVERALL:
+        return f"by chance {between(low, high, unit, sign=True)}"
+    where = "above" if mean > high else "below" if mean < low else "within"
+    return f"{where} what chance gives ({between(low, high, unit, sign=True)})"
+
+
+def mean_change(analysis: Analysis, injection: str) -> float:
+    """Take the estimate of the change after an injection out of the table, in units a month."""
+    table = analysis.results.population
+    return float(table.loc[(table["quantity"] == "change") & (table["injection"] == injection), "mean"].iloc[0])
+
+
+def figure(analysis: Analysis, chance: pd.DataFrame) -> Picture:
+    """Show the change after every injection with its intervals, and what chance alone gives behind each."""
+    given = chance[["injection", "lower", "upper"]].rename(columns={"lower": "null_lower", "upper": "null_upper"})
+    rows = analysis.answered.tables["intervals"].merge(given, on="injection", how="left")
+    rows = rows.sort_values("injection", key=lambda k: k != OVERALL, kind="stable")
+    said = "; ".join(
+        f"{'all injections' if row.injection == OVERALL else f'injection {row.injection}'} "
+        f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, analysis.rate, sign=True)})"
+        for row in rows.itertuples()
+    )
+    return picture(
+        answer_figures.changes(rows, analysis.rate),
+        f"{analysis.anchor}-answer",
+        _READING + (_CHANCE if rows["null_lower"].notna().any() else ""),
+        f"Change of slope of {analysis.visits.outcome.label} in {analysis.rate} with 95 % intervals: {said}.",
+    )
+
+
+def context(report: Report) -> dict[str, Any]:
+    """Show what the data support of each outcome, beside what chance gives and what the design cannot show."""
+    return {
+        "controlled": has_control_group(report.trial),
+        "shown": report.of_each(report.primary, lambda a: _card(report, a)),
+        "cannot": cannot_show(report.trial),
+        "scale": VERBAL_SCALE,
+        "beside": report.others,
+    }
+
+
+def _card(report: Report, a: Analysis) -> dict[str, Any]:
+    card: dict[str, Any] = {"baseline": baseline(a.results), "findings": []}
+    found = findings(a.results)
+    if not report.treated or not found:
+        return card
+    chance = by_chance(report.study, a.record["model"])
+    beside = [beside_chance(f, mean_change(a, f.injection), chance, a.rate) for f in found]
+    return card | {
+        "figure": figure(a, chance),
+        "alarm": UNCHECKED if a.tables is None else alarm(a.tables["rules"]),
+        "findings": list(zip(found, beside, strict=True)),
+        "many": slowed_patients(a.results, a.answered.number("prior_expected_slowed")),
+        "named": named_patients(a.results),
+        "named_by_chance": named_by_chance(chance),
+        "counted": headline(report.study, a.record["outcome"]),
+    }

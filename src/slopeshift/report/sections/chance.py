@@ -1,0 +1,298 @@
+"""What chance alone gives, as the report shows it: tables, sentences and figures of the null study of a trial.
+
+The study is made apart from the report; each of its tables may be missing, and then says nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slopeshift.answers.quantities import CLAIM
+from slopeshift.design.cycles import OVERALL
+from slopeshift.report.figures import chance as chance_figures
+from slopeshift.report.figures.picture import Picture, picture
+from slopeshift.report.sections.own import LABELS, period_name, statistic
+from slopeshift.report.words.numbers import Table, number, probability, share
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from slopeshift.report.analysis import Analysis, Report
+    from slopeshift.trial import Trial
+
+    Study = Mapping[str, pd.DataFrame]
+
+PLACED = (
+    "improved",
+    "improved_of_defined",
+    "mean_percent",
+    "mean_change",
+    "sd_change",
+    "wilcoxon_p",
+    "rose",
+    "interval_correlation",
+)
+"""Statistics that are placed among those of null trials in print; `null_reference.csv` has all."""
+
+DRAWN = ("improved", "mean_change", "interval_correlation")
+
+DRAWN_TOO = tuple(name for name in PLACED if name not in DRAWN)
+"""Statistics that are drawn at once, and those that unfold: a mean percentage has tails that no axis holds."""
+
+PSEUDO_RULE = (
+    "The check fires where the model claims a change that cannot be: where Pr(change > 0), averaged over all moves, is "
+    "above 0.975 or below 0.025."
+)
+
+PSEUDO_BLIND = (
+    "A few months before a first injection hardly show a bend, so that silence there says little. Untreated patients "
+    "who are followed for a year do: name their trial as the control of this one."
+)
+
+
+def sources(study: Study, outcome: str) -> list[str]:
+    """Name what null trials of an outcome were drawn from, the fit of its own model first."""
+    table = study.get("null_reference")
+    if table is None:
+        return []
+    found = list(dict.fromkeys(table.loc[table["outcome"] == outcome, "source"]))
+    return sorted(found, key=lambda source: (source != f"fit of {outcome}", not source.startswith("fit of")))
+
+
+def headline(study: Study, outcome: str) -> str:
+    """Say what the trial's own count of improved patients would be had nothing changed; empty where it is not known."""
+    row = _counted(study, outcome)
+    if row is None:
+        return ""
+    return (
+        f"{row['observed']:.0f} improved by more than 25 %; with no change at all, {number(row['mean'], 1)} "
+        f"(95 % range {row['lower']:.0f} to {row['upper']:.0f}) would."
+    )
+
+
+def placed(study: Study, outcome: str, source: str) -> Table:
+    """Place the statistics of an outcome among those of null trials from one source."""
+    table = study["null_reference"]
+    mine = table[(table["outcome"] == outcome) & (table["source"] == source) & table["statistic"].isin(PLACED)]
+    order = {name: i for i, name in enumerate(PLACED)}
+    mine = mine.sort_values("statistic", key=lambda names: names.map(order), kind="stable")
+    rows = [
+        [
+            LABELS[row.statistic],
+            period_name(row.injection),
+            statistic(row.statistic, row.observed),
+            number(row.mean, 0 if row.statistic in ("mean_percent", "largest_rise") else 2),
+            f"{statistic(row.statistic, row.lower)} to {statistic(row.statistic, row.upper)}",
+            "–" if row.share_at_or_above != row.share_at_or_above else share(row.share_at_or_above),
+        ]
+        for row in mine.itertuples()
+    ]
+    trials = int(mine["n_trials"].max()) if len(mine) else 0
+    heads = ["Statistic", "Period", "This trial", "Null mean", "Null 95 % range", "Null at or above"]
+    return Table(f"{trials:,} trials without any change, drawn from: {source}", "llrrrr", heads, rows)
+
+
+def distributions(study: Study, analysis: Analysis, names: Sequence[str]) -> list[Picture]:
+    """Draw the null distributions of statistics, from the fit of the outcome's model where there is one."""
+    outcome, unit = analysis.record["outcome"], analysis.visits.outcome.unit
+    if "null_distribution" not in study or not sources(study, outcome):
+        return []
+    source = sources(study, outcome)[0]
+    bins, observed = (
+        table[(table["outcome"] == outcome) & (table["source"] == source)]
+        for table in (study["null_distribution"], study["null_reference"])
+    )
+    return [
+        picture(
+            chance_figures.null_distribution(bins, observed, name, unit),
+            f"{analysis.anchor}-null-{name}",
+            f"{LABELS[name]}: in trials without any change (bars), and in this one (line).",
+            _aloud(observed, name),
+        )
+        for name in names
+        if (bins["statistic"] == name).any()
+    ]
+
+
+def _aloud(observed: pd.DataFrame, name: str) -> str:
+    """Say what a figure of null distributions shows."""
+    said = [
+        f"{period_name(row.injection)}: {statistic(name, row.observed)} in this trial, null 95 % "
+        f"{statistic(name, row.lower)} to {statistic(name, row.upper)}"
+        for row in observed[observed["statistic"] == name].itertuples()
+    ]
+    return f"Null distribution of: {LABELS[name]}. {'; '.join(said)}."
+
+
+def refits(study: Study) -> Table | None:
+    """Print how often the models' own rules fired in refitted null trials; None where none was refitted."""
+    table = study.get("null_refits")
+    if table is None or table.empty:
+        return None
+    rows = [
+        [
+            f"{row.model}, {period_name(str(row.injection)).lower()}",
+            f"{row.n_refits - row.n_failed} of {row.n_refits}",
+            _percent(row.share_positive),
+            _percent(row.share_negative),
+            _percent(row.share_covering_zero),
+            number(row.mean_change),
+            number(row.mean_called),
+            number(row.expected_false_claims),
+        ]
+        for row in table.itertuples()
+    ]
+    heads = [
+        "Model",
+        "Refits that passed",
+        "Pr(change > 0) above 0.975",
+        "Pr(change < 0) above 0.975",
+        "95 % interval covers 0",
+        "Mean change",
+        "Patients called, a trial",
+        "False claims it expects",
+    ]
+    return Table("The models' own rules in trials without any change", "lrrrrrrr", heads, rows)
+
+
+def claims_in_refits(study: Study) -> list[str]:
+    """Say of every refitted model how many patients it called in null trials, and how many it knew to be false."""
+    table = study.get("null_refits")
+    if table is None:
+        return []
+    return [
+        f"With {row.model}, {number(row.mean_called)} patients a trial have a probability above {CLAIM:g} of having "
+        f"slowed by 25 % or more over their cycles. All of them are false; the model, whose prior holds effects "
+        f"possible, expects {number(row.expected_false_claims)} to be: the two agree on average over all that its "
+        f"prior holds possible, not where nothing is. Anybody is called in {share(row.share_any_called)} of trials. "
+        f"Judged by their own slopes alone, without prior or other patients, {number(row.mean_called_alone)} would be "
+        f"called and {number(row.expected_false_alone)} expected to be false: so much does the prior move both."
+        for row in table[table["injection"] == OVERALL].itertuples()
+    ]
+
+
+def pseudo(study: Study) -> Table | None:
+    """Print what injections that were never given did; None where none was moved."""
+    table = study.get("pseudo_injection")
+    if table is None or table.empty:
+        return None
+    rows = [
+        [
+            row.model,
+            row.trial,
+            str(row.n_patients),
+            f"{row.n_moves - row.n_failed} of {row.n_moves}",
+            f"{number(row.mean_change)} ({number(row.lower_change)} to {number(row.upper_change)})",
+            _percent(row.share_positive),
+            _percent(row.share_covering_zero),
+            f"{probability(row.mean_prob_positive)}{', fires' if row.finds_change else ''}",
+        ]
+        for row in table.itertuples()
+    ]
+    heads = [
+        "Model",
+        "Of",
+        "Patients",
+        "Moves that passed",
+        "Mean change (95 % of moves)",
+        "Pr(change > 0) above 0.975",
+        "95 % interval covers 0",
+        "Mean Pr(change > 0)",
+    ]
+    return Table("Injections moved to where nothing happened", "llrrrrrr", heads, rows)
+
+
+def pseudo_words(study: Study, trial: Trial) -> list[str]:
+    """Say for whom moved injections found a change, by the rule of the check, and what its silence is worth."""
+    table = study.get("pseudo_injection")
+    if table is None or table.empty:
+        return []
+    found = [
+        f"Warning: in {row.trial}, model {row.model} finds a change of "
+        f"{number(row.mean_change, sign=True)} where no injection was given (mean probability of a slower decline "
+        f"{probability(row.mean_prob_positive)}). Courses that bend by themselves do this; a change after the real "
+        "injections may be no more than that."
+        for row in table[table["finds_change"].astype(bool)].itertuples()
+    ]
+    return [PSEUDO_RULE, *(found or ["It found none here."]), *([] if trial.injections.empty else [PSEUDO_BLIND])]
+
+
+def pseudo_pictures(study: Study, analyses: Sequence[Analysis]) -> list[Picture]:
+    """Draw what every set of injections moved within this trial did, a figure per model."""
+    moves = study.get("pseudo_moves")
+    if moves is None:
+        return []
+    own = {a.anchor: moves[(moves["model"] == a.record["model"]) & (moves["trial"] == a.trial.name)] for a in analyses}
+    return [
+        picture(
+            chance_figures.pseudo_changes(own[a.anchor], a.visits.outcome.unit),
+            f"{a.anchor}-pseudo",
+            f"Model {a.record['model']}: the population change after each set of moved injections, in order.",
+            f"Changes of slope after injections that were never given, by model {a.record['model']}.",
+        )
+        for a in analyses
+        if len(own[a.anchor])
+    ]
+
+
+def claim_pictures(study: Study) -> list[Picture]:
+    """Draw the null ranges of every published count."""
+    table = study.get("published_claim")
+    if table is None:
+        return []
+    periods = [column.removeprefix("published_") for column in table if column.startswith("published_")]
+    return [
+        picture(
+            chance_figures.published_claim(table, period),
+            f"claim-{period}",
+            f"{period_name(period)}: null 95 % ranges (grey) and means (dots) under every entry rule and rule for the "
+            "lead-in slope, and the published count (line).",
+            f"Published count and its null ranges, {period_name(period).lower()}.",
+        )
+        for period in periods
+    ]
+
+
+def _counted(study: Study, outcome: str) -> pd.Series | None:
+    table, known = study.get("null_reference"), sources(study, outcome)
+    if table is None or not known:
+        return None
+    rows = table[
+        (table["outcome"] == outcome)
+        & (table["source"] == known[0])
+        & (table["statistic"] == "improved")
+        & (table["injection"] == OVERALL)
+    ]
+    return rows.iloc[0] if len(rows) and rows["observed"].notna().all() else None
+
+
+def _percent(value: float) -> str:
+    return "–" if value != value else f"{100 * value:.1f} %"
+
+
+def context(report: Report) -> dict[str, Any]:
+    """Show what null trials, refits of them, moved injections and a published count give by chance."""
+    study = report.study
+    return {
+        "study": bool(study),
+        "shown": report.of_each(report.primary, lambda a: _of_outcome(study, a), failed=True) if study else [],
+        "refits": refits(study),
+        "claims": claims_in_refits(study),
+        "pseudo_words": pseudo_words(study, report.trial),
+        "pseudo_drawn": pseudo_pictures(study, report.primary),
+        "pseudo": pseudo(study),
+        "claim": report.claim,
+        "claim_drawn": claim_pictures(study),
+    }
+
+
+def _of_outcome(study: Study, a: Analysis) -> dict[str, Any]:
+    outcome = a.record["outcome"]
+    return {
+        "label": a.visits.outcome.label,
+        "drawn": distributions(study, a, DRAWN),
+        "drawn_too": distributions(study, a, DRAWN_TOO),
+        "placed": [(source, placed(study, outcome, source)) for source in sources(study, outcome)],
+    }

@@ -1,0 +1,164 @@
+"""What weakens the results, told from the trial and the fit rather than from a fixed list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from slopeshift.answers.interval import control_fires, window_fires
+from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import NEAR_END_SHARE, Analysis, Report
+from slopeshift.report.sections.interval import table as interval_table
+from slopeshift.report.words.numbers import counted, listed, share
+from slopeshift.report.words.people import controls, deaths, has_control_group, short_lead_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from slopeshift.report.analysis import Analysis
+    from slopeshift.trial import Trial
+
+WEAK_CONTRACTION = 0.5
+"""Where the data remove less of the prior variance of a patient's change, it is largely borrowed."""
+
+
+def of_trial(trial: Trial, control: pd.DataFrame) -> list[str]:
+    """List what weakens every result of a trial. `control` is `answers.control.control_table`."""
+    found = ["Synthetic data: nothing here is about any patient or any treatment."] if trial.synthetic else []
+    if not trial.injections.empty:
+        found.append(_control(trial))
+        found.append(
+            "Whoever received a later injection had stayed in the trial: one model of all patients compares the "
+            "cycles, but the reasons for stopping are not modelled."
+        )
+    found += _borrowed(trial, control)
+    found.append(_dropout(trial))
+    if trial.injections.empty:
+        found.append("Decline is taken to be a straight line; natural courses can bend by themselves.")
+    else:
+        found.append(
+            "Decline is taken to be a straight line between injections. Courses that bend by themselves are taken for "
+            "a change of slope, and with few visits before the first injection checks of the trial alone often miss "
+            "it; injections moved into untreated patients show it."
+        )
+        found.append(
+            "The model does not know by which rule patients entered. A rule that asked for a loss makes a slower "
+            "decline of nothing; a check of the losses before the first injection notices it in most trials."
+        )
+    return found
+
+
+def of_report(
+    trial: Trial, analyses: Sequence[Analysis], study: Mapping[str, pd.DataFrame], interval: pd.DataFrame
+) -> list[str]:
+    """List what this report lacks, or what a check of it found."""
+    found = []
+    if failed := [a.record["model"] for a in analyses if not a.passed]:
+        found.append(f"No result of {listed(failed)}: the diagnostics gate was failed.")
+    if trial.injections.empty:
+        return found
+    if "null_reference" not in study:
+        found.append(
+            "What chance alone gives at this design was not computed: counts of improved patients have no scale."
+        )
+    if "null_refits" not in study:
+        found.append("How often the models' own rules fire where nothing changed was not computed for these fits.")
+    if bool(study.get("pseudo_injection", pd.DataFrame({"finds_change": []}))["finds_change"].astype(bool).any()):
+        found.append(
+            "The model found a change in values that no injection had touched: after the real injections a change may "
+            "be no more than that."
+        )
+    if control_fires(interval):
+        found.append(
+            "The negative control found that intervals go with the slope seen before them: the result on the interval "
+            "is not to be read as an effect of the interval."
+        )
+    if window_fires(interval):
+        found.append(
+            "The coefficient of the interval is another one in the first months of a cycle: the result on the interval "
+            "comes from when the change is seen, and is not to be read as an effect of the interval."
+        )
+    if "dose" in trial.injections and len(trial.injections["dose"].dropna().unique()) > 1:
+        found.append("Doses differed between injections; no model here knows the dose.")
+    if not has_control_group(trial):
+        found.append("Open label: in a single arm patients and raters know of it, and scores may follow hope.")
+    return found
+
+
+def of_fit(analysis: Analysis) -> list[str]:
+    """List what weakens the results of one fit that passed its gate."""
+    table, visits = analysis.results.patients, analysis.visits
+    found = []
+    cycles = table[table["injection"] != OVERALL].groupby("injection")["patient"].nunique()
+    if len(cycles):
+        found.append(
+            f"Few patients: {listed([f'{n} in cycle {k}' for k, n in cycles.items()])} have values after the injection."
+        )
+    if short := short_lead_in(visits):
+        found.append(
+            f"Fewer than two values before treatment in {counted(len(short), 'injected patient')}: {listed(short)}."
+        )
+    if undefined := len({row.patient for row in table.itertuples() if "percent undefined" in row.flag}):
+        found.append(
+            f"{counted(undefined, 'patient')} with a slope before treatment that may be near zero: a percentage of it "
+            "means little."
+        )
+    weak = table[(table["injection"] != OVERALL) & (table["contraction"] < WEAK_CONTRACTION)]
+    if len(weak):
+        found.append(
+            f"In {len(weak)} of {counted(len(table[table['injection'] != OVERALL]), 'cycle')} the data removed less "
+            "than half of the prior variance of a patient's change, which is then largely that of the other patients."
+        )
+    if analysis.tables is not None and analysis.checks["leaving"]["fires"].any():
+        found.append(
+            "Those who declined fast before treatment left earlier: what is seen late is seen in slower patients, and "
+            "the model is right about the others only if their recorded values tell how they went on."
+        )
+    near = analysis.answered.number("share_near_end")
+    found.append(
+        f"{share(near)} of values lie within two residual SDs of an end of the scale, which the normal residual ignores"
+        + ("; prefer a bounded model." if near > NEAR_END_SHARE else ".")
+    )
+    return found
+
+
+def _dropout(trial: Trial) -> str:
+    known = f"Deaths recorded: {deaths(trial)}" if "end_reason" in trial.patients else "Deaths are not recorded"
+    return f"Death and dropout: values are taken to be missing at random; there is no survival model. {known}."
+
+
+def _borrowed(trial: Trial, control: pd.DataFrame) -> list[str]:
+    """Say which prior a control gives the slope before treatment, with every number that goes into it."""
+    if trial.control is None:
+        return []
+    found = []
+    for row in control.itertuples():
+        label = trial.control.trial.outcomes[row.outcome].label
+        found.append(
+            f"The prior of the {label} slope before treatment is taken from {trial.control.source} "
+            f"({counted(row.patients, 'patient')}, {row.mean:.2f} a month, standard error "
+            f"{row.standard_error:.2f}), widened by a between-study SD of {row.between_study_sd:g} that was chosen, "
+            f"not estimated: mean {row.prior_mean:.2f}, SD {row.prior_sd:.2f}. It is right only if that cohort "
+            "declines as this one would."
+        )
+    return found
+
+
+def _control(trial: Trial) -> str:
+    n = controls(trial)
+    if has_control_group(trial):
+        return f"{counted(n, 'patient')} without injection were followed; whether they compare, the tables cannot tell."
+    return (
+        "Single arm: no control group. A change of slope after an injection is an association, not proof of an effect."
+    )
+
+
+def context(report: Report) -> dict[str, Any]:
+    """List what weakens the results: of the trial, of this report, and of every fit that answers the question."""
+    passed = [a for a in report.primary if a.passed]
+    of_all = of_report(report.trial, report.analyses, report.study, interval_table(report))
+    return {
+        "found": of_trial(report.trial, report.own["control"]) + of_all,
+        "shown": report.of_each(passed, lambda a: {"found": of_fit(a)}),
+    }

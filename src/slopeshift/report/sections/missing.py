@@ -1,0 +1,200 @@
+"""The missing data of a trial in the report: who left, what their later values could have been, who was left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from slopeshift.design.cycles import OVERALL
+from slopeshift.report.figures import sensitivity as sensitivity_figures
+from slopeshift.report.figures.picture import picture
+from slopeshift.report.words.numbers import Table, between, counted, number, probability, share
+from slopeshift.sensitivity import curves
+from slopeshift.sensitivity.study import DELTA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from slopeshift.report.analysis import Analysis, Report
+    from slopeshift.report.figures.picture import Picture
+
+    Varied = Mapping[str, pd.DataFrame]
+
+
+def left(table: pd.DataFrame, outcome: str) -> Table:
+    """Print by cycle who was there, what was recorded of them, and why they did not go on."""
+    rows = [
+        [
+            "Before injection 1" if row.cycle == 0 else f"After injection {row.cycle}",
+            *(str(value) for value in row[3:]),
+        ]
+        for row in table[table["outcome"] == outcome].itertuples()
+    ]
+    reasons = [str(name).removeprefix("n_").replace("_", " ").capitalize() for name in table.columns[6:]]
+    heads = ["Period", "At risk", "With values", "Values", "Went on", *reasons]
+    return Table("Who was there, and why they did not go on", "l" + "r" * (len(heads) - 1), heads, rows)
+
+
+def sentences(endings: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
+    """Say who left, what is assumed of what was not recorded, and what would undo the answer.
+
+    `endings` is that of `missing.tables.tables_of_trial`.
+    """
+    reasons = [f"{row.n} ({row.reason})" for row in endings.itertuples()]
+    said = (
+        f"Of {counted(endings['n_injected'].iloc[0], 'injected patient')}, {endings['n'].sum()} left: "
+        f"{', '.join(reasons)}. "
+        "The answer is about the course that would have been seen had nobody left: what was not recorded is taken to "
+        "go on as the patient's recorded values and the other patients say."
+    )
+    follow_up = float(endings["planned_follow_up"].iloc[0])
+    return [said, *_tipping(follow_up, varied, main), *_leaving(main), *_warnings(main)]
+
+
+def _tipping(follow_up: float, varied: Varied, main: Analysis) -> list[str]:
+    dropout, points = varied.get("dropout_tipping"), varied.get("sensitivity_tipping")
+    if dropout is None or points is None:
+        return []
+    mine = dropout[(dropout["model"] == main.record["model"]) & (dropout["injection"] == OVERALL)]
+    if mine.empty:
+        return ["Nobody left long enough before the planned end for a value to be imputed."]
+    first = mine.iloc[0]
+    said = (
+        f"Those who completed were followed for {number(follow_up, 1)} months after their last "
+        f"injection. For the {int(first['n_left'])} who left a month or more before that, {int(first['n_imputed'])} "
+        "monthly values were imputed from their own lines, those of the dead among them, with a decline faster by "
+        f"delta than expected, and the model was refitted to {int(first['n_imputations'])} imputations for each delta."
+    )
+    point = points[(points["model"] == main.record["model"]) & (points["kind"] == DELTA)].iloc[0]
+    unit, above = point["unit"], float(point["tips_above"])
+    if point["prob_positive"] < curves.HEADLINE:
+        return [said, "The probability of slower decline is below 0.8 without any such departure."]
+    if np.isnan(above):
+        return [said, f"No delta up to {number(point['searched_to'])} {unit} brings the probability below 0.8."]
+    return [
+        said,
+        f"The probability of slower decline overall falls below 0.8 once those who left declined faster than expected "
+        f"by {number(above)} {unit} or more.",
+    ]
+
+
+def _leaving(main: Analysis) -> list[str]:
+    """Say whether those who decline fast leave."""
+    found = next(main.checks["leaving"].itertuples())
+    if found.probability != found.probability:
+        return [
+            "Whether those who decline fast leave was not tested: that needs a residual SD, and at least "
+            f"{found.fewest} patients who left while others, whose slopes differ, were followed."
+        ]
+    how = f"{counted(found.n_left, 'patient')} left while others were followed"
+    chance = f"probability of as much, or more, by chance {probability(found.probability)}"
+    if found.fires:
+        return [
+            f"Warning: those who decline fast leave. {how}, and had declined faster before treatment than those who "
+            f"then stayed, by {number(found.faster)} {main.rate} on average ({chance}). What is seen late is seen in "
+            "slower patients, and what was not recorded would mostly have been that of faster ones."
+        ]
+    return [
+        f"Those who left are not shown to have declined faster before treatment than those who then stayed ({how}; "
+        f"{chance}; below {found.fires_below:g} it would be warned of)."
+    ]
+
+
+def _warnings(main: Analysis) -> list[str]:
+    table = main.checks["survivors"]
+    slopes = table[table["quantity"] == "lead_in_slope"]
+    said = [
+        f"Warning: those who reached injection {row.cycle} had declined more slowly before any treatment than those "
+        f"who did not, by {number(row.mean)} {main.rate} (probability {probability(row.prob_higher)}). What is seen "
+        f"after injection {row.cycle} is seen in slower patients; do not read it without the lead-in."
+        for row in slopes[slopes["warns"].astype(bool)].itertuples()
+    ]
+    if len(slopes) and not said:
+        limit = float(slopes["warns_above"].iloc[0])
+        said = [
+            "Those who reached later injections are not shown to have declined more slowly before treatment than those "
+            f"who did not (largest probability {probability(float(slopes['prob_higher'].max()))}; above {limit:g} it "
+            "would be warned of)."
+        ]
+    return said
+
+
+def survivor_table(table: pd.DataFrame) -> Table | None:
+    """Print how those who reached a later cycle differed from the others before treatment; None without groups."""
+    if table.empty:
+        return None
+    names = {"lead_in_slope": "Slope before injection 1", "level": "Level at injection 1"}
+    rows = [
+        [
+            f"Injection {row.cycle}",
+            names[row.quantity],
+            str(row.n_reached),
+            str(row.n_not),
+            f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
+            probability(row.prob_higher),
+        ]
+        for row in table.itertuples()
+    ]
+    heads = ["Reached", "Quantity", "Patients who did", "Who did not", "Difference, 95 %", "Pr(higher)"]
+    return Table("Those who reached a later injection, and those who did not", "llrrrr", heads, rows)
+
+
+def deltas(varied: Varied, main: Analysis) -> Table | None:
+    """Print the change overall by delta; None where nothing was imputed."""
+    mine = _overall(varied, main)
+    if mine.empty:
+        return None
+    rows = [
+        [
+            number(row.delta),
+            f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
+            probability(row.prob_positive),
+            probability(row.prob_slowing_25),
+            share(row.share_below_scale),
+        ]
+        for row in mine.itertuples()
+    ]
+    heads = [f"Delta, {main.rate}", "Change, overall (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)", "Below the scale"]
+    return Table("If those who left declined faster than expected by delta", "rrrrr", heads, rows)
+
+
+def drawn(varied: Varied, main: Analysis) -> list[Picture]:
+    """Draw the probability of slower decline against delta."""
+    mine = _overall(varied, main).dropna(subset="mean")
+    if mine.empty:
+        return []
+    return [
+        picture(
+            sensitivity_figures.curve(mine.rename(columns={"delta": "x"}), 0.0, f"Delta, {main.rate}"),
+            f"{main.anchor}-missing-delta",
+            "The probability of slower decline overall, by how much faster than expected those who left declined. "
+            "Dashed: a probability of 0.8.",
+            "Probability of a slower decline against delta.",
+        )
+    ]
+
+
+def _overall(varied: Varied, main: Analysis) -> pd.DataFrame:
+    dropout = varied.get("dropout_tipping", pd.DataFrame(columns=["model", "injection", "mean"]))
+    return dropout[(dropout["model"] == main.record["model"]) & (dropout["injection"] == OVERALL)]
+
+
+def context(report: Report) -> dict[str, Any]:
+    """Show of every outcome who left, and what that may hide."""
+
+    def of_fit(a: Analysis) -> dict[str, Any]:
+        if not a.passed:
+            return {}
+        return {
+            "sentences": sentences(report.own["endings"], report.varied, a),
+            "drawn": drawn(report.varied, a),
+            "deltas": deltas(report.varied, a),
+            "groups": survivor_table(a.checks["survivors"]),
+        }
+
+    tables = {a.anchor: left(report.own["missing"], a.record["outcome"]) for a in report.primary}
+    return {"left": tables, "shown": report.of_each(report.primary, of_fit), "varied": bool(report.varied)}

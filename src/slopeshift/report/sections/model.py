@@ -1,0 +1,19 @@
+"""The models: equations and source of each, as they were when they were fitted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slopeshift.model.described import text
+from slopeshift.report.words.glossary import POPULATION, SPREAD, definitions, link
+
+if TYPE_CHECKING:
+    from slopeshift.report.analysis import Report
+
+
+def context(report: Report) -> dict[str, Any]:
+    """Name the parameters, and print every model as `slopeshift show` does."""
+    return {
+        "parameters": [(link(key), definitions()[key].label) for key in (*POPULATION, *SPREAD)],
+        "texts": {a.anchor: text(a.record) for a in report.analyses},
+    }

@@ -1,0 +1,95 @@
+"""An average patient: the quantities of the population, by injection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slopeshift.answers import quantities
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import SAMPLES
+from slopeshift.report.figures import population as population_figures
+from slopeshift.report.figures.picture import Picture, picture
+from slopeshift.report.sections.patients import _after
+from slopeshift.report.words.numbers import Table, between, in_unit, number, point, probability
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from slopeshift.report.analysis import Analysis, Report
+
+    Floats = NDArray[np.float64]
+
+
+def population(analysis: Analysis) -> Table:
+    """Print the quantities of an average patient: a row per quantity, a column per injection."""
+    cells: dict[str, dict[str, str]] = {}
+    for row in analysis.results.population.itertuples():
+        if row.quantity == "prob_slowing_25":
+            cells.setdefault("Pr(slowing ≥ 25 %)", {})[row.injection] = probability(row.mean)
+        elif row.quantity in _AVERAGE_PATIENT:
+            unit = "" if row.unit == "ratio" else f", {row.unit}"
+            value = f"{in_unit(point(row), row.unit)} ({between(row.lower, row.upper, row.unit)})"
+            cells.setdefault(_AVERAGE_PATIENT[row.quantity] + unit, {})[row.injection] = value
+        if row.quantity == "change":
+            cells.setdefault("Pr(change > 0): slower decline", {})[row.injection] = probability(row.prob_positive)
+    injections = list(dict.fromkeys(injection for cell in cells.values() for injection in cell))
+    rows = [[label, *(cell.get(k, "") for k in injections)] for label, cell in cells.items()]
+    heads = [{"": "Before", OVERALL: "Overall"}.get(k, f"Injection {k}") for k in injections]
+    return Table(
+        "An average patient: estimate (95 % interval)",
+        "l" + "r" * len(heads),
+        ["Quantity", *heads],
+        rows,
+    )
+
+
+_AVERAGE_PATIENT = {
+    "level": "Level at month 0",
+    "lead_in_slope": "Slope",
+    "segment_slope": "Slope",
+    "change": "Change of slope from before",
+    "increment": "Change of slope from the previous cycle",
+    "percent_slowing": "Slowing of the decline",
+    "rate_ratio": "Rate ratio (slope / slope before)",
+}
+
+
+def drawn(analysis: Analysis) -> list[Picture]:
+    """Show the change of slope of an average patient: prior, posterior, and the probability of exceeding any value."""
+    posterior = _changes(quantities.population(analysis.posterior))
+    prior = _changes(quantities.population(analysis.posterior.prior))
+    means = ", ".join(f"{_after(k)} {number(draws.mean())}" for k, draws in posterior.items())
+    density = population_figures.densities(posterior, prior, analysis.rate)
+    curve = population_figures.exceedance(analysis.results.change_curve, analysis.rate)
+    return [
+        picture(
+            density,
+            f"{analysis.anchor}-density",
+            "What is believed of the change of slope before (dashed) and after the data (filled; bar: 95 % interval).",
+            f"Posterior densities of the change of slope in {analysis.rate}, means: {means}.",
+        ),
+        picture(
+            curve,
+            f"{analysis.anchor}-exceedance",
+            "Probability that the change of slope is larger than any value x you may care about.",
+            "Probability that the change of slope exceeds x, falling from 1 to 0, one line per injection; at 0: "
+            + ", ".join(f"{_after(k)} {probability((draws > 0).mean())}" for k, draws in posterior.items())
+            + ".",
+        ),
+    ]
+
+
+def _changes(draws: xr.DataArray) -> dict[str, Floats]:
+    chosen = draws.sel(row=draws["quantity"] == "change").transpose("row", *SAMPLES)
+    return {str(k): chosen[i].to_numpy().ravel() for i, k in enumerate(chosen["injection"].to_numpy())}
+
+
+def context(report: Report) -> dict[str, Any]:
+    """Show the quantities of an average patient by every model that passed its gate."""
+
+    def of_fit(a: Analysis) -> dict[str, Any]:
+        return {"drawn": drawn(a) if report.treated and a in report.primary else [], "table": population(a)}
+
+    return {"shown": report.of_each(report.primary, of_fit), "beside": report.of_each(report.others, of_fit)}

@@ -1,0 +1,74 @@
+"""Safety: deaths and events as the tables list them, and the risk that they leave open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slopeshift.answers.safety import ANY, BEFORE, events_by_patient
+from slopeshift.design.cycles import OVERALL
+from slopeshift.report.words.numbers import Table, share
+from slopeshift.report.words.people import deaths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slopeshift.report.analysis import Report
+    from slopeshift.trial import Trial
+
+
+def adverse_events(trial: Trial) -> Table | None:
+    """Count events by term, relation to treatment and seriousness, most frequent first; None where there is none."""
+    if trial.events.empty:
+        return None
+    related = trial.events["related"].fillna("") if "related" in trial.events else ""
+    events = trial.events.assign(related=related)
+    rows = []
+    for (term, kind), found in events.groupby(["term", "related"]):
+        serious = found[found["serious"].astype(bool)]
+        figures = (len(found), found["patient"].nunique(), len(serious), serious["patient"].nunique())
+        rows.append((str(term), str(kind) or "not said", figures))
+    rows.sort(key=lambda row: (-row[2][0], row[0]))
+    columns = ["Term", "Related", "Events", "Patients", "Serious events", "Patients with a serious event"]
+    return Table("Events by term", "llrrrr", columns, [[term, kind, *map(str, f)] for term, kind, f in rows])
+
+
+def risks(safety: pd.DataFrame) -> Table | None:
+    """Print what the events say of the risk per patient; None where nothing of events is known.
+
+    `safety` is `safety.safety_table`; events of every kind together, and the serious ones, by injection.
+    """
+    kinds = {"any": "Any event", "yes": "Serious event"}
+    periods = {BEFORE: "before treatment", OVERALL: "from injection 1 on"}
+    rows = [
+        [
+            kinds[row.serious],
+            periods.get(row.injection, f"injection {row.injection}"),
+            f"{row.n_with_event} of {row.n_patients}",
+            str(row.n_events),
+            f"{share(row.risk_mean)} ({share(row.risk_lower)} to {share(row.risk_upper)})",
+            "" if row.upper_bound_of_none != row.upper_bound_of_none else f"at most {share(row.upper_bound_of_none)}",
+        ]
+        for row in safety[(safety["term"] == ANY) & (safety["related"] == ANY)].itertuples()
+    ]
+    heads = ["Kind", "Period", "Patients with one", "Events", "Risk per patient (95 % interval)", "None seen allows"]
+    return Table("Risk that a patient has an event", "llrrrr", heads, rows) if rows else None
+
+
+def events_of_patients(trial: Trial) -> Table | None:
+    """Count the events of every patient; None where none is recorded."""
+    if trial.events.empty:
+        return None
+    rows = [[str(cell) for cell in row] for row in events_by_patient(trial).itertuples(index=False)]
+    heads = ["Patient", "Injections", "Events", "Serious", "Events from injection 1 on", "Serious from injection 1 on"]
+    return Table("Events by patient", "lrrrrr", heads, rows)
+
+
+def context(report: Report) -> dict[str, Any]:
+    """Show the deaths and events of a trial."""
+    trial = report.trial
+    return {
+        "deaths": deaths(trial) if "end_reason" in trial.patients else None,
+        "events": adverse_events(trial),
+        "by_patient": events_of_patients(trial),
+        "risks": risks(report.own["safety"]),
+    }

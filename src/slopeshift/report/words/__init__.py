@@ -1,0 +1,1 @@
+"""How the report puts numbers, findings and names into words."""

@@ -1,0 +1,100 @@
+"""How the report puts numbers, probabilities and findings into words.
+
+Numbers are rounded to what they can carry: two decimals for slopes, none for percentages. Findings follow one fixed
+verbal scale (VERBAL_SCALE), applied to the probability as it is printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERBAL_SCALE = ((0.99, "almost certainly"), (0.95, "very probably"), (0.80, "probably"))
+"""Least probability for each word; below the last it is unclear."""
+
+_NOT_A_NUMBER = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as printed. `align` has a letter per column: l for text, r for numbers.
+
+    A row may be short: its last cell then fills it.
+    """
+
+    caption: str
+    align: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def number(value: float, decimals: int = 2, sign: bool = False) -> str:
+    """Write a number with a true minus sign, and a plus sign where `sign` is asked for."""
+    if value != value:
+        return _NOT_A_NUMBER
+    rounded = round(value, decimals) + 0.0
+    return f"{rounded:{'+' if sign and rounded else ''}.{decimals}f}".replace("-", "−")
+
+
+def probability(value: float) -> str:
+    """Write a probability with two decimals, and never as 0 or 1."""
+    if value != value:
+        return _NOT_A_NUMBER
+    if value > 0.99:
+        return "> 0.99"
+    return "< 0.01" if value < 0.01 else f"{value:.2f}"
+
+
+def count(value: float) -> str:
+    """Write an expected number of patients: whole from ten on, else with one decimal."""
+    return number(value, 0 if value >= 9.95 else 1)
+
+
+def share(value: float) -> str:
+    """Write a share as a percentage, and never a small one as none."""
+    return "< 1 %" if 0 < value < 0.005 else f"{100 * value:.0f} %"
+
+
+def in_unit(value: float, unit: str, sign: bool = False) -> str:
+    """Write a value with the decimals that its unit can carry, without the unit."""
+    if unit == "probability":
+        return probability(value)
+    return number(value, 0 if unit == "%" else 2, sign)
+
+
+def between(lower: float, upper: float, unit: str, sign: bool = False) -> str:
+    """Write an interval."""
+    return f"{in_unit(lower, unit, sign)} to {in_unit(upper, unit, sign)}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Write items as a list in a sentence."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a number with its noun, the plural ending in s."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def certainty(prob_positive: float, declining: bool = True) -> str:
+    """Put Pr(change > 0) into words by VERBAL_SCALE, in either direction.
+
+    `declining` says whether there was a decline before, of which to say that it became slower.
+    """
+    up, down, neither = (
+        ("slower decline", "faster decline", "decline") if declining else ("higher slope", "lower slope", "slope")
+    )
+    printed = round(max(prob_positive, 1 - prob_positive), 2)
+    for least, words in VERBAL_SCALE:
+        if printed >= least:
+            return f"{words} {up if prob_positive >= 0.5 else down}"
+    return f"unclear whether the {neither} changed"
+
+
+def point(row: Any) -> float:
+    """Take the number to print of a summarised quantity: its mean, or the median of a percentage or ratio."""
+    return float(row.median if row.unit in ("%", "ratio") else row.mean)

@@ -1,0 +1,74 @@
+"""What became of the patients of a trial: who was injected, seen and lost, as tables of the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slopeshift.design.visits import Visits
+    from slopeshift.trial import Trial
+
+
+CONTROL_PATIENTS, CONTROL_MONTHS = 5, 3.0
+"""A trial has a control group where so many patients without injection were followed for so many months."""
+
+
+def injections_given(trial: Trial) -> pd.Series[int]:
+    """Count the injections of every patient of a trial, in the trial's order of patients."""
+    given = trial.injections.groupby("patient")["injection"].max()
+    return given.reindex(trial.patients["patient"], fill_value=0).astype(int)
+
+
+def controls(trial: Trial) -> int:
+    """Count the patients without injection whose visits span CONTROL_MONTHS."""
+    given = injections_given(trial)
+    months = trial.visits.groupby("patient")["month"].agg(np.ptp)
+    return int((months[months.index.isin(given.index[given == 0])] >= CONTROL_MONTHS).sum())
+
+
+def has_control_group(trial: Trial) -> bool:
+    """Say whether there is anyone to compare the injected patients with."""
+    return controls(trial) >= CONTROL_PATIENTS
+
+
+def deaths(trial: Trial) -> int:
+    """Count the deaths recorded as the end of follow-up."""
+    return int((trial.patients["end_reason"] == "death").sum()) if "end_reason" in trial.patients else 0
+
+
+def short_lead_in(visits: Visits) -> list[str]:
+    """Name the injected patients with fewer than two values up to the first injection."""
+    injected = ~np.isnan(visits.injection_month).all(axis=1)
+    return [p for p, n, was in zip(visits.patients, visits.visits_in_lead_in, injected, strict=True) if was and n < 2]
+
+
+def cannot_show(trial: Trial) -> list[str]:
+    """List what the design leaves open, whichever way the numbers point."""
+    if trial.injections.empty:
+        return []
+    control = (
+        "Whether patients without injection compare with the others: who was injected may not have been left to chance."
+        if has_control_group(trial)
+        else "What would have happened without injections: there was no control group. A change is neither proof that "
+        "the injections did something, nor is its absence proof that they did nothing."
+    )
+    return [
+        control,
+        "Whether hope, care or raters changed the values, or the decline bent by itself: it can bend either way, and "
+        "hide an effect as well as feign one.",
+        "Whether later injections did more, or went to patients who did better anyway; and which of the patients named "
+        "are named rightly.",
+    ]
+
+
+def cannot_show_in_short(trial: Trial) -> str:
+    """Say in one line of at most 100 characters what the design leaves open before all else."""
+    if trial.injections.empty:
+        return "Natural history: no injection was given, so nothing is said of a change."
+    if has_control_group(trial):
+        return "Not shown by this design: whether patients without injection compare with the others."
+    return "Association, not effect: without a control group, nothing shows what would have happened anyway."

@@ -1,0 +1,200 @@
+"""What moves the answer and what does not, in sentences that follow the numbers of the sensitivity table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slopeshift.answers.interval import MOVED_SDS
+from slopeshift.design.cycles import OVERALL
+from slopeshift.report.words.numbers import counted, listed, number, probability
+from slopeshift.sensitivity import curves, variations
+from slopeshift.sensitivity.rows import MAIN
+from slopeshift.sensitivity.rules import INFLUENTIAL_SDS, influential
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from slopeshift.report.analysis import Analysis
+
+    Varied = Mapping[str, pd.DataFrame]
+
+OTHER_MODEL, MOVED = "another model", "injections moved to where nothing happened"
+
+_APART = (
+    *(MAIN, MOVED, variations.ONE_LEFT_OUT, variations.AFTER_LEAVING, variations.WANING),
+    *("expectation bias", "enthusiastic prior"),
+)
+"""What has sentences of its own, or is meant to move the answer: not counted among what should leave it in place."""
+
+LEAST_TOLD = 4.0
+"""Difference of log predictive densities below which no model is told from another (Sivula et al. 2025,
+doi 10.48550/arXiv.2008.10296)."""
+
+
+def of_outcome(rows: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """Take the overall rows of one outcome."""
+    return rows[(rows["outcome"] == outcome) & (rows["injection"] == OVERALL)]
+
+
+def sentences(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
+    """Say what moves the answer for an outcome, and what does not."""
+    mine = of_outcome(rows, main.record["outcome"])
+    own = mine[mine["analysis"] == MAIN]
+    if own.empty or own["mean"].isna().all():
+        return ["The main analysis gave no change that could be varied."]
+    return [
+        text
+        for text in (*_analyses(mine, own.iloc[0]), _shapes(mine, varied), _patients(mine), *_tipping(varied, main))
+        if text
+    ]
+
+
+def _analyses(mine: pd.DataFrame, own: pd.Series) -> list[str]:
+    counted_rows = mine[~mine["analysis"].isin(_APART)]
+    known, silent = counted_rows.dropna(subset="mean"), counted_rows[counted_rows["mean"].isna()]
+    if known.empty:
+        return []
+    # A change that means something else may differ without moving anything.
+    same = (known["note"] == "") | (known["analysis"] != OTHER_MODEL)
+    far = known[same & (known["difference"].abs() >= MOVED_SDS)]
+    side = known["prob_positive"] >= curves.HEADLINE
+    claimed = own["prob_positive"] >= curves.HEADLINE
+    crossed = known[side != claimed]
+    said = [
+        f"The main analysis gives a probability of slower decline overall of {probability(own['prob_positive'])}. "
+        f"Over {counted(len(known), 'other analysis').replace('analysiss', 'analyses')} by other models, other priors "
+        f"and parts of the data it lies between {probability(known['prob_positive'].min())} and "
+        f"{probability(known['prob_positive'].max())}."
+    ]
+    if len(far):
+        moves = [f"{_called(row)} ({number(row.difference, 1, sign=True)} SDs)" for row in far.itertuples()]
+        said.append(f"The change moves by half a posterior SD or more with {listed(moves)}.")
+    else:
+        said.append("None of them moves the change by as much as half a posterior SD.")
+    if len(crossed):
+        names = [f"{_called(row)} ({probability(row.prob_positive)})" for row in crossed.itertuples()]
+        way = "falls below" if claimed else "is 0.8 or above instead of below"
+        said.append(f"The probability {way}{' 0.8' if claimed else ''} with {listed(names)}.")
+    else:
+        said.append(f"All of them leave the probability {'at or above' if claimed else 'below'} 0.8.")
+    if len(silent):
+        said.append(f"No number could be given for {listed([_called(row) for row in silent.itertuples()])}.")
+    return said
+
+
+def _called(row: Any) -> str:
+    if row.analysis == OTHER_MODEL:
+        return f"model {row.model}"
+    return f"{row.analysis}, {row.detail}" if row.analysis == variations.WANING else str(row.analysis)
+
+
+def _shapes(mine: pd.DataFrame, varied: Varied) -> str:
+    """Say what effects that set in late or wear off make of the answer, and whether the data tell them apart."""
+    rows = mine[mine["analysis"] == variations.WANING].dropna(subset="mean")
+    if rows.empty:
+        return ""
+    compared = varied["waning"].drop_duplicates(["model", "lag", "half_life"])
+    compared = compared[compared["model"] == rows["model"].iloc[0]]
+    longest = float(compared["lag"].max())
+    months = "month" if longest == 1 else "months"
+    gain, error = compared["difference_from_at_once"], compared["standard_error_of_difference"]
+    better = ((gain > LEAST_TOLD) & (gain > 2 * error)).any()
+    told = "one of them predicts the values clearly better than" if better else "the data tell none of them apart from"
+    return (
+        f"Were effects to set in up to {longest:g} {months} late or to wear off, in {len(rows)} shapes, the "
+        f"probability of a slower decline would lie between {probability(rows['prob_positive'].min())} and "
+        f"{probability(rows['prob_positive'].max())}; {told} an effect that sets in at once and lasts."
+    )
+
+
+def _patients(mine: pd.DataFrame) -> str:
+    """Say how far the answer hangs on any one patient."""
+    rows = mine[mine["analysis"] == variations.ONE_LEFT_OUT].dropna(subset="mean")
+    if rows.empty:
+        return ""
+    low, high = rows.loc[rows["mean"].idxmin()], rows.loc[rows["mean"].idxmax()]
+    verdict = influential(rows["difference"])
+    hangs = "hangs on single patients" if verdict.fired else "does not hang on any one patient"
+    return (
+        f"Without any one patient the change lies between {number(low['mean'], sign=True)} (without {low['detail']}) "
+        f"and {number(high['mean'], sign=True)} (without {high['detail']}), and the probability between "
+        f"{probability(rows['prob_positive'].min())} and {probability(rows['prob_positive'].max())}: by the rule that "
+        f"no patient should move it by more than {INFLUENTIAL_SDS:g} posterior SD, the answer {hangs}."
+    )
+
+
+def tips(point: pd.Series, side: str) -> float:
+    """Where the probability crosses 0.8 on one side, `tips_below` or `tips_above`; NaN where it was not reached."""
+    return float(point[side])
+
+
+def _tipping(varied: Varied, main: Analysis) -> list[str]:
+    points = varied.get("sensitivity_tipping")
+    if points is None:
+        return []
+    mine = points[points["model"] == main.record["model"]].set_index("kind")
+    words = {
+        curves.PRIOR_SD: _prior,
+        curves.EXPECTATION: _expectation,
+        curves.NATURAL_HISTORY: _natural_history,
+    }
+    return [say(mine.loc[kind]) for kind, say in words.items() if kind in mine.index]
+
+
+def _prior(point: pd.Series) -> str:
+    unit, own = point["unit"], number(point["at"])
+    if point["prob_positive"] < curves.HEADLINE:
+        above = tips(point, "tips_above")
+        wider = (
+            f"It stays below for every SD up to {number(point['searched_to'])}."
+            if np.isnan(above)
+            else f"It reaches 0.8 only where the SD is above {number(above)}."
+        )
+        return (
+            "Under a prior centred at no change the probability is below 0.8 already at the model's SD of "
+            f"{own} {unit}. {wider}"
+        )
+    below = tips(point, "tips_below")
+    if np.isnan(below):
+        return (
+            f"No prior centred at no change brings the probability below 0.8, down to an SD of "
+            f"{number(point['searched_from'])} {unit} (the model's own: {own})."
+        )
+    return (
+        "Tipping prior: whoever holds, before the data, that the mean change over the injections is 0 with an SD below "
+        f"{number(below)} {unit} ends with a probability below 0.8; the model's own SD is {own}."
+    )
+
+
+def _expectation(point: pd.Series) -> str:
+    unit, above = point["unit"], tips(point, "tips_above")
+    if point["prob_positive"] < curves.HEADLINE:
+        return ""
+    if np.isnan(above):
+        return f"Expectation would have to add more than {number(point['searched_to'])} {unit} (SD) to undo the claim."
+    return (
+        "In an open trial patients and raters expect something. If expectation alone may change the slope by an "
+        f"unknown amount around zero with an SD of {number(above)} {unit}, the probability that more than expectation "
+        "slowed the decline falls below 0.8; the data cannot tell the two apart."
+    )
+
+
+def _natural_history(point: pd.Series) -> str:
+    unit, below, above = point["unit"], tips(point, "tips_below"), tips(point, "tips_above")
+    if point["prob_positive"] < curves.HEADLINE:
+        return ""
+    found = [shift for shift in (below, above) if not np.isnan(shift)]
+    if not found:
+        return (
+            f"Moving the expected slope before treatment by up to {number(point['searched_to'])} {unit} either way "
+            "does not bring the probability below 0.8."
+        )
+    nearest = min(found, key=abs)
+    return (
+        f"The expected natural history would have to be moved by {number(nearest, sign=True)} {unit} before the "
+        "probability falls below 0.8."
+    )
