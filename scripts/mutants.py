@@ -48,7 +48,9 @@ TARGETS = {
     "convergence": Target(("answers/convergence.py",), ("test_promises.py", "test_pinned_answers.py", "test_gate.py")),
     "tables": Target(("answers/tables.py",), ("test_pinned_answers.py", "test_results.py")),
     "rules": Target(("checks/rules.py", "sensitivity/rules.py"), ("test_promises.py", "test_pinned_rules.py")),
-    "families": Target(("model/residuals.py", "model/famil*", "checks/families.py"), ("test_residuals.py",)),
+    "families": Target(
+        ("model/famil*", "model/residuals.py", "checks/families.py"), ("test_residuals.py", "test_famil*.py")
+    ),
 }
 
 EQUIVALENT: dict[tuple[str, str], str] = {}
@@ -198,13 +200,13 @@ def _parses(lines: Sequence[str], mutant: Mutant) -> bool:
 
 
 def files_of(target: Target) -> list[str]:
-    """List the files of a target, from the root. Raises LookupError where one of its patterns finds none."""
+    """List the files of a target, from the root. Raises LookupError where its patterns find none."""
     every = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / PACKAGE).rglob("*.py"))
     found: set[str] = set()
     for pattern in target.code:
         found |= set(fnmatch.filter(every, f"{PACKAGE}/{pattern}"))
-        if not found:
-            raise LookupError(f"no file of {PACKAGE} is like {pattern}: say in TARGETS where it went")
+    if not found:
+        raise LookupError(f"no file of {PACKAGE} is like {' or '.join(target.code)}: say in TARGETS where it went")
     return sorted(path for path in found if not path.endswith("__init__.py") or mutants_of_file(path))
 
 
@@ -237,6 +239,7 @@ def copied(folder: Path) -> Path:
 
 def _run(tree: Path, tests: Sequence[str]) -> None:
     """Run test files in a copied tree and leave with pytest's code: for a process of its own."""
+    files = sorted({str(path) for pattern in tests for path in (tree / "tests").glob(pattern)})
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     os.chdir(tree)
     sys.path[:0] = [str(tree / "src"), str(tree / "tests")]
@@ -247,7 +250,7 @@ def _run(tree: Path, tests: Sequence[str]) -> None:
     import pytest
 
     options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-seed=0"]
-    os._exit(int(pytest.main([*options, *(f"tests/{name}" for name in tests)])))
+    os._exit(int(pytest.main([*options, *files])))
 
 
 def passes(tree: Path, tests: Sequence[str]) -> bool:

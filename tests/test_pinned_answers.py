@@ -1,5 +1,6 @@
 """Answers by hand: quantities of small sets of draws, and the tables of a made-up fit, number by number."""
 
+import asked
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,7 +41,7 @@ def draws(population, n=8, names=("level", "slope", "change 1", "change 2", "cha
 
 def found(draws, design):
     """The mean of every quantity of the population, by name and injection."""
-    rows = quantities.population(draws, design, "points")
+    rows = asked.population(draws, design)
     return dict(
         zip(
             zip(rows["quantity"].to_numpy(), rows["injection"].to_numpy(), strict=True),
@@ -84,7 +85,7 @@ def test_spreads_and_correlations_that_a_model_has_stand_after_the_changes_with_
     more = {name: (DIMS, np.full((2, 8), float(i))) for i, name in enumerate(("sigma", "nu", "sd_curvature"))}
     more["correlation"] = ((*DIMS, "pair"), np.full((2, 8, 1), 0.5))
     with_them = draws([35, -1, 0.2], **more).assign_coords(pair=["slope, response"])
-    rows = quantities.population(with_them, design([[1], [1]]), "points")
+    rows = asked.population(with_them, design([[1], [1]]))
     units = dict(zip(rows["quantity"].to_numpy(), rows["unit"].to_numpy(), strict=True))
     assert {name: units[name] for name in ("sigma", "nu", "sd_curvature", "correlation_slope_response")} == {
         "sigma": "points",
@@ -98,7 +99,7 @@ def test_spreads_and_correlations_that_a_model_has_stand_after_the_changes_with_
 
 
 def test_a_patients_own_rows_and_their_mean_over_the_cycles_that_were_reached():
-    rows = quantities.patients(draws([35, -1, 0.2, 0.5, 0.3]), THREE)
+    rows = asked.patients(draws([35, -1, 0.2, 0.5, 0.3]), THREE)
     labels = [rows[name].to_numpy().tolist() for name in ("patient", "injection", "n_visits")]
     assert list(zip(*labels, strict=True)) == [
         ("P1", "1", 1), ("P1", "2", 2), ("P1", "3", 1), ("P1", "overall", 4),
@@ -112,17 +113,13 @@ def test_a_patients_own_rows_and_their_mean_over_the_cycles_that_were_reached():
 
 def test_the_curve_runs_over_the_central_99_8_percent_with_zero_in_it():
     change = np.linspace(1, 2, 2000).reshape(2, 1000)
-    curve = quantities.change_curve(
-        quantities.population(draws([35, -1, change], n=1000), design([[1], [1]]), "points")
-    )
+    curve = quantities.change_curve(asked.population(draws([35, -1, change], n=1000), design([[1], [1]])))
     first = curve[curve["injection"] == "1"]
     assert len(first) == 101
     assert (first["x"].iloc[0], first["x"].iloc[-1]) == pytest.approx((0, 1.999), abs=1e-3)
     assert first["probability"].iloc[0] == 1
     np.testing.assert_allclose(np.diff(first["x"]), 0.01999, atol=1e-4)
-    below = quantities.change_curve(
-        quantities.population(draws([35, -1, -change], n=1000), design([[1], [1]]), "points")
-    )
+    below = quantities.change_curve(asked.population(draws([35, -1, -change], n=1000), design([[1], [1]])))
     assert (below["x"].min(), below["x"].max()) == pytest.approx((-1.999, 0), abs=1e-3)
 
 
@@ -203,7 +200,7 @@ def test_a_fit_that_failed_has_its_diagnostics_and_nothing_else():
 def test_contraction_and_base_rate_compare_posterior_with_prior(fit):
     found = tables.results_of(fit).patients.iloc[0]
     of = {
-        name: quantities.patients(fit.tree[name].to_dataset(), fit.tree["constant_data"].to_dataset()).isel(row=0)
+        name: asked.patients(fit.tree[name].to_dataset(), fit.tree["constant_data"].to_dataset()).isel(row=0)
         for name in ("posterior", "prior")
     }
     variance = {name: float(rows["change"].var()) for name, rows in of.items()}

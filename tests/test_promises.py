@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import asked
 import numpy as np
 import pandas as pd
 import pytest
@@ -164,9 +165,7 @@ def design(lead_in=(4, 4, 4, 4)):
 
 
 def population(draws):
-    from slopeshift.answers import quantities
-
-    return quantities.population(draws, design(), "points")
+    return asked.population(draws, design())
 
 
 def names(draws):
@@ -223,7 +222,7 @@ def patients_of(slope, change):
 def responders(draws):
     from slopeshift.answers import quantities
 
-    table = quantities.responders(quantities.patients(draws, design()))
+    table = quantities.responders(asked.patients(draws, design()))
     return table[table["injection"] == "1"].set_index("threshold")
 
 
@@ -254,12 +253,9 @@ def test_the_interval_of_a_number_of_patients_is_of_whole_numbers_that_hold_95_p
 
 
 def flags(slope, lead_in=(4, 4, 4, 4)):
-    from slopeshift.answers import quantities
-
     draws, plan = patients_of(slope, 0.2), design(lead_in)
-    rows = quantities.patients(draws, plan)
-    texts = quantities.flags(rows, draws, plan)
-    return [text for text, k in zip(texts, rows["injection"].to_numpy(), strict=True) if k == "1"]
+    injections = asked.patients(draws, plan)["injection"].to_numpy()
+    return [text for text, k in zip(asked.flags(draws, plan), injections, strict=True) if k == "1"]
 
 
 def test_a_percentage_is_undefined_where_5_percent_of_draws_are_flatter_than_a_quarter_of_the_usual_slope():
