@@ -303,7 +303,12 @@ class _Worker:
 
     @staticmethod
     def _work(out: object, tree: Path, jobs: Sequence[tuple[Mutant, Sequence[str]]]) -> None:
-        out.send([mutant for mutant, tests in jobs if survives(tree, mutant, tests)])
+        found = []
+        for mutant, tests in jobs:
+            if survives(tree, mutant, tests):
+                print(f"survived  {mutant}", flush=True)
+                found.append(mutant)
+        out.send(found)
 
     def survivors(self) -> list[Mutant]:
         found: list[Mutant] = self._found.recv()
@@ -329,8 +334,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args(arguments)
     made, survivors = study(asked.targets, asked.number, asked.seed, asked.workers)
-    for mutant in survivors:
-        print(f"survived  {mutant}")
     print(f"{made - len(survivors)} of {made} mutants killed ({1 - len(survivors) / made:.0%})")
     return int(len(survivors) > 0.1 * made)
 
