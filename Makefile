@@ -27,7 +27,7 @@ STALE := $(shell test -x .venv/bin/python && grep -qxF "$(CURDIR)" $(READY) 2>/d
 	&& { test -z "$(PYTHON)" || grep -qxF "PYTHON=$(PYTHON)" $(READY); } || echo yes)
 endif
 SLOPESHIFT := $(BIN)/slopeshift
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: help fit answer checks report null sensitivity calibrate validate check simulate test test-slow test-browser bench bench-page lint env lock clean FORCE
 .DEFAULT_GOAL := help

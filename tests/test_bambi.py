@@ -6,8 +6,6 @@ Two programs that share no code but PyMC's, with other parametrisations and othe
 import re
 from dataclasses import replace
 
-import arviz as az
-import bambi as bmb
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,6 +48,8 @@ def population(draws):
 
 def assert_same_posterior(one, other):
     """Compare means within 4.5 Monte Carlo errors of their difference, and standard deviations within 15 %."""
+    import arviz as az
+
     one, other = (values.sel(quantity=other["quantity"]) for values in (one, other))
     mcse = [az.mcse(values.to_dataset())["x"].to_numpy() for values in (one, other)]
     z = (one.mean(("chain", "draw")) - other.mean(("chain", "draw"))).to_numpy() / np.hypot(*mcse)
@@ -75,6 +75,8 @@ def plain_bambi(trial):
             "patient": np.array(visits.patients)[visits.patient_index],
         }
     )
+
+    import bambi as bmb
 
     def differing(name, **numbers):
         return bmb.Prior("Normal", mu=0, sigma=bmb.Prior(name, **numbers))

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import nutpie
 import pandas as pd
 import pytest
 from trials import ROOT
@@ -56,6 +55,8 @@ def scores(trial, rng, shape=PLAIN, level=(35, 5), change=0.0, curvature=(0.0, 0
 
 def written_out(name, trial, edit=lambda text: text):
     """Compile a model that samples its coefficients, to be fitted to other values of the same trial."""
+    import nutpie
+
     compiled = nutpie.compile_pymc_model(_build(name, trial, edit))
 
     def fit(visits, seed):

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import nutpie
 import pytest
 import xarray as xr
 from trials import ROOT, line_trial
@@ -127,6 +126,8 @@ class Interrupted:
 def test_an_interrupted_run_is_cancelled_and_gives_no_result(lines, monkeypatch):
     """nutpie's own blocking call returns the draws so far, which would look like a short but complete run."""
     sampler = Interrupted()
+    import nutpie
+
     monkeypatch.setattr(nutpie, "compile_pymc_model", lambda model: model)
     monkeypatch.setattr(nutpie, "sample", lambda compiled, **settings: sampler)
     model = load_model(ROOT / "models" / "alsfrsr.py").build(lines)

@@ -1,5 +1,7 @@
 """A Bambi formula as a model: what its coefficients are made of, what it leaves out, and what it refuses."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -10,11 +12,10 @@ from trials import ROOT, line_trial
 from slopeshift.design.cycles import split
 from slopeshift.design.visits import visits_of
 from slopeshift.model.files import load_model
-from slopeshift.model.formula import FormulaError, between_patients, formula_model
 from slopeshift.model.priors import Gamma, HalfNormal, Normal
 from slopeshift.trial import trial_from_tables
 
-FILE = load_model(ROOT / "models" / "formula.py")
+MODEL = ROOT / "models" / "formula.py"
 LINE = "alsfrsr ~ 1 + month + since + b1 + ... + bK + (1 + month + since + b1 + ... + bK | patient)"
 
 
@@ -22,17 +23,21 @@ def normal(sd):
     return Normal(0, sd)
 
 
-PRIORS = {
-    "Intercept": Normal(35, 4),
-    "month": normal(0.4),
-    "since": normal(0.3),
-    "bk": normal(0.15),
-    "1|patient": between_patients("sd_level", HalfNormal(5), known_to_differ=True),
-    "month|patient": between_patients("sd_slope", Gamma(0.75, 0.25), known_to_differ=True),
-    "since|patient": between_patients("sd_response", HalfNormal(0.3)),
-    "bk|patient": between_patients("sd_cycle", HalfNormal(0.15)),
-    "sigma": Gamma(2, 0.4),
-}
+@cache
+def stated():
+    from slopeshift.model.formula import between_patients
+
+    return {
+        "Intercept": Normal(35, 4),
+        "month": normal(0.4),
+        "since": normal(0.3),
+        "bk": normal(0.15),
+        "1|patient": between_patients("sd_level", HalfNormal(5), known_to_differ=True),
+        "month|patient": between_patients("sd_slope", Gamma(0.75, 0.25), known_to_differ=True),
+        "since|patient": between_patients("sd_response", HalfNormal(0.3)),
+        "bk|patient": between_patients("sd_cycle", HalfNormal(0.15)),
+        "sigma": Gamma(2, 0.4),
+    }
 
 
 def uneven_trial(**tables):
@@ -60,7 +65,7 @@ def one_draw(model, seed=1):
 def test_coefficients_are_the_terms_of_the_formula_added_up_by_hand():
     trial = uneven_trial()
     visits = visits_of(trial, "alsfrsr")
-    draw = one_draw(FILE.build(trial))
+    draw = one_draw(load_model(MODEL).build(trial))
     months = split(trial, visits)
     assert months.within.any()
     for i in range(6):
@@ -78,7 +83,7 @@ def test_coefficients_are_the_terms_of_the_formula_added_up_by_hand():
 
 @pytest.mark.parametrize("trial", [uneven_trial(), line_trial(patients=11)], ids=["uneven", "eleven"])
 def test_values_scatter_around_basis_times_coefficients(trial):
-    visits, model = visits_of(trial, "alsfrsr"), FILE.build(trial)
+    visits, model = visits_of(trial, "alsfrsr"), load_model(MODEL).build(trial)
     theta, sigma = model["coefficients"], model["sigma"]
     fixed = pm.draw([theta, sigma, *model.free_RVs], random_seed=2)
     model_at = pm.do(model, dict(zip(model.free_RVs, fixed[2:], strict=True)))
@@ -89,7 +94,7 @@ def test_values_scatter_around_basis_times_coefficients(trial):
 
 def test_every_patient_has_every_coefficient_in_the_order_of_the_trial():
     trial = line_trial(patients=11, injections=2)
-    model = FILE.build(trial)
+    model = load_model(MODEL).build(trial)
     assert model.coords["patient"] == ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11")
     assert model.coords["coefficient"] == ("level", "slope", "change 1", "change 2")
     draw = one_draw(model)
@@ -98,7 +103,7 @@ def test_every_patient_has_every_coefficient_in_the_order_of_the_trial():
 
 
 def test_a_cycle_without_a_value_has_no_term_of_its_own():
-    model = FILE.build(uneven_trial())
+    model = load_model(MODEL).build(uneven_trial())
     names = set(model.named_vars)
     assert {"b1", "b2", "b1|patient", "b2|patient"} <= names
     assert not {"b3", "b3|patient"} & names
@@ -114,17 +119,21 @@ def test_without_any_value_after_an_injection_the_lead_in_line_is_left():
         "visits": early,
         "injections": pd.DataFrame({"patient": patients, "injection": 1, "month": 0.0}),
     }
-    model = FILE.build(trial_from_tables("early", tables, {"title": "Early", "synthetic": True, "source": "test"}))
+    model = load_model(MODEL).build(
+        trial_from_tables("early", tables, {"title": "Early", "synthetic": True, "source": "test"})
+    )
     assert not {"since", "b1", "interval_within", "regression"} & set(model.named_vars)
     assert np.isfinite(model.compile_logp()(model.initial_point()))
 
 
 def test_equal_intervals_have_no_term():
-    assert not {"interval_within", "interval_between", "regression"} & set(FILE.build(line_trial()).named_vars)
+    assert not {"interval_within", "interval_between", "regression"} & set(
+        load_model(MODEL).build(line_trial()).named_vars
+    )
 
 
 def test_terms_of_one_name_share_one_standard_deviation():
-    model = FILE.build(line_trial(injections=3))
+    model = load_model(MODEL).build(line_trial(injections=3))
     assert model.named_vars_to_dims.get("sd_cycle", ()) == ()
     draw = one_draw(model)
     for k in (1, 2, 3):
@@ -132,14 +141,16 @@ def test_terms_of_one_name_share_one_standard_deviation():
 
 
 def test_nothing_that_is_stored_has_a_value_per_visit():
-    model = FILE.build(line_trial())
+    model = load_model(MODEL).build(line_trial())
     unobserved = [v.name for v in [*model.free_RVs, *model.deterministics]]
     assert [name for name in unobserved if "visit" in model.named_vars_to_dims.get(name, ())] == []
 
 
 def test_a_covariate_moves_each_patient_by_its_value_and_the_population_by_the_mean():
+    from slopeshift.model.formula import formula_model
+
     trial = uneven_trial()
-    draw = one_draw(formula_model(f"{LINE} + month:age", {**PRIORS, "month:age": normal(0.01)}, trial))
+    draw = one_draw(formula_model(f"{LINE} + month:age", {**stated(), "month:age": normal(0.01)}, trial))
     age = np.array([50, 55, 60, 65, 70, 60])
     own = draw["month"] + draw["month:age"] * age + draw["month|patient"]
     np.testing.assert_allclose(draw["coefficients"][:, 1], own)
@@ -147,7 +158,9 @@ def test_a_covariate_moves_each_patient_by_its_value_and_the_population_by_the_m
 
 
 def test_priors_and_terms_that_do_not_match_are_all_named():
-    priors = {name: prior for name, prior in PRIORS.items() if name not in ("month", "bk|patient", "sigma")}
+    from slopeshift.model.formula import FormulaError, formula_model
+
+    priors = {name: prior for name, prior in stated().items() if name not in ("month", "bk|patient", "sigma")}
     with pytest.raises(FormulaError) as told:
         formula_model(LINE, {**priors, "dose": normal(1)}, line_trial(injections=2))
     for text in (
@@ -160,18 +173,24 @@ def test_priors_and_terms_that_do_not_match_are_all_named():
 
 
 def test_one_standard_deviation_with_two_priors_is_refused():
+    from slopeshift.model.formula import FormulaError, between_patients, formula_model
+
     other = between_patients("sd_cycle", HalfNormal(0.3))
     with pytest.raises(FormulaError, match=r"sd_cycle: has priors HalfNormal\(sd=0\.\d+\) and HalfNormal\(sd=0\.\d+\)"):
-        formula_model(LINE, {**PRIORS, "since|patient": other}, line_trial())
+        formula_model(LINE, {**stated(), "since|patient": other}, line_trial())
 
 
 @pytest.mark.parametrize("term", ["I(month ** 2)", "month:since"])
 def test_a_formula_that_is_no_straight_line_between_injections_is_refused(term):
-    formula, priors = f"{LINE} + {term}", {**PRIORS, term: normal(1)}
+    from slopeshift.model.formula import FormulaError, formula_model
+
+    formula, priors = f"{LINE} + {term}", {**stated(), term: normal(1)}
     with pytest.raises(FormulaError, match=r"not a straight line between injections.*linear in month, since"):
         formula_model(formula, priors, line_trial())
 
 
 def test_an_outcome_that_the_trial_does_not_record_is_refused():
+    from slopeshift.model.formula import formula_model
+
     with pytest.raises(LookupError, match="records no outcome 'fvc'"):
-        formula_model(LINE.replace("alsfrsr", "fvc"), PRIORS, line_trial())
+        formula_model(LINE.replace("alsfrsr", "fvc"), stated(), line_trial())

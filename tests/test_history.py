@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.formula.api as smf
 from trials import ROOT, line_trial
 
 from slopeshift.answers.control import control_table
@@ -58,6 +57,8 @@ def test_the_mean_slope_is_that_of_a_mixed_model_by_restricted_likelihood(seed):
     uneven = trial_from_tables(
         "uneven", tables_of(trial) | {"visits": rows}, {"title": "T", "synthetic": True, "source": "test"}
     )
+    import statsmodels.formula.api as smf
+
     theirs = smf.mixedlm("alsfrsr ~ month", rows, groups=rows["patient"], re_formula="~month").fit(
         reml=True, method="powell"
     )

@@ -6,7 +6,6 @@ Every trial has the same number of patients and injections, so that one compiled
 from dataclasses import replace
 
 import numpy as np
-import nutpie
 import pandas as pd
 import pytest
 import xarray as xr
@@ -41,6 +40,8 @@ class Sampler:
         self.file, self.data, self.compiled = load_model(ROOT / "models" / f"{name}.py"), data, None
 
     def __call__(self, trial, seed):
+        import nutpie
+
         model = self.file.build(trial)
         if self.compiled is None:
             self.compiled = nutpie.compile_pymc_model(model)

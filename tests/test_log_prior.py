@@ -1,6 +1,5 @@
 """The log prior of a fit: the priors that a model file states, as plain densities, and nothing of the hierarchy."""
 
-import arviz_stats
 import numpy as np
 import pytest
 import xarray as xr
@@ -98,5 +97,7 @@ def test_arviz_reads_it_as_it_is():
     likelihood = xr.Dataset({"y": (("chain", "draw", "patient"), stats.norm(1, 1).logpdf(x)[..., None])})
     posterior = xr.Dataset({"x": (("chain", "draw"), x)})
     tree = xr.DataTree.from_dict({"posterior": posterior, "log_prior": log_density, "log_likelihood": likelihood})
+    import arviz_stats
+
     table = arviz_stats.psense_summary(tree)
     assert table.loc["x", "prior"] == pytest.approx(table.loc["x", "likelihood"], rel=0.3)
