@@ -12,8 +12,8 @@ from slopeshift.fit.store import FitError
 from slopeshift.report import page as pages
 from slopeshift.report.files import spreadsheet
 from slopeshift.report.sections import checks, data, safety
+from slopeshift.report.words import findings, people
 from slopeshift.report.words import numbers as wording
-from slopeshift.report.words import people
 from slopeshift.trial import trial_from_tables
 
 HOSTILE = ["<script>alert(1)</script>", "x" * 80, "مرحبا", "😀 & co", "$\\frac{1}{$", "=cmd|' /C calc'!A0"]
@@ -256,7 +256,7 @@ def test_an_average_patient_is_printed_with_the_numbers_of_the_table(page, resul
 
 
 def test_the_answer_says_in_words_what_the_table_says(page, results):
-    found = wording.findings(results)
+    found = findings.findings(results)
     assert [finding.after for finding in found] == ["All injections together", "Injection 1", "Injection 2"]
     words = page.words.replace("\u00a0", " ")
     change = results.population.query("quantity == 'change' and injection == '1'").iloc[0]

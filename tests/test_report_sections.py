@@ -220,7 +220,7 @@ def test_the_estimate_is_placed_beside_chance_as_the_numbers_say(analysed, mean,
     finding = findings.findings(analysed.results)[0]
     found = answer.mean_change(analysed, finding.injection)
     assert found == pytest.approx(CHANGE, abs=0.05)
-    placed = by_chance.beside_chance(finding, found, chance, analysed.rate)
+    placed = answer.beside_chance(finding, found, chance, analysed.rate)
     lower, upper = mean - 1.0, mean + 1.0
     assert placed == f"{words} what chance gives ({wording.between(lower, upper, analysed.rate, sign=True)})"
 
@@ -230,7 +230,7 @@ def test_without_refits_of_this_model_nothing_is_said_of_chance(analysed):
         chance = by_chance.by_chance(study, "alsfrsr")
         assert chance.empty
         assert by_chance.named_by_chance(chance) == ""
-        assert by_chance.beside_chance(findings.findings(analysed.results)[0], 0.1, chance, "points/month") == ""
+        assert answer.beside_chance(findings.findings(analysed.results)[0], 0.1, chance, "points/month") == ""
         assert "chance" not in answer.figure(analysed, chance).caption
 
 
