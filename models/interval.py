@@ -17,8 +17,9 @@ import pymc as pm
 from slopeshift.design.cycles import split
 from slopeshift.design.visits import visits_of
 from slopeshift.model.control import lead_in_slope
+from slopeshift.model.covariates import Covariate
 from slopeshift.model.families import normal
-from slopeshift.model.line import Covariate, piecewise_line
+from slopeshift.model.line import piecewise_line
 from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
@@ -40,8 +41,8 @@ def build(trial):
             sd_cycle=HalfNormal(0.15),  # points/month, between cycles of a patient
             correlation=LKJ(2),
             covariates=(  # points/month per month: three months more move a slope by 0.6 at the most
-                Covariate("interval_within", months.within, Normal(0, 0.1)),
-                Covariate("interval_between", months.between, Normal(0, 0.1)),
+                Covariate("interval_within", on="change", by_cycle=months.within, unit="month", prior=Normal(0, 0.1)),
+                Covariate("interval_between", on="change", by_cycle=months.between, unit="month", prior=Normal(0, 0.1)),
             ),
         )
         normal(curve, sigma=Gamma(2.0, 0.4))  # points

@@ -17,8 +17,9 @@ from slopeshift.design.cycles import split
 from slopeshift.design.shape import Shape
 from slopeshift.design.visits import visits_of
 from slopeshift.model.control import lead_in_slope
+from slopeshift.model.covariates import Covariate
 from slopeshift.model.families import normal
-from slopeshift.model.line import Covariate, piecewise_line
+from slopeshift.model.line import piecewise_line
 from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
 OUTCOME = "alsfrsr"
@@ -41,8 +42,8 @@ def build(trial):
             sd_cycle=HalfNormal(0.15),  # points/month, between cycles of a patient, and between window and rest
             correlation=LKJ(2),
             covariates=(  # points/month per month
-                Covariate("interval_within", months.within, Normal(0, 0.1)),
-                Covariate("interval_between", months.between, Normal(0, 0.1)),
+                Covariate("interval_within", on="change", by_cycle=months.within, unit="month", prior=Normal(0, 0.1)),
+                Covariate("interval_between", on="change", by_cycle=months.between, unit="month", prior=Normal(0, 0.1)),
             ),
         )
         normal(curve, sigma=Gamma(2.0, 0.4))  # points

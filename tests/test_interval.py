@@ -29,8 +29,8 @@ from slopeshift.design.shape import Shape
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
 from slopeshift.fit.sample import prior_draws
+from slopeshift.model.covariates import Covariate
 from slopeshift.model.files import load_model
-from slopeshift.model.line import Covariate
 from slopeshift.model.priors import Normal
 from slopeshift.report import glossary, pictures
 from slopeshift.report.interval_figures import response_against_interval
@@ -289,14 +289,14 @@ def test_in_the_prior_too_a_patients_changes_have_the_regression_in_them():
 
 def test_a_covariate_with_a_hole_is_refused():
     with pytest.raises(ValueError, match="'dose' has 1 values that are not finite; give every cycle a value"):
-        Covariate("dose", np.array([[1.0, np.nan]]), Normal(0, 1))
+        Covariate("dose", on="change", by_cycle=np.array([[1.0, np.nan]]), prior=Normal(0, 1))
 
 
 # ---- what is reported ----
 
 
 def made_up(name, trial, regression, seed=1):
-    """A posterior with the coefficients of the interval given: (chain, draw, covariate), the control (chain, draw)."""
+    """A fit's posterior with given coefficients: of the interval (chain, draw, covariate), or the control's own."""
     file = load_model(ROOT / "models" / f"{name}.py")
     tree = prior_draws(file.build(trial), file.visits(trial), 400, seed=seed)
     names, prior = tree["prior"].to_dataset(), tree["prior"].to_dataset()

@@ -95,25 +95,34 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     import nutpie
 
     from slopeshift.engine import exact
+    from slopeshift.model.covariates import labelled
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.py"
-        path.write_text(source)
-        file = load_model(path)
-    model = file.build(trial)
+    model = loaded(name, source).build(trial)
     reason = _not_exchangeable(model)
     if reason:
         raise RefitError(f"{name}: {reason}")
-    return Compiled(name, nutpie.compile_pymc_model(model), exact.terms_of(model), sampling)
+    terms = labelled(model, exact.terms_of(model))
+    return Compiled(name, nutpie.compile_pymc_model(model), terms, sampling)
+
+
+def loaded(name: str, source: str) -> ModelFile:
+    """Load a model file from its name and text, and raise what `load_model` raises."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.py"
+        path.write_text(source)
+        return load_model(path)
 
 
 def refusal(file: ModelFile, trial: Trial) -> str:
     """Say why a model cannot be refitted to null trials of a trial; empty where it can.
 
-    It can where it is a line per patient that may change at each injection, and nothing else, integrated out.
+    It can where it is a line per patient that may change at each injection, integrated out; covariates of patients may
+    act on it, those of cycles may not.
     """
+    from slopeshift.model.covariates import by_cycle
+
     model = file.build(trial)
-    more = file.shape != PLAIN or "covariates" in model.named_vars
+    more = file.shape != PLAIN or by_cycle(model)
     return _not_exchangeable(model) or (MORE if more else "")
 
 
@@ -140,8 +149,11 @@ def program_key(source: str, trial: Trial) -> str:
 
 def trial_content(trial: Trial) -> str:
     """Write out what of a trial decides a refit: its patients, visits and injections, and its control."""
-    tables = (trial.patients[["patient"]], trial.visits, trial.injections[["patient", "injection", "month"]])
-    texts = [repr(list(trial.outcomes.values())), *(table.to_csv(index=False) for table in tables)]
+    tables = (trial.patients, trial.visits, trial.injections[["patient", "injection", "month"]])
+    texts = [
+        repr((list(trial.outcomes.values()), list(trial.covariates.values()))),
+        *(table.to_csv(index=False) for table in tables),
+    ]
     if trial.control is not None:
         texts += [repr(sorted(trial.control.between_study_sd.items())), trial_content(trial.control.trial)]
     return "\n".join(texts)

@@ -8,8 +8,8 @@
 On a curved course, curvature_i ~ Normal(curvature, sd_curvature) stands beside the slope, independent of the rest: the
 visits of a trial would hardly tell a correlation of it from none.
 
-With covariates x_ikc of the cycles, sum_c gamma_c x_ikc is added to change_ik, and change_k is the change where all
-covariates are 0.
+With covariates, sum_c gamma_c x_ic is added to level_i, slope_i or change_ik (x_ikc, where it differs between cycles);
+the population's coefficients are those where all covariates are 0. See `covariates`.
 
 The change is counted from lead-in, not from the previous cycle: increments that accumulate would give the total change
 an absurd prior.
@@ -28,6 +28,7 @@ import pytensor.tensor as pt
 
 from slopeshift.engine.exact import Terms, record_terms
 from slopeshift.engine.reparametrise import standard_normals
+from slopeshift.model.covariates import record, regressors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
+    from slopeshift.model.covariates import Covariate, Regressor
     from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal
 
     Standardise = Callable[[TensorVariable], TensorVariable]
@@ -59,33 +61,12 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Covariate:
-    """What the change of slope in a cycle is regressed on, and the prior of the coefficient.
-
-    `by_cycle` (patient, injection) holds a finite value for every cycle, those not reached included: 0 stands for the
-    cycle that `change k` of the population describes. `prior` is in outcome units per month, per unit of the covariate.
-    Raises ValueError where a value is not finite.
-    """
-
-    name: str
-    by_cycle: NDArray[np.float64]
-    prior: Normal
-
-    def __post_init__(self) -> None:
-        if not np.isfinite(self.by_cycle).all():
-            raise ValueError(
-                f"covariate {self.name!r} has {(~np.isfinite(self.by_cycle)).sum()} values that are not finite; give "
-                "every cycle a value, and 0 where it stands at the mean"
-            )
-
-
-@dataclass(frozen=True)
 class PiecewiseLine:
     """A line per patient whose slope may change at each injection: visits, population priors and spread.
 
     The population priors are in outcome units (`level`), outcome units per month, and those per month squared
     (`curvature`, None where the course has none). `change` is common to all injections, `change_by_injection` is the
-    deviation of each. The changes are regressed on `covariates`.
+    deviation of each. Level, slope and changes are regressed on `regressors`.
     """
 
     visits: Visits
@@ -94,14 +75,14 @@ class PiecewiseLine:
     change: Normal
     change_by_injection: Normal
     spread: Spread
-    covariates: tuple[Covariate, ...]
+    regressors: tuple[Regressor, ...]
     curvature: Normal | None = None
 
     @property
     def shift(self) -> NDArray[np.float64]:
-        """How far each covariate moves a patient, per unit of its coefficient: (covariate, patient, coefficient)."""
-        shape = (len(self.covariates), len(self.visits.patients), len(self.visits.coefficients))
-        return np.array([self.visits.by_coefficient(c.by_cycle) for c in self.covariates]).reshape(shape)
+        """How far each regressor moves a patient, per unit of its coefficient: (covariate, patient, coefficient)."""
+        shape = (len(self.regressors), len(self.visits.patients), len(self.visits.coefficients))
+        return np.array([regressor.shift for regressor in self.regressors]).reshape(shape)
 
 
 def piecewise_line(
@@ -125,7 +106,8 @@ def piecewise_line(
     The arguments are the prior table of the model, in the order of the equations above; units as in PiecewiseLine.
     Adds `sd_level`, `sd_slope`, `correlation` (pair), in a trial with injections `sd_response` and `sd_cycle`, and on a
     curved course `sd_curvature`. Without injections the change terms and their priors play no part.
-    Raises ValueError where the course is curved without priors of its curvature, or the other way round.
+    Raises ValueError where the course is curved without priors of its curvature, or the other way round, and
+    CovariateError where a covariate cannot be what it is said to be.
     """
     _check_curvature(visits, curvature, sd_curvature)
     traits = {"level": sd_level.variable("sd_level"), "slope": scale("sd_slope", sd_slope)}
@@ -137,7 +119,9 @@ def piecewise_line(
     _report_correlation(factor, traits)
     bent = None if sd_curvature is None else scale("sd_curvature", sd_curvature)
     spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, bent)
-    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, covariates, curvature)
+    regressors = regressors_of(covariates, visits)
+    record(regressors)
+    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, regressors, curvature)
 
 
 def _check_curvature(visits: Visits, *priors: object) -> None:
@@ -198,7 +182,7 @@ def population_terms(curve: PiecewiseLine) -> Terms:
     visits, segments = curve.visits, curve.visits.segments
     natural = tuple(zip(visits.shape.natural, (curve.level, curve.slope, curve.curvature), strict=False))
     common = (("change", curve.change),) if segments else ()
-    regression = tuple((covariate.name, covariate.prior) for covariate in curve.covariates)
+    regression = tuple((regressor.name, regressor.prior) for regressor in curve.regressors)
     terms = (*natural, *common, *((segment, curve.change_by_injection) for segment in segments), *regression)
     first = len(natural)
     design = np.zeros((len(visits.coefficients), len(terms)))
@@ -274,7 +258,7 @@ def coefficients(curve: PiecewiseLine, value: TensorVariable, standardise: Stand
 
 def _moved(curve: PiecewiseLine, terms: TensorVariable) -> TensorVariable:
     """Name the covariates' coefficients and return how far they move each patient: (patient, coefficient)."""
-    patients, number = len(curve.visits.patients), len(curve.covariates)
+    patients, number = len(curve.visits.patients), len(curve.regressors)
     if not number:
         return pt.zeros((patients, 1))
     regression = pm.Deterministic("regression", terms[-number:], dims="covariate")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from slopeshift.answers import covariates
 from slopeshift.answers.safety import safety_table
 from slopeshift.classical import model_free
 from slopeshift.keep.atomic import replacing
@@ -19,6 +20,7 @@ from slopeshift.report import (
     chance,
     check_section,
     contents,
+    covariate_section,
     crosswalk,
     data_checks,
     estimand,
@@ -69,6 +71,7 @@ _MODULES = (
         chance,
         check_section,
         contents,
+        covariate_section,
         crosswalk,
         data_checks,
         estimand,
@@ -131,6 +134,7 @@ def write(
     checked = check_section.checked(analyses)
     tables = {name: table(analyses, name) for name in OF_A_FIT} | {
         "interval": interval_section.table(analyses, second_stage),
+        "covariates": covariates.table([each.posterior for each in analyses]),
         "classical": model_free(trial),
         "safety": safety_table(trial),
         **check_section.tables(analyses, checked),

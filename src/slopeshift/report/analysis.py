@@ -51,6 +51,11 @@ class Analysis:
         return self.results.passed
 
     @property
+    def sign(self) -> int:
+        """What changes are multiplied by so that above 0 is better: the sign of the outcome."""
+        return self.visits.outcome.sign
+
+    @property
     def rate(self) -> str:
         """Unit of slopes."""
         return self.posterior.rate
@@ -84,7 +89,7 @@ def primary(analyses: Sequence[Analysis]) -> list[Analysis]:
 def prior_base_rate(analysis: Analysis) -> float:
     """Average, over informed cycles, the prior probability that a patient slows by 25 % or more; NaN without any."""
     prior = analysis.prior_patients
-    by_row = quantities.slows(prior["change"], prior["slope"]).mean(SAMPLES)
+    by_row = quantities.slows(prior["change"], prior["slope"], float(prior["sign"])).mean(SAMPLES)
     return float(by_row[(prior["injection"] != OVERALL).to_numpy()].mean()) if by_row.size else float("nan")
 
 

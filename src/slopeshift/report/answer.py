@@ -13,6 +13,7 @@ from slopeshift.fit.posterior import SAMPLES
 from slopeshift.report import answer_figures, flow
 from slopeshift.report.pictures import picture
 from slopeshift.report.wording import between, number
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +94,7 @@ def figure(analysis: Analysis, chance: pd.DataFrame) -> Picture:
     low, inner_low, inner_high, high = np.quantile(values, QUANTILES, axis=0)
     rows = pd.DataFrame({"injection": change["injection"].to_numpy(), "mean": values.mean(axis=0)})
     rows = rows.assign(lower=low, inner_lower=inner_low, inner_upper=inner_high, upper=high)
-    rows = rows.assign(probability=(values > 0).mean(axis=0))
+    rows = rows.assign(probability=(improvement(values, analysis.sign) > 0).mean(axis=0))
     given = chance[["injection", "lower", "upper"]].rename(columns={"lower": "null_lower", "upper": "null_upper"})
     rows = rows.merge(given, on="injection", how="left").sort_values(
         "injection", key=lambda k: k != OVERALL, kind="stable"
@@ -104,7 +105,7 @@ def figure(analysis: Analysis, chance: pd.DataFrame) -> Picture:
         for row in rows.itertuples()
     )
     return picture(
-        answer_figures.changes(rows, analysis.rate),
+        answer_figures.changes(rows, analysis.rate, analysis.sign),
         f"{analysis.anchor}-answer",
         _READING + (_CHANCE if rows["null_lower"].notna().any() else ""),
         f"Change of slope of {analysis.visits.outcome.label} in {analysis.rate} with 95 % intervals: {said}.",

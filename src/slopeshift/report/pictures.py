@@ -64,8 +64,8 @@ def population(analysis: Analysis) -> list[Picture]:
     posterior = _changes(quantities.population(analysis.posterior))
     prior = _changes(quantities.population(analysis.posterior.prior))
     means = ", ".join(f"{_after(k)} {number(draws.mean())}" for k, draws in posterior.items())
-    density = plots.densities(posterior, prior, analysis.rate)
-    curve = plots.exceedance(analysis.results.change_curve, analysis.rate)
+    density = plots.densities(posterior, prior, analysis.rate, analysis.sign)
+    curve = plots.exceedance(analysis.results.change_curve, analysis.rate, analysis.sign)
     return [
         picture(
             density,
@@ -94,7 +94,8 @@ def forests(analysis: Analysis) -> list[Picture]:
     for injection in sorted(table["injection"].unique(), key=injection_rank):
         rows = table[table["injection"] == injection]
         words = missing[missing["injection"] == injection].set_index("patient")["words"].to_dict()
-        figure = plots.forest(rows, analysis.visits.patients, words, span, analysis.rate, whole.get(injection))
+        of = (span, analysis.rate, whole.get(injection), analysis.sign)
+        figure = plots.forest(rows, analysis.visits.patients, words, *of)
         description = (
             f"Change of slope by patient, {_after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals, "
             f"from {number(rows['mean'].min(), sign=True)} to {number(rows['mean'].max(), sign=True)} {analysis.rate}; "
@@ -172,7 +173,7 @@ def _changes(draws: xr.DataArray) -> dict[str, Floats]:
 
 
 def _counts(patients: xr.Dataset) -> dict[str, NDArray[np.intp]]:
-    slowed = quantities.slows(patients["change"], patients["slope"])
+    slowed = quantities.slows(patients["change"], patients["slope"], float(patients["sign"]))
     return {str(k): group.sum("row").to_numpy().ravel().astype(np.intp) for k, group in slowed.groupby("injection")}
 
 

@@ -14,6 +14,8 @@ from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from slopeshift.report.wording import arrows, course
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -68,10 +70,10 @@ class Ending(NamedTuple):
 
 
 @styled
-def densities(posterior: Mapping[str, Floats], prior: Mapping[str, Floats], unit: str) -> Figure:
+def densities(posterior: Mapping[str, Floats], prior: Mapping[str, Floats], unit: str, sign: float = 1) -> Figure:
     """Draw the posterior density of the change after every injection, the prior's behind it.
 
-    `posterior` and `prior` hold draws (draw,) by injection, in `unit`.
+    `posterior` and `prior` hold draws (draw,) by injection, in `unit`; `sign` is that of the outcome.
     """
     from scipy.stats import gaussian_kde
 
@@ -95,13 +97,13 @@ def densities(posterior: Mapping[str, Floats], prior: Mapping[str, Floats], unit
         )
         ax.axvline(0, color=GREY, linewidth=0.8)
     rows[-1].set_ylim(0)
-    rows[-1].set_xlabel(_change(unit))
+    rows[-1].set_xlabel(_change(unit, sign))
     _legend(figure, rows[0])
     return figure
 
 
 @styled
-def exceedance(curve: pd.DataFrame, unit: str) -> Figure:
+def exceedance(curve: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
     """Draw Pr(change > x) for every injection; `curve` has columns injection, x (`unit`) and probability."""
     if curve.empty:
         return _note("No injection, no change")
@@ -115,7 +117,8 @@ def exceedance(curve: pd.DataFrame, unit: str) -> Figure:
     ax.axvline(0, color=GREY, linewidth=0.8)
     for level in (0.5, 0.95):
         ax.axhline(level, color=GREY, linewidth=0.6, linestyle=":")
-    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit} (above 0: slower decline)", ylabel="Pr(change of slope > x)")
+    side = "above 0" if sign > 0 else "below 0"
+    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit} ({side}: slower {course(sign)})", ylabel="Pr(change of slope > x)")
     ax.set_yticks([0, 0.25, 0.5, 0.75, 0.95], ["0", "0.25", "0.5", "0.75", "0.95"])
     _legend(figure, ax, columns=2)
     return figure
@@ -129,6 +132,7 @@ def forest(
     span: tuple[float, float],
     unit: str,
     average: float | None = None,
+    sign: float = 1,
 ) -> Figure:
     """Draw the change of every patient after one injection, in the order of `patients`.
 
@@ -149,7 +153,7 @@ def forest(
         ax.axvline(average, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
     ax.set_yticks(range(len(patients)), [_short(patient) for patient in patients])
     ax.tick_params(axis="y", length=0)
-    ax.set(xlim=span, ylim=(len(patients) - 0.4, -0.6), xlabel=_change(unit))
+    ax.set(xlim=span, ylim=(len(patients) - 0.4, -0.6), xlabel=_change(unit, sign))
     return figure
 
 
@@ -297,8 +301,8 @@ def _rows(names: Sequence[str], height: float) -> tuple[Figure, Sequence[Axes]]:
     return figure, list(rows)
 
 
-def _change(unit: str) -> str:
-    return f"Change of slope, {unit}\n← faster decline | slower decline →"
+def _change(unit: str, sign: float) -> str:
+    return f"Change of slope, {unit}\n{arrows(sign)}"
 
 
 def _note(words: str) -> Figure:

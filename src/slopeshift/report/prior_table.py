@@ -44,7 +44,7 @@ def implied(analysis: Analysis) -> Table:
     rows = [["A patient’s slope before treatment is above 0", probability(float((slope > 0).mean()))]]
     if analysis.posterior.design.sizes.get("injection", 0) and prior.sizes["row"]:
         cycles = prior.sel(row=(prior["injection"] != OVERALL).to_numpy())
-        half = quantities.slows(cycles["change"], cycles["slope"], 50.0).mean((*SAMPLES, "row"))
+        half = quantities.slows(cycles["change"], cycles["slope"], float(cycles["sign"]), 50.0).mean((*SAMPLES, "row"))
         rows += [
             ["A patient slows by 25 % or more after an injection", probability(prior_base_rate(analysis))],
             ["A patient slows by 50 % or more after an injection", probability(float(half))],

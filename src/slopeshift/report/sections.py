@@ -15,7 +15,7 @@ from slopeshift.answers.quantities import INTERVAL
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.report import glossary
-from slopeshift.report.wording import Table, between, count, in_unit, number, point, probability, share
+from slopeshift.report.wording import Table, between, count, course, in_unit, number, point, probability, share
 
 if TYPE_CHECKING:
     from slopeshift.report.analysis import Analysis
@@ -94,9 +94,11 @@ def population(analysis: Analysis) -> Table:
         elif row.quantity in _AVERAGE_PATIENT:
             unit = "" if row.unit == "ratio" else f", {row.unit}"
             value = f"{in_unit(point(row), row.unit)} ({between(row.lower, row.upper, row.unit)})"
-            cells.setdefault(_AVERAGE_PATIENT[row.quantity] + unit, {})[row.injection] = value
+            label = _AVERAGE_PATIENT[row.quantity].replace("decline", course(analysis.sign))
+            cells.setdefault(label + unit, {})[row.injection] = value
         if row.quantity == "change":
-            cells.setdefault("Pr(change > 0): slower decline", {})[row.injection] = probability(row.prob_positive)
+            better = f"Pr(change {'>' if analysis.sign > 0 else '<'} 0): slower {course(analysis.sign)}"
+            cells.setdefault(better, {})[row.injection] = probability(row.prob_better)
     injections = list(dict.fromkeys(injection for cell in cells.values() for injection in cell))
     rows = [[label, *(cell.get(k, "") for k in injections)] for label, cell in cells.items()]
     heads = [{"": "Before", OVERALL: "Overall"}.get(k, f"Injection {k}") for k in injections]
@@ -142,7 +144,7 @@ def patients(analysis: Analysis) -> Table:
                 number(row.n_visits, 0),
                 number(row.mean),
                 between(row.lower, row.upper, analysis.rate),
-                probability(row.prob_positive),
+                probability(row.prob_better),
                 probability(row.prob_slowing_25),
                 probability(row.prior_prob_slowing_25),
                 number(row.contraction),

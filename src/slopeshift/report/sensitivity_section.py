@@ -14,6 +14,7 @@ from slopeshift.report.pictures import picture
 from slopeshift.report.wording import Table, between, number, probability
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import COLUMNS, MAIN, beside_main, labelled, refused
+from slopeshift.trial.roles import chance_of_better
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,8 +83,12 @@ def meaning(analysis: Analysis) -> str:
     if bool(design.get("curved", False)):
         words.append("change from what a course that may bend by itself would then be")
     if "covariates" in design:
-        words.append("change at an interval of average length")
+        at = (str(by) for by in np.unique(design["covariate_by"].to_numpy()))
+        words += [_AT[by] for by in at]
     return "; ".join(words)
+
+
+_AT = {"cycle": "change at an interval of average length", "patient": "change at covariates of 0"}
 
 
 def _moved(main: Analysis, study: Varied) -> pd.DataFrame:
@@ -96,6 +101,7 @@ def _moved(main: Analysis, study: Varied) -> pd.DataFrame:
     ]
     kept = rows.reindex(columns=["outcome", "model", *names.values(), "prob_positive", "n_patients", "n_values"])
     kept = kept.assign(n_values=rows.get("n_visits"), injection=OVERALL)
+    kept = kept.assign(prob_better=chance_of_better(kept["prob_positive"], main.sign))
     return labelled(kept, analysis=MOVED, detail="").assign(note=notes) if len(kept) else pd.DataFrame(columns=COLUMNS)
 
 
@@ -181,7 +187,7 @@ def drawn(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[Picture]:
     mine = of_outcome(rows, outcome)
     pictures = [
         picture(
-            figures.forest(mine, RANGES, main.rate),
+            figures.forest(mine, RANGES, main.rate, main.sign),
             f"{anchor}-sensitivity-forest",
             "The change overall in every analysis, with its 95 % interval; the band is that of the main analysis. "
             "Where there are many analyses of a kind, the bar spans their means.",
@@ -202,10 +208,11 @@ def drawn(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[Picture]:
     for kind, axis, words in _CURVES:
         curve = lines[(lines["model"] == main.record["model"]) & (lines["kind"] == kind)]
         if len(curve):
-            at = _tipping(varied, main, kind)["at"]
+            at, spread = _tipping(varied, main, kind)["at"], kind == curves.PRIOR_SD
+            label = f"{axis}, {main.rate}"
             pictures.append(
                 picture(
-                    figures.curve(curve, float(at), f"{axis}, {main.rate}", logarithmic=kind == curves.PRIOR_SD),
+                    figures.curve(curve, float(at), label, logarithmic=spread, sign=main.sign),
                     f"{anchor}-sensitivity-{kind}".replace("_", "-"),
                     f"{words} Dot: the main analysis; dashed: a probability of 0.8.",
                     f"Probability of a slower decline against {axis.lower()}.",

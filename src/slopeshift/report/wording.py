@@ -87,18 +87,29 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def certainty(prob_positive: float, declining: bool = True) -> str:
-    """Put Pr(change > 0) into words by VERBAL_SCALE, in either direction.
+def course(sign: float) -> str:
+    """Name what the values do as patients worsen: decline, or rise where `sign` of the outcome is -1."""
+    return "decline" if sign > 0 else "rise"
 
-    `declining` says whether there was a decline before, of which to say that it became slower.
+
+def arrows(sign: float) -> str:
+    """Say below an axis of changes which way patients worsen more slowly."""
+    left, right = ("faster", "slower")[:: int(sign)]
+    return f"← {left} {course(sign)} | {right} {course(sign)} →"
+
+
+def certainty(prob_better: float, worsening: bool = True, sign: float = 1) -> str:
+    """Put the probability that patients worsen more slowly into words by VERBAL_SCALE, in either direction.
+
+    `worsening` says whether they worsened before, of which to say that it became slower; `sign` is the outcome's.
     """
-    up, down, neither = (
-        ("slower decline", "faster decline", "decline") if declining else ("higher slope", "lower slope", "slope")
-    )
-    printed = round(max(prob_positive, 1 - prob_positive), 2)
+    better, worse, neither = (f"slower {course(sign)}", f"faster {course(sign)}", course(sign))
+    if not worsening:
+        better, worse, neither = (*("higher slope", "lower slope")[:: int(sign)], "slope")
+    printed = round(max(prob_better, 1 - prob_better), 2)
     for least, words in VERBAL_SCALE:
         if printed >= least:
-            return f"{words} {up if prob_positive >= 0.5 else down}"
+            return f"{words} {better if prob_better >= 0.5 else worse}"
     return f"unclear whether the {neither} changed"
 
 
@@ -137,10 +148,7 @@ def baseline(results: Results) -> str:
 
 def findings(results: Results) -> list[Finding]:
     """Say for the mean over all injections, then for each, how the slope changed."""
-    return [
-        _finding(results.population, injection)
-        for injection in sorted(_injections(results), key=lambda k: k != OVERALL)
-    ]
+    return [_finding(results, injection) for injection in sorted(_injections(results), key=lambda k: k != OVERALL)]
 
 
 def slowed_patients(results: Results, prior_expected: float) -> str:
@@ -175,19 +183,20 @@ def _overall_responders(results: Results) -> pd.Series[Any] | None:
     return None if overall.empty else overall.iloc[0]
 
 
-def _finding(population: pd.DataFrame, injection: str) -> Finding:
+def _finding(results: Results, injection: str) -> Finding:
+    population = results.population
     change = _row(population, "change", injection)
     declining = bool((population["quantity"] == "percent_slowing").any())
     slowing = _row(population, "percent_slowing", injection) if declining else None
     return Finding(
         injection=injection,
         after="All injections together" if injection == OVERALL else f"Injection {injection}",
-        verdict=certainty(change["prob_positive"], declining),
+        verdict=certainty(change["prob_better"], declining, results.sign),
         change=f"{number(change['mean'], sign=True)} {change['unit']}",
         change_interval=between(change["lower"], change["upper"], change["unit"], sign=True),
         slowing="" if slowing is None else f"slowing {number(slowing['median'], 0)} %",
         slowing_interval="" if slowing is None else f"{between(slowing['lower'], slowing['upper'], '%')} %",
-        probability=probability(change["prob_positive"]),
+        probability=probability(change["prob_better"]),
     )
 
 

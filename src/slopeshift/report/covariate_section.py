@@ -1,0 +1,56 @@
+"""The covariates of patients, as the report shows them: one table and its sentences, which speak of association."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slopeshift.report.wording import Table, between, counted, number, probability
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ASSOCIATION = (
+    "These are associations: patients who differ in a covariate differ in much else, and nobody was assigned to one. "
+    "The answers elsewhere are those of a patient at whom every covariate counts as 0: at the stated centre or the "
+    "reference level."
+)
+_ON = {"level": "the level at the first injection", "slope": "the slope before treatment", "change": "the change"}
+
+
+def printed(found: pd.DataFrame) -> Table:
+    """Print the table `covariates`."""
+    rows = [
+        [
+            f"{row.label}: {row.step}",
+            _ON[row.on],
+            row.model,
+            number(row.mean, sign=True),
+            "" if row.mean != row.mean else between(row.lower, row.upper, row.unit, sign=True),
+            "" if row.mean != row.mean else probability(row.prob_better),
+            row.unit,
+            row.note,
+        ]
+        for row in found.itertuples()
+    ]
+    heads = "Covariate|Of|Model|Estimate|95 % interval|Pr(better)|Unit|Note".split("|")
+    return Table("What level, slope and change go with", "lllrrrll", heads, rows)
+
+
+def sentences(found: pd.DataFrame) -> list[str]:
+    """Say what goes with each covariate, and how that may be read: empty without a covariate.
+
+    `found` is `answers.covariates.table`.
+    """
+    return [*map(_finding, found.itertuples()), ASSOCIATION] if len(found) else []
+
+
+def _finding(row: Any) -> str:
+    what = f"{row.label}, {row.step}, and {_ON[row.on]} ({row.model})"
+    if row.mean != row.mean:
+        return f"{what}: {row.note}."
+    sentence = (
+        f"{what}: associated with a difference of {number(row.mean, sign=True)} {row.unit} (95 % interval "
+        f"{between(row.lower, row.upper, row.unit, sign=True)}; probability of an association with what is better "
+        f"{probability(row.prob_better)}; {counted(row.n_patients, 'patient')})"
+    )
+    return f"{sentence}; {row.note}." if row.note else f"{sentence}."
