@@ -14,7 +14,7 @@ def posterior_from(draws, design=None, *, unit="points", trial=None, visits=None
     if design is None:
         design = xr.Dataset() if visits is None else visits.dataset()
     if visits is None:
-        visits = SimpleNamespace(outcome=SimpleNamespace(name="alsfrsr", unit=unit))
+        visits = SimpleNamespace(outcome=SimpleNamespace(name="alsfrsr", unit=unit, sign=1))
     groups = {} if prior is None else {"prior": prior}
     return Posterior(trial, visits, design, draws, **{"model": "alsfrsr", "groups": groups} | more)
 

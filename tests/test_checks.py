@@ -352,11 +352,10 @@ def test_a_model_of_unknown_spread_is_reweighted_by_its_stored_densities(posteri
 
 def test_densities_of_another_model_are_not_taken_for_those_of_this_arithmetic(fit, trial):
     stored = thinned(posterior_of(trial, fit))
-    assert given_others(stored) is not None
-    by_patient, known = stored.stored("log_likelihood_of_patient"), stored.stored("log_likelihood") + 0.01
-    assert given_others(with_stored(stored, log_likelihood_of_patient=by_patient + 1e-3)) is None
-    assert given_others(with_stored(stored, log_likelihood_of_patient=None)) is not None
-    assert given_others(with_stored(stored, log_likelihood_of_patient=None, log_likelihood=known)) is None
+    assert leave_one_out(stored) is not None
+    other = with_stored(stored, log_likelihood=stored.stored("log_likelihood") + 0.01)
+    with pytest.raises(FitError, match="not those of the residual family 'normal' that the fit records"):
+        leave_one_out(other)
 
 
 def test_draws_without_a_loading_are_refused(refit):

@@ -35,7 +35,7 @@ def posterior_of_lines(patients=12, injections=2, seed=0, sigma=1.5):
         },
         coords=coords,
     )
-    return with_values(posterior_from(draws, trial=trial, visits=visits), seed)
+    return with_values(posterior_from(draws, trial=trial, visits=visits, family="normal"), seed)
 
 
 def with_values(posterior, seed):

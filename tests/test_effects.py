@@ -15,10 +15,14 @@ PATIENTS = ["P1", "P2", "P3", "P4"]
 VISITS = np.array([[4, 3, 0], [5, 0, 0], [2, 2, 0], [0, 0, 0]])
 
 
-def design(visits=VISITS, lead_in=(4, 1, 4, 3)):
+def design(visits=VISITS, lead_in=(4, 1, 4, 3), sign=1):
     k = visits.shape[1]
     return xr.Dataset(
-        {"visits_in_cycle": (("patient", "injection"), visits), "visits_in_lead_in": ("patient", list(lead_in))},
+        {
+            "visits_in_cycle": (("patient", "injection"), visits),
+            "visits_in_lead_in": ("patient", list(lead_in)),
+            "sign": sign,
+        },
         coords={"patient": PATIENTS, "injection": list(range(1, k + 1))},
     )
 
@@ -140,7 +144,7 @@ def test_a_natural_history_cohort_has_slopes_and_spreads_only():
 
 def test_slowing_needs_a_decline_to_slow():
     change, slope = xr.DataArray([0.3, 0.3, 0.2, 5.0]), xr.DataArray([-1.0, 0.5, -1.0, 0.0])
-    assert list(quantities.slows(change, slope).to_numpy()) == [True, False, False, False]
+    assert list(quantities.slows(change, slope, sign=1).to_numpy()) == [True, False, False, False]
 
 
 def test_a_cycle_that_a_patient_did_not_reach_has_no_row():

@@ -17,10 +17,11 @@ GROUPS = (
     "log_prior observed_data constant_data"
 )
 POPULATION = (
-    "model,outcome,quantity,injection,unit,mean,sd,lower,upper,prob_positive,rhat,ess_bulk,ess_tail,mcse,median"
+    "model,outcome,quantity,injection,unit,mean,sd,lower,upper,prob_positive,prob_better,"
+    "rhat,ess_bulk,ess_tail,mcse,median"
 )
 PATIENTS = (
-    "model,outcome,patient,injection,n_visits,mean,sd,lower,upper,prob_positive,prob_slowing_25,"
+    "model,outcome,patient,injection,n_visits,mean,sd,lower,upper,prob_positive,prob_better,prob_slowing_25,"
     "prior_prob_slowing_25,contraction,flag"
 )
 RESPONDERS = "model,outcome,injection,n_patients,threshold,expected,lower,upper,expected_false_claims,n_called"

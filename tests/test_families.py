@@ -6,6 +6,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import xarray as xr
+from posteriors import posterior_from
 from scipy.stats import kstest, uniform
 from trials import ROOT, line_trial
 
@@ -149,7 +150,7 @@ def test_a_variation_keeps_the_prior_of_sigma_that_it_does_not_state():
 )
 def test_parameters_of_some_models_stand_in_every_table_in_which_their_fellows_stand(name, unit):
     """They are quantities with a unit, have a definition, and are set before and after the data."""
-    from slopeshift.report import glossary
+    from slopeshift.report.words import glossary
 
     assert name in glossary.definitions()
     assert name in {*glossary.POPULATION, *glossary.SPREAD}
@@ -164,5 +165,6 @@ def test_parameters_of_some_models_stand_in_every_table_in_which_their_fellows_s
         },
         coords={"coefficient": coefficients},
     )
-    found = population(draws, VISITS.dataset().drop_vars("basis").drop_dims("coefficient", errors="ignore"), "points")
+    design = VISITS.dataset().drop_vars("basis").drop_dims("coefficient", errors="ignore")
+    found = population(posterior_from(draws, design))
     assert dict(zip(found["quantity"].to_numpy(), found["unit"].to_numpy(), strict=True))[name] == unit

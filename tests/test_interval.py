@@ -30,9 +30,9 @@ from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
 from slopeshift.engine.terms import terms_of
 from slopeshift.fit.sample import prior_draws
+from slopeshift.model.covariates import Covariate
 from slopeshift.model.families.normal import log_likelihood
 from slopeshift.model.files import load_model
-from slopeshift.model.line import Covariate
 from slopeshift.model.priors import Normal
 from slopeshift.report.figures.interval import response_against_interval
 from slopeshift.report.figures.vector import svg
@@ -292,7 +292,7 @@ def test_in_the_prior_too_a_patients_changes_have_the_regression_in_them():
 
 def test_a_covariate_with_a_hole_is_refused():
     with pytest.raises(ValueError, match="'dose' has 1 values that are not finite; give every cycle a value"):
-        Covariate("dose", np.array([[1.0, np.nan]]), Normal(0, 1))
+        Covariate("dose", on="change", by_cycle=np.array([[1.0, np.nan]]), prior=Normal(0, 1))
 
 
 # ---- what is reported ----

@@ -141,7 +141,7 @@ def test_the_draws_imputed_from_are_spread_evenly_over_the_posterior_of_the_chan
     draws = xr.Dataset(
         {"population": population, "coefficients": population.expand_dims(patient=["A"]), "sigma": change}
     )
-    seen = {"visits_in_cycle": (("patient", "injection"), [[1]])}
+    seen = {"visits_in_cycle": (("patient", "injection"), [[1]]), "sign": 1}
     posterior = posterior_from(draws, xr.Dataset(seen, {"patient": ["A"], "injection": [1]}))
     chosen = lines_of(posterior, 10).sigma
     ranks = [float((change.to_numpy() < value).mean()) for value in chosen]

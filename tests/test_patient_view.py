@@ -111,7 +111,7 @@ def test_every_number_of_the_table_is_that_of_the_csv_file(view, folder):
     assert seen == len(table)
 
 
-PROBABILITIES = ("prob_positive", "prob_slowing_25", "prior_prob_slowing_25")
+PROBABILITIES = ("prob_better", "prob_slowing_25", "prior_prob_slowing_25")
 
 
 def printed(probability):
@@ -156,9 +156,9 @@ def test_a_cycle_without_a_result_has_words_and_no_number(one):
 
 
 def test_flags_are_told_in_words():
-    numbers = dict.fromkeys("mean lower upper prob_positive prob_slowing_25 prior_prob_slowing_25".split(), 0.99)
+    numbers = dict.fromkeys("mean lower upper prob_better prob_slowing_25 prior_prob_slowing_25".split(), 0.99)
     row = SimpleNamespace(flag="percent undefined; short lead-in", **numbers)
-    said = patient_view._change(row, {}, SimpleNamespace(rate="points/month"))
+    said = patient_view._change(row, {}, SimpleNamespace(rate="points/month", sign=1))
     assert said[0].startswith("Over all cycles: almost certainly higher slope.")
     assert said[1].startswith("Percent undefined: ")
     assert said[2].startswith("Short lead-in: ")
@@ -170,7 +170,7 @@ def test_flags_are_told_in_words():
 def drawn(whole, patient):
     """All draws of a patient's coefficients, and the months of the injections."""
     i = whole.visits.patients.index(patient)
-    values = whole.posterior["coefficients"].transpose("chain", "draw", "patient", "coefficient").to_numpy()
+    values = whole.posterior.draws["coefficients"].transpose("chain", "draw", "patient", "coefficient").to_numpy()
     return values.reshape(-1, *values.shape[2:])[:, i], whole.visits.injection_month[i]
 
 

@@ -102,7 +102,7 @@ def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path
     )
     assert first == second
     tables = {path.stem for path in first if path.suffix == ".csv"}
-    always = {"interval", "classical", "safety", "sensitivity", "missing", "figures"}
+    always = {"interval", "covariates", "classical", "safety", "sensitivity", "missing", "figures"}
     assert tables == {*pages.OF_A_FIT, *checks.PUBLISHED, *always}
 
 
@@ -231,7 +231,7 @@ def test_patients_are_printed_with_the_numbers_of_their_table(page, results):
         assert printed[2:4] == [str(row.n_visits), wording.number(row.mean)]
         assert printed[4] == wording.between(row.lower, row.upper, "points/month")
         assert printed[5:8] == [
-            wording.probability(p) for p in (row.prob_positive, row.prob_slowing_25, row.prior_prob_slowing_25)
+            wording.probability(p) for p in (row.prob_better, row.prob_slowing_25, row.prior_prob_slowing_25)
         ]
 
 
@@ -252,7 +252,7 @@ def test_an_average_patient_is_printed_with_the_numbers_of_the_table(page, resul
     change = results.population[results.population["quantity"] == "change"]
     expected = [f"{wording.number(r.mean)} ({wording.between(r.lower, r.upper, r.unit)})" for r in change.itertuples()]
     assert rows["Change of slope from before, points/month"] == ["", *expected]
-    assert rows["Pr(change > 0): slower decline"] == ["", *map(wording.probability, change["prob_positive"])]
+    assert rows["Pr(change > 0): slower decline"] == ["", *map(wording.probability, change["prob_better"])]
 
 
 def test_the_answer_says_in_words_what_the_table_says(page, results):
@@ -260,7 +260,7 @@ def test_the_answer_says_in_words_what_the_table_says(page, results):
     assert [finding.after for finding in found] == ["All injections together", "Injection 1", "Injection 2"]
     words = page.words.replace("\u00a0", " ")
     change = results.population.query("quantity == 'change' and injection == '1'").iloc[0]
-    assert f"Injection 1: {wording.certainty(change['prob_positive'])}" in words
+    assert f"Injection 1: {wording.certainty(change['prob_better'])}" in words
     assert f"{wording.number(change['mean'], sign=True)} points/month" in words
     number = results.responders.query("injection == 'overall' and threshold == 25").iloc[0]
     assert f"{wording.count(number['expected'])} (95 % interval {number['lower']} to {number['upper']})" in words
@@ -436,7 +436,7 @@ def test_words_follow_the_probability_as_printed(probability, words):
     ("probability", "words"), [(0.97, "very probably higher slope"), (0.1, "probably lower slope")]
 )
 def test_a_slope_that_did_not_fall_has_no_decline_to_slow(probability, words):
-    assert wording.certainty(probability, declining=False) == words
+    assert wording.certainty(probability, worsening=False) == words
 
 
 @pytest.mark.parametrize(

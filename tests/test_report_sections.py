@@ -153,7 +153,7 @@ def test_every_row_of_a_quantity_leads_to_its_definition(page):
 
 def test_the_numbers_of_the_first_screen_lead_to_their_definitions(page):
     screen = page.html[page.html.index('id="answer"') : page.html.index("<nav")]
-    for key in ("change", "interval_95", "percent_slowing", "prob_positive", "chance_range", "expected_number"):
+    for key in ("change", "interval_95", "percent_slowing", "prob_better", "chance_range", "expected_number"):
         assert f'href="#def-{key}"' in screen, key
 
 

@@ -38,6 +38,7 @@ def analyses(trial, fits):
 
 def stored_row(analysis, detail, mean, positive, difference, injection="overall", note=""):
     numbers = {"mean": mean, "sd": 0.2, "lower": mean - 0.4, "upper": mean + 0.4, "prob_positive": positive}
+    numbers["prob_better"] = positive
     labels = {"outcome": "alsfrsr", "model": "alsfrsr", "analysis": analysis, "detail": detail, "note": note}
     counts = {"prob_slowing_25": 0.5, "n_patients": 8, "n_values": 90}
     return labels | numbers | counts | {"injection": injection, "difference": difference}
@@ -49,7 +50,7 @@ def point(kind, at=0.0, positive=0.95, below=np.nan, above=np.nan):
         "model": "alsfrsr",
         "kind": kind,
         "at": at,
-        "prob_positive": positive,
+        "prob_better": positive,
         "tips_below": below,
         "tips_above": above,
         "searched_from": 0.01,
@@ -69,8 +70,8 @@ def varied():
         stored_row(variations.COMPLETERS, "completed", np.nan, np.nan, np.nan, note="fewer than 3 patients"),
     ]
     x = np.linspace(0.01, 1, 20)
-    line = {"outcome": "alsfrsr", "model": "alsfrsr", "x": x, "prob_positive": 0.5 + 0.45 * x}
-    dropout = pd.DataFrame({"delta": [0.0, 1.0], "mean": [0.6, 0.1], "prob_positive": [0.95, 0.6]}).assign(
+    line = {"outcome": "alsfrsr", "model": "alsfrsr", "x": x, "prob_better": 0.5 + 0.45 * x}
+    dropout = pd.DataFrame({"delta": [0.0, 1.0], "mean": [0.6, 0.1], "prob_better": [0.95, 0.6]}).assign(
         outcome="alsfrsr",
         model="alsfrsr",
         injection="overall",
@@ -83,7 +84,14 @@ def varied():
         share_below_scale=0.0,
     )
     waning = {"outcome": "alsfrsr", "model": "alsfrsr", "lag": [0.0, 1.0], "half_life": [np.inf, 3.0]}
-    waning |= {"injection": "overall", "mean": [0.6, 0.9], "lower": 0.1, "upper": 1.2, "prob_positive": 0.9}
+    waning |= {
+        "injection": "overall",
+        "mean": [0.6, 0.9],
+        "lower": 0.1,
+        "upper": 1.2,
+        "prob_positive": 0.9,
+        "prob_better": 0.9,
+    }
     waning |= {"difference_from_at_once": [0.0, -1.25], "standard_error_of_difference": [0.0, 0.75]}
     return {
         "sensitivity": pd.DataFrame(rows).reindex(columns=COLUMNS),
@@ -185,7 +193,7 @@ def test_the_figures_are_there_with_names_of_their_own(page):
 
 def test_without_a_study_the_page_says_how_to_make_one_and_still_shows_the_other_models(tmp_path, trial, fits):
     page = written(tmp_path, trial, fits)
-    assert "make sensitivity makes them" in page.words
+    assert "are not part of this report yet: run make sensitivity" in page.words
     assert [row[0] for row in page.rows("The change overall in every analysis")] == [
         "main analysis",
         "model alsfrsr_other",

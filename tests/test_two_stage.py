@@ -43,7 +43,7 @@ def fit_of(changes, passed=True, **extra):
         coords={"patient": PATIENTS, "coefficient": ["level", "slope", "change 1", "change 2", "change 3"]},
     )
     design = xr.Dataset(
-        {"visits_in_cycle": (("patient", "injection"), np.full((8, 3), 3))},
+        {"visits_in_cycle": (("patient", "injection"), np.full((8, 3), 3)), "sign": 1},
         coords={"patient": PATIENTS, "injection": [1, 2, 3]},
     )
     return posterior_from(posterior, design, model="m", passed=passed)

@@ -1,9 +1,9 @@
 """What is reported of the regression of the response on the interval, and of the checks that say how to read it.
 
-The coefficients are in outcome units per month, per month of interval: above 0, a longer cycle goes with a slower
-decline in it. Three analyses stand in one table: the change of the whole cycle; that of a fixed window at its
-beginning, in which every cycle is seen for the same time; and the negative control, which regresses the interval on the
-change seen before it ended, so that a coefficient other than 0 shows an interval that was chosen from the response.
+The coefficients are in outcome units per month, per month of interval: above 0, the slope is higher in a longer cycle.
+Three analyses stand in one table: the change of the whole cycle; that of a fixed window at its beginning, in which
+every cycle is seen for the same time; and the negative control, which regresses the interval on the change seen before
+it ended, so that a coefficient other than 0 shows an interval that was chosen from the response.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift.answers import quantities
+from slopeshift.answers import covariates, quantities
+from slopeshift.answers.covariates import GATE, HARDLY
 from slopeshift.answers.quantities import BETWEEN, CONTROL, WITHIN
 from slopeshift.design.cycles import OVERALL, mean_interval
 from slopeshift.fit.posterior import SAMPLES
@@ -30,10 +31,6 @@ COLUMNS = (
     "model outcome analysis quantity unit mean sd lower upper prob_positive prob_shorter_better rhat ess_bulk ess_tail "
     "mcse prior_sd contraction n_cycles n_patients note"
 ).split()
-
-HARDLY = 0.1
-"""Share of the prior variance that the data must remove, or a coefficient is called hardly informed: in one stage or
-two."""
 
 MOVED_Z = 2.5758293035489004
 """Standard errors of the move between two analyses beyond which chance takes it in 1 % of trials."""
@@ -61,29 +58,19 @@ def table(posteriors: Sequence[Posterior]) -> pd.DataFrame:
 def coefficients(posterior: Posterior) -> pd.DataFrame:
     """Summarise the coefficients of the interval: COLUMNS from `analysis` on, a row each.
 
-    `prob_shorter_better` is Pr(coefficient < 0), which says nothing of the negative control; `contraction` the share of
-    the prior variance that the data removed. Raises LookupError where no draws of the prior are stored.
+    `prob_shorter_better` is the probability that a shorter cycle goes with a slower worsening, which is not asked of
+    the negative control; `contraction` is the share of the prior variance that the data removed. Raises LookupError
+    where no draws of the prior are stored.
     """
-    values, design = quantities.regression_draws(posterior), posterior.design
-    if not values.sizes["row"]:
+    design = posterior.design
+    present = [str(name) for name in quantities.regression_draws(posterior)["row"].to_numpy()]
+    names = [name for name in present if name not in covariates.of_patients(design)]
+    if not names:
         return pd.DataFrame(columns=COLUMNS[2:])
-    names = list(values["row"].to_numpy())
-    informed = quantities.informed_regression(posterior)
-    spread = quantities.regression_draws(posterior.prior).sel(row=names).std(SAMPLES, ddof=1).to_numpy()
-    found = quantities.summarise(values.drop_vars("row").assign_coords(quantity=("row", np.array(names, dtype=object))))
-    found = found.assign(
-        prob_shorter_better=(values < 0).mean(SAMPLES).to_numpy(),
-        prior_sd=spread,
-        contraction=1 - (found["sd"] / spread) ** 2,
-    )
-    found["note"] = [
-        _note(row.quantity, row.quantity in informed, row.contraction, design) for row in found.itertuples()
-    ]
-    numbers = [name for name in COLUMNS[5:-3] if name != "prior_sd"]
-    found.loc[~found["quantity"].isin(informed), numbers] = np.nan
-    found.loc[found["quantity"] == CONTROL, "prob_shorter_better"] = np.nan
-    units = [quantities.regression_unit(name, posterior.rate) for name in names]
-    return found.assign(analysis=_analysis(names, design), unit=units, **_sizes(names, design))[COLUMNS[2:]]
+    found = covariates.summarised(names, posterior)
+    found["prob_shorter_better"] = (1 - found["prob_better"]).mask(found["quantity"] == CONTROL)
+    found["note"] = [_note(row.quantity, row.informed, row.contraction, design) for row in found.itertuples()]
+    return found.assign(analysis=_analysis(names, design), **_sizes(names, design))[COLUMNS[2:]]
 
 
 def control_fires(found: pd.DataFrame) -> bool:
@@ -165,7 +152,7 @@ def curve(posterior: Posterior, lengths: pd.DataFrame, points: int = 61) -> pd.D
     For each informed coefficient a line through the mean change over the informed cycles at the mean interval, over the
     range of `lengths`, with its pointwise 95 % interval. Outcome units per month.
     """
-    names = [name for name in quantities.informed_regression(posterior) if name != CONTROL]
+    names = [name for name in quantities.informed_regression(posterior) if name in (WITHIN, BETWEEN)]
     columns = ["quantity", "months", "mean", "lower", "upper"]
     if not names:
         return pd.DataFrame(columns=columns)
@@ -184,7 +171,7 @@ def _where_passed(posterior: Posterior) -> pd.DataFrame:
     found = coefficients(posterior)
     if not posterior.passed:
         found[COLUMNS[5:-3]] = np.nan
-        found["note"] = "not shown: the fit failed its diagnostics gate"
+        found["note"] = GATE
     return found.assign(**posterior.labels)[COLUMNS]
 
 
@@ -205,7 +192,11 @@ def _analysis(names: Sequence[str], design: xr.Dataset) -> str:
 
 def _note(name: str, informed: bool, contraction: float, design: xr.Dataset) -> str:
     if not informed:
-        reason = _UNINFORMED[name] if closed(design).any() else "no patient had two injections"
+        reason = (
+            _UNINFORMED.get(name, "no two cycles differ in it")
+            if closed(design).any()
+            else "no patient had two injections"
+        )
         return f"not informed: {reason}; prior only"
     if contraction < HARDLY:
         return "hardly informed: mostly the prior"

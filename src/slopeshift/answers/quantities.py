@@ -3,7 +3,8 @@
 Draws are held tidily: one DataArray (chain, draw, row), whose row coordinates say which quantity, injection or patient
 a row is. Every quantity is a function of single draws, so no ratio or average is ever taken of estimates.
 
-Slopes and changes are in outcome units per month. A change is counted from the lead-in slope; > 0 is slower decline.
+Slopes and changes are in outcome units per month. A change is counted from the lead-in slope; times the `sign` of the
+outcome it is an improvement, > 0 where patients worsen more slowly (see `trial.roles`).
 On a curved course, that is from what the slope would have become by then, and `lead_in_slope` is that at the first
 injection: percentages are of it.
 A cycle is *informed*, for a patient, where a value was recorded after its injection and not after the next one.
@@ -23,6 +24,7 @@ import xarray as xr
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES, Posterior
 from slopeshift.model.families import UNITS
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,12 +55,18 @@ BLOCK = 1000
 """Rows that are summarised at a time, which bounds the memory that a large cohort takes."""
 
 
-def slows(change: xr.DataArray, slope: xr.DataArray, percent: float = SLOWING_PERCENT) -> xr.DataArray:
-    """Say, draw by draw, whether a falling lead-in slope is followed by a decline slower by `percent` or more.
+def slows(change: xr.DataArray, slope: xr.DataArray, *, sign: float, percent: float = SLOWING_PERCENT) -> xr.DataArray:
+    """Say, draw by draw, whether a worsening lead-in slope is followed by one that is slower by `percent` or more.
 
-    A draw in which the lead-in slope does not fall has no decline to slow, and counts as no.
+    `sign` is that of the outcome. A draw without worsening in the lead-in has nothing to slow, and counts as no.
     """
-    return (slope < 0) & (change >= -slope * percent / 100)
+    worsening = -improvement(slope, sign)
+    return (worsening > 0) & (improvement(change, sign) >= worsening * percent / 100)
+
+
+def sign_of(design: xr.Dataset) -> float:
+    """Take the sign of the outcome: 1 where higher is better, -1 where lower is. `design` is `constant_data`."""
+    return float(design["sign"])
 
 
 def informed(design: xr.Dataset) -> xr.DataArray:
@@ -67,35 +75,49 @@ def informed(design: xr.Dataset) -> xr.DataArray:
 
 
 def regression_draws(posterior: Posterior) -> xr.DataArray:
-    """Lay the coefficients of the interval that a model has side by side: (chain, draw, row), row named by them."""
+    """Lay the coefficients of a model's covariates, and its negative control, side by side: (chain, draw, row).
+
+    `row` holds their names.
+    """
     draws = posterior.draws
     names = draws.indexes.get("covariate", ())
     parts = {str(name): draws["regression"].sel(covariate=name, drop=True) for name in names}
     if CONTROL in draws:
         parts[CONTROL] = draws[CONTROL]
     if not parts:
-        return xr.DataArray(np.empty((draws.sizes["chain"], draws.sizes["draw"], 0)), dims=(*SAMPLES, "row"))
+        none = np.empty((draws.sizes["chain"], draws.sizes["draw"], 0))
+        return xr.DataArray(none, {"row": np.array([], dtype=object)}, (*SAMPLES, "row"))
     return xr.concat(list(parts.values()), pd.Index(parts, name="row")).transpose(*SAMPLES, "row")
 
 
-def regression_unit(name: str, rate: str) -> str:
-    """Name the unit of a coefficient of the interval; `rate` is that of slopes."""
-    return f"months per {rate}" if name == CONTROL else f"{rate} per month"
+def regression_unit(name: str, design: xr.Dataset, rate: str) -> str:
+    """Name the unit of a coefficient, by the record of the model's covariates; `rate` is that of slopes."""
+    return f"months per {rate}" if name == CONTROL else str(design["covariate_unit"].sel(covariate=name).item())
 
 
 def informed_regression(posterior: Posterior) -> list[str]:
     """Name the coefficients that the data say anything about.
 
-    Those of covariates that differ from 0 in an informed cycle; the negative control, where at least three cycles show
-    changes that are not all equal.
+    Those of covariates that differ between what informs them: cycles with a value, of what acts on changes, else
+    patients with a value. The negative control, where at least three cycles show changes that are not all equal.
     """
-    names, design = [], posterior.design
-    if "covariates" in design and design.sizes.get("injection", 0):
-        told = ((_changes(design["covariates"], design) != 0) & informed(design)).any(("patient", "injection"))
-        names += [str(name) for name in told["covariate"].to_numpy()[told.to_numpy()]]
+    design = posterior.design
+    names = [str(name) for name in design.indexes.get("covariate", ()) if _differs(str(name), design)]
     if "seen_change" in design and design["seen_change"].size >= 3 and np.ptp(design["seen_change"].to_numpy()) > 0:
         names.append(CONTROL)
     return names
+
+
+def _differs(name: str, design: xr.Dataset) -> bool:
+    of = design["covariates"].sel(covariate=name)
+    on = str(design["covariate_on"].sel(covariate=name).item())
+    if on != "change":
+        values = of.sel(coefficient=on).to_numpy()[np.unique(design["patient_index"].to_numpy())]
+    elif design.sizes.get("injection", 0):
+        values = _changes(of, design).transpose("patient", "injection").to_numpy()[informed(design).to_numpy()]
+    else:
+        return False
+    return bool(values.size and np.ptp(values) > 0)
 
 
 def _once(derive: Callable[[Posterior], xr.DataArray]) -> Callable[[Posterior], xr.DataArray]:
@@ -119,10 +141,10 @@ def population(posterior: Posterior) -> xr.DataArray:
     (pair) where the model has it. They are derived once for each posterior.
     Injections after which no patient has a value are left out. `overall` is the mean over all informed cycles of all
     patients.
-    Percentages and ratios are given only where the population declines in the lead-in in 99.9 % of draws. On a curved
+    Percentages and ratios are given only where the population worsens in the lead-in in 99.9 % of draws. On a curved
     course no cycle has one slope, so that its slope and what is a ratio of it are left out.
-    Where the changes are regressed on covariates, those of the population are at covariates of 0, and each coefficient
-    of the interval that the data inform is a quantity by its name.
+    With covariates the population's coefficients are those at covariates of 0, and where the draws have `regression`,
+    each coefficient that the data inform is a quantity by its name.
     """
     draws, design, rate = posterior.draws, posterior.design, posterior.rate
     slope = draws["population"].sel(coefficient="slope")
@@ -136,11 +158,12 @@ def population(posterior: Posterior) -> xr.DataArray:
         rows.append(_row(bend, quantity="curvature", injection="", unit=f"{rate}^2"))
     changes = _population_changes(draws, design)
     for injection, change in changes.items():
-        rows += _slope_rows(change, slope, injection, rate, curved)
+        rows += _slope_rows(change, slope, injection, rate, curved, sign_of(design))
     rows += _increment_rows(changes, rate)
     regression = regression_draws(posterior)
-    for name in informed_regression(posterior):
-        rows.append(_row(regression.sel(row=name), quantity=name, injection="", unit=regression_unit(name, rate)))
+    for name in [name for name in informed_regression(posterior) if name in regression["row"]]:
+        unit_of = regression_unit(name, design, rate)
+        rows.append(_row(regression.sel(row=name), quantity=name, injection="", unit=unit_of))
     rows += _spread_rows(draws, posterior.unit)
     return _tidy(rows, ("quantity", "injection", "unit"))
 
@@ -166,7 +189,8 @@ def patients(posterior: Posterior) -> xr.Dataset:
     """Take out the change of every informed cycle of every patient, and each patient's mean over them as `overall`.
 
     Returns `change` and, beside it, the same patient's lead-in `slope`, both (chain, draw, row), with row coordinates
-    patient, injection and n_visits (values in the cycle). A cycle that a patient did not reach has no row.
+    patient, injection and n_visits (values in the cycle), and the outcome's `sign` as a coordinate. A cycle that a
+    patient did not reach has no row.
     """
     draws, design = posterior.draws, posterior.design
     labels = cycles(design)
@@ -180,7 +204,8 @@ def patients(posterior: Posterior) -> xr.Dataset:
     coords = {name: ("row", labels[name].to_numpy()) for name in ("patient", "injection", "n_visits")}
     # In single precision, which halves the memory of a large cohort: it is only ever compared with a share of itself.
     slopes = drawn[..., coefficient.get_loc("slope")].astype(np.float32)[..., place]
-    return xr.Dataset({"change": ((*SAMPLES, "row"), values), "slope": ((*SAMPLES, "row"), slopes)}, coords=coords)
+    data = {"change": ((*SAMPLES, "row"), values), "slope": ((*SAMPLES, "row"), slopes)}
+    return xr.Dataset(data, coords={**coords, "sign": sign_of(design)})
 
 
 def cycles(design: xr.Dataset) -> pd.DataFrame:
@@ -199,7 +224,7 @@ def cycles(design: xr.Dataset) -> pd.DataFrame:
 
 
 def responders(patient_draws: xr.Dataset, percents: Sequence[float] = (SLOWING_PERCENT, 50.0)) -> pd.DataFrame:
-    """Count, draw by draw, the patients whose decline slowed by at least each of `percents`.
+    """Count, draw by draw, the patients whose worsening slowed by at least each of `percents`.
 
     Takes what `patients` returns. Returns a row per injection and threshold (percent slowing): n_patients; the
     posterior expected number with its 95 % interval; n_called, the patients with a probability above CLAIM, and
@@ -208,7 +233,7 @@ def responders(patient_draws: xr.Dataset, percents: Sequence[float] = (SLOWING_P
     rows = []
     for injection, group in patient_draws.groupby("injection") if patient_draws.sizes["row"] else ():
         for percent in percents:
-            slowed = slows(group["change"], group["slope"], percent)
+            slowed = slows(group["change"], group["slope"], sign=float(group["sign"]), percent=percent)
             number, probability = slowed.sum("row"), slowed.mean(SAMPLES)
             called = probability > CLAIM
             lower, upper = number.quantile(INTERVAL, method="inverted_cdf").to_numpy()
@@ -227,7 +252,8 @@ def flags(patient_draws: xr.Dataset, posterior: Posterior) -> list[str]:
     values up to the first injection, so the lead-in slope is mostly borrowed from the population.
     """
     usual = posterior.draws["population"].sel(coefficient="slope")
-    flat = (patient_draws["slope"] > NEAR_ZERO_SHARE * usual).mean(SAMPLES) > NEAR_ZERO_PROBABILITY
+    flatter = improvement(patient_draws["slope"] - NEAR_ZERO_SHARE * usual, sign_of(posterior.design)) > 0
+    flat = flatter.mean(SAMPLES) > NEAR_ZERO_PROBABILITY
     lead_in = posterior.design["visits_in_lead_in"].to_series()
     short = lead_in.loc[patient_draws["patient"].to_numpy()] < 2
     texts = {"percent undefined": flat.to_numpy(), "short lead-in": short.to_numpy()}
@@ -321,14 +347,16 @@ def _population_changes(draws: xr.Dataset, design: xr.Dataset) -> dict[str, xr.D
     return by_injection | {OVERALL: change.weighted(number.to_xarray()).mean("injection")}
 
 
-def _slope_rows(change: xr.DataArray, slope: xr.DataArray, injection: str, rate: str, curved: bool) -> list[Row]:
+def _slope_rows(
+    change: xr.DataArray, slope: xr.DataArray, injection: str, rate: str, curved: bool, sign: float
+) -> list[Row]:
     rows = [
         _row(change, quantity="change", injection=injection, unit=rate),
-        _row(slows(change, slope), quantity="prob_slowing_25", injection=injection, unit="probability"),
+        _row(slows(change, slope, sign=sign), quantity="prob_slowing_25", injection=injection, unit="probability"),
     ]
     if not curved:
         rows.insert(1, _row(slope + change, quantity="segment_slope", injection=injection, unit=rate))
-    if (slope < 0).mean() > 0.999 and not curved:
+    if (improvement(slope, sign) < 0).mean() > 0.999 and not curved:
         rows += [
             _row(-100 * change / slope, quantity="percent_slowing", injection=injection, unit="%"),
             _row((slope + change) / slope, quantity="rate_ratio", injection=injection, unit="ratio"),

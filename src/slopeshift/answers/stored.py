@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers import convergence, interval, quantities
+from slopeshift.answers import convergence, covariates, interval, quantities
 from slopeshift.answers.quantities import INTERVAL, NEAR_END_SDS
 from slopeshift.answers.tables import Results, results_of
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES, posterior_of
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
     from slopeshift.trial import Trial
 
 OF_RESULTS = ("population", "patients", "responders", "diagnostics", "change_curve")
-NAMES = (*OF_RESULTS, "prior", "intervals", "growth", "interval", "numbers")
+NAMES = (*OF_RESULTS, "prior", "intervals", "growth", "interval", "covariates", "numbers")
 """Every table of a fit: those of `tables.Results`; `prior`, the rows of `population` before the data; `intervals`, the
-changes with their 50 % intervals; `growth`, ESS by the number of draws; `interval`; and `numbers`, what is said in
-single numbers."""
+changes with their 50 % intervals; `growth`, ESS by the number of draws; `interval`; `covariates`; and `numbers`, what
+is said in single numbers."""
 
 QUARTILES = (0.25, 0.75)
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -52,7 +53,8 @@ class Answered:
     def results(self) -> Results:
         """The tables that are published."""
         tables = {name: self.tables[name] for name in OF_RESULTS}
-        return Results(**tables, failures=convergence.failures(tables["diagnostics"]))
+        failures = convergence.failures(tables["diagnostics"])
+        return Results(**tables, failures=failures, sign=quantities.sign_of(self.posterior.design))
 
     def number(self, name: str) -> float:
         """Look one number of `numbers` up. Raises KeyError where there is none of that name."""
@@ -75,9 +77,10 @@ def tables_of(posterior: Posterior) -> dict[str, pd.DataFrame]:
     population = quantities.population(posterior)
     return {name: getattr(results, name) for name in OF_RESULTS} | {
         "prior": before(quantities.population(posterior.prior)),
-        "intervals": intervals(population)[show],
+        "intervals": intervals(population, results.sign)[show],
         "growth": growth(population),
         "interval": interval.table([judged]),
+        "covariates": covariates.table([judged]),
         "numbers": pd.DataFrame(_numbers(judged), columns=["name", "value"]),
     }
 
@@ -92,11 +95,11 @@ def before(prior: xr.DataArray) -> pd.DataFrame:
     return pd.DataFrame({**labels, "mean": prior.mean(SAMPLES).to_numpy(), "lower": lower, "upper": upper})
 
 
-def intervals(population: xr.DataArray) -> pd.DataFrame:
+def intervals(population: xr.DataArray, sign: float) -> pd.DataFrame:
     """Summarise the change after every injection: injection, mean, lower, inner_lower, inner_upper, upper, probability.
 
-    The inner interval holds 50 % and the outer one 95 %; `probability` is that of a change above 0. `population` is
-    `quantities.population`.
+    The inner interval holds 50 % and the outer one 95 %; `probability` is that patients worsen more slowly.
+    `population` is `quantities.population`, and `sign` that of the outcome.
     """
     change = population.sel(row=population["quantity"] == "change")
     draws = change.sizes["chain"] * change.sizes["draw"]
@@ -104,7 +107,7 @@ def intervals(population: xr.DataArray) -> pd.DataFrame:
     low, inner_low, inner_high, high = np.quantile(values, (INTERVAL[0], *QUARTILES, INTERVAL[1]), axis=1)
     rows = pd.DataFrame({"injection": change["injection"].to_numpy(), "mean": values.mean(axis=1)})
     rows = rows.assign(lower=low, inner_lower=inner_low, inner_upper=inner_high, upper=high)
-    return rows.assign(probability=(values > 0).mean(axis=1))
+    return rows.assign(probability=(improvement(values, sign) > 0).mean(axis=1))
 
 
 def growth(population: xr.DataArray) -> pd.DataFrame:
@@ -143,7 +146,7 @@ def _slowing(patients: xr.Dataset) -> Iterator[tuple[str, float]]:
     """
     cycles = patients.isel(row=np.flatnonzero(patients["injection"].to_numpy() != OVERALL))
     for percent in (quantities.SLOWING_PERCENT, 50.0):
-        slows = quantities.slows(cycles["change"], cycles["slope"], percent)
+        slows = quantities.slows(cycles["change"], cycles["slope"], sign=float(cycles["sign"]), percent=percent)
         yield f"prior_prob_slowing_{percent:.0f}", float(slows.mean()) if slows.size else float("nan")
     table = quantities.responders(patients)
     overall = (table["injection"] == OVERALL) & (table["threshold"] == quantities.SLOWING_PERCENT)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from slopeshift.answers import convergence, quantities
 from slopeshift.fit.posterior import SAMPLES
+from slopeshift.trial.roles import chance_of_better
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
     from slopeshift.fit.posterior import Posterior
 
 POPULATION = (
-    "model outcome quantity injection unit mean sd lower upper prob_positive rhat ess_bulk ess_tail mcse median"
+    "model outcome quantity injection unit mean sd lower upper prob_positive prob_better rhat ess_bulk ess_tail mcse "
+    "median"
 )
 PATIENTS = (
-    "model outcome patient injection n_visits mean sd lower upper prob_positive prob_slowing_25 "
+    "model outcome patient injection n_visits mean sd lower upper prob_positive prob_better prob_slowing_25 "
     "prior_prob_slowing_25 contraction flag"
 )
+
+
+CHANGES = ("change", "increment")
+"""Quantities of which one direction is better for patients."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Results:
 
     `population`: a row per quantity and injection. `patients`: a row per patient and informed cycle. `responders`: a
     row per injection and threshold. `change_curve`: Pr(change > x). `diagnostics`: a row per quantity and diagnostic.
+    `prob_better` is the probability that patients worsen more slowly, beside prob_positive of the number; `sign` is
+    that of the outcome.
     """
 
     population: pd.DataFrame
@@ -43,6 +51,7 @@ class Results:
     change_curve: pd.DataFrame
     diagnostics: pd.DataFrame
     failures: list[str]
+    sign: float
 
     @property
     def passed(self) -> bool:
@@ -52,7 +61,9 @@ class Results:
 
 def results_of(posterior: Posterior) -> Results:
     """Derive every table of a stored fit's posterior and hold it to the gate."""
+    sign = quantities.sign_of(posterior.design)
     population = _without_spread_of_indicators(quantities.summarise(quantities.population(posterior)))
+    better = chance_of_better(population["prob_positive"], sign).where(population["quantity"].isin(CHANGES))
     patient_draws = quantities.patients(posterior)
     patients = quantities.summarise(patient_draws["change"])
     diagnostics = convergence.diagnose(posterior.groups["sample_stats"], population, patients)
@@ -60,15 +71,17 @@ def results_of(posterior: Posterior) -> Results:
     show = slice(None) if not failures else slice(0)
     who = posterior.labels
     patients = _beside_prior(patients, patient_draws, quantities.patients(posterior.prior)).assign(
-        flag=quantities.flags(patient_draws, posterior)
+        flag=quantities.flags(patient_draws, posterior),
+        prob_better=chance_of_better(patients["prob_positive"], sign),
     )
     return Results(
-        population=population.assign(**who)[POPULATION.split()][show],
+        population=population.assign(**who, prob_better=better)[POPULATION.split()][show],
         patients=patients.assign(**who)[PATIENTS.split()][show],
         responders=_named(quantities.responders(patient_draws), who)[show],
         change_curve=_named(quantities.change_curve(posterior), who)[show],
         diagnostics=_named(diagnostics, who),
         failures=failures,
+        sign=sign,
     )
 
 
@@ -104,6 +117,7 @@ def _slowing_and_variance(draws: xr.Dataset) -> tuple[NDArray[np.float64], NDArr
     """Take Pr(slowing) and the variance of the change of every row, a block of rows at a time to spare memory."""
     starts = range(0, draws.sizes["row"], quantities.BLOCK)
     blocks = [draws.isel(row=slice(start, start + quantities.BLOCK)) for start in starts]
-    slowing = [quantities.slows(block["change"], block["slope"]).mean(SAMPLES) for block in blocks]
+    slowed = [quantities.slows(block["change"], block["slope"], sign=float(block["sign"])) for block in blocks]
+    slowing = [each.mean(SAMPLES) for each in slowed]
     variance = [block["change"].var(SAMPLES) for block in blocks]
     return np.concatenate([np.empty(0), *slowing]), np.concatenate([np.empty(0), *variance])

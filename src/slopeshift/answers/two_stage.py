@@ -19,12 +19,13 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers import convergence, quantities
-from slopeshift.answers.interval import HARDLY
+from slopeshift.answers.covariates import HARDLY, of_patients
 from slopeshift.fit import nuts
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.keep import tables
 from slopeshift.keep.made_from import code
 from slopeshift.model.priors import HalfNormal, Normal
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,13 +77,12 @@ def two_stage(
     """Regress the changes of a fit on the interval: one row, with COLUMNS.
 
     `lengths` is `interval.cycle_lengths` of the trial; `number` of the posterior draws are taken, evenly spaced. The
-    coefficient `interval` is in outcome units per month, per month of interval: above 0, a longer cycle goes with a
-    slower decline in it; `prob_shorter_better` is Pr(coefficient < 0). Where the trial says nothing about it, or a
-    stage fails the gate, there is no number and the note says why. Raises ValueError where the fit's own model already
-    regresses on covariates.
+    coefficient `interval` is in outcome units per month, per month of interval: above 0, the slope is higher in a
+    longer cycle; `prob_shorter_better` is the probability that a shorter cycle goes with a slower worsening. Changes
+    are those of patients, with what the fit's own covariates say of them. Where the trial says nothing about it, a
+    stage fails the gate, or the fit's own model already regresses on cycles, there is no number and the note says why.
     """
-    if "regression" in posterior.draws:
-        raise ValueError(f"{posterior.model} regresses on covariates itself; give the fit of a model without any")
+    design = posterior.design
     cycles, changes = closed_changes(posterior, lengths)
     row = {
         "analysis": "two-stage",
@@ -94,7 +94,7 @@ def two_stage(
     }
     if not row["note"]:
         coefficient, diverging = regression_draws(cycles, _evenly(changes, number), priors, seed)
-        row |= _summary(coefficient, diverging, priors)
+        row |= _summary(coefficient, diverging, priors, quantities.sign_of(design))
     return pd.DataFrame([row]).reindex(columns=COLUMNS)
 
 
@@ -191,6 +191,9 @@ def _why_not(posterior: Posterior, cycles: pd.DataFrame) -> str:
     """Say why there can be no number: empty where there can."""
     if not posterior.passed:
         return "not shown: the first stage failed its diagnostics gate"
+    design = posterior.design
+    if set(map(str, design.indexes.get("covariate", ()))) - set(of_patients(design)):
+        return "not computed: the model regresses the changes on cycles itself, which is the one-stage answer"
     if cycles.empty:
         return "not informed: no cycle with a value was followed by another injection"
     first = cycles.iloc[0]
@@ -201,7 +204,7 @@ def _why_not(posterior: Posterior, cycles: pd.DataFrame) -> str:
     return ""
 
 
-def _summary(coefficient: Floats, diverging: float, priors: RegressionPriors) -> dict[str, object]:
+def _summary(coefficient: Floats, diverging: float, priors: RegressionPriors, sign: float) -> dict[str, object]:
     """Summarise the pooled draws, or say which limit of the gate they do not keep."""
     values = xr.DataArray(coefficient[..., None], dims=(*SAMPLES, "row"))
     found = quantities.summarise(values).iloc[0]
@@ -217,4 +220,4 @@ def _summary(coefficient: Floats, diverging: float, priors: RegressionPriors) ->
     hardly = 1 - (found["sd"] / priors.interval.sd) ** 2 < HARDLY
     note = f"hardly informed by the data; {READ_AS}" if hardly else READ_AS
     numbers = {name: float(found[name]) for name in COLUMNS if name in found}
-    return {**numbers, "prob_shorter_better": float((coefficient < 0).mean()), "note": note}
+    return {**numbers, "prob_shorter_better": float((improvement(coefficient, sign) < 0).mean()), "note": note}

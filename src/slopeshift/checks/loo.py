@@ -20,6 +20,7 @@ from slopeshift.checks import integrated
 from slopeshift.checks.left_out import given_others
 from slopeshift.checks.thinned import values_predicted
 from slopeshift.fit.posterior import SAMPLES, flat
+from slopeshift.fit.store import FitError
 from slopeshift.model.families import residual_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 SEED = 20
 """Of the random ranks that whole numbers get among predictions that equal them."""
+
+SAME_DENSITY = 1e-4
+"""Difference from the stored log densities, which are in single precision, that counts as none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +68,10 @@ class LeaveOneOut:
 def leave_one_out(posterior: Posterior) -> LeaveOneOut | None:
     """Leave out every value and, where patients can be integrated out, every patient.
 
-    None where the model stores no log likelihood of single values.
+    None where the model stores no log likelihood of single values. Raises FitError where the stored log densities are
+    not those of the residual family that the fit records.
     """
+    _check_family(posterior)
     others, value = given_others(posterior), posterior.visits.value
     if others is not None:
         elpd = _psis(_by_visit(posterior, others.log_density(value)), posterior)
@@ -74,6 +80,21 @@ def leave_one_out(posterior: Posterior) -> LeaveOneOut | None:
     if known is None:
         return None
     return _reweighted(posterior, flat(known).astype(float))
+
+
+def _check_family(posterior: Posterior) -> None:
+    """Refuse a posterior whose stored log densities are not those of the family that it records."""
+    stored, draws, visits = posterior.stored("log_likelihood"), posterior.draws, posterior.visits
+    if stored is None or posterior.family is None:
+        return
+    theta = flat(draws["coefficients"].transpose(..., "patient", "coefficient"))
+    mean = (visits.basis * theta[:, visits.patient_index]).sum(axis=-1)
+    found = residual_of(posterior.family, draws, visits).log_density(visits.value, mean[:, None])[:, 0]
+    if not np.allclose(found, flat(stored), rtol=SAME_DENSITY, atol=SAME_DENSITY):
+        raise FitError(
+            f"{posterior.model}: the stored log densities are not those of the residual family {posterior.family!r} "
+            "that the fit records; fit it again, and if that does not help, report it"
+        )
 
 
 def _reweighted(posterior: Posterior, known: Floats) -> LeaveOneOut:

@@ -20,6 +20,7 @@ from slopeshift.checks import residuals as left
 from slopeshift.checks.thinned import replicates
 from slopeshift.classical import Rules, layout_of, lead_in_ends, statistics
 from slopeshift.design.cycles import OVERALL
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,7 +167,8 @@ def _entry(posterior: Posterior, recorded: Floats, predicted: Floats) -> Iterato
     judged = (first >= 0) & (first != last)
     if judged.sum() < FEWEST_ENTERED:
         return
-    own, others = ((v[:, first[judged]] - v[:, last[judged]]).min(axis=1) for v in (recorded, predicted))
+    lost = (v[:, first[judged]] - v[:, last[judged]] for v in (recorded, predicted))
+    own, others = (improvement(each, visits.outcome.sign).min(axis=1) for each in lost)
     yield Quantity(
         ENTRY, "smallest loss", "first to last value before injections", int(judged.sum()), float(own[0]), others
     )
@@ -205,5 +207,6 @@ def _no_decline(posterior: Posterior, recorded: Floats, predicted: Floats) -> It
     if not pairs:
         return
     first, later = np.array(pairs).T
-    own, others = ((values[:, later] >= values[:, first]).mean(axis=1) for values in (recorded, predicted))
+    gained = (improvement(v[:, later] - v[:, first], visits.outcome.sign) for v in (recorded, predicted))
+    own, others = ((each >= 0).mean(axis=1) for each in gained)
     yield Quantity(NO_DECLINE, "share", "six months after the first value", len(pairs), float(own[0]), others)

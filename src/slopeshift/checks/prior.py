@@ -10,6 +10,7 @@ import pandas as pd
 from slopeshift.answers import quantities
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES, flat
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,12 +120,14 @@ def _slopes(prior: Posterior) -> Iterator[tuple[str, float, float, float, str]]:
     rate = prior.rate
     yield ("Slope of an average patient before injections", *_range(population), rate)
     yield ("Slope of a patient before injections", *_range(each), rate)
-    yield "Patients whose values rise before injections", float((each > 0).mean()), np.nan, np.nan, "share"
+    improve = improvement(each, sign := quantities.sign_of(prior.design)) > 0
+    words = f"Patients whose values {'rise' if sign > 0 else 'fall'} before injections"
+    yield words, float(improve.mean()), np.nan, np.nan, "share"
     changes = quantities.patients(prior)
     cycle = (changes["injection"] != OVERALL).to_numpy()
     if cycle.any():
         change = changes.isel(row=np.flatnonzero(cycle))
-        slowed = quantities.slows(change["change"], change["slope"])
+        slowed = quantities.slows(change["change"], change["slope"], sign=float(change["sign"]))
         yield ("Change of a patient's slope after an injection", *_range(change["change"].to_numpy().ravel()), rate)
         yield "Cycles with a slowing of 25 % or more", float(slowed.mean()), np.nan, np.nan, "share"
 

@@ -32,6 +32,7 @@ from slopeshift.classical.segments import (
 )
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.visits import visits_of
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,10 +87,11 @@ STATISTICS = {
 }
 """Every statistic, and the one that is the number of patients behind it.
 
-`patients` have both slopes; the lead-in of `falling_lead_in` falls, which a percentage needs, and that of
+`patients` have both slopes; the lead-in of `falling_lead_in` worsens, which a percentage needs, and that of
 `undefined_percent` does not. `improved` are more than the threshold slower than their lead-in, as a share of those with
-a percentage and of all. Percentages and changes (units a month) are improvements where above 0. `wilcoxon_p` is of the
-changes. `rose` is the number whose value rose over the period, of those `compared`. `interval_correlation` is
+a percentage and of all. Percentages are improvements where above 0; changes are in units a month, with the sign of the
+outcome. `wilcoxon_p` is of the changes. `rose` is the number whose value improved over the period (it rose, or fell
+where lower is better), of those `compared`, and the rises are by how much. `interval_correlation` is
 Spearman's of change and length of the cycle, over the cycles that a next injection closed.
 """
 
@@ -123,11 +125,11 @@ def statistics(plan: Layout, values: Floats) -> xr.Dataset:
 
     The coordinate `injection` holds the periods: 1..K, overall, whole.
     """
-    slopes, rises = plan.slopes(values), plan.rises(values) if plan.periods else None
+    slopes, rises = plan.slopes(values), improvement(plan.rises(values), plan.sign) if plan.periods else None
     columns = []
     for place, period in enumerate(plan.periods):
         change, lead_in = _compared(plan, slopes, period)
-        found = _of_changes(change, lead_in, plan.rules.threshold)
+        found = _of_changes(change, lead_in, plan)
         found |= _of_rises(rises[:, :, place] if rises is not None else np.empty((len(values), 0)))
         columns.append(found | _of_intervals(plan, slopes, period))
     data = {name: (("draw", "injection"), _stacked([c[name] for c in columns], len(values))) for name in STATISTICS}
@@ -137,12 +139,12 @@ def statistics(plan: Layout, values: Floats) -> xr.Dataset:
 def improvements(plan: Layout, values: Floats) -> Floats:
     """Compute percent improvement on the lead-in slope: values (draw, visit) to (draw, patient, period).
 
-    NaN where a slope is undefined or the lead-in does not fall, so that no percentage has a meaning.
+    NaN where a slope is undefined or the lead-in does not worsen, so that no percentage has a meaning.
     """
     slopes = plan.slopes(values)
     lead_in = slopes[:, :, :1]
     segment = np.stack([_segment(plan, slopes, period) for period in plan.periods], axis=2)
-    return _percent(segment - lead_in, lead_in)
+    return _percent(segment - lead_in, lead_in, plan.sign)
 
 
 def _segment(plan: Layout, slopes: Floats, period: str) -> Floats:
@@ -164,16 +166,16 @@ def _compared(plan: Layout, slopes: Floats, period: str) -> tuple[Floats, Floats
     return np.round(change[:, both], TIES), lead_in[:, both]
 
 
-def _percent(change: Floats, lead_in: Floats) -> Floats:
-    falling = lead_in < 0
-    return np.where(falling, np.round(100 * change / np.where(falling, -lead_in, 1.0), PERCENT_TIES), np.nan)
+def _percent(change: Floats, lead_in: Floats, sign: float) -> Floats:
+    worse = improvement(lead_in, sign) < 0
+    return np.where(worse, np.round(-100 * change / np.where(worse, lead_in, 1.0), PERCENT_TIES), np.nan)
 
 
-def _of_changes(change: Floats, lead_in: Floats, threshold: float) -> dict[str, Floats]:
+def _of_changes(change: Floats, lead_in: Floats, plan: Layout) -> dict[str, Floats]:
     draws, patients = change.shape
-    percent = _percent(change, lead_in)
+    percent = _percent(change, lead_in, plan.sign)
     falling = (~np.isnan(percent)).sum(axis=1).astype(float)
-    improved = (percent > threshold).sum(axis=1).astype(float)
+    improved = (percent > plan.rules.threshold).sum(axis=1).astype(float)
     return {
         "patients": np.full(draws, float(patients)),
         "falling_lead_in": falling,

@@ -40,7 +40,7 @@ class Rules:
     """How a trial's own analysis is done.
 
     `lead_in` says how the slope before the first injection is computed: `least_squares` over all its values,
-    `end_to_end` from the first to the last of them, `from_onset` from the upper end of the scale at onset to the last
+    `end_to_end` from the first to the last of them, `from_onset` from the best end of the scale at onset to the last
     of them. A slope counts as improved where it is more than `threshold` percent of the lead-in slope slower. Where
     `shared_boundary` is False, the visit on the day of an injection belongs to the earlier segment alone.
     Raises ValueError, with everything that is wrong.
@@ -68,10 +68,12 @@ class Layout:
     `overall` and the whole. `weights` (visit, patient x segment, sparse) and `offset` (patient, segment) give slopes,
     `defined` (patient, segment) says where there is one: two values at distinct times. `start` and `stop` (patient,
     period) are the places of the visits that a rise is counted between, -1 where there is none. `interval` (patient,
-    cycle) is the time to the next injection in months, NaN where none followed.
+    cycle) is the time to the next injection in months, NaN where none followed. `sign` is that of the outcome: what it
+    is times a change is an improvement.
     """
 
     rules: Rules
+    sign: int
     weights: Any
     offset: Floats
     defined: Mask
@@ -103,14 +105,22 @@ class Layout:
 def layout_of(trial: Trial, visits: Visits, rules: Rules) -> Layout:
     """Lay out the visits of one outcome of a trial; onset is taken from the trial's `onset_month`, where it has one.
 
-    Only a score, in whole numbers, counts as having an upper end from which it fell: the upper limit of a measurement,
-    such as 200 % of predicted, is nobody's value at onset.
+    Only a score, in whole numbers, counts as having a best end from which it worsened: the limit of a measurement, such
+    as 200 % of predicted, is nobody's value at onset.
     """
     onset = np.full(len(visits.patients), np.nan)
     if "onset_month" in trial.patients:
         onset = trial.patients["onset_month"].to_numpy(dtype=float)
-    top = visits.outcome.maximum if visits.outcome.integer else None
-    return layout(visits.patient_index, visits.month, visits.injection_month, rules, onset=onset, top=top)
+    top = visits.outcome.best if visits.outcome.integer else None
+    return layout(
+        visits.patient_index,
+        visits.month,
+        visits.injection_month,
+        rules,
+        onset=onset,
+        top=top,
+        sign=visits.outcome.sign,
+    )
 
 
 def layout(
@@ -121,11 +131,13 @@ def layout(
     *,
     onset: Floats | None = None,
     top: float | None = None,
+    sign: int = 1,
 ) -> Layout:
     """Lay out visits given by patient and month (visit,) and injections (patient, injection; NaN: not given).
 
-    `onset` (patient,) is the month of onset, NaN where unknown, and `top` the upper end of the scale: without them no
-    slope from onset is defined. All times are in months on one clock per patient.
+    `onset` (patient,) is the month of onset, NaN where unknown, and `top` the best end of the scale: without them no
+    slope from onset is defined. `sign` is that of the outcome, -1 where lower is better. All times are in months on one
+    clock per patient.
     """
     from scipy.sparse import csc_array
 
@@ -151,7 +163,7 @@ def layout(
     weights = csc_array((entry, place), shape=(len(month), offset.size))
     start, stop = _rise_ends(patient_index, month, bounds)
     interval = np.diff(injection_month, axis=1, append=np.full((len(injection_month), 1), np.nan))
-    return Layout(rules, weights, offset, defined, start, stop, interval[:, : injection_month.shape[1]])
+    return Layout(rules, sign, weights, offset, defined, start, stop, interval[:, : injection_month.shape[1]])
 
 
 def lead_in_ends(patient_index: Places, month: Floats, injection_month: Floats) -> tuple[Places, Places]:

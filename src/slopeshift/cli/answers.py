@@ -31,6 +31,7 @@ def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:
 def input_errors(context: typer.Context | None = None) -> Iterator[None]:
     """Answer what is wrong with the input by its text and an exit status; by a traceback only with --debug."""
     from slopeshift.calibration import CalibrationError
+    from slopeshift.design.covariates import CovariateError
     from slopeshift.fit.compiled import RefitError
     from slopeshift.fit.store import FitError
     from slopeshift.keep.replicates import WorkError
@@ -40,7 +41,10 @@ def input_errors(context: typer.Context | None = None) -> Iterator[None]:
 
     try:
         yield
-    except (TrialError, ModelError, FitError, NullError, RefitError, CalibrationError, WorkError, OSError) as error:
+    except (
+        *(TrialError, ModelError, CovariateError, FitError, NullError, RefitError, CalibrationError, WorkError),
+        OSError,
+    ) as error:
         if context is not None and (context.find_root().obj or {}).get("debug"):
             raise
         typer.echo(error, err=True)

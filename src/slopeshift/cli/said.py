@@ -20,8 +20,6 @@ KEYS = (
 )
 """Keys of a row in JSON, in their order."""
 
-HEADS = ("After", "Change of slope (95 % interval)", "Pr(change > 0)", "Slowing of the decline (95 %)")
-
 
 def as_json(tables: Sequence[pd.DataFrame]) -> str:
     """Write population tables as one JSON list of rows with KEYS; a number that is not known is null."""
@@ -51,11 +49,19 @@ def _model(trial: Trial, record: Mapping[str, Any], tables: Mapping[str, pd.Data
         more = counted(len(failed), "limit")
         return [head, f"  No result: this fit failed its diagnostics gate ({more} missed). No effect is shown."]
     rows = _rows(tables["population"])
-    return [head, *(_aligned([HEADS, *rows]) if rows else _slope(tables["population"]))]
+    return [head, *(_aligned([_heads(outcome.sign), *rows]) if rows else _slope(tables["population"]))]
+
+
+def _heads(sign: float) -> tuple[str, ...]:
+    """Head the columns of `_rows`, for an outcome of this sign."""
+    from slopeshift.report.words.numbers import course
+
+    side = ">" if sign > 0 else "<"
+    return ("After", "Change of slope (95 % interval)", f"Pr(change {side} 0)", f"Slowing of the {course(sign)} (95 %)")
 
 
 def _rows(population: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Say of every injection, the mean over them last, how the slope changed: the columns of HEADS."""
+    """Say of every injection, the mean over them last, how the slope changed: the columns of `_heads`."""
     from slopeshift.design.cycles import OVERALL
     from slopeshift.report.words.numbers import between, number, point, probability
 
@@ -68,7 +74,7 @@ def _rows(population: pd.DataFrame) -> list[tuple[str, ...]]:
             "–" if percent is None else f"{number(point(percent), 0)} % ({between(percent.lower, percent.upper, '%')})"
         )
         after = "all injections" if row.injection == OVERALL else f"injection {row.injection}"
-        rows.append((after, change, probability(row.prob_positive), slower))
+        rows.append((after, change, probability(row.prob_better), slower))
     return sorted(rows, key=lambda row: row[0] == "all injections")
 
 

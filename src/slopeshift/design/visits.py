@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slopeshift.trial import Outcome, Trial
+    from slopeshift.trial.roles import CovariateRole
 
     Floats = NDArray[np.float64]
 
@@ -37,7 +38,8 @@ class Visits:
     `injection_month` (patient, injection), NaN where not given; `visits_in_cycle` (patient, injection), the number of
     values that inform the change after injection k: after it set in, up to and on the day when the next one does or the
     window ends; `visits_in_lead_in` (patient,), those up to and on the day of the first injection.
-    `shape` says how the changes act in time.
+    `shape` says how the changes act in time. `about` is the patients' table, a row each in the order of `patients`,
+    and `roles` what the trial's settings say of its columns as covariates, by name.
     """
 
     outcome: Outcome
@@ -50,6 +52,8 @@ class Visits:
     visits_in_cycle: NDArray[np.intp]
     visits_in_lead_in: NDArray[np.intp]
     shape: Shape
+    about: pd.DataFrame
+    roles: Mapping[str, CovariateRole]
 
     @property
     def injections(self) -> tuple[int, ...]:
@@ -95,7 +99,10 @@ class Visits:
         return out
 
     def dataset(self) -> xr.Dataset:
-        """Lay everything but the values out as one dataset: the `constant_data` of a fit."""
+        """Lay everything but the values out as one dataset: the `constant_data` of a fit.
+
+        `sign` is that of the outcome (see `trial.roles`).
+        """
         import xarray as xr
 
         return xr.Dataset(
@@ -106,6 +113,7 @@ class Visits:
                 "injection_month": (("patient", "injection"), self.injection_month),
                 "visits_in_cycle": (("patient", "injection"), self.visits_in_cycle),
                 "visits_in_lead_in": ("patient", self.visits_in_lead_in),
+                "sign": ((), self.outcome.sign),
                 **{name: ((), value) for name, value in self.shape.recorded().items()},
             },
             coords={name: list(values) for name, values in self.coords.items() if name != "segment"},
@@ -148,6 +156,8 @@ def visits_of(trial: Trial, outcome: str, shape: Shape = PLAIN) -> Visits:
         visits_in_cycle=shape.values_in_cycles(month, index, injection_month),
         visits_in_lead_in=_visits_in_lead_in(month, index, injection_month),
         shape=shape,
+        about=trial.patients,
+        roles=trial.covariates,
     )
 
 

@@ -109,6 +109,15 @@ def _compiled(op: MarginalNormal, node: Apply, **_: object) -> tuple[object, int
     return marginal_normal, cache_version("engine.kernel")
 
 
+def widened(visits: Visits, terms: xr.Dataset) -> tuple[Floats, Floats]:
+    """Give the basis (visit, column) and the design (column, term) of a model, a column for each covariate at the end.
+
+    `terms` is `terms_of` the model.
+    """
+    wide, design = _widened(visits, terms_from(terms, visits))
+    return wide.basis, design
+
+
 def _widened(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
     """Give the covariates columns of the basis, and rows of the design that pick their terms."""
     columns = [(visits.basis * shift[visits.patient_index]).sum(axis=1) for shift in terms.shift]

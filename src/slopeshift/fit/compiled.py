@@ -83,21 +83,25 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     cannot be refitted, and what `load_model` raises.
     """
     from slopeshift.engine.terms import terms_of
+    from slopeshift.model.covariates import labelled
 
     model = loaded(name, source).build(trial)
     reason = _not_exchangeable(model)
     if reason:
         raise RefitError(f"{name}: {reason}")
-    return Compiled(name, nuts.compile_model(model), terms_of(model), sampling)
+    return Compiled(name, nuts.compile_model(model), labelled(model, terms_of(model)), sampling)
 
 
 def refusal(file: ModelFile, trial: Trial) -> str:
     """Say why a model cannot be refitted to null trials of a trial; empty where it can.
 
-    It can where it is a line per patient that may change at each injection, and nothing else, integrated out.
+    It can where it is a line per patient that may change at each injection, integrated out; covariates of patients may
+    act on it, those of cycles may not.
     """
+    from slopeshift.model.covariates import by_cycle
+
     model = file.build(trial)
-    more = file.shape != PLAIN or "covariates" in model.named_vars
+    more = file.shape != PLAIN or by_cycle(model)
     return _not_exchangeable(model) or (MORE if more else "")
 
 
@@ -124,8 +128,11 @@ def program_key(source: str, trial: Trial) -> str:
 
 def trial_content(trial: Trial) -> str:
     """Write out what of a trial decides a refit: its patients, visits and injections, and its control."""
-    tables = (trial.patients[["patient"]], trial.visits, trial.injections[["patient", "injection", "month"]])
-    texts = [repr(list(trial.outcomes.values())), *(table.to_csv(index=False) for table in tables)]
+    tables = (trial.patients, trial.visits, trial.injections[["patient", "injection", "month"]])
+    texts = [
+        repr((list(trial.outcomes.values()), list(trial.covariates.values()))),
+        *(table.to_csv(index=False) for table in tables),
+    ]
     if trial.control is not None:
         texts += [repr(sorted(trial.control.between_study_sd.items())), trial_content(trial.control.trial)]
     return "\n".join(texts)

@@ -103,6 +103,7 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int) -> xr.Da
     import xarray as xr
 
     from slopeshift.engine import exact
+    from slopeshift.model.covariates import labelled
     from slopeshift.model.families.normal import predicted
 
     draws = min(draws, max(LARGEST // (len(visits.patients) * len(visits.coefficients)), 1))
@@ -113,7 +114,7 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int) -> xr.Da
         tree = pm.sample_prior_predictive(draws, var_names=hyper if integrated_out else None, random_seed=for_model)
     data = visits.dataset()
     if "constant_data" in tree:
-        data = data.merge(tree["constant_data"].to_dataset())
+        data = labelled(model, data.merge(tree["constant_data"].to_dataset()))
     prior = tree["prior"].to_dataset()
     if integrated_out:
         prior = exact.with_prior_coefficients(prior, visits, data, for_coefficients)

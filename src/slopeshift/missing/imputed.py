@@ -1,8 +1,8 @@
-"""Values after leaving, imputed: each patient's own line, gone on with a decline that is faster by delta.
+"""Values after leaving, imputed: each patient's own line, gone on, but worsening faster by delta.
 
 Pattern-mixture imputation with a departure from missing at random (Carpenter and Kenward 2013, Multiple Imputation and
 its Application, chapter 10). For one draw of the posterior, a patient's line after the last injection is continued at
-monthly times to the planned end, delta units a month are taken off from the day of leaving on, and residuals added.
+monthly times to the planned end, made worse by delta units a month from the day of leaving on, and residuals added.
 At delta 0 this is what the model itself expects, and the posterior, averaged over imputations, is the one without them.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from slopeshift.answers import quantities
 from slopeshift.fit.posterior import flat
 from slopeshift.missing.departures import left_early
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,28 +80,30 @@ def completed(visits: Visits, after: Unseen, lines: Lines, delta: float, seed: i
     The residuals depend on `seed` and the imputation alone, so that sets with another delta differ by it and nothing
     else. Counts of visits in cycles stay those of recorded values.
     """
+    worse = -improvement(delta, visits.outcome.sign)
     basis = np.vstack([visits.basis_of(i, after.month[[j]]) for j, i in enumerate(after.patient_index)])
     return tuple(
         replace(
             visits,
             patient_index=np.append(visits.patient_index, after.patient_index),
             month=np.append(visits.month, after.month),
-            value=np.append(visits.value, _values(after, basis, lines, i, delta, seed)),
+            value=np.append(visits.value, _values(after, basis, lines, i, worse, seed)),
             basis=np.vstack([visits.basis, basis]),
         )
         for i in range(len(lines.sigma))
     )
 
 
-def _values(after: Unseen, basis: Floats, lines: Lines, i: int, delta: float, seed: int) -> Floats:
+def _values(after: Unseen, basis: Floats, lines: Lines, i: int, worse: float, seed: int) -> Floats:
     mean = (basis * lines.coefficients[i, after.patient_index]).sum(axis=1)
     residual = np.random.default_rng([seed, i]).standard_normal(len(mean))
-    return np.asarray(mean - delta * after.since + lines.sigma[i] * residual)
+    return np.asarray(mean + worse * after.since + lines.sigma[i] * residual)
 
 
 def share_below(visits: Visits, with_imputed: tuple[Visits, ...]) -> float:
-    """Share of imputed values below the outcome's lowest: how far a delta asks for what no patient can score."""
-    lowest = visits.outcome.minimum
-    if lowest is None:
+    """Share of imputed values beyond the worst of the scale: how far a delta asks for what no patient can score."""
+    worst, sign = visits.outcome.worst, visits.outcome.sign
+    if worst is None:
         return 0.0
-    return float(np.mean([(each.value[len(visits.value) :] < lowest).mean() for each in with_imputed]))
+    beyond = [improvement(each.value[len(visits.value) :] - worst, sign) < 0 for each in with_imputed]
+    return float(np.mean([each.mean() for each in beyond]))

@@ -1,4 +1,4 @@
-"""Whether those who decline fast leave: does the hazard of leaving depend on a patient's slope before treatment?
+"""Whether those who worsen fast leave: does the hazard of leaving depend on a patient's slope before treatment?
 
 The score test, at no dependence, of a proportional-hazards model of leaving (Cox 1972, doi
 10.1111/j.2517-6161.1972.tb00899.x). Whenever somebody leaves, the one who left is compared with everybody who was then
@@ -7,10 +7,10 @@ patient j, R the patients at risk when i leaves at t, and mean and variance thos
 
     z = sum (mean_R x(t) - x_i(t)) / sqrt(sum var_R x(t))
 
-is then standard normal, and above 0 where the fast decliners leave first. x_j(t) is what the values up to t say of the
-slope of j before treatment: its best linear prediction, population and variances at their posterior means. So nobody's
-slope is known from more of the course than that of the one who left, and those who left early are drawn towards the
-others no more than the others themselves.
+is then standard normal, and, times the sign of the outcome, above 0 where those who worsen fast leave first. x_j(t) is
+what the values up to t say of the slope of j before treatment: its best linear prediction, population and variances at
+their posterior means. So nobody's slope is known from more of the course than that of the one who left, and those who
+left early are drawn towards the others no more than the others themselves.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.checks.residuals import spread_of_patients
+from slopeshift.checks.left_out import centres
 from slopeshift.checks.rules import FIRES
-from slopeshift.fit.posterior import SAMPLES
+from slopeshift.fit.posterior import flat
 from slopeshift.missing.departures import LEFT, endings
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,6 +73,7 @@ def leaving(posterior: Posterior) -> Leaving:
     if "sigma" not in posterior.draws or not len(posterior.draws.indexes["coefficient"]):
         return Leaving(int(left.sum()), np.nan, np.nan, np.nan)
     away, variance = np.array(list(_departures(until, left, known_slopes(posterior)))).reshape(-1, 2).T
+    away = improvement(away, posterior.visits.outcome.sign)
     if len(away) < FEWEST or not variance.sum() > 0:
         return Leaving(len(away), np.nan, np.nan, np.nan)
     score = float(away.sum() / np.sqrt(variance.sum()))
@@ -95,11 +97,14 @@ def followed(trial: Trial, visits: Visits) -> tuple[Floats, NDArray[np.bool_]]:
 def known_slopes(posterior: Posterior) -> Callable[[NDArray[np.intp], float], Floats]:
     """Make the function that predicts patients' slopes before treatment from their values up to a month.
 
-    It takes patients, by place, and the month; a patient without values by then stands at the population's slope.
+    It takes patients, by place, and the month; a patient without values by then stands at the slope that the population
+    and the patient's covariates give.
     """
     visits, draws = posterior.visits, posterior.draws
-    centre = draws["population"].mean(SAMPLES).to_numpy()
-    spread, variance = spread_of_patients(posterior), float((draws["sigma"] ** 2).mean())
+    expected = centres(posterior)
+    away_from_it = (flat(draws["coefficients"]) - expected).reshape(-1, expected.shape[-1])
+    centre, spread = expected.mean(axis=0), away_from_it.T @ away_from_it / len(away_from_it)
+    variance = float((draws["sigma"] ** 2).mean())
     slope = list(draws["coefficient"].to_numpy()).index("slope")
     of_patient = [np.flatnonzero(visits.patient_index == place) for place in range(len(visits.patients))]
     in_time = [mine[np.argsort(visits.month[mine], kind="stable")] for mine in of_patient]
@@ -108,9 +113,9 @@ def known_slopes(posterior: Posterior) -> Callable[[NDArray[np.intp], float], Fl
     def predicted(patient: int, number: int) -> float:
         """From the first so many of a patient's values."""
         mine = in_time[patient][:number]
-        rows, away = visits.basis[mine], visits.value[mine] - visits.basis[mine] @ centre
+        rows, away = visits.basis[mine], visits.value[mine] - visits.basis[mine] @ centre[patient]
         weights = np.linalg.solve(rows @ spread @ rows.T + variance * np.eye(number), away)
-        return float(centre[slope] + spread[slope] @ rows.T @ weights)
+        return float(centre[patient, slope] + spread[slope] @ rows.T @ weights)
 
     def slopes(patients: NDArray[np.intp], month: float) -> Floats:
         numbers = (np.searchsorted(visits.month[in_time[each]], month, side="right") for each in patients)

@@ -15,6 +15,7 @@ import pandas as pd
 from slopeshift.answers.quantities import INTERVAL
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.missing.departures import endings
+from slopeshift.trial.roles import chance_of_better
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +37,9 @@ def survivors(posterior: Posterior) -> pd.DataFrame:
 
     A row per cycle and quantity (`lead_in_slope`, `level` at the first injection): mean and 95 % interval of the
     difference of the two groups' means; prob_higher, the probability that whom these patients stand for differ in this
-    direction, by the patients' number as well as by their values; and `warns`, for the slope, where that is above
-    WARNED. Patients who are still in the trial, and may reach it, are in neither group.
+    direction, by the patients' number as well as by their values; and `warns`, for the slope, where the probability
+    that those who reached the cycle had worsened more slowly is above WARNED. Patients who are still in the trial, and
+    may reach it, are in neither group.
     """
     draws, outcome = posterior.draws, posterior.outcome
     ended = endings(posterior.trial).loc[draws["patient"].to_numpy()]
@@ -50,7 +52,7 @@ def survivors(posterior: Posterior) -> pd.DataFrame:
         for quantity, coefficient in (("lead_in_slope", "slope"), ("level", "level")):
             values = draws["coefficients"].sel(coefficient=coefficient).transpose(*SAMPLES, "patient").to_numpy()
             found = _difference(values.reshape(-1, values.shape[-1]), reached, missed)
-            warns = quantity == "lead_in_slope" and found[-1] > WARNED
+            warns = quantity == "lead_in_slope" and chance_of_better(found[-1], posterior.visits.outcome.sign) > WARNED
             rows.append([outcome, cycle, quantity, int(reached.sum()), int(missed.sum()), *found, warns])
     return pd.DataFrame(rows, columns=COLUMNS.split())
 

@@ -22,6 +22,7 @@ from slopeshift.design.cycles import split
 from slopeshift.design.visits import visits_of
 from slopeshift.engine.foreign import extract_deterministics, freeze_dims_and_data
 from slopeshift.engine.terms import SHIFT
+from slopeshift.model.covariates import CHANGE, Covariate, record_regressors, regressors_of
 from slopeshift.model.families.normal import Normal
 from slopeshift.model.line import signed_scale
 from slopeshift.model.priors import Gamma, HalfNormal, Prior
@@ -193,7 +194,7 @@ def formula_model(formula: str, priors: Mapping[str, Stated], trial: Trial) -> p
         statement().family = Normal.name
         statement().priors.extend(_rows({name: prior for name, prior in priors.items() if _used(name, stated)}))
         _add_coefficients(terms)
-        _add_regression([term.name for term in terms if term.name in INTERVALS], columns)
+        _add_regression({term.name: stated[term.name] for term in terms if term.name in INTERVALS}, columns)
     return model
 
 
@@ -306,11 +307,16 @@ def _add_coefficients(terms: list[Term]) -> None:
     pm.Deterministic("coefficients", sum(patients, pt.zeros(size)), dims=("patient", "coefficient"))
 
 
-def _add_regression(names: list[str], columns: Columns) -> None:
+def _add_regression(priors: Mapping[str, bmb.Prior], columns: Columns) -> None:
     """Repeat the coefficients of the intervals as `regression`, and how far each moves a patient's coefficients."""
-    if not names:
+    covariates = [
+        Covariate(name, on=CHANGE, by_cycle=columns.intervals[name], unit="month", prior=prior)
+        for name, prior in priors.items()
+    ]
+    if not covariates:
         return
-    model = pm.modelcontext(None)
-    model.add_coord("covariate", names)
-    pm.Deterministic("regression", pt.stack([model[name] for name in names]), dims="covariate")
-    pm.Data("covariates", np.stack([columns.visits.by_coefficient(columns.intervals[n]) for n in names]), dims=SHIFT)
+    regressors = regressors_of(covariates, columns.visits)
+    record_regressors(regressors)
+    pm.modelcontext(None).add_coord("covariate", [regressor.name for regressor in regressors])
+    pm.Deterministic("regression", pt.stack([pm.modelcontext(None)[r.name] for r in regressors]), dims="covariate")
+    pm.Data("covariates", np.stack([regressor.shift for regressor in regressors]), dims=SHIFT)

@@ -8,8 +8,8 @@
 On a curved course, curvature_i ~ Normal(curvature, sd_curvature) stands beside the slope, independent of the rest: the
 visits of a trial would hardly tell a correlation of it from none.
 
-With covariates x_ikc of the cycles, sum_c gamma_c x_ikc is added to change_ik, and change_k is the change where all
-covariates are 0.
+With covariates, sum_c gamma_c x_ic is added to level_i, slope_i or change_ik (x_ikc, where it differs between cycles);
+the population's coefficients are those where all covariates are 0. See `covariates`.
 
 The change is counted from lead-in, not from the previous cycle: increments that accumulate would give the total change
 an absurd prior.
@@ -28,6 +28,7 @@ import pytensor.tensor as pt
 
 from slopeshift.engine.reparametrise import standard_normals
 from slopeshift.engine.terms import Terms, record_terms
+from slopeshift.model.covariates import record_regressors, regressors_of
 from slopeshift.model.stated import record
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
+    from slopeshift.model.covariates import Covariate, Regressor
     from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
 
     Standardise = Callable[[TensorVariable], TensorVariable]
@@ -56,7 +58,7 @@ LABELS = {
 }
 """What the priors of `piecewise_line` are of, in the order of the prior table."""
 
-COVARIATE = "coefficient of a covariate of the change of slope"
+COVARIATE = "coefficient of a covariate"
 
 
 @dataclass(frozen=True)
@@ -77,33 +79,12 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Covariate:
-    """What the change of slope in a cycle is regressed on, and the prior of the coefficient.
-
-    `by_cycle` (patient, injection) holds a finite value for every cycle, those not reached included: 0 stands for the
-    cycle that `change k` of the population describes. `prior` is in outcome units per month, per unit of the covariate.
-    Raises ValueError where a value is not finite.
-    """
-
-    name: str
-    by_cycle: NDArray[np.float64]
-    prior: Normal
-
-    def __post_init__(self) -> None:
-        if not np.isfinite(self.by_cycle).all():
-            raise ValueError(
-                f"covariate {self.name!r} has {(~np.isfinite(self.by_cycle)).sum()} values that are not finite; give "
-                "every cycle a value, and 0 where it stands at the mean"
-            )
-
-
-@dataclass(frozen=True)
 class PiecewiseLine:
     """A line per patient whose slope may change at each injection: visits, population priors and spread.
 
     The population priors are in outcome units (`level`), outcome units per month, and those per month squared
     (`curvature`, None where the course has none). `change` is common to all injections, `change_by_injection` is the
-    deviation of each. The changes are regressed on `covariates`.
+    deviation of each. Level, slope and changes are regressed on `regressors`.
     """
 
     visits: Visits
@@ -112,14 +93,14 @@ class PiecewiseLine:
     change: Normal
     change_by_injection: Normal
     spread: Spread
-    covariates: tuple[Covariate, ...]
+    regressors: tuple[Regressor, ...]
     curvature: Normal | None = None
 
     @property
     def shift(self) -> NDArray[np.float64]:
-        """How far each covariate moves a patient, per unit of its coefficient: (covariate, patient, coefficient)."""
-        shape = (len(self.covariates), len(self.visits.patients), len(self.visits.coefficients))
-        return np.array([self.visits.by_coefficient(c.by_cycle) for c in self.covariates]).reshape(shape)
+        """How far each regressor moves a patient, per unit of its coefficient: (covariate, patient, coefficient)."""
+        shape = (len(self.regressors), len(self.visits.patients), len(self.visits.coefficients))
+        return np.array([regressor.shift for regressor in self.regressors]).reshape(shape)
 
 
 def piecewise_line(
@@ -143,7 +124,8 @@ def piecewise_line(
     The arguments are the prior table of the model, in the order of the equations above; units as in PiecewiseLine.
     Adds `sd_level`, `sd_slope`, `correlation` (pair), in a trial with injections `sd_response` and `sd_cycle`, and on a
     curved course `sd_curvature`, and records the priors. Without injections those of the changes play no part.
-    Raises ValueError where the course is curved without priors of its curvature, or the other way round.
+    Raises ValueError where the course is curved without priors of its curvature, or the other way round, and
+    CovariateError where a covariate cannot be what it is said to be.
     """
     _check_curvature(visits, curvature, sd_curvature)
     stated: dict[str, Prior | None]
@@ -152,7 +134,8 @@ def piecewise_line(
     if visits.injections:
         stated |= {"change": change, "change_by_injection": change_by_injection}
         stated |= {"sd_response": sd_response, "sd_cycle": sd_cycle}
-    _record(stated, covariates)
+    regressors = regressors_of(covariates, visits)
+    _record(stated, regressors)
     traits = {"level": sd_level.variable("sd_level"), "slope": scale("sd_slope", sd_slope)}
     cycle = None
     if visits.injections:
@@ -162,7 +145,7 @@ def piecewise_line(
     _report_correlation(factor, traits)
     bent = None if sd_curvature is None else scale("sd_curvature", sd_curvature)
     spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, bent)
-    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, covariates, curvature)
+    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, regressors, curvature)
 
 
 def _check_curvature(visits: Visits, *priors: object) -> None:
@@ -173,12 +156,13 @@ def _check_curvature(visits: Visits, *priors: object) -> None:
         raise ValueError("priors for curvature or its standard deviation, but the course is not: Shape(curved=True)")
 
 
-def _record(priors: Mapping[str, Prior | None], covariates: tuple[Covariate, ...]) -> None:
+def _record(priors: Mapping[str, Prior | None], regressors: tuple[Regressor, ...]) -> None:
     for name in LABELS:
         if (prior := priors.get(name)) is not None:
             record(name, prior, LABELS[name])
-    for covariate in covariates:
-        record(covariate.name, covariate.prior, COVARIATE)
+    for regressor in regressors:
+        record(regressor.name, regressor.prior, COVARIATE)
+    record_regressors(regressors)
 
 
 def scale(name: str, prior: HalfNormal | Gamma) -> TensorVariable:
@@ -231,7 +215,7 @@ def population_terms(curve: PiecewiseLine) -> Terms:
     visits, segments = curve.visits, curve.visits.segments
     natural = tuple(zip(visits.shape.natural, (curve.level, curve.slope, curve.curvature), strict=False))
     common = (("change", curve.change),) if segments else ()
-    regression = tuple((covariate.name, covariate.prior) for covariate in curve.covariates)
+    regression = tuple((regressor.name, regressor.prior) for regressor in curve.regressors)
     terms = (*natural, *common, *((segment, curve.change_by_injection) for segment in segments), *regression)
     first = len(natural)
     design = np.zeros((len(visits.coefficients), len(terms)))
@@ -307,7 +291,7 @@ def coefficients(curve: PiecewiseLine, value: TensorVariable, standardise: Stand
 
 def _moved(curve: PiecewiseLine, terms: TensorVariable) -> TensorVariable:
     """Name the covariates' coefficients and return how far they move each patient: (patient, coefficient)."""
-    patients, number = len(curve.visits.patients), len(curve.covariates)
+    patients, number = len(curve.visits.patients), len(curve.regressors)
     if not number:
         return pt.zeros((patients, 1))
     regression = pm.Deterministic("regression", terms[-number:], dims="covariate")

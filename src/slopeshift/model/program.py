@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from slopeshift.design.shape import PLAIN
 from slopeshift.model.control import FromControl, lead_in_slope
-from slopeshift.model.line import COVARIATE, LABELS, Covariate, piecewise_line
+from slopeshift.model.covariates import CHANGE, Covariate
+from slopeshift.model.line import COVARIATE, LABELS, piecewise_line
 from slopeshift.model.stated import row, sampled
 
 if TYPE_CHECKING:
@@ -37,11 +38,14 @@ class ByInterval:
         """What the coefficient is called."""
         return f"interval_{self.part}"
 
+    title = name
+
     def of(self, trial: Trial, visits: Visits) -> Covariate:
         """Take the covariate's values from a trial."""
         from slopeshift.design.cycles import split
 
-        return Covariate(self.name, getattr(split(trial, visits), self.part), self.prior)
+        months = getattr(split(trial, visits), self.part)
+        return Covariate(self.name, on=CHANGE, by_cycle=months, unit="month", prior=self.prior)
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class LineModel:
         if isinstance(self.slope, FromControl):
             priors["slope"] = replace(self.slope.otherwise, source="model file, unless the trial's control gives one")
         rows = [row(name, prior, LABELS[name]) for name, prior in priors.items() if prior is not None]
-        rows += [row(covariate.name, covariate.prior, COVARIATE) for covariate in self.covariates]
+        rows += [row(each.title, each.prior, COVARIATE) for each in self.covariates]
         family = self.family
         rows += [row(name, prior, family.parameters[name].label) for name, prior in family.priors.items()]
         beside = self.beside.priors if self.beside is not None else {}

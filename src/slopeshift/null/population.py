@@ -14,6 +14,7 @@ import xarray as xr
 
 from slopeshift.fit.posterior import flat
 from slopeshift.simulate.cohort import SLOW_RATE, SLOW_SHARE
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,8 +47,9 @@ class NaturalHistory:
 
     `level` is the value at the first injection, `slope` its change a month, both with their standard deviation between
     patients; `residual` is the standard deviation around the line. Levels are normal and independent of slopes. Slopes
-    are `normal`, or minus a `gamma` or `lognormal` rate, or a `mixture` in which 40 % decline at a slow rate, always
-    with this mean and standard deviation. `sources` says where each number is from.
+    are `normal`, or worsen at a `gamma` or `lognormal` rate, or a `mixture` in which 40 % worsen at a slow rate, always
+    with this mean and standard deviation. `sources` says where each number is from, and `sign` which way is better: 1
+    where higher is, -1 where lower is.
     Raises ValueError, with everything that is wrong.
     """
 
@@ -60,6 +62,7 @@ class NaturalHistory:
     residual: float
     distribution: str
     sources: str
+    sign: int = 1
 
     def __post_init__(self) -> None:
         wrong = [
@@ -69,8 +72,9 @@ class NaturalHistory:
         ]
         if self.distribution not in DISTRIBUTIONS:
             wrong.append(f"distribution is {self.distribution!r}; use one of {', '.join(DISTRIBUTIONS)}")
-        elif self.distribution != "normal" and not self.slope < 0:
-            wrong.append(f"slope is {self.slope}; a {self.distribution} rate needs a slope below 0")
+        elif self.distribution != "normal" and not improvement(self.slope, self.sign) < 0:
+            side = "below" if self.sign > 0 else "above"
+            wrong.append(f"slope is {self.slope}; a {self.distribution} rate needs a slope {side} 0")
         elif self.distribution == "mixture" and self._fast()[1] <= 0:
             wrong.append(f"sd_slope is {self.sd_slope}; too small for a mixture around {self.slope}, use gamma")
         if wrong:
@@ -88,22 +92,25 @@ class NaturalHistory:
 
     def slopes(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Draw slopes of this distribution, mean and standard deviation."""
-        mean, sd = -self.slope, self.sd_slope
+        mean, sd = abs(self.slope), self.sd_slope
         if self.distribution == "normal":
             return rng.normal(self.slope, sd, shape)
         if self.distribution == "gamma":
-            return -rng.gamma((mean / sd) ** 2, sd**2 / mean, shape)
+            return -self.sign * rng.gamma((mean / sd) ** 2, sd**2 / mean, shape)
         if self.distribution == "lognormal":
             variance = np.log1p((sd / mean) ** 2)
-            return -rng.lognormal(np.log(mean) - variance / 2, np.sqrt(variance), shape)
+            return -self.sign * rng.lognormal(np.log(mean) - variance / 2, np.sqrt(variance), shape)
         fast, variance = self._fast()
         slow = rng.exponential(SLOW_RATE * mean, shape)
-        return -np.where(rng.random(shape) < SLOW_SHARE, slow, rng.gamma(fast**2 / variance, variance / fast, shape))
+        return -self.sign * np.where(
+            rng.random(shape) < SLOW_SHARE, slow, rng.gamma(fast**2 / variance, variance / fast, shape)
+        )
 
     def _fast(self) -> tuple[float, float]:
         """Mean and variance that the moments of the whole leave to those who do not decline slowly."""
-        slow = -self.slope * SLOW_RATE
-        fast = (-self.slope - SLOW_SHARE * slow) / (1 - SLOW_SHARE)
+        mean = abs(self.slope)
+        slow = mean * SLOW_RATE
+        fast = (mean - SLOW_SHARE * slow) / (1 - SLOW_SHARE)
         square = (self.sd_slope**2 + self.slope**2 - 2 * SLOW_SHARE * slow**2) / (1 - SLOW_SHARE)
         return fast, square - fast**2
 
@@ -112,7 +119,9 @@ class NaturalHistory:
 class Fitted:
     """The population of a fit with every change left out: one posterior draw a simulated trial, new patients in each.
 
-    Arrays are (draw,): mean level and slope, their standard deviations and correlation, and the residual one.
+    Arrays are (draw,): mean level and slope, their standard deviations and correlation, and the residual one. New
+    patients have the trial's covariates: `regression` (draw, covariate) times `moves` (covariate, patient, 2) is what
+    these add to level and slope.
     """
 
     name: str
@@ -122,6 +131,8 @@ class Fitted:
     sd_slope: Floats
     correlation: Floats
     residual: Floats
+    regression: Floats
+    moves: Floats
 
     def versions(self, rng: np.random.Generator, trials: int) -> Places:
         """Choose a posterior draw for every trial: (trial,)."""
@@ -133,13 +144,18 @@ class Fitted:
         z, other = rng.standard_normal((2, len(of), patients))
         along = self.correlation[of] * z + np.sqrt(1 - self.correlation[of] ** 2) * other
         level = self.level[of] + self.sd_level[of] * z
-        return level, self.slope[of] + self.sd_slope[of] * along, self.residual[version]
+        slope = self.slope[of] + self.sd_slope[of] * along
+        if self.moves.size:
+            moved = np.tensordot(self.regression[version], self.moves, axes=1)
+            level, slope = level + moved[..., 0], slope + moved[..., 1]
+        return level, slope, self.residual[version]
 
 
 def fitted(name: str, posterior: Posterior) -> Fitted:
     """Take the population without changes out of the posterior of a fit of a piecewise line.
 
-    A model without correlations has none between level and slope.
+    A model without correlations has none between level and slope. What covariates say of level and slope stays, patient
+    by patient, and what they say of changes is left out with these; `design` is the `constant_data` of the fit.
     """
     draws = posterior.draws
     population, none = draws["population"], xr.zeros_like(draws["sigma"])
@@ -151,7 +167,16 @@ def fitted(name: str, posterior: Posterior) -> Fitted:
         "correlation": draws["correlation"].sel(pair="level, slope") if "correlation" in draws else none,
         "residual": draws["sigma"],
     }
-    return Fitted(name, **{part: flat(values) for part, values in parts.items()})
+    return Fitted(name, **{part: flat(values) for part, values in parts.items()}, **_covariates(posterior))
+
+
+def _covariates(posterior: Posterior) -> dict[str, Floats]:
+    """Take out the covariates' coefficients (draw, covariate) and how they move level and slope."""
+    if "regression" not in posterior.draws:
+        return {"regression": np.empty((posterior.draws["sigma"].size, 0)), "moves": np.empty((0, 0, 2))}
+    moves = posterior.design["covariates"].sel(coefficient=["level", "slope"])
+    drawn = posterior.draws["regression"].transpose("chain", "draw", "covariate")
+    return {"regression": flat(drawn), "moves": moves.transpose("covariate", "patient", "coefficient").to_numpy()}
 
 
 def described(population: Population) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers.tables import population_changes
+from slopeshift.design.covariates import CovariateError
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.compiled import (
     CLAIMED,
@@ -26,6 +27,7 @@ from slopeshift.fit.compiled import (
     job_key,
     program_key,
 )
+from slopeshift.model.files import loaded
 from slopeshift.null.trials import NullError
 from slopeshift.trial import DAYS_PER_MONTH, trial_from_tables
 
@@ -70,8 +72,13 @@ class PseudoJob:
         return hash(self.key)
 
     def check(self) -> None:
-        """Raise NullError where the trial has too few values before treatment."""
-        before_treatment(self.trial, self.outcome)
+        """Raise NullError where the trial has too few values before treatment, or not the model's covariates."""
+        untreated = before_treatment(self.trial, self.outcome)
+        first = moved(untreated, self.outcome, np.random.default_rng(self.seed))
+        try:
+            loaded(self.model, self.source).build(first)
+        except CovariateError as error:
+            raise NullError(f"in values before treatment of {self.trial.name}, {error}") from None
 
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Move the injections and refit: one row, of the population change after the pseudo-injection."""
@@ -148,16 +155,24 @@ def moved(untreated: Trial, outcome: str, rng: np.random.Generator) -> Trial:
 def _as_trial(visits: pd.DataFrame, injections: list[tuple[str, int, float]], outcome: Outcome, of: Trial) -> Trial:
     table = pd.DataFrame(injections, columns=["patient", "injection", "month"])
     tables = {
-        "patients": pd.DataFrame({"patient": visits["patient"].unique()}),
+        "patients": _about(of, visits["patient"]),
         "visits": visits,
         "injections": table.astype({"patient": str, "injection": int, "month": float}),
     }
     settings: dict[str, Any] = {"title": of.title, "synthetic": of.synthetic, "source": of.source}
     if outcome.name not in ("alsfrsr", "fvc"):
         limits = {"min": outcome.minimum, "max": outcome.maximum}
-        declared = {"label": outcome.label, "unit": outcome.unit, "integer": outcome.integer}
+        kept = ("label", "unit", "integer", "better")
+        declared = {name: getattr(outcome, name) for name in kept}
         settings["outcomes"] = {outcome.name: declared | {k: v for k, v in limits.items() if v is not None}}
-    return replace(trial_from_tables(of.name, tables, settings), control=of.control)
+    made = trial_from_tables(of.name, tables, settings)
+    return replace(made, control=of.control, _covariates=tuple(of.covariates.values()))
+
+
+def _about(of: Trial, patients: pd.Series[str]) -> pd.DataFrame:
+    """Take what is known of some patients, their covariates, without how they left."""
+    about = of.patients.drop(columns=["end_month", "end_reason"], errors="ignore")
+    return about[about["patient"].isin(patients)]
 
 
 def pseudo_table(job: PseudoJob, rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.classical import lead_in_ends
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +44,9 @@ def null_values(
     """Draw null trials in blocks: values (trial, visit) at the visits of a trial, at most BLOCK of them at a time.
 
     Values are rounded and kept within the scale as the outcome demands. With `minimum_loss`, an injected patient with
-    two lead-in values or more is drawn again until at least so much is lost from the first one to the last one before
-    injection 1, as a trial with such an entry rule would choose. Raises NullError where nobody can meet the rule.
+    two lead-in values or more is drawn again until at least so much is lost, as patients worsen, from the first one to
+    the last one before injection 1, as a trial with such an entry rule would choose. Raises NullError where nobody can
+    meet the rule.
     """
     for block in range(-(-trials // BLOCK)):
         rng = np.random.default_rng([seed, block])
@@ -92,7 +94,7 @@ def _select(
     first, last = lead_in_ends(visits.patient_index, visits.month, visits.injection_month)
     judged = (first >= 0) & (first != last)
     for _ in range(LARGEST_SEARCH):
-        short = judged & (values[:, first] - values[:, last] < least)
+        short = judged & (improvement(values[:, first] - values[:, last], visits.outcome.sign) < least)
         again = np.flatnonzero(short.any(axis=1))
         if not len(again):
             return

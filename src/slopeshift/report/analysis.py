@@ -64,6 +64,11 @@ class Analysis:
         return self.posterior.visits
 
     @property
+    def sign(self) -> int:
+        """What changes are multiplied by so that above 0 is better: the sign of the outcome."""
+        return self.visits.outcome.sign
+
+    @property
     def rate(self) -> str:
         """Unit of slopes."""
         return self.posterior.rate

@@ -21,6 +21,7 @@ from slopeshift.report.sections import (
     answer,
     chance,
     checks,
+    covariates,
     crosswalk,
     data,
     data_checks,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
 BODY = (
     *(identity, question, data, data_checks, trajectories, model, priors, diagnostics, checks, population),
-    *(patients, patient_view, chance, interval, own, sensitivity, missing, decision, safety, limitations),
+    *(patients, patient_view, covariates, chance, interval, own, sensitivity, missing, decision, safety, limitations),
 )
 """Sections in the order of the page, after the answer; each has the name of its template."""
 
@@ -121,6 +122,7 @@ def published(report: Report) -> dict[str, pd.DataFrame]:
     return {
         **{name: _stacked([getattr(a.results, name) for a in report.analyses]) for name in OF_A_FIT},
         "interval": interval.table(report),
+        "covariates": covariates.table(report),
         **{name: report.own[name] for name in ("classical", "safety") if name in report.own},
         **checks.tables(report.analyses, report.compared),
         **{name: study[name] for name in STUDY if name in study},

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift.answers.quantities import change
+from slopeshift.answers.quantities import change, sign_of
 from slopeshift.fit.posterior import flat
 from slopeshift.sensitivity.evidence import NormalPrior
+from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,7 +59,8 @@ def own_prior(terms: xr.Dataset) -> NormalPrior:
 
 def is_change(terms: xr.Dataset) -> NDArray[np.bool_]:
     """Say which terms make up the changes: the common one, and what each injection differs by (term,)."""
-    return np.array([str(name).startswith("change") for name in terms["term"].to_numpy()])
+    others = set(terms.indexes.get("covariate", ()))
+    return np.array([str(name).startswith("change") and name not in others for name in terms["term"].to_numpy()])
 
 
 def overall_weights(posterior: Posterior) -> Floats:
@@ -69,8 +71,9 @@ def overall_weights(posterior: Posterior) -> Floats:
 
 
 def expected_decline(terms: xr.Dataset) -> float:
-    """Take the decline that the model's prior expects before treatment, in units a month, > 0."""
-    return -float(terms["term_mean"].sel(term="slope"))
+    """Take how fast the model's prior expects patients to worsen before treatment, in units a month, > 0."""
+    slope = float(terms["term_mean"].sel(term="slope"))
+    return float(-improvement(slope, sign_of(terms)))
 
 
 def scaled_changes(prior: NormalPrior, terms: xr.Dataset, weights: Floats, sd: float, mean: float = 0.0) -> NormalPrior:
@@ -110,17 +113,19 @@ def alternatives(file: ModelFile, posterior: Posterior, weights: Floats) -> list
 def _sceptic_and_enthusiast(
     own: NormalPrior, terms: xr.Dataset, weights: Floats, decline: float, rate: str
 ) -> list[Alternative]:
-    quarter = QUARTER * decline
-    sd = quarter / ONE_SIDED_5
+    quarter = improvement(QUARTER * decline, sign_of(terms))
+    sd = abs(quarter) / ONE_SIDED_5
+    beyond, short = ("above", "below") if quarter > 0 else ("below", "above")
+    share = f"a quarter of the {'decline' if quarter > 0 else 'rise'} expected"
     return [
         Alternative(
             "sceptical prior",
-            f"mean change 0, 5 % above {quarter:.3g} {rate}, a quarter of the decline expected (SD {sd:.3g})",
+            f"mean change 0, 5 % {beyond} {quarter:.3g} {rate}, {share} (SD {sd:.3g})",
             scaled_changes(own, terms, weights, sd),
         ),
         Alternative(
             "enthusiastic prior",
-            f"mean change {quarter:.3g} {rate}, a quarter of the decline expected, 5 % below 0 (SD {sd:.3g})",
+            f"mean change {quarter:.3g} {rate}, {share}, 5 % {short} 0 (SD {sd:.3g})",
             scaled_changes(own, terms, weights, sd, quarter),
         ),
     ]

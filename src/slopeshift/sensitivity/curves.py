@@ -17,6 +17,7 @@ from slopeshift.answers.quantities import CLAIM
 from slopeshift.sensitivity.alternatives import expected_decline, overall_sd, own_prior, scaled_changes
 from slopeshift.sensitivity.evidence import NormalPrior, under
 from slopeshift.sensitivity.rows import moments
+from slopeshift.trial.roles import chance_of_better
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 HEADLINE = CLAIM
-"""The probability of a slower decline, overall, below which the answer is no longer `probably`."""
+"""The probability that patients worsen more slowly, overall, below which the answer is no longer `probably`."""
 
 PRIOR_SD, NATURAL_HISTORY, EXPECTATION = "prior_sd", "natural_history", "expectation"
 FACTORS = np.geomspace(1 / 32, 8, 33)
@@ -38,10 +39,10 @@ SHIFTS = np.linspace(-1, 1, 41)
 BIASES = np.linspace(0, 2, 81)
 """SDs of the expectation bias that are tried, as shares of the same decline."""
 
-CURVE = tuple("outcome model kind x mean lower upper prob_positive pareto_k ess".split())
-TIPPING = tuple("outcome model kind at prob_positive tips_below tips_above searched_from searched_to unit".split())
-"""`at`: where the main analysis stands; tips_below and tips_above: where, on either side of it, the probability crosses
-0.8 first (empty: not within what was searched)."""
+CURVE = tuple("outcome model kind x mean lower upper prob_positive prob_better pareto_k ess".split())
+TIPPING = tuple("outcome model kind at prob_better tips_below tips_above searched_from searched_to unit".split())
+"""`at`: where the main analysis stands; tips_below and tips_above: where, on either side of it, the probability that
+patients worsen more slowly crosses 0.8 first (empty: not within what was searched)."""
 
 
 def prior_sd_curve(subject: Subject) -> pd.DataFrame:
@@ -106,14 +107,17 @@ def _first(x: Floats, probability: Floats, at: float, level: float, direction: i
     return float("nan")
 
 
-def tipping(curve: pd.DataFrame, at: float) -> dict[str, float]:
-    """Say of one curve where the headline probability crosses 0.8 on either side of the main analysis, at x = `at`."""
-    x, probability = curve["x"].to_numpy(), curve["prob_positive"].to_numpy()
+def tipping(curve: pd.DataFrame, at: float, sign: float) -> dict[str, float]:
+    """Say of one curve where the headline probability crosses 0.8 on either side of the main analysis, at x = `at`.
+
+    `curve` has columns x and prob_positive, of the change; `sign` is that of the outcome.
+    """
+    x, probability = curve["x"].to_numpy(), chance_of_better(curve["prob_positive"].to_numpy(), sign)
     known = np.isfinite(probability)
     below, above = crossings(x, probability, at)
     return {
         "at": at,
-        "prob_positive": float(np.interp(at, x[known], probability[known])) if known.any() else np.nan,
+        "prob_better": float(np.interp(at, x[known], probability[known])) if known.any() else np.nan,
         "tips_below": below,
         "tips_above": above,
         "searched_from": float(x[known].min()) if known.any() else np.nan,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.answers.convergence import ESS_MIN
+from slopeshift.engine.exact import widened
 from slopeshift.fit.posterior import flat
 
 if TYPE_CHECKING:
@@ -81,13 +82,14 @@ class Weighed:
 def evidence_of(posterior: Posterior, seed: int, extra: Floats | None = None) -> Evidence:
     """Form the likelihood of the terms at each draw of `loading` and `sigma` of a model that integrates out.
 
-    `extra` (visit, column) adds columns to the basis, each with a term of
-    its own, of the population alone, after the others and counted from 0.
+    `extra` (visit, column) adds columns to the basis, each with a term of its own, of the population alone, after the
+    others and counted from 0.
     """
     loading, sigma = flat(posterior.draws["loading"]), flat(posterior.draws["sigma"])
     terms, visits = posterior.design, posterior.visits
-    mean, design = terms["term_mean"].to_numpy(), terms["term_design"].to_numpy()
-    basis, value = visits.basis, visits.value - visits.basis @ (design @ mean)
+    mean, (basis, design) = terms["term_mean"].to_numpy(), widened(visits, terms)
+    loading = np.pad(loading, ((0, 0), (0, len(design) - loading.shape[1]), (0, 0)))
+    value = visits.value - basis @ (design @ mean)
     if extra is not None:
         p, more = design.shape[0], extra.shape[1]
         basis = np.column_stack([basis, extra])

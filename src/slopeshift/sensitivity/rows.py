@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 COLUMNS = tuple(
-    "outcome model analysis detail injection mean sd lower upper prob_positive prob_slowing_25 difference "
+    "outcome model analysis detail injection mean sd lower upper prob_positive prob_better prob_slowing_25 difference "
     "n_patients n_values rhat ess pareto_k note".split()
 )
 """`model` is the model that was varied, or that stands beside it. mean, sd, lower and upper (95 %) are of the change of
-slope in an average patient, in outcome units a month. `difference` is from the main analysis, in its posterior SDs."""
+slope in an average patient, in outcome units a month; `prob_better` is the probability that patients then worsen more
+slowly: prob_positive, or one minus it where lower is better. `difference` is from the main analysis, in its posterior
+SDs."""
 
 MAIN = "main analysis"
 NUMBERS = ("mean", "sd", "lower", "upper", "prob_positive", "prob_slowing_25")

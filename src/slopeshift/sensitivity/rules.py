@@ -21,6 +21,7 @@ from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.refits import Variation, fitted
 from slopeshift.sensitivity.rows import labelled
 from slopeshift.sensitivity.weighed import bend_evidence
+from slopeshift.trial.roles import chance_of_better, improvement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +115,8 @@ def survivor(subject: Subject) -> Verdict:
     """Fire where those who reached a later cycle had declined more slowly before treatment (`missing.survivors`)."""
     table = survivors(subject.posterior)
     slopes = table.loc[table["quantity"] == "lead_in_slope", "prob_higher"]
-    value = float(slopes.max()) if len(slopes) else float("nan")
+    flatter = chance_of_better(slopes, subject.posterior.visits.outcome.sign)
+    value = float(flatter.max()) if len(flatter) else float("nan")
     return Verdict("survivors in later cycles", value, WARNED, bool(value > WARNED))
 
 
@@ -132,8 +134,8 @@ def prior_tipping(subject: Subject) -> Verdict:
     check = "claim lost under a narrower prior"
     curve = curves.prior_sd_curve(subject)
     at = float(curve["x"].iloc[int(np.argmin(np.abs(curves.FACTORS - 1)))])
-    point = curves.tipping(curve, at)
-    if not point["prob_positive"] >= curves.HEADLINE:
+    point = curves.tipping(curve, at, subject.posterior.visits.outcome.sign)
+    if not point["prob_better"] >= curves.HEADLINE:
         return Verdict(check, float("nan"), FRAGILE_PRIOR, False)
     value = 0.0 if np.isnan(point["tips_below"]) else point["tips_below"] / at
     return Verdict(check, value, FRAGILE_PRIOR, value >= FRAGILE_PRIOR)
@@ -145,11 +147,12 @@ def dropout_tipping(subject: Subject, compiled: Compiled) -> Verdict:
     `value` is the probability overall at that delta; it fires below 0.8. NaN without a claim, or where nobody left.
     """
     check = "claim lost if those who left did worse"
-    claimed = float((quantities.change(subject.posterior) > 0).mean()) >= curves.HEADLINE
+    sign = subject.posterior.visits.outcome.sign
+    claimed = float((improvement(quantities.change(subject.posterior), sign) > 0).mean()) >= curves.HEADLINE
     refits, _ = variations.after_leaving(subject)
     if not (claimed and refits):
         return Verdict(check, float("nan"), curves.HEADLINE, False)
     which = variations.DELTAS.index(FRAGILE_DELTA)
     table = _fit(subject, compiled, refits[which])
-    value = float(table.set_index("injection").loc[OVERALL, "prob_positive"])
+    value = chance_of_better(float(table.set_index("injection").loc[OVERALL, "prob_positive"]), sign)
     return Verdict(check, value, curves.HEADLINE, value < curves.HEADLINE)

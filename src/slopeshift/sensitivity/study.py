@@ -22,6 +22,7 @@ from slopeshift.sensitivity.refits import VariationJob
 from slopeshift.sensitivity.rows import COLUMNS, beside_main, labelled, refused, withheld
 from slopeshift.sensitivity.subject import Subject
 from slopeshift.sensitivity.weighed import bent_rows, bias_rows, curve_tables, prior_rows
+from slopeshift.trial.roles import chance_of_better
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,12 +38,12 @@ DELTA = "delta"
 """Kind of the tipping point of values after leaving, among those of `curves`."""
 
 DROPOUT = tuple(
-    "outcome model delta injection mean sd lower upper prob_positive prob_slowing_25 difference n_left n_imputed "
-    "n_imputations share_below_scale rhat ess note".split()
+    "outcome model delta injection mean sd lower upper prob_positive prob_better prob_slowing_25 difference n_left "
+    "n_imputed n_imputations share_below_scale rhat ess note".split()
 )
 WANING = tuple(
-    "outcome model lag half_life injection mean sd lower upper prob_positive difference log_predictive_density "
-    "difference_from_at_once standard_error_of_difference unreliable_values".split()
+    "outcome model lag half_life injection mean sd lower upper prob_positive prob_better difference "
+    "log_predictive_density difference_from_at_once standard_error_of_difference unreliable_values".split()
 )
 """`difference_from_at_once`: of the log predictive density of all values, each given the others, from that of an effect
 that sets in at once and lasts."""
@@ -140,13 +141,15 @@ def _tables(subject: Subject, grid: ModelFile | None, work: Callable[[VariationJ
     lines, tipping = curve_tables(subject)
     weighed = (prior_rows(subject), bent_rows(subject), bias_rows(subject))
     table = pd.concat([subject.main, *refitted, *notes, *weighed], ignore_index=True)
+    sign = subject.posterior.visits.outcome.sign
+    table, lines = (each.assign(prob_better=chance_of_better(each["prob_positive"], sign)) for each in (table, lines))
     table = beside_main(table, subject.main)[list(COLUMNS)]
     dropout = _dropout(table, imputed)
     if len(dropout):
         tipping = pd.concat([tipping, _dropout_tips(subject, dropout)], ignore_index=True)
     of_shapes = [row for row in rows if job.variations[row["replicate"]].compared]
     fading = _waning(table, about, of_shapes)
-    return dict(zip(TABLES, (table, lines, tipping, dropout, fading), strict=True))
+    return dict(zip(TABLES, (table, lines.reindex(columns=curves.CURVE), tipping, dropout, fading), strict=True))
 
 
 def _refitted(subject: Subject, job: VariationJob, rows: Rows, which: int) -> pd.DataFrame:
@@ -167,7 +170,8 @@ def _dropout(table: pd.DataFrame, imputed: pd.DataFrame) -> pd.DataFrame:
 def _dropout_tips(subject: Subject, dropout: pd.DataFrame) -> pd.DataFrame:
     overall = dropout[dropout["injection"] == OVERALL]
     curve = overall.rename(columns={"delta": "x"})[["x", "prob_positive"]].astype(float)
-    point = {**curves.tipping(curve, 0.0), "kind": DELTA, "unit": subject.posterior.rate, **subject.posterior.labels}
+    tips = curves.tipping(curve, 0.0, subject.posterior.visits.outcome.sign)
+    point = {**tips, "kind": DELTA, "unit": subject.posterior.rate, **subject.posterior.labels}
     return pd.DataFrame([point]).reindex(columns=curves.TIPPING)
 
 

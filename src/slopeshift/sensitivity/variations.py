@@ -89,7 +89,7 @@ def after_leaving(subject: Subject) -> tuple[list[Variation], pd.DataFrame]:
     for multiple in DELTAS:
         delta = multiple * decline
         data = completed(visits, after, lines, delta, subject.seed)
-        detail = f"declining faster by {delta:.3g} {posterior.rate} than expected"
+        detail = f"{visits.outcome.worsening} faster by {delta:.3g} {posterior.rate} than expected"
         refits.append(Variation(AFTER_LEAVING, detail, data))
         about.append(
             {

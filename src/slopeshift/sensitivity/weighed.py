@@ -161,6 +161,7 @@ def curve_tables(subject: Subject) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Trace the headline probability against each assumption, and find where it crosses 0.8: curves and tipping."""
     decline = expected_decline(subject.posterior.design)
     own = own_prior(subject.posterior.design)
+    sign = subject.posterior.visits.outcome.sign
     traced = {
         curves.PRIOR_SD: (curves.prior_sd_curve(subject), overall_sd(own, subject.weights)),
         curves.NATURAL_HISTORY: (curves.natural_history_curve(subject), 0.0),
@@ -169,7 +170,8 @@ def curve_tables(subject: Subject) -> tuple[pd.DataFrame, pd.DataFrame]:
     labels, unit = subject.posterior.labels, subject.posterior.rate
     lines = [curve.assign(kind=kind, **labels) for kind, (curve, _) in traced.items()]
     points = [
-        {**curves.tipping(curve, at), "kind": kind, "unit": unit, **labels} for kind, (curve, at) in traced.items()
+        {**curves.tipping(curve, at, sign), "kind": kind, "unit": unit, **labels}
+        for kind, (curve, at) in traced.items()
     ]
     return (
         pd.concat(lines, ignore_index=True).reindex(columns=curves.CURVE),

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from slopeshift.trial.columns import DAYS_PER_MONTH, ITEMS, Outcome, Problem, Records
+from slopeshift.trial.columns import DAYS_PER_MONTH, ITEMS, Problem, Records
 from slopeshift.trial.door import Delivery, from_folder, from_frames, inspect
+from slopeshift.trial.roles import CovariateRole, Outcome
 from slopeshift.trial.settings import FILE as SETTINGS
-from slopeshift.trial.settings import settings_problems
+from slopeshift.trial.settings import covariates_of, settings_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -81,6 +82,7 @@ class Trial:
     _outcomes: tuple[Outcome, ...] = field(repr=False)
     _files: tuple[tuple[str, str], ...] = field(repr=False)
     _tables: Mapping[str, pd.DataFrame] = field(repr=False)
+    _covariates: tuple[CovariateRole, ...] = field(default=(), repr=False)
     control: Control | None = field(default=None, repr=False)
 
     @property
@@ -107,6 +109,11 @@ class Trial:
     def outcomes(self) -> Mapping[str, Outcome]:
         """The outcomes with at least one value, by name: the built-in ones first."""
         return {outcome.name: outcome for outcome in self._outcomes}
+
+    @property
+    def covariates(self) -> Mapping[str, CovariateRole]:
+        """What the settings say of columns of `patients` as covariates, by name."""
+        return {role.name: role for role in self._covariates}
 
     @property
     def files(self) -> Mapping[str, str]:
@@ -204,6 +211,7 @@ def _admitted(delivery: Delivery) -> Trial:
         source=settings["source"].strip(),
         _outcomes=recorded,
         _files=tuple(delivery.files.items()),
+        _covariates=tuple(covariates_of(settings).values()),
         _tables={name: _finished(records, name, table, given.get(name, [])) for name, table in tables.items()},
     )
 

@@ -31,6 +31,8 @@ from slopeshift.trial.cells import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from slopeshift.trial.roles import Outcome
+
 DAYS_PER_MONTH = 30.4375
 END_REASONS = ("completed", "death", "withdrawal", "lost", "ongoing")
 ITEMS = tuple(f"alsfrsr_{item}" for item in range(1, 13))
@@ -48,18 +50,6 @@ class Problem(NamedTuple):
     column: str | None
     found: str
     remedy: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A measurement taken at visits: the name of its column, label, unit, and limits of its scale (None: no limit)."""
-
-    name: str
-    label: str
-    unit: str
-    minimum: float | None
-    maximum: float | None
-    integer: bool
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from slopeshift.trial.cells import MISSING, has_control_character
 from slopeshift.trial.columns import (
     ITEMS,
     TIMED,
-    Outcome,
     Problem,
     Records,
     cell_problems,
@@ -32,13 +31,16 @@ from slopeshift.trial.columns import (
     layout,
     values,
 )
+from slopeshift.trial.roles import fault_of
 from slopeshift.trial.rules import RULES
-from slopeshift.trial.settings import BUILT_IN, outcomes_of, settings_problems
+from slopeshift.trial.settings import BUILT_IN, covariates_of, outcomes_of, settings_problems
 from slopeshift.trial.settings import FILE as SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from slopeshift.trial.roles import Outcome
 
 TABLES = ("patients", "visits", "injections", "events")
 FILES = (*(f"{table}.csv" for table in TABLES), SETTINGS)
@@ -113,6 +115,7 @@ def inspect(delivery: Delivery) -> tuple[Records, dict[str, Outcome], list[Probl
     known = {problem[:3] for problem in in_cells}
     for rule in RULES if len(usable["patients"]) else ():
         problems += (problem for problem in rule(records) if problem[:3] not in known)
+    problems += _covariates(records, delivery.settings or {})
     return records, outcomes, sorted([*problems, *in_cells], key=_place)
 
 
@@ -139,6 +142,15 @@ def _whole_trial(delivery: Delivery, outcomes: Mapping[str, Outcome]) -> Iterato
             if name not in BUILT_IN and name not in visits.columns:
                 remedy = f"add the column {name} to visits.csv, or delete this section"
                 yield Problem(SETTINGS, None, f"outcomes.{name}", f"no column {name!r} in visits.csv", remedy)
+
+
+def _covariates(records: Records, settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Compare what the settings say of covariates with their columns, as far as they say what is in them."""
+    patients = records.tables["patients"].rename(columns={f"onset_{records.clock}": "onset_month"})
+    for name, role in covariates_of(settings).items():
+        declared = role.reference or role.unit or role.centre is not None or role.per is not None
+        if (declared or name not in patients) and (fault := fault_of(role, patients)):
+            yield Problem(SETTINGS, None, f"covariates.{name}", *fault)
 
 
 def _place(problem: Problem) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The settings of a trial, `trial.toml`: title, synthetic, source, and the outcomes that are not built in."""
+"""The settings of a trial, `trial.toml`: title, synthetic, source, outcomes that are not built in, covariates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slopeshift.trial.cells import has_control_character
-from slopeshift.trial.columns import ITEMS, Outcome, Problem
+from slopeshift.trial.columns import ITEMS, Problem
+from slopeshift.trial.roles import HIGHER, LOWER, CovariateRole, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +46,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
+def _is_size(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_direction(value: Any) -> bool:
+    return isinstance(value, str) and value in (HIGHER, LOWER)
+
+
 def _is_table(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(entry, Mapping) for entry in value.values())
 
@@ -54,7 +63,7 @@ def _is_section(value: Any) -> bool:
 
 
 def _is_spread(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(_is_number(sd) and sd > 0 for sd in value.values())
+    return isinstance(value, Mapping) and all(map(_is_size, value.values()))
 
 
 _TRIAL = {
@@ -62,6 +71,7 @@ _TRIAL = {
     "synthetic": _Entry(_is_flag, "true or false, without quotes: synthetic = false", required=True),
     "source": _Entry(_is_text, 'a text in quotes: source = "..."', required=True),
     "outcomes": _Entry(_is_table, "one section for each outcome: [outcomes.NAME]"),
+    "covariates": _Entry(_is_table, "one section for each column of patients.csv: [covariates.NAME]"),
     "control": _Entry(_is_section, "a section [control] with source and between_study_sd"),
 }
 _CONTROL = {
@@ -76,16 +86,29 @@ _OUTCOME = {
     "min": _Entry(_is_number, "a finite number: min = 0"),
     "max": _Entry(_is_number, "a finite number: max = 100"),
     "integer": _Entry(_is_flag, "true or false, without quotes: integer = true"),
+    "better": _Entry(_is_direction, f'"{HIGHER}" or "{LOWER}", whichever is good for a patient: better = "{LOWER}"'),
+}
+_NUMERIC_COVARIATE = {
+    "unit": _Entry(_is_line, 'one line of text in quotes: unit = "years"'),
+    "centre": _Entry(_is_number, "a finite number, at which the covariate counts as 0: centre = 60"),
+    "per": _Entry(_is_size, "a number above 0, for which the coefficient stands: per = 10"),
+}
+_COVARIATE = {
+    "label": _Entry(_is_line, 'one line of text in quotes: label = "..."'),
+    "reference": _Entry(_is_line, 'the level that others are compared with: reference = "limb"'),
+    **_NUMERIC_COVARIATE,
 }
 
 
 def settings_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what is wrong with the settings: keys missing, unknown or of the wrong type, outcomes that cannot be."""
+    """Yield what is wrong with the settings: keys missing, unknown or of the wrong type, names that cannot be."""
     yield from _entries(settings, _TRIAL, "")
     if isinstance(control := settings.get("control"), Mapping):
         yield from _entries(control, _CONTROL, "control.")
-    for name, outcome in _declared(settings).items():
+    for name, outcome in _declared(settings, "outcomes").items():
         yield from _outcome_problems(name, outcome)
+    for name, covariate in _declared(settings, "covariates").items():
+        yield from _covariate_problems(name, covariate)
 
 
 def outcomes_of(settings: Mapping[str, Any] | None) -> dict[str, Outcome]:
@@ -95,10 +118,17 @@ def outcomes_of(settings: Mapping[str, Any] | None) -> dict[str, Outcome]:
     """
     declared = {
         name: _outcome(name, outcome if not any(_outcome_problems(name, outcome)) else {})
-        for name, outcome in _declared(settings or {}).items()
+        for name, outcome in _declared(settings or {}, "outcomes").items()
         if name not in _TAKEN
     }
     return BUILT_IN | declared
+
+
+def covariates_of(settings: Mapping[str, Any]) -> dict[str, CovariateRole]:
+    """Return what the settings declare of columns of patients.csv, by name; those with a fault are left out."""
+    declared = _declared(settings, "covariates")
+    good = {name: given for name, given in declared.items() if not any(_covariate_problems(name, given))}
+    return {name: CovariateRole(**{"name": name, "label": name, **given}) for name, given in good.items()}
 
 
 def _outcome(name: str, given: Mapping[str, Any]) -> Outcome:
@@ -110,12 +140,13 @@ def _outcome(name: str, given: Mapping[str, Any]) -> Outcome:
         minimum=None if low is None else float(low),
         maximum=None if high is None else float(high),
         integer=given.get("integer", False),
+        better=given.get("better", HIGHER),
     )
 
 
-def _declared(settings: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    outcomes = settings.get("outcomes", {})
-    return outcomes if _is_table(outcomes) else {}
+def _declared(settings: Mapping[str, Any], what: str) -> Mapping[str, Mapping[str, Any]]:
+    sections = settings.get(what, {})
+    return sections if _is_table(sections) else {}
 
 
 def _outcome_problems(name: str, given: Mapping[str, Any]) -> Iterator[Problem]:
@@ -129,6 +160,16 @@ def _outcome_problems(name: str, given: Mapping[str, Any]) -> Iterator[Problem]:
     limits = [given[key] for key in ("min", "max") if _is_number(given.get(key))]
     if len(limits) == 2 and limits[0] >= limits[1]:
         yield Problem(FILE, None, section, f"min = {limits[0]} and max = {limits[1]}", "let min be below max")
+
+
+def _covariate_problems(name: str, given: Mapping[str, Any]) -> Iterator[Problem]:
+    section = f"covariates.{name}"
+    yield from _entries(given, _COVARIATE, f"{section}.")
+    numeric = [key for key in _NUMERIC_COVARIATE if key in given]
+    if "reference" in given and numeric:
+        found = f"reference beside {', '.join(numeric)}"
+        remedy = f"give a reference (levels) or {', '.join(_NUMERIC_COVARIATE)} (numbers), not both"
+        yield Problem(FILE, None, section, found, remedy)
 
 
 def _entries(given: Mapping[str, Any], known: Mapping[str, _Entry], section: str) -> Iterator[Problem]:

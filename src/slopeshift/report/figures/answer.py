@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 @styled
-def changes(rows: pd.DataFrame, unit: str) -> Figure:
+def changes(rows: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
     """Draw a row per injection, in the order of `rows`: estimate, 50 % and 95 % interval, and the range chance gives.
 
     `rows` has columns injection, mean, lower, inner_lower, inner_upper, upper, null_lower and null_upper (`unit`; NaN
-    where no null trial is known) and probability, that of a change above 0.
+    where no null trial is known) and probability, that patients worsen more slowly; `sign` is the outcome's.
     """
     figure = Figure(figsize=(PANEL, 0.58 + 0.22 * max(len(rows), 1)), layout="constrained")
     ax = figure.subplots()
@@ -52,10 +52,9 @@ def changes(rows: pd.DataFrame, unit: str) -> Figure:
     ax.tick_params(axis="x", labelsize=9)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(f"change of slope, {unit}", fontsize=9, labelpad=2)
-    ax.annotate("← faster", (0, -0.62), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=INK)
-    ax.annotate(
-        "slower →", (1, -0.62), xycoords=("axes fraction", "data"), va="bottom", ha="right", fontsize=8, color=INK
-    )
+    left, right = ("← faster", "slower →") if sign > 0 else ("← slower", "faster →")
+    ax.annotate(left, (0, -0.62), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=INK)
+    ax.annotate(right, (1, -0.62), xycoords=("axes fraction", "data"), va="bottom", ha="right", fontsize=8, color=INK)
     ax.spines["bottom"].set_color(GREY)
     return figure
 

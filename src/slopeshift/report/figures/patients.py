@@ -41,12 +41,13 @@ def forest(
     span: tuple[float, float],
     unit: str,
     average: float | None = None,
+    sign: float = 1,
 ) -> Figure:
     """Draw the change of every patient after one injection, in the order of `patients`.
 
     `rows` has columns patient, mean, lower, upper (`unit`) and called (bool, drawn filled). A patient without a row
     gets the words of `missing` in its place. `span` is the common range of the horizontal axis, `average` the change of
-    an average patient, drawn as a dashed line.
+    an average patient, drawn as a dashed line; `sign` is that of the outcome.
     """
     figure, ax = panel(0.9 + 0.2 * max(len(patients), 1))
     place = {patient: i for i, patient in enumerate(patients)}
@@ -61,7 +62,7 @@ def forest(
         ax.axvline(average, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
     ax.set_yticks(range(len(patients)), [short(patient) for patient in patients])
     ax.tick_params(axis="y", length=0)
-    ax.set(xlim=span, ylim=(len(patients) - 0.4, -0.6), xlabel=change_label(unit))
+    ax.set(xlim=span, ylim=(len(patients) - 0.4, -0.6), xlabel=change_label(unit, sign))
     return figure
 
 

@@ -24,6 +24,7 @@ from slopeshift.report.figures.style import (
     styled,
     title,
 )
+from slopeshift.report.words.numbers import course
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
 
 
 @styled
-def densities(posterior: Mapping[str, Floats], prior: Mapping[str, Floats], unit: str) -> Figure:
+def densities(posterior: Mapping[str, Floats], prior: Mapping[str, Floats], unit: str, sign: float = 1) -> Figure:
     """Draw the posterior density of the change after every injection, the prior's behind it.
 
-    `posterior` and `prior` hold draws (draw,) by injection, in `unit`.
+    `posterior` and `prior` hold draws (draw,) by injection, in `unit`; `sign` is that of the outcome.
     """
     from scipy.stats import gaussian_kde
 
@@ -63,13 +64,13 @@ def densities(posterior: Mapping[str, Floats], prior: Mapping[str, Floats], unit
         )
         ax.axvline(0, color=GREY, linewidth=0.8)
     rows[-1].set_ylim(0)
-    rows[-1].set_xlabel(change_label(unit))
+    rows[-1].set_xlabel(change_label(unit, sign))
     legend(figure, rows[0])
     return figure
 
 
 @styled
-def exceedance(curve: pd.DataFrame, unit: str) -> Figure:
+def exceedance(curve: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
     """Draw Pr(change > x) for every injection; `curve` has columns injection, x (`unit`) and probability."""
     if curve.empty:
         return note("No injection, no change")
@@ -83,7 +84,8 @@ def exceedance(curve: pd.DataFrame, unit: str) -> Figure:
     ax.axvline(0, color=GREY, linewidth=0.8)
     for level in (0.5, 0.95):
         ax.axhline(level, color=GREY, linewidth=0.6, linestyle=":")
-    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit} (above 0: slower decline)", ylabel="Pr(change of slope > x)")
+    side = "above 0" if sign > 0 else "below 0"
+    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit} ({side}: slower {course(sign)})", ylabel="Pr(change of slope > x)")
     ax.set_yticks([0, 0.25, 0.5, 0.75, 0.95], ["0", "0.25", "0.5", "0.75", "0.95"])
     legend(figure, ax, columns=2)
     return figure

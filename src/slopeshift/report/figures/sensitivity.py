@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, styled
+from slopeshift.report.words.numbers import arrows, slower_where
 from slopeshift.sensitivity.curves import HEADLINE
 from slopeshift.sensitivity.rows import MAIN
 
@@ -23,7 +24,7 @@ LONGEST = 46
 
 
 @styled
-def forest(rows: pd.DataFrame, ranges: Collection[str], unit: str) -> Figure:
+def forest(rows: pd.DataFrame, ranges: Collection[str], unit: str, sign: float = 1) -> Figure:
     """Draw the change of every analysis with its interval, the main one's as a band behind all.
 
     `rows` are those of the sensitivity table of one outcome, overall. Of an analysis in `ranges`, one bar spans the
@@ -44,9 +45,7 @@ def forest(rows: pd.DataFrame, ranges: Collection[str], unit: str) -> Figure:
     ax.set_yticks(range(len(shown)), [name for name, *_ in shown], fontsize=9)
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_locator(MaxNLocator(6))
-    ax.set(
-        ylim=(len(shown) - 0.4, -0.6), xlabel=f"Change of slope overall, {unit}\n← faster decline | slower decline →"
-    )
+    ax.set(ylim=(len(shown) - 0.4, -0.6), xlabel=f"Change of slope overall, {unit}\n{arrows(sign)}")
     return figure
 
 
@@ -88,22 +87,22 @@ def left_out(rows: pd.DataFrame, main: pd.Series, unit: str) -> Figure:
 
 
 @styled
-def curve(line: pd.DataFrame, at: float, label: str, *, logarithmic: bool = False) -> Figure:
+def curve(line: pd.DataFrame, at: float, label: str, *, logarithmic: bool = False, sign: float = 1) -> Figure:
     """Draw the probability of a slower decline against what is assumed, x; `at` is where the main analysis stands.
 
-    `line` has columns x and prob_positive (NaN where it cannot be told, which leaves a gap).
+    `line` has columns x and prob_better (NaN where it cannot be told, which leaves a gap).
     """
     figure = Figure(figsize=(PANEL, 2.8), layout="constrained")
     ax = figure.subplots()
-    ax.plot(line["x"], line["prob_positive"], color=BLUE)
-    known = line.dropna(subset="prob_positive").sort_values("x")
-    ax.plot(at, np.interp(at, known["x"], known["prob_positive"]), "o", color=INK, markersize=6)
+    ax.plot(line["x"], line["prob_better"], color=BLUE)
+    known = line.dropna(subset="prob_better").sort_values("x")
+    ax.plot(at, np.interp(at, known["x"], known["prob_better"]), "o", color=INK, markersize=6)
     ax.axhline(HEADLINE, color=VERMILLION, linestyle=(0, (5, 2)), linewidth=1)
     if logarithmic:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(ScalarFormatter())
         ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set(ylim=(0, 1.02), xlabel=label, ylabel="Pr(change > 0)")
+    ax.set(ylim=(0, 1.02), xlabel=label, ylabel=slower_where(sign))
     ax.set_yticks([0, 0.25, 0.5, 0.8, 1])
     return figure
 

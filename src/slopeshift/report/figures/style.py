@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from slopeshift.report.words.numbers import arrows
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -76,9 +78,9 @@ def rows_of_axes(names: Sequence[str], height: float) -> tuple[Figure, Sequence[
     return figure, list(rows)
 
 
-def change_label(unit: str) -> str:
-    """Label an axis of changes of slope in `unit`."""
-    return f"Change of slope, {unit}\n← faster decline | slower decline →"
+def change_label(unit: str, sign: float) -> str:
+    """Label an axis of changes of slope in `unit`; `sign` is that of the outcome."""
+    return f"Change of slope, {unit}\n{arrows(sign)}"
 
 
 def note(words: str) -> Figure:

@@ -29,15 +29,17 @@ WORKBOOK = "tables.xlsx"
 
 ABOUT = {
     "population": "An average patient: a row per model, quantity and injection, with mean, sd, 95 % interval (lower, "
-    "upper), probability above 0 (prob_positive), median, and how exactly they were computed (rhat, ess, mcse).",
-    "patients": "Every patient, by injection: change of slope with 95 % interval, probability of slower decline "
-    "(prob_positive) and of slowing by 25 % or more (prob_slowing_25) beside that before the data. A cycle that was "
+    "upper), probability above 0 (prob_positive) and of slower worsening (prob_better), median, and how exactly they "
+    "were computed (rhat, ess, mcse).",
+    "patients": "Every patient, by injection: change of slope with 95 % interval, probability of slower worsening "
+    "(prob_better) and of slowing by 25 % or more (prob_slowing_25) beside that before the data. A cycle that was "
     "not reached or not informed has no row.",
     "responders": "How many patients slowed by a threshold in percent: expected number, 95 % interval, patients with a "
     "probability above 0.8, and how many of these are expected to be false.",
     "diagnostics": "Every diagnostic of every fit, with its limit and whether it was met.",
     "change_curve": "Probability that the change of slope of an average patient is larger than x.",
     "interval": "Response against the interval between injections, by model.",
+    "covariates": "What level, slope and change go with between patients, by model: associations, not effects.",
     "classical": "The trial's own kind of analysis: least-squares slopes and what is counted of them.",
     "safety": "Events by term and period, with the risk per patient that they leave open.",
     "null_reference": "The trial's own counts, and what they are in trials of the same design without any change.",

@@ -13,11 +13,11 @@ from slopeshift.report.sections.chance import headline
 from slopeshift.report.words.chance import by_chance, named_by_chance
 from slopeshift.report.words.checks import UNCHECKED, alarm
 from slopeshift.report.words.findings import baseline, findings, named_patients, slowed_patients
-from slopeshift.report.words.numbers import VERBAL_SCALE, between, number
+from slopeshift.report.words.numbers import VERBAL_SCALE, between, listed, number
 from slopeshift.report.words.people import cannot_show, has_control_group
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -62,11 +62,19 @@ def figure(analysis: Analysis, chance: pd.DataFrame) -> Picture:
         for row in rows.itertuples()
     )
     return picture(
-        answer_figures.changes(rows, analysis.rate),
+        answer_figures.changes(rows, analysis.rate, analysis.sign),
         f"{analysis.anchor}-answer",
         _READING + (_CHANCE if rows["null_lower"].notna().any() else ""),
         f"Change of slope of {analysis.visits.outcome.label} in {analysis.rate} with 95 % intervals: {said}.",
     )
+
+
+def sides(analyses: Sequence[Analysis]) -> str:
+    """Say on which side of 0 patients worsen more slowly, and of which outcomes it is the other."""
+    lower = [a.visits.outcome.label for a in analyses if a.sign < 0]
+    if len(lower) == len(analyses) > 0:
+        return "Below 0: slower rise."
+    return f"Above 0: slower decline{f'; of {listed(lower)}, below 0: slower rise' if lower else ''}."
 
 
 def context(report: Report) -> dict[str, Any]:
@@ -75,6 +83,7 @@ def context(report: Report) -> dict[str, Any]:
         "controlled": has_control_group(report.trial),
         "shown": report.of_each(report.primary, lambda a: _card(report, a)),
         "cannot": cannot_show(report.trial),
+        "sides": sides(report.primary),
         "scale": VERBAL_SCALE,
         "beside": report.others,
     }

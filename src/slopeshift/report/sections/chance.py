@@ -12,7 +12,8 @@ from slopeshift.design.cycles import OVERALL
 from slopeshift.report.figures import chance as chance_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.own import LABELS, period_name, statistic
-from slopeshift.report.words.numbers import Table, number, probability, share
+from slopeshift.report.words.numbers import Table, course, number, probability, share
+from slopeshift.trial.roles import chance_of_better
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -204,6 +205,11 @@ def pseudo(study: Study) -> Table | None:
     return Table("Injections moved to where nothing happened", "llrrrrrr", heads, rows)
 
 
+def _slower(row: Any, trial: Trial) -> str:
+    sign = trial.outcomes[row.outcome].sign
+    return f"{course(sign)} {probability(chance_of_better(row.mean_prob_positive, sign))}"
+
+
 def pseudo_words(study: Study, trial: Trial) -> list[str]:
     """Say for whom moved injections found a change, by the rule of the check, and what its silence is worth."""
     table = study.get("pseudo_injection")
@@ -211,8 +217,8 @@ def pseudo_words(study: Study, trial: Trial) -> list[str]:
         return []
     found = [
         f"Warning: in {row.trial}, model {row.model} finds a change of "
-        f"{number(row.mean_change, sign=True)} where no injection was given (mean probability of a slower decline "
-        f"{probability(row.mean_prob_positive)}). Courses that bend by themselves do this; a change after the real "
+        f"{number(row.mean_change, sign=True)} where no injection was given (mean probability of a slower "
+        f"{_slower(row, trial)}). Courses that bend by themselves do this; a change after the real "
         "injections may be no more than that."
         for row in table[table["finds_change"].astype(bool)].itertuples()
     ]

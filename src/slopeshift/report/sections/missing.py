@@ -10,9 +10,10 @@ import pandas as pd
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.figures import sensitivity as sensitivity_figures
 from slopeshift.report.figures.picture import picture
-from slopeshift.report.words.numbers import Table, between, counted, number, probability, share
+from slopeshift.report.words.numbers import Table, between, counted, course, number, probability, share
 from slopeshift.sensitivity import curves
 from slopeshift.sensitivity.study import DELTA
+from slopeshift.trial.roles import chance_of_better
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,14 +72,14 @@ def _tipping(follow_up: float, varied: Varied, main: Analysis) -> list[str]:
     )
     point = points[(points["model"] == main.record["model"]) & (points["kind"] == DELTA)].iloc[0]
     unit, above = point["unit"], float(point["tips_above"])
-    if point["prob_positive"] < curves.HEADLINE:
-        return [said, "The probability of slower decline is below 0.8 without any such departure."]
+    if point["prob_better"] < curves.HEADLINE:
+        return [said, f"The probability of slower {course(main.sign)} is below 0.8 without any such departure."]
     if np.isnan(above):
         return [said, f"No delta up to {number(point['searched_to'])} {unit} brings the probability below 0.8."]
     return [
         said,
-        f"The probability of slower decline overall falls below 0.8 once those who left declined faster than expected "
-        f"by {number(above)} {unit} or more.",
+        f"The probability of slower {course(main.sign)} overall falls below 0.8 once those who left declined faster "
+        f"than expected by {number(above)} {unit} or more.",
     ]
 
 
@@ -107,17 +108,18 @@ def _leaving(main: Analysis) -> list[str]:
 def _warnings(main: Analysis) -> list[str]:
     table = main.checks["survivors"]
     slopes = table[table["quantity"] == "lead_in_slope"]
+    flatter = chance_of_better(slopes["prob_higher"], main.sign)
     said = [
         f"Warning: those who reached injection {row.cycle} had declined more slowly before any treatment than those "
-        f"who did not, by {number(row.mean)} {main.rate} (probability {probability(row.prob_higher)}). What is seen "
-        f"after injection {row.cycle} is seen in slower patients; do not read it without the lead-in."
+        f"who did not, by {number(abs(row.mean))} {main.rate} (probability {probability(flatter[row.Index])}). What is "
+        f"seen after injection {row.cycle} is seen in slower patients; do not read it without the lead-in."
         for row in slopes[slopes["warns"].astype(bool)].itertuples()
     ]
     if len(slopes) and not said:
         limit = float(slopes["warns_above"].iloc[0])
         said = [
             "Those who reached later injections are not shown to have declined more slowly before treatment than those "
-            f"who did not (largest probability {probability(float(slopes['prob_higher'].max()))}; above {limit:g} it "
+            f"who did not (largest probability {probability(float(flatter.max()))}; above {limit:g} it "
             "would be warned of)."
         ]
     return said
@@ -152,13 +154,13 @@ def deltas(varied: Varied, main: Analysis) -> Table | None:
         [
             number(row.delta),
             f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
-            probability(row.prob_positive),
+            probability(row.prob_better),
             probability(row.prob_slowing_25),
             share(row.share_below_scale),
         ]
         for row in mine.itertuples()
     ]
-    heads = [f"Delta, {main.rate}", "Change, overall (95 %)", "Pr(change > 0)", "Pr(slowing ≥ 25 %)", "Below the scale"]
+    heads = [f"Delta, {main.rate}", "Change, overall (95 %)", "Pr(slower)", "Pr(slowing ≥ 25 %)", "Below the scale"]
     return Table("If those who left declined faster than expected by delta", "rrrrr", heads, rows)
 
 
@@ -169,11 +171,11 @@ def drawn(varied: Varied, main: Analysis) -> list[Picture]:
         return []
     return [
         picture(
-            sensitivity_figures.curve(mine.rename(columns={"delta": "x"}), 0.0, f"Delta, {main.rate}"),
+            sensitivity_figures.curve(mine.rename(columns={"delta": "x"}), 0.0, f"Delta, {main.rate}", sign=main.sign),
             f"{main.anchor}-missing-delta",
-            "The probability of slower decline overall, by how much faster than expected those who left declined. "
-            "Dashed: a probability of 0.8.",
-            "Probability of a slower decline against delta.",
+            f"The probability of slower {course(main.sign)} overall, by how much faster than expected those who left "
+            "declined. Dashed: a probability of 0.8.",
+            f"Probability of a slower {course(main.sign)} against delta.",
         )
     ]
 

@@ -130,7 +130,7 @@ def _row(injection: str, row: Any, words: str, rate: str) -> list[str]:
         number(row.n_visits, 0),
         in_unit(row.mean, rate, sign=True),
         between(row.lower, row.upper, rate, sign=True),
-        probability(row.prob_positive),
+        probability(row.prob_better),
         probability(row.prob_slowing_25),
         probability(row.prior_prob_slowing_25),
         row.flag,
@@ -149,7 +149,8 @@ def _change(overall: Any, words: Mapping[str, str], analysis: Analysis) -> list[
     if overall is not None:
         flags = overall.flag.split("; ") if overall.flag else []
         said.append(
-            f"Over all cycles: {certainty(overall.prob_positive, 'percent undefined' not in flags)}. Change of slope "
+            f"Over all cycles: {certainty(overall.prob_better, 'percent undefined' not in flags, analysis.sign)}. "
+            f"Change of slope "
             f"{number(overall.mean, sign=True)} {analysis.rate} (95 % interval "
             f"{between(overall.lower, overall.upper, analysis.rate, sign=True)}); probability of slowing by 25 % or "
             f"more {probability(overall.prob_slowing_25)}, before the data "

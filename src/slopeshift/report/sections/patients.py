@@ -56,7 +56,7 @@ def patients(analysis: Analysis) -> Table:
                 number(row.n_visits, 0),
                 number(row.mean),
                 between(row.lower, row.upper, analysis.rate),
-                probability(row.prob_positive),
+                probability(row.prob_better),
                 probability(row.prob_slowing_25),
                 probability(row.prior_prob_slowing_25),
                 number(row.contraction),
@@ -117,9 +117,8 @@ def forests(analysis: Analysis) -> list[Picture]:
     for injection in sorted(table["injection"].unique(), key=injection_rank):
         rows = table[table["injection"] == injection]
         words = missing[missing["injection"] == injection].set_index("patient")["words"].to_dict()
-        figure = patients_figures.forest(
-            rows, analysis.visits.patients, words, span, analysis.rate, whole.get(injection)
-        )
+        of = (span, analysis.rate, whole.get(injection), analysis.sign)
+        figure = patients_figures.forest(rows, analysis.visits.patients, words, *of)
         description = (
             f"Change of slope by patient, {_after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals, "
             f"from {number(rows['mean'].min(), sign=True)} to {number(rows['mean'].max(), sign=True)} {analysis.rate}; "
@@ -145,7 +144,7 @@ def slowed(analysis: Analysis) -> Picture:
 
 
 def _counts(patients: xr.Dataset) -> dict[str, NDArray[np.intp]]:
-    slowed = quantities.slows(patients["change"], patients["slope"])
+    slowed = quantities.slows(patients["change"], patients["slope"], sign=float(patients["sign"]))
     return {str(k): group.sum("row").to_numpy().ravel().astype(np.intp) for k, group in slowed.groupby("injection")}
 
 

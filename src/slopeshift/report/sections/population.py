@@ -10,7 +10,7 @@ from slopeshift.fit.posterior import SAMPLES
 from slopeshift.report.figures import population as population_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.patients import _after
-from slopeshift.report.words.numbers import Table, between, in_unit, number, point, probability
+from slopeshift.report.words.numbers import Table, between, course, in_unit, number, point, probability, slower_where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,9 +31,11 @@ def population(analysis: Analysis) -> Table:
         elif row.quantity in _AVERAGE_PATIENT:
             unit = "" if row.unit == "ratio" else f", {row.unit}"
             value = f"{in_unit(point(row), row.unit)} ({between(row.lower, row.upper, row.unit)})"
-            cells.setdefault(_AVERAGE_PATIENT[row.quantity] + unit, {})[row.injection] = value
+            label = _AVERAGE_PATIENT[row.quantity].replace("decline", course(analysis.sign))
+            cells.setdefault(label + unit, {})[row.injection] = value
         if row.quantity == "change":
-            cells.setdefault("Pr(change > 0): slower decline", {})[row.injection] = probability(row.prob_positive)
+            better = f"{slower_where(analysis.sign)}: slower {course(analysis.sign)}"
+            cells.setdefault(better, {})[row.injection] = probability(row.prob_better)
     injections = list(dict.fromkeys(injection for cell in cells.values() for injection in cell))
     rows = [[label, *(cell.get(k, "") for k in injections)] for label, cell in cells.items()]
     heads = [{"": "Before", OVERALL: "Overall"}.get(k, f"Injection {k}") for k in injections]
@@ -61,8 +63,8 @@ def drawn(analysis: Analysis) -> list[Picture]:
     posterior = _changes(quantities.population(analysis.posterior))
     prior = _changes(quantities.population(analysis.posterior.prior))
     means = ", ".join(f"{_after(k)} {number(draws.mean())}" for k, draws in posterior.items())
-    density = population_figures.densities(posterior, prior, analysis.rate)
-    curve = population_figures.exceedance(analysis.results.change_curve, analysis.rate)
+    density = population_figures.densities(posterior, prior, analysis.rate, analysis.sign)
+    curve = population_figures.exceedance(analysis.results.change_curve, analysis.rate, analysis.sign)
     return [
         picture(
             density,

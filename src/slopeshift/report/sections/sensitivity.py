@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from slopeshift.answers.quantities import BETWEEN, WITHIN
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import primary
 from slopeshift.report.figures import sensitivity as sensitivity_figures
 from slopeshift.report.figures.picture import picture
-from slopeshift.report.words.numbers import Table, between, number, probability
+from slopeshift.report.words.numbers import Table, between, course, number, probability
 from slopeshift.report.words.sensitivity import MOVED, OTHER_MODEL, of_outcome, sentences
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import COLUMNS, MAIN, beside_main, labelled, refused
+from slopeshift.trial.roles import chance_of_better
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,9 +86,12 @@ def meaning(analysis: Analysis) -> str:
         words.append(f"change when it sets in, {lag:g} months after an injection{wears}")
     if bool(design.get("curved", False)):
         words.append("change from what a course that may bend by itself would then be")
-    if "covariates" in design:
-        words.append("change at an interval of average length")
-    return "; ".join(words)
+    return "; ".join([*words, *sorted({_at(str(name)) for name in design.indexes.get("covariate", ())})])
+
+
+def _at(covariate: str) -> str:
+    """Say where a covariate stands for whom the change is told."""
+    return "change at an interval of average length" if covariate in (WITHIN, BETWEEN) else "change at covariates of 0"
 
 
 def _moved(main: Analysis, study: Varied) -> pd.DataFrame:
@@ -99,6 +104,7 @@ def _moved(main: Analysis, study: Varied) -> pd.DataFrame:
     ]
     kept = rows.reindex(columns=["outcome", "model", *names.values(), "prob_positive", "n_patients", "n_values"])
     kept = kept.assign(n_values=rows.get("n_visits"), injection=OVERALL)
+    kept = kept.assign(prob_better=chance_of_better(kept["prob_positive"], main.sign))
     return labelled(kept, analysis=MOVED, detail="").assign(note=notes) if len(kept) else pd.DataFrame(columns=COLUMNS)
 
 
@@ -179,7 +185,7 @@ def drawn(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[Picture]:
     mine = of_outcome(rows, outcome)
     pictures = [
         picture(
-            sensitivity_figures.forest(mine, RANGES, main.rate),
+            sensitivity_figures.forest(mine, RANGES, main.rate, main.sign),
             f"{anchor}-sensitivity-forest",
             "The change overall in every analysis, with its 95 % interval; the band is that of the main analysis. "
             "Where there are many analyses of a kind, the bar spans their means.",
@@ -200,15 +206,14 @@ def drawn(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[Picture]:
     for kind, axis, words in _CURVES:
         curve = lines[(lines["model"] == main.record["model"]) & (lines["kind"] == kind)]
         if len(curve):
-            at = _tipping(varied, main, kind)["at"]
+            at, spread = _tipping(varied, main, kind)["at"], kind == curves.PRIOR_SD
+            label, said = f"{axis}, {main.rate}", words.replace("decline", course(main.sign))
             pictures.append(
                 picture(
-                    sensitivity_figures.curve(
-                        curve, float(at), f"{axis}, {main.rate}", logarithmic=kind == curves.PRIOR_SD
-                    ),
+                    sensitivity_figures.curve(curve, float(at), label, logarithmic=spread, sign=main.sign),
                     f"{anchor}-sensitivity-{kind}".replace("_", "-"),
-                    f"{words} Dot: the main analysis; dashed: a probability of 0.8.",
-                    f"Probability of a slower decline against {axis.lower()}.",
+                    f"{said} Dot: the main analysis; dashed: a probability of 0.8.",
+                    f"Probability of a slower {course(main.sign)} against {axis.lower()}.",
                 )
             )
     return pictures

@@ -49,10 +49,7 @@ def baseline(results: Results) -> str:
 
 def findings(results: Results) -> list[Finding]:
     """Say for the mean over all injections, then for each, how the slope changed."""
-    return [
-        _finding(results.population, injection)
-        for injection in sorted(_injections(results), key=lambda k: k != OVERALL)
-    ]
+    return [_finding(results, injection) for injection in sorted(_injections(results), key=lambda k: k != OVERALL)]
 
 
 def slowed_patients(results: Results, prior_expected: float) -> str:
@@ -87,19 +84,20 @@ def _overall_responders(results: Results) -> pd.Series[Any] | None:
     return None if overall.empty else overall.iloc[0]
 
 
-def _finding(population: pd.DataFrame, injection: str) -> Finding:
+def _finding(results: Results, injection: str) -> Finding:
+    population = results.population
     change = _row(population, "change", injection)
     declining = bool((population["quantity"] == "percent_slowing").any())
     slowing = _row(population, "percent_slowing", injection) if declining else None
     return Finding(
         injection=injection,
         after="All injections together" if injection == OVERALL else f"Injection {injection}",
-        verdict=certainty(change["prob_positive"], declining),
+        verdict=certainty(change["prob_better"], declining, results.sign),
         change=f"{number(change['mean'], sign=True)} {change['unit']}",
         change_interval=between(change["lower"], change["upper"], change["unit"], sign=True),
         slowing="" if slowing is None else f"slowing {number(slowing['median'], 0)} %",
         slowing_interval="" if slowing is None else f"{between(slowing['lower'], slowing['upper'], '%')} %",
-        probability=probability(change["prob_positive"]),
+        probability=probability(change["prob_better"]),
     )
 
 

@@ -30,7 +30,7 @@ SPREAD = (
 PLAIN = (
     *("Patient", "Patients", "Injection", "Injections", "Model", "Period", "Quantity", "Unit", "Note", "Source", "Of"),
     *("Item", "Value", "n", "Published", "Statistic", "Analysis", "Term", "Related", "Kind", "Detail", "All cycles"),
-    *("Overall", "First to last injection", "Check", "Found", "Verdict"),
+    *("Overall", "First to last injection", "Check", "Found", "Verdict", "Covariate"),
 )
 """Heads of columns that say themselves what they are."""
 

@@ -80,18 +80,34 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def certainty(prob_positive: float, declining: bool = True) -> str:
-    """Put Pr(change > 0) into words by VERBAL_SCALE, in either direction.
+def course(sign: float) -> str:
+    """Name what the values do as patients worsen: decline, or rise where `sign` of the outcome is -1."""
+    return "decline" if sign > 0 else "rise"
 
-    `declining` says whether there was a decline before, of which to say that it became slower.
+
+def arrows(sign: float) -> str:
+    """Say below an axis of changes which way patients worsen more slowly."""
+    left, right = ("faster", "slower")[:: int(sign)]
+    return f"← {left} {course(sign)} | {right} {course(sign)} →"
+
+
+def slower_where(sign: float) -> str:
+    """Name the probability that patients worsen more slowly by the side of 0 on which the change then is."""
+    return f"Pr(change {'>' if sign > 0 else '<'} 0)"
+
+
+def certainty(prob_better: float, worsening: bool = True, sign: float = 1) -> str:
+    """Put the probability that patients worsen more slowly into words by VERBAL_SCALE, in either direction.
+
+    `worsening` says whether they worsened before, of which to say that it became slower; `sign` is the outcome's.
     """
-    up, down, neither = (
-        ("slower decline", "faster decline", "decline") if declining else ("higher slope", "lower slope", "slope")
-    )
-    printed = round(max(prob_positive, 1 - prob_positive), 2)
+    better, worse, neither = (f"slower {course(sign)}", f"faster {course(sign)}", course(sign))
+    if not worsening:
+        better, worse, neither = (*("higher slope", "lower slope")[:: int(sign)], "slope")
+    printed = round(max(prob_better, 1 - prob_better), 2)
     for least, words in VERBAL_SCALE:
         if printed >= least:
-            return f"{words} {up if prob_positive >= 0.5 else down}"
+            return f"{words} {better if prob_better >= 0.5 else worse}"
     return f"unclear whether the {neither} changed"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from slopeshift.answers.interval import MOVED_SDS
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.words.numbers import counted, listed, number, probability
+from slopeshift.report.words.numbers import counted, course, listed, number, probability
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import MAIN
 from slopeshift.sensitivity.rules import INFLUENTIAL_SDS, influential
@@ -48,12 +48,17 @@ def sentences(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
         return ["The main analysis gave no change that could be varied."]
     return [
         text
-        for text in (*_analyses(mine, own.iloc[0]), _shapes(mine, varied), _patients(mine), *_tipping(varied, main))
+        for text in (
+            *_analyses(mine, own.iloc[0], main),
+            _shapes(mine, varied, main),
+            _patients(mine),
+            *_tipping(varied, main),
+        )
         if text
     ]
 
 
-def _analyses(mine: pd.DataFrame, own: pd.Series) -> list[str]:
+def _analyses(mine: pd.DataFrame, own: pd.Series, main: Analysis) -> list[str]:
     counted_rows = mine[~mine["analysis"].isin(_APART)]
     known, silent = counted_rows.dropna(subset="mean"), counted_rows[counted_rows["mean"].isna()]
     if known.empty:
@@ -61,14 +66,15 @@ def _analyses(mine: pd.DataFrame, own: pd.Series) -> list[str]:
     # A change that means something else may differ without moving anything.
     same = (known["note"] == "") | (known["analysis"] != OTHER_MODEL)
     far = known[same & (known["difference"].abs() >= MOVED_SDS)]
-    side = known["prob_positive"] >= curves.HEADLINE
-    claimed = own["prob_positive"] >= curves.HEADLINE
+    side = known["prob_better"] >= curves.HEADLINE
+    claimed = own["prob_better"] >= curves.HEADLINE
     crossed = known[side != claimed]
     said = [
-        f"The main analysis gives a probability of slower decline overall of {probability(own['prob_positive'])}. "
+        f"The main analysis gives a probability of slower {course(main.sign)} overall of "
+        f"{probability(own['prob_better'])}. "
         f"Over {counted(len(known), 'other analysis').replace('analysiss', 'analyses')} by other models, other priors "
-        f"and parts of the data it lies between {probability(known['prob_positive'].min())} and "
-        f"{probability(known['prob_positive'].max())}."
+        f"and parts of the data it lies between {probability(known['prob_better'].min())} and "
+        f"{probability(known['prob_better'].max())}."
     ]
     if len(far):
         moves = [f"{_called(row)} ({number(row.difference, 1, sign=True)} SDs)" for row in far.itertuples()]
@@ -76,7 +82,7 @@ def _analyses(mine: pd.DataFrame, own: pd.Series) -> list[str]:
     else:
         said.append("None of them moves the change by as much as half a posterior SD.")
     if len(crossed):
-        names = [f"{_called(row)} ({probability(row.prob_positive)})" for row in crossed.itertuples()]
+        names = [f"{_called(row)} ({probability(row.prob_better)})" for row in crossed.itertuples()]
         way = "falls below" if claimed else "is 0.8 or above instead of below"
         said.append(f"The probability {way}{' 0.8' if claimed else ''} with {listed(names)}.")
     else:
@@ -92,7 +98,7 @@ def _called(row: Any) -> str:
     return f"{row.analysis}, {row.detail}" if row.analysis == variations.WANING else str(row.analysis)
 
 
-def _shapes(mine: pd.DataFrame, varied: Varied) -> str:
+def _shapes(mine: pd.DataFrame, varied: Varied, main: Analysis) -> str:
     """Say what effects that set in late or wear off make of the answer, and whether the data tell them apart."""
     rows = mine[mine["analysis"] == variations.WANING].dropna(subset="mean")
     if rows.empty:
@@ -106,8 +112,8 @@ def _shapes(mine: pd.DataFrame, varied: Varied) -> str:
     told = "one of them predicts the values clearly better than" if better else "the data tell none of them apart from"
     return (
         f"Were effects to set in up to {longest:g} {months} late or to wear off, in {len(rows)} shapes, the "
-        f"probability of a slower decline would lie between {probability(rows['prob_positive'].min())} and "
-        f"{probability(rows['prob_positive'].max())}; {told} an effect that sets in at once and lasts."
+        f"probability of a slower {course(main.sign)} would lie between {probability(rows['prob_better'].min())} and "
+        f"{probability(rows['prob_better'].max())}; {told} an effect that sets in at once and lasts."
     )
 
 
@@ -122,7 +128,7 @@ def _patients(mine: pd.DataFrame) -> str:
     return (
         f"Without any one patient the change lies between {number(low['mean'], sign=True)} (without {low['detail']}) "
         f"and {number(high['mean'], sign=True)} (without {high['detail']}), and the probability between "
-        f"{probability(rows['prob_positive'].min())} and {probability(rows['prob_positive'].max())}: by the rule that "
+        f"{probability(rows['prob_better'].min())} and {probability(rows['prob_better'].max())}: by the rule that "
         f"no patient should move it by more than {INFLUENTIAL_SDS:g} posterior SD, the answer {hangs}."
     )
 
@@ -147,7 +153,7 @@ def _tipping(varied: Varied, main: Analysis) -> list[str]:
 
 def _prior(point: pd.Series) -> str:
     unit, own = point["unit"], number(point["at"])
-    if point["prob_positive"] < curves.HEADLINE:
+    if point["prob_better"] < curves.HEADLINE:
         above = tips(point, "tips_above")
         wider = (
             f"It stays below for every SD up to {number(point['searched_to'])}."
@@ -172,7 +178,7 @@ def _prior(point: pd.Series) -> str:
 
 def _expectation(point: pd.Series) -> str:
     unit, above = point["unit"], tips(point, "tips_above")
-    if point["prob_positive"] < curves.HEADLINE:
+    if point["prob_better"] < curves.HEADLINE:
         return ""
     if np.isnan(above):
         return f"Expectation would have to add more than {number(point['searched_to'])} {unit} (SD) to undo the claim."
@@ -185,7 +191,7 @@ def _expectation(point: pd.Series) -> str:
 
 def _natural_history(point: pd.Series) -> str:
     unit, below, above = point["unit"], tips(point, "tips_below"), tips(point, "tips_above")
-    if point["prob_positive"] < curves.HEADLINE:
+    if point["prob_better"] < curves.HEADLINE:
         return ""
     found = [shift for shift in (below, above) if not np.isnan(shift)]
     if not found:
