@@ -20,17 +20,19 @@ from slopeshift.design.covariates import CovariateError
 from slopeshift.design.cycles import cycle_lengths
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
-from slopeshift.fit.compiled import loaded, refusal, trial_content
+from slopeshift.fit.compiled import refusal, trial_content
 from slopeshift.fit.posterior import Posterior, posterior_of
 from slopeshift.fit.sample import prior_draws
 from slopeshift.missing.imputed import Lines, completed, share_below, unseen
 from slopeshift.missing.leaving import leaving
 from slopeshift.missing.survivors import survivors
+from slopeshift.model.files import load_model, loaded
 from slopeshift.null.population import NaturalHistory, fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved
 from slopeshift.null.trials import NullError, null_values
 from slopeshift.report.sections import covariates as covariate_section
-from slopeshift.report.words import findings, numbers as wording
+from slopeshift.report.words import findings
+from slopeshift.report.words import numbers as wording
 from slopeshift.sensitivity.alternatives import alternatives, expected_decline, own_prior
 from slopeshift.sensitivity.curves import tipping
 from slopeshift.sensitivity.evidence import evidence_of, under
@@ -307,7 +309,7 @@ def test_the_second_stage_takes_a_fit_with_covariates_and_says_why_it_refuses_cy
     lengths = cycle_lengths(trial)
     note = two_stage(made_of(trial, tree), lengths, seed=1)["note"].item()
     assert note == "not informed: only patient A1 has a cycle that was followed by another injection"
-    interval = loaded("interval", (ROOT / "models" / "interval.py").read_text())
+    interval = load_model(ROOT / "models" / "interval.py")
     other = prior_draws(interval.build(trial), interval.visits(trial), 50, seed=1)
     assert (
         two_stage(made_of(trial, other), lengths, seed=1)["note"].item().startswith("not computed: the model regresses")

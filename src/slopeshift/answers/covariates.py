@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers import quantities
+from slopeshift.answers.quantities import BETWEEN, WITHIN
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.trial.roles import chance_of_better
 
@@ -33,7 +34,7 @@ PRIOR_ONLY = "not informed: no two patients with values that inform it differ; p
 
 
 def table(posteriors: Sequence[Posterior]) -> pd.DataFrame:
-    """Put the coefficients of columns of patients.csv of all models in one table, with COLUMNS, a row each.
+    """Put the coefficients of all models in one table, with COLUMNS, a row each, but for those of the interval.
 
     A coefficient that the trial cannot inform, and those of a fit that failed its gate, have no numbers and a note that
     says so; the note also says how patients without a value were counted. Empty where no model has such a covariate.
@@ -42,12 +43,9 @@ def table(posteriors: Sequence[Posterior]) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=COLUMNS)
 
 
-def of_patients(design: xr.Dataset) -> list[str]:
-    """Name the coefficients of columns of patients.csv; `design` is the `constant_data` of a fit."""
-    if "covariate_by" not in design:
-        return []
-    by = design["covariate_by"].to_series()
-    return [str(name) for name in by.index[by == "patient"]]
+def beside_the_interval(design: xr.Dataset) -> list[str]:
+    """Name the coefficients that are not of the interval; `design` is the `constant_data` of a fit."""
+    return [str(name) for name in design.indexes.get("covariate", ()) if name not in (WITHIN, BETWEEN)]
 
 
 def summarised(names: Sequence[str], posterior: Posterior) -> pd.DataFrame:
@@ -75,7 +73,7 @@ def summarised(names: Sequence[str], posterior: Posterior) -> pd.DataFrame:
 
 
 def _of_model(posterior: Posterior) -> pd.DataFrame:
-    design, names = posterior.design, of_patients(posterior.design)
+    design, names = posterior.design, beside_the_interval(posterior.design)
     if not names:
         return pd.DataFrame(columns=COLUMNS)
     found = summarised(names, posterior)

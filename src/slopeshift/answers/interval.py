@@ -64,7 +64,7 @@ def coefficients(posterior: Posterior) -> pd.DataFrame:
     """
     design = posterior.design
     present = [str(name) for name in quantities.regression_draws(posterior)["row"].to_numpy()]
-    names = [name for name in present if name not in covariates.of_patients(design)]
+    names = [name for name in present if name in (WITHIN, BETWEEN, CONTROL)]
     if not names:
         return pd.DataFrame(columns=COLUMNS[2:])
     found = covariates.summarised(names, posterior)

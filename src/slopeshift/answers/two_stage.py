@@ -19,7 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers import convergence, quantities
-from slopeshift.answers.covariates import HARDLY, of_patients
+from slopeshift.answers.covariates import HARDLY
 from slopeshift.fit import nuts
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.keep import tables
@@ -191,8 +191,7 @@ def _why_not(posterior: Posterior, cycles: pd.DataFrame) -> str:
     """Say why there can be no number: empty where there can."""
     if not posterior.passed:
         return "not shown: the first stage failed its diagnostics gate"
-    design = posterior.design
-    if set(map(str, design.indexes.get("covariate", ()))) - set(of_patients(design)):
+    if "cycle" in posterior.design.get("covariate_by", ()):
         return "not computed: the model regresses the changes on cycles itself, which is the one-stage answer"
     if cycles.empty:
         return "not informed: no cycle with a value was followed by another injection"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from slopeshift.answers.covariates import COLUMNS
-from slopeshift.report.sections.interval import others
 from slopeshift.report.words.numbers import Table, between, counted, number, probability
 
 if TYPE_CHECKING:
@@ -22,21 +21,10 @@ _ON = {"level": "the level at the first injection", "slope": "the slope before t
 
 
 def table(report: Report) -> pd.DataFrame:
-    """Put the coefficients of columns of patients.csv of all models under each other: the table `covariates`."""
+    """Put the coefficients of all models, but for those of the interval, under each other: the table `covariates`."""
     parts = [a.answered.tables["covariates"] for a in report.analyses]
     filled = [part for part in parts if not part.empty]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(COLUMNS))
-
-
-def of_cycles(report: Report) -> pd.DataFrame:
-    """Take the coefficients of other values of cycles than the interval, as rows of the table `covariates`.
-
-    They stand in the table `interval`, whose `prob_shorter_better` is of less of the covariate.
-    """
-    found = others(report)
-    step = [f"a {unit.partition(' per ')[2]} more" if " per " in unit else "1 more" for unit in found["unit"]]
-    found = found.assign(label=found["quantity"], step=step, on="change")
-    return found.assign(prob_better=1 - found["prob_shorter_better"]).reindex(columns=list(COLUMNS))
 
 
 def printed(found: pd.DataFrame) -> Table:
@@ -65,11 +53,8 @@ def sentences(found: pd.DataFrame) -> list[str]:
 
 def context(report: Report) -> dict[str, Any]:
     """Show what level, slope and change go with; nothing where no model has a covariate."""
-    parts = [part for part in (table(report), of_cycles(report)) if not part.empty]
-    if not parts:
-        return {"sentences": [], "table": None}
-    found = pd.concat(parts, ignore_index=True)
-    return {"sentences": sentences(found), "table": printed(found)}
+    found = table(report)
+    return {"sentences": sentences(found), "table": None if found.empty else printed(found)}
 
 
 def _finding(row: Any) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from slopeshift.answers import interval
-from slopeshift.answers.quantities import BETWEEN, CONTROL, WITHIN
 from slopeshift.design.cycles import cycle_lengths, source_words
 from slopeshift.design.shape import PLAIN
 from slopeshift.report.figures import interval as interval_figures
@@ -22,21 +21,12 @@ if TYPE_CHECKING:
     from slopeshift.report.figures.picture import Picture
     from slopeshift.trial import Trial
 
-OF_INTERVAL = ("interval", WITHIN, BETWEEN, CONTROL)
-"""Quantities of the table `interval` that are of the interval, the first of the two-stage regression."""
-
 
 def table(report: Report) -> pd.DataFrame:
     """Put every answer on the interval under each other: the table `interval`."""
     parts = [a.answered.tables["interval"] for a in report.analyses]
     filled = [part for part in (*parts, report.second_stage) if part is not None and not part.empty]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=interval.COLUMNS)
-
-
-def others(report: Report) -> pd.DataFrame:
-    """Take the rows of the table `interval` that are of other values of cycles, which are no months of interval."""
-    found = table(report)
-    return found[~found["quantity"].isin(OF_INTERVAL)]
 
 
 def printed(found: pd.DataFrame) -> Table:
@@ -87,7 +77,6 @@ def figure(analyses: Sequence[Analysis]) -> Picture | None:
 def context(report: Report) -> dict[str, Any]:
     """Show how the response goes with the interval between injections, and how that may be read."""
     found = table(report)
-    found = found[found["quantity"].isin(OF_INTERVAL)]
     if found.empty:
         return {"sentences": [], "drawn": None, "table": None}
     said = sentences(found, report.trial)
