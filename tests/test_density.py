@@ -22,10 +22,11 @@ from slopeshift.engine.terms import terms_of
 from slopeshift.fit import nuts
 from slopeshift.fit import precompiled as fitting
 from slopeshift.keep.made_from import closure, code
+from slopeshift.model.covariates import Covariate
 from slopeshift.model.description import UnknownError, describe
 from slopeshift.model.families import normal, normal_written_out
 from slopeshift.model.files import load_model
-from slopeshift.model.line import Covariate, piecewise_line
+from slopeshift.model.line import piecewise_line
 from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
 from slopeshift.trial import read_trial
 
@@ -54,9 +55,11 @@ def built(trial, *, shape=None, sigma=None, family=normal, covariates=False, **s
     """A model of a line trial and its visits; what is stated replaces PRIORS."""
     visits = visits_of(trial, "alsfrsr", shape or Shape())
     with pm.Model(coords=visits.coords) as model:
-        if covariates:
+        if covariates is True:
             months = np.random.default_rng(1).normal(size=(len(visits.patients), len(visits.injections)))
-            stated["covariates"] = (Covariate("months", months, Normal(0.1, 0.2)),)
+            stated["covariates"] = (Covariate("months", on="change", prior=Normal(0.1, 0.2), by_cycle=months),)
+        elif covariates:
+            stated["covariates"] = covariates
         curve = piecewise_line(visits, **PRIORS | stated)
         family(sigma=sigma or Gamma(2.0, 0.4)).observe(curve)
     return model, visits
@@ -115,6 +118,13 @@ def test_value_and_gradient_are_those_of_any_variation(trial, shape, covariates,
     stated |= CURVED if shape.curved else {}
     model, visits = built(trial, shape=shape, covariates=covariates and bool(len(trial.injections)), **stated)
     check_equal(model, visits, points=2, reach=1.0)
+
+
+def test_value_and_gradient_are_those_of_a_model_with_covariates_of_patients(example):
+    age = Covariate("age", on="slope", centre=60, per=10, prior=Normal(0, 0.2))
+    site = Covariate("onset_site", on="level", reference="limb", prior=Normal(0, 3))
+    riluzole = Covariate("riluzole", on="change", reference="no", prior=Normal(0, 0.3))
+    check_equal(*built(example, covariates=(age, site, riluzole)))
 
 
 def without_values(trial, patient):

@@ -183,15 +183,6 @@ def statistics_of(visits: Visits, terms: xr.Dataset) -> Floats:
     return statistics([wide], [design @ known.mean])
 
 
-def design_of(visits: Visits, terms: xr.Dataset) -> tuple[Floats, Floats]:
-    """Lay the terms of a model out for the kernel: design (coefficient and covariate, term), precision (term,).
-
-    `terms` is `terms_of` the model.
-    """
-    known = terms_from(terms, visits)
-    return _widened(visits, known)[1], known.sd**-2.0
-
-
 def with_prior_coefficients(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> xr.Dataset:
     """Draw the coefficients of population and patients from their prior, for every draw of `loading`.
 

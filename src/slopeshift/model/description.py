@@ -49,7 +49,7 @@ def describe(model: pm.Model, visits: Visits) -> Arrays:
     """
     _refuse_more(model, visits)
     names = [variable.name for variable in model.free_RVs]
-    design, precision = exact.design_of(visits, terms_of(model))
+    terms = terms_of(model)
     parts, sources = loading_parts(visits), tuple(map(str, model.coords["source"]))
     deviations = {part.trait: _place(names, f"sd_{part.trait}") for part in parts}
     traits = [trait for trait in TRAITS if trait in deviations]
@@ -62,8 +62,8 @@ def describe(model: pm.Model, visits: Visits) -> Arrays:
         signed=np.array([k for k, name in enumerate(names) if name.endswith("_signed")], dtype=float),
         sigma=np.array([_place(names, "sigma")], dtype=float),
         statistics=model["statistics"].get_value(),
-        design=design,
-        precision=precision,
+        design=exact.widened(visits, terms)[1],
+        precision=terms["term_sd"].to_numpy() ** -2.0,
     )
     _refuse_unused(names, arrays)
     return arrays
