@@ -1,8 +1,5 @@
 """The exact engine against its oracles: dense normal densities, finite differences, and the model written out."""
 
-from hashlib import sha256
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -18,7 +15,7 @@ from trials import ROOT, line_trial, written_out
 from slopeshift.answers.quantities import summarise
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact as marginal
-from slopeshift.engine import kernel, simd
+from slopeshift.engine import kernel
 from slopeshift.engine.simd import LANES
 from slopeshift.fit.sample import sample
 from slopeshift.fit.store import Settings
@@ -212,11 +209,6 @@ def test_the_gradient_through_the_model_equals_finite_differences(trial, files):
         (logp(point | {name: point[name] + 1e-6}) - logp(point | {name: point[name] - 1e-6})) / 2e-6 for name in point
     ]
     np.testing.assert_allclose(gradient(point), steps, rtol=1e-5, atol=1e-4)
-
-
-def test_a_change_of_the_lanes_reaches_the_compiled_kernel():
-    """The caches on disk know kernel.py alone, so it repeats the hash of what it is compiled with."""
-    assert sha256(Path(simd.__file__).read_bytes()).hexdigest() == kernel.LANES_SHA256
 
 
 def test_another_value_than_the_recorded_is_refused(trial, files):

@@ -63,10 +63,11 @@ class Compiled:
 def compile_model(file: ModelFile, trial: Trial) -> Compiled:
     """Compile a model for the design of a trial."""
     from slopeshift.engine.terms import terms_of
+    from slopeshift.fit.precompiled import ready
 
     model = with_exchangeable_values(file.build(trial), file.outcome)
     terms = terms_of(model) if integrated_out(model) else None
-    return Compiled(file.name, nuts.compile_model(model), data_of(model), terms)
+    return Compiled(file.name, ready(model, file.visits(trial)), data_of(model), terms)
 
 
 def check_same_density(prior: Prior, simulated: Simulated, posterior: Posterior) -> None:

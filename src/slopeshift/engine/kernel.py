@@ -27,12 +27,11 @@ unweighted statistics as `pack` lays them out.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from slopeshift.engine.compiling import compiled
 from slopeshift.engine.simd import LANES, every, load, square_root, store
 
 if TYPE_CHECKING:
@@ -40,14 +39,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-LANES_SHA256 = "af569c0a58c3d6e1e327824340a28896b5895cc06c0e90db687b444b757bfe69"
-"""The text of simd.py that this file is compiled with. The caches on disk look at this file alone, so that a change of
-simd.py has to change it too; a test holds the two together."""
-
 LOG_2PI = float(np.log(2 * np.pi))
-
-# Sums may be reordered and products fused; NaN and infinity keep their meaning.
-compiled = partial(njit, cache=True, fastmath={"reassoc", "contract", "arcp", "nsz"})()
 
 
 def pack(grams: Floats, moments: Floats, squares: Floats, counts: Floats) -> Floats:

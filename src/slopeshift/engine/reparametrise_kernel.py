@@ -16,20 +16,17 @@ the gradient of a function of z and of the log Jacobian, whose derivatives by th
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from slopeshift.engine.compiling import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.int64]
-
-# Sums may be reordered and products fused; NaN and infinity keep their meaning.
-compiled = partial(njit, cache=True, fastmath={"reassoc", "contract", "arcp", "nsz"})()
 
 
 @compiled

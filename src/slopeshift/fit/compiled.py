@@ -83,13 +83,15 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     cannot be refitted, and what `load_model` raises.
     """
     from slopeshift.engine.terms import terms_of
+    from slopeshift.fit.precompiled import ready
     from slopeshift.model.covariates import labelled
 
-    model = loaded(name, source).build(trial)
+    file = loaded(name, source)
+    model = file.build(trial)
     reason = _not_exchangeable(model)
     if reason:
         raise RefitError(f"{name}: {reason}")
-    return Compiled(name, nuts.compile_model(model), labelled(model, terms_of(model)), sampling)
+    return Compiled(name, ready(model, file.visits(trial)), labelled(model, terms_of(model)), sampling)
 
 
 def refusal(file: ModelFile, trial: Trial) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,9 +12,82 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from slopeshift.engine.density import Arrays
+
 ADAPTATION = "draw_diag"
 """How nutpie scales its steps: by the variance of draws, as Stan does. By the draws' gradients, its default, sampled
 coefficients of a small trial mix half as well; where they are integrated out, either does."""
+
+
+@dataclass(frozen=True, eq=False)
+class Precompiled:
+    """A model that needs no compiling: the engine has its density, and what differs between models is in `arrays`.
+
+    `dims` and `coords` are those of what is reported of a draw, by name, in the order of `spread.report_of`.
+    """
+
+    arrays: Arrays
+    dims: dict[str, tuple[str, ...]]
+    coords: dict[str, list[Any]]
+
+    def with_data(self, **data: NDArray[Any]) -> Precompiled:
+        """Exchange the data: `statistics` (outcome, block, row, lane) of other values, or of other visits."""
+        return replace(self, arrays=replace(self.arrays, **data))
+
+    def prior(self, draws: int, seed: int) -> xr.Dataset:
+        """Draw from the prior what NUTS draws from the posterior: dims chain (1), draw, and those of each variable."""
+        import numpy as np
+        import xarray as xr
+
+        from slopeshift.engine.density import reports
+        from slopeshift.engine.spread import drawn_from
+
+        names, places, shapes = self._layout()
+        scalars = drawn_from(self.arrays.priors, draws, np.random.default_rng(seed))
+        values = reports(scalars, places[-1].stop, self.arrays.buffer())
+        found = {
+            name: (("chain", "draw", *self.dims[name]), values[:, place].reshape(1, draws, *shape))
+            for name, place, shape in zip(names, places, shapes, strict=True)
+        }
+        return xr.Dataset(found, {"chain": [0], "draw": range(draws)} | self.coords)
+
+    def program(self) -> Any:
+        """Fill in by hand what nutpie otherwise has compiled of a PyMC model: C functions and their data.
+
+        Its public way for densities of one's own goes through Python at every evaluation: it takes ten times as long.
+        """
+        import numpy as np
+        import pandas as pd
+        from nutpie.compile_pymc import CompiledPyMCModel
+
+        from slopeshift.engine.density import c_density, c_report
+        from slopeshift.engine.spread import middle
+
+        names, places, shapes = self._layout()
+        start = middle(self.arrays.priors)
+        return CompiledPyMCModel(
+            dims=self.dims,
+            reparameterized_names=[],
+            compiled_logp_func=c_density(),
+            compiled_expand_func=c_report(),
+            initial_point_func=lambda seed: start + np.random.default_rng(seed).uniform(-1.0, 1.0, len(start)),
+            shared_data={},
+            shared_var_keys={},
+            user_data=self.arrays.buffer(),
+            n_expanded=places[-1].stop,
+            shape_info=(names, places, shapes),
+            logp_func=None,
+            expand_func=None,
+            _n_dim=len(start),
+            _shapes=dict(zip(names, shapes, strict=True)),
+            _coords={dim: pd.Index(labels) for dim, labels in self.coords.items()},
+        )
+
+    def _layout(self) -> tuple[list[str], list[slice], list[tuple[int, ...]]]:
+        """Name what is reported of a draw, with its places and its shape."""
+        shapes = [tuple(len(self.coords[dim]) for dim in dims) for dims in self.dims.values()]
+        ends = accumulate(map(prod, shapes), initial=0)
+        return list(self.dims), [slice(a, b) for a, b in pairwise(ends)], shapes
 
 
 def compile_model(model: pm.Model) -> Any:
@@ -23,6 +99,8 @@ def compile_model(model: pm.Model) -> Any:
 
 def data_names(compiled: Any) -> set[str]:
     """Name the data that the density of a compiled model uses; what the model merely records is not among them."""
+    if isinstance(compiled, Precompiled):
+        return {"statistics"}
     return {variable.name for variable in compiled.shared_var_keys}
 
 
@@ -50,7 +128,7 @@ def draw(
     import nutpie
 
     sampler = nutpie.sample(
-        compiled,
+        compiled.program() if isinstance(compiled, Precompiled) else compiled,
         draws=draws,
         tune=tune,
         chains=chains,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -51,11 +51,15 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
     record lacks only the gate's verdict.
     Raises LookupError where the trial does not record the model's outcome, and KeyboardInterrupt without a result.
     """
+    from slopeshift.fit.precompiled import ready
+
     started = perf_counter()
     visits = file.visits(trial)
     model = file.build(trial)
-    posterior, timings = posterior_draws(model, settings, progress)
-    tree = _complete(posterior, model, visits, settings)
+    compiled = ready(model, visits)
+    timings = {"compile": perf_counter() - started}
+    posterior, timings["sample"] = posterior_draws(compiled, settings, progress)
+    tree = _complete(posterior, model, compiled, visits, settings)
     timings["total"] = perf_counter() - started
     record = {
         "model": file.name,
@@ -74,14 +78,12 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
     return Fit(tree, record)
 
 
-def posterior_draws(model: pm.Model, settings: Settings, progress: bool) -> tuple[xr.DataTree, dict[str, float]]:
-    """Draw from the posterior with NUTS: the tree of nutpie, and the seconds to compile and to sample.
+def posterior_draws(compiled: Any, settings: Settings, progress: bool) -> tuple[xr.DataTree, float]:
+    """Draw with NUTS from the posterior of what `precompiled.ready` returns: the tree of nutpie, and the seconds.
 
     Raises KeyboardInterrupt, without a result, where sampling is interrupted.
     """
     began = perf_counter()
-    compiled = nuts.compile_model(model)
-    built = perf_counter()
     tree = nuts.draw(
         compiled,
         draws=settings.draws,
@@ -91,15 +93,15 @@ def posterior_draws(model: pm.Model, settings: Settings, progress: bool) -> tupl
         target_accept=settings.target_accept,
         progress=progress,
     )
-    return tree, {"compile": built - began, "sample": perf_counter() - built}
+    return tree, perf_counter() - began
 
 
-def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int) -> xr.DataTree:
+def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled: object = None) -> xr.DataTree:
     """Draw from the prior: groups `prior`, `prior_predictive` and `constant_data`.
 
     Whether a model's coefficients are sampled or integrated out, `prior` has `population` and `coefficients`.
+    PyMC draws it, unless `compiled`, which `precompiled.ready` returned, can.
     """
-    import pymc as pm
     import xarray as xr
 
     from slopeshift.engine import exact
@@ -108,15 +110,15 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int) -> xr.Da
 
     draws = min(draws, max(LARGEST // (len(visits.patients) * len(visits.coefficients)), 1))
     for_model, for_coefficients, for_values = _seeds(seed, 3)
-    hyper = [variable.name for variable in (*model.free_RVs, *model.deterministics)]
-    integrated_out = exact.integrated_out(model)
-    with model, _quiet("pymc"):
-        tree = pm.sample_prior_predictive(draws, var_names=hyper if integrated_out else None, random_seed=for_model)
+    if isinstance(compiled, nuts.Precompiled):
+        tree = xr.DataTree.from_dict({"prior": compiled.prior(draws, for_model), "constant_data": _constants(model)})
+    else:
+        tree = _prior_by_pymc(model, draws, for_model)
     data = visits.dataset()
     if "constant_data" in tree:
         data = labelled(model, data.merge(tree["constant_data"].to_dataset()))
     prior = tree["prior"].to_dataset()
-    if integrated_out:
+    if exact.integrated_out(model):
         prior = exact.with_prior_coefficients(prior, visits, data, for_coefficients)
         values = predicted(_thinned(prior, visits), visits, for_values).to_dataset()
     else:
@@ -124,7 +126,30 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int) -> xr.Da
     return xr.DataTree.from_dict({"prior": prior, "prior_predictive": values, "constant_data": data})
 
 
-def _complete(sampled: xr.DataTree, model: pm.Model, visits: Visits, settings: Settings) -> xr.DataTree:
+def _constants(model: pm.Model) -> xr.Dataset:
+    """Take the data out of a model, as PyMC does when it draws from the prior."""
+    import xarray as xr
+
+    dims = {variable.name: model.named_vars_to_dims[variable.name] for variable in model.data_vars}
+    coords = {dim: list(model.coords[dim]) for each in dims.values() for dim in each}
+    return xr.Dataset({name: (each, model[name].get_value()) for name, each in dims.items()}, coords)
+
+
+def _prior_by_pymc(model: pm.Model, draws: int, seed: int) -> xr.DataTree:
+    import pymc as pm
+
+    from slopeshift.engine import exact
+
+    sampled = [variable.name for variable in (*model.free_RVs, *model.deterministics)]
+    names = sampled if exact.integrated_out(model) else None
+    with model, _quiet("pymc"):
+        tree: xr.DataTree = pm.sample_prior_predictive(draws, var_names=names, random_seed=seed)
+    return tree
+
+
+def _complete(
+    sampled: xr.DataTree, model: pm.Model, compiled: object, visits: Visits, settings: Settings
+) -> xr.DataTree:
     """Add prior, predictions, log likelihood and data to what the sampler returned."""
     import xarray as xr
 
@@ -132,7 +157,7 @@ def _complete(sampled: xr.DataTree, model: pm.Model, visits: Visits, settings: S
     from slopeshift.fit.log_prior import log_prior
 
     for_prior, for_posterior = _seeds(settings.seed, 2)
-    before = prior_draws(model, visits, settings.prior_draws, for_prior)
+    before = prior_draws(model, visits, settings.prior_draws, for_prior, compiled)
     data = before["constant_data"].to_dataset()
     draws = sampled["posterior"].to_dataset()
     if exact.integrated_out(model):

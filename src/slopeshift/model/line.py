@@ -243,27 +243,52 @@ def _source(segment: str) -> str:
     return segment.replace("change", "cycle")
 
 
+@dataclass(frozen=True)
+class Part:
+    """A scalar of the loading and where it stands.
+
+    The scalar is the standard deviation of `trait`, times entry (row, column) of the correlation's factor where
+    `entry` is one; `places` are pairs of coefficient and source.
+    """
+
+    trait: str
+    entry: tuple[int, int] | None
+    places: tuple[tuple[str, str], ...]
+
+
+def loading_parts(visits: Visits) -> list[Part]:
+    """Take the loading apart: the scalars whose sum, each times a pattern of zeros and ones, it is."""
+    segments, cycles = visits.segments, tuple((segment, _source(segment)) for segment in visits.segments)
+    moved = {"level": ("level",), "slope": ("slope",)} | ({"response": segments} if segments else {})
+    parts = [
+        Part(trait, (row, column), tuple((coefficient, source) for coefficient in moved[trait]))
+        for row, trait in enumerate(moved)
+        for column, source in enumerate(list(moved)[: row + 1])
+    ]
+    parts += [Part("curvature", None, (("curvature", "curvature"),))] if visits.shape.curved else []
+    return parts + ([Part("cycle", None, cycles)] if cycles else [])
+
+
+def pattern(part: Part, coefficients: tuple[str, ...], sources: tuple[str, ...]) -> NDArray[np.float64]:
+    """Lay out where a part of the loading stands: ones and zeros (coefficient, source)."""
+    found = np.zeros((len(coefficients), len(sources)))
+    for coefficient, source in part.places:
+        found[coefficients.index(coefficient), sources.index(source)] = 1.0
+    return found
+
+
 def loading(curve: PiecewiseLine) -> TensorVariable:
     """Write Lambda of theta_i = B mu + Lambda z_i, z_i ~ Normal(0, I): (coefficient, source).
 
     Every entry is one of a few scalars, so the matrix is these scalars times constant patterns.
     """
-    spread, sources, segments = curve.spread, _sources(curve), curve.visits.segments
-    traits = ((spread.level, ("level",)), (spread.slope, ("slope",)), (spread.response, segments))
-    parts = [
-        (scale * weight, [(coefficient, source) for coefficient in moved])
-        for (scale, moved), weights in zip(traits, spread.factor, strict=False)
-        for source, weight in zip(sources, weights, strict=False)
+    spread, parts = curve.spread, loading_parts(curve.visits)
+    scalars = [
+        getattr(spread, part.trait) * (spread.factor[part.entry[0]][part.entry[1]] if part.entry else 1.0)
+        for part in parts
     ]
-    if spread.curvature is not None:
-        parts.append((spread.curvature, [("curvature", "curvature")]))
-    if spread.cycle is not None:
-        parts.append((spread.cycle, [(segment, _source(segment)) for segment in segments]))
-    patterns = np.zeros((len(parts), len(curve.visits.coefficients), len(sources)))
-    for pattern, (_, places) in zip(patterns, parts, strict=True):
-        for coefficient, source in places:
-            pattern[curve.visits.coefficients.index(coefficient), sources.index(source)] = 1.0
-    return pt.tensordot(pt.stack([scalar for scalar, _ in parts]), patterns, axes=1)
+    patterns = [pattern(part, curve.visits.coefficients, _sources(curve)) for part in parts]
+    return pt.tensordot(pt.stack(scalars), np.array(patterns), axes=1)
 
 
 def coefficients(curve: PiecewiseLine, value: TensorVariable, standardise: Standardise) -> TensorVariable:

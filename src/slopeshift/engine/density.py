@@ -1,0 +1,146 @@
+"""The log density of every exact model, compiled once: what differs between models and trials is in arrays.
+
+A model of PyMC is compiled anew whenever a number in it changes. Here scalars (`spread`), what patients differ by and
+what the visits say (`kernel`) are data of one program. Its C functions have the signatures that nutpie calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import carray, types
+
+from slopeshift.engine import kernel
+from slopeshift.engine.compiling import c_function, compiled
+from slopeshift.engine.spread import (
+    add_by_scalars,
+    add_by_u,
+    correlation_factor,
+    from_unconstrained,
+    loading_of,
+    report_of,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA, STATISTICS, DESIGN, PRECISION = range(10)
+AXES = 4
+"""Dimensions that an array has in a buffer: the first ones of one with fewer have length 1."""
+
+density = kernel.density
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """All that the density of an exact model is made of, places as numbers; shapes as in `spread` and `kernel`.
+
+    `sigma` (outcome,) has the places of the residual standard deviations among the scalars.
+    """
+
+    priors: Floats
+    parts: Floats
+    patterns: Floats
+    partial: Floats
+    traits: Floats
+    signed: Floats
+    sigma: Floats
+    statistics: Floats
+    design: Floats
+    precision: Floats
+
+    def buffer(self) -> Floats:
+        """Lay the arrays out one after another, behind a head that says where and of what shape: (number,).
+
+        The head has the length of the buffer, then of each array its place and four lengths.
+        """
+        arrays = [np.atleast_1d(np.asarray(each, dtype=float)) for each in astuple(self)]
+        sizes = np.cumsum([1 + (1 + AXES) * len(arrays), *(each.size for each in arrays)])
+        head = [sizes[-1]]
+        for place, each in zip(sizes, arrays, strict=False):
+            head += [place, *(1,) * (AXES - each.ndim), *each.shape]
+        return np.concatenate([np.array(head, dtype=float), *(each.ravel() for each in arrays)])
+
+
+@compiled
+def _array(data, which):
+    """Find an array in a buffer, with four dimensions."""
+    head = data[1 + (1 + AXES) * which : 1 + (1 + AXES) * (which + 1)]
+    place, a, b, c, d = int(head[0]), int(head[1]), int(head[2]), int(head[3]), int(head[4])
+    return data[place : place + a * b * c * d].reshape((a, b, c, d))
+
+
+@compiled
+def log_density(u, by_u, data):
+    """Write the gradient at u (scalar,) into by_u and return the log density; `data` is a buffer of `Arrays`."""
+    priors, parts, patterns = _array(data, PRIORS)[0, 0], _array(data, PARTS)[0, 0], _array(data, PATTERNS)[0]
+    partial, sigma, design = _array(data, PARTIAL)[0, 0], _array(data, SIGMA)[0, 0, 0], _array(data, DESIGN)[0, 0]
+    precision, outcomes = _array(data, PRECISION)[0, 0, 0], sigma.size
+    x, by_x, variance = np.empty(u.size), np.zeros(u.size), np.empty(outcomes)
+    total = from_unconstrained(priors, u, x, by_u)
+    factor = correlation_factor(partial, x)
+    loading = loading_of(parts, patterns, x, factor, design.shape[0])
+    for o in range(outcomes):
+        variance[o] = x[int(sigma[o])] ** 2
+    value, by_loading, by_variance = density(loading, variance, _array(data, STATISTICS), design, precision)
+    add_by_scalars(parts, patterns, partial, x, factor, by_loading, by_x)
+    for o in range(outcomes):
+        by_x[int(sigma[o])] += 2.0 * x[int(sigma[o])] * by_variance[o]
+    add_by_u(priors, x, by_x, by_u)
+    return total + value
+
+
+@compiled
+def report(x, out, data):
+    """Write what is reported of the scalars x (scalar,) into out (width,), see `spread.report_of`."""
+    parts, patterns, partial = _array(data, PARTS)[0, 0], _array(data, PATTERNS)[0], _array(data, PARTIAL)[0, 0]
+    report_of(parts, patterns, partial, _array(data, TRAITS)[0, 0, 0], _array(data, SIGNED)[0, 0, 0], x, out)
+
+
+@compiled
+def reports(draws, width, data):
+    """Report on many draws of the scalars (draw, scalar): (draw, width)."""
+    out = np.empty((draws.shape[0], width))
+    for d in range(draws.shape[0]):
+        report(draws[d], out[d], data)
+    return out
+
+
+NUMBERS = types.CPointer(types.double)
+UNUSABLE = 1
+"""What a C function returns where the density is not finite; nutpie takes a number above 0 for a divergence."""
+
+
+def _density_at(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def]
+    everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
+    gradient = carray(by_u, (dimension,))
+    found = log_density(carray(u, (dimension,)), gradient, everything)
+    carray(value, (1,))[0] = found
+    return 0 if np.isfinite(found) and np.isfinite(gradient).all() else UNUSABLE
+
+
+def _report_at(dimension, width, u, out, data):  # type: ignore[no-untyped-def]
+    everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
+    x, unused = np.empty(dimension), np.empty(dimension)
+    from_unconstrained(_array(everything, PRIORS)[0, 0], carray(u, (dimension,)), x, unused)
+    report(x, carray(out, (width,)), everything)
+    return 0
+
+
+@cache
+def c_density() -> Any:
+    """Compile, or load, the C function (dimension, u, gradient, value, buffer) of `log_density`."""
+    signature = types.int64(types.uint64, NUMBERS, NUMBERS, NUMBERS, types.voidptr)
+    return c_function(_density_at, signature)
+
+
+@cache
+def c_report() -> Any:
+    """Compile, or load, the C function (dimension, width, u, out, buffer) of `report`, at u."""
+    signature = types.int64(types.uint64, types.uint64, NUMBERS, NUMBERS, types.voidptr)
+    return c_function(_report_at, signature)
