@@ -196,13 +196,13 @@ def cost_of_a_gradient(patients: int, visits: int = 14) -> float:
     design = np.concatenate([np.ones((patients, visits, 1)), rng.normal(size=(patients, visits, 4))], axis=2)
     values = rng.normal(size=(patients, visits))
     statistics = (
-        np.einsum("iva,ivb->iab", design, design)[None],
-        np.einsum("iva,iv->ia", design, values)[None],
-        (values**2).sum(axis=1)[None],
-        np.full((1, patients), float(visits)),
+        np.einsum("iva,ivb->iab", design, design),
+        np.einsum("iva,iv->ia", design, values),
+        (values**2).sum(axis=1),
+        np.full(patients, float(visits)),
     )
     terms = np.hstack([np.eye(5), np.array([[0], [0], [1], [1], [1]], dtype=float)])
-    arguments = (rng.normal(size=(5, 6)), np.ones(1), kernel.pack(*statistics), terms, np.ones(6))
+    arguments = (rng.normal(size=(5, 6)), 1.0, kernel.pack(*statistics), terms, np.ones(6))
     kernel.density(*arguments)
     number = max(20_000 // patients, 5)
     return min(seconds(lambda: [kernel.density(*arguments) for _ in range(number)])[0] for _ in range(5)) / number

@@ -300,7 +300,7 @@ def test_a_density_that_is_not_finite_is_said_to_nutpie_and_raises_nothing(place
     """An exception in a C function is printed, and 0 returned as if all were well."""
     arrays = describe(*built(line_trial()))
     point = middle(arrays.priors)
-    point[int(arrays.sigma[0])] = place
+    point[arrays.sigma] = place
     assert called(point, arrays)[0] == density.UNUSABLE
     assert capfd.readouterr().err == ""
 

@@ -205,7 +205,7 @@ def test_files_that_are_not_used_are_listed(tmp_path):
 @pytest.mark.parametrize(
     ("broken", "file", "row", "column", "found", "remedy"),
     [
-        ("no folder", "in", None, None, "no such folder", "give the folder of tables"),
+        ("no folder", "in", None, None, "no such folder", "give the folder with the tables"),
         ("no table", "in", None, None, "neither a table ALSFRS nor a table FVC", "PROACT_ALSFRS.csv"),
         ("two of a table", "alsfrs.csv", None, None, "the same table as PROACT_ALSFRS.csv", "keep one of them"),
         ("no subjects", "PROACT_ALSFRS.csv", 1, "subject_id", "no such column", "subject_id"),

@@ -126,12 +126,11 @@ def keys():
     trial, file = line_trial(), load_model(MODEL)
     fit = Fit(None, {"model": "alsfrsr", "inputs": inputs(trial.files, file.source, Settings())})
     candidate = Candidate(file, None, fit.record["inputs"])
-    varied = sensitivity.Candidate(file, fit)
     given = (trial, "alsfrsr", "alsfrsr", file.source)
     return {
         "fit": fit.record["inputs"],
         "two_stage": two_stage._made_from(fit),
-        "sensitivity": sensitivity._made_from(trial, [varied]),
+        "sensitivity": sensitivity._made_from(trial, [candidate]),
         **{name: null._made_from(name, trial, [candidate]) for name in null.CODE},
         "answers": made_from.code("answers.tables"),
         "refit job": RefitJob(*given, fitted("fit", posterior()), 1).key,

@@ -92,7 +92,7 @@ def density(prior, draw, visits=VISITS):
     terms = SUBJECT.posterior.design.assign(term_mean=("term", prior.mean), term_sd=("term", prior.sd))
     packed = exact.statistics_of(visits, terms)
     loading = np.ascontiguousarray(SUBJECT.posterior.draws["loading"].to_numpy()[0, draw])
-    variance = np.array([float(SUBJECT.posterior.draws["sigma"][0, draw]) ** 2])
+    variance = float(SUBJECT.posterior.draws["sigma"][0, draw]) ** 2
     return kernel.density(loading, variance, packed, terms["term_design"].to_numpy(), prior.sd**-2.0)[0]
 
 
@@ -399,10 +399,10 @@ def test_a_curvature_is_weighed_as_a_term_that_the_kernel_has():
     ratios = []
     for draw in range(5):
         loading = np.vstack([subject.posterior.draws["loading"].to_numpy()[0, draw], np.zeros((1, 5))])
-        variance = np.array([float(subject.posterior.draws["sigma"][0, draw]) ** 2])
+        variance = float(subject.posterior.draws["sigma"][0, draw]) ** 2
         term = subject.posterior.design["term_design"].to_numpy()
         bent_design = np.block([[term, np.zeros((4, 1))], [np.zeros((1, 5)), np.ones((1, 1))]])
-        packed = exact.statistics([wide], [np.append(term @ OWN.mean, 0)])
+        packed = exact.statistics(wide, np.append(term @ OWN.mean, 0))
         given_ = kernel.density(loading, variance, packed, bent_design, np.append(OWN.sd, width) ** -2.0)[0]
         ratios.append(given_ - density_of(subject, draw))
     from slopeshift.sensitivity.evidence import evidence_of
@@ -416,7 +416,7 @@ def test_a_curvature_is_weighed_as_a_term_that_the_kernel_has():
 def density_of(subject, draw):
     packed = exact.statistics_of(VISITS, subject.posterior.design)
     loading = np.ascontiguousarray(subject.posterior.draws["loading"].to_numpy()[0, draw])
-    variance = np.array([float(subject.posterior.draws["sigma"][0, draw]) ** 2])
+    variance = float(subject.posterior.draws["sigma"][0, draw]) ** 2
     return kernel.density(loading, variance, packed, subject.posterior.design["term_design"].to_numpy(), OWN.sd**-2.0)[
         0
     ]

@@ -69,6 +69,13 @@ def sign_of(design: xr.Dataset) -> float:
     return float(design["sign"])
 
 
+def near_ends(posterior: Posterior, value: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say which values (any,) lie within NEAR_END_SDS residual SDs of the lower end of the scale, and of the upper."""
+    low, high = posterior.visits.outcome.ends
+    reach = NEAR_END_SDS * float(posterior.draws["sigma"].mean())
+    return value <= low + reach, value >= high - reach
+
+
 def informed(design: xr.Dataset) -> xr.DataArray:
     """Say which patients inform which cycle: bool (patient, injection). `design` is the `constant_data` of a fit."""
     return design["visits_in_cycle"] > 0

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers import convergence, covariates, interval, quantities
-from slopeshift.answers.quantities import INTERVAL, NEAR_END_SDS
+from slopeshift.answers.quantities import INTERVAL
 from slopeshift.answers.tables import Results, results_of
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES, posterior_of
@@ -168,8 +168,5 @@ def _beyond(posterior: Posterior) -> Iterator[tuple[str, float]]:
 
 def _near_end(posterior: Posterior) -> float:
     """Share of the values that lie within NEAR_END_SDS residual SDs of an end of the scale."""
-    outcome, value = posterior.visits.outcome, posterior.visits.value
-    reach = NEAR_END_SDS * float(posterior.draws["sigma"].mean())
-    low = value <= (-np.inf if outcome.minimum is None else outcome.minimum + reach)
-    high = value >= (np.inf if outcome.maximum is None else outcome.maximum - reach)
-    return float((low | high).mean())
+    near_minimum, near_maximum = quantities.near_ends(posterior, posterior.visits.value)
+    return float((near_minimum | near_maximum).mean())

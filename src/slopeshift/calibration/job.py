@@ -10,7 +10,7 @@ import numpy as np
 
 from slopeshift.calibration import posterior, quantities, simulated
 from slopeshift.calibration import ranks as ranking
-from slopeshift.fit.compiled import Sampling, job_key
+from slopeshift.fit.compiled import ModelJob, Sampling
 from slopeshift.model.files import loaded
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ LARGEST_RHAT, SMALLEST_ESS = 1.02, 200
 
 
 @dataclass(frozen=True, eq=False)
-class CalibrationJob:
+class CalibrationJob(ModelJob):
     """Trials of a trial's design, drawn from the prior of a model given by its file's text, and fitted with it.
 
     Replicate r depends on `seed` and r alone. With `simulated_from`, the text of another file, trials are drawn from
@@ -50,22 +50,15 @@ class CalibrationJob:
     simulated_from: str | None = None
     checked: bool = True
 
-    @cached_property
-    def key(self) -> str:
-        """Hash of everything that decides the results."""
-        settings = repr((self.model, self.seed, self.sampling, self.simulated_from, self.checked))
-        return job_key("calibration.job", self.source, self.trial, settings)
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """See `ModelJob`."""
+        return self.model, self.seed, self.sampling, self.simulated_from, self.checked
 
     @cached_property
     def program(self) -> str:
         """Hash of what is compiled."""
-        return job_key("calibration.job", self.source, self.trial, "program", repr(self.simulated_from))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CalibrationJob) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
+        return self._hashed("calibration.job", self.simulated_from)
 
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Do one replicate: a row of its ranks, and of how well its chains did.

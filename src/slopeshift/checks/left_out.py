@@ -51,29 +51,22 @@ def given_others(posterior: Posterior) -> GivenOthers | None:
     None where the residual is not normal, one by one or one after another in time, around coefficients that are normal
     given the population, as they are not known to be in the model of a formula.
     """
-    if "loading" not in posterior.draws:
+    draws, visits, family = posterior.draws, posterior.visits, posterior.family
+    if "loading" not in draws or family not in ("normal", "autocorrelated"):
         return None
-    known = {"normal": _given_others, "autocorrelated": _given_others_in_time}
-    derive = known.get(posterior.family or "")
-    return None if derive is None else derive(posterior)
-
-
-def _given_others_in_time(posterior: Posterior) -> GivenOthers:
-    """Derive the same where a patient's residuals are correlated in time."""
-    draws, visits = posterior.draws, posterior.visits
-    loading, centre = flat(draws["loading"]), centres(posterior)
-    correlation, sigma = flat(draws["autocorrelation"]), flat(draws["sigma"])
-    mean, sd = np.empty((2, len(sigma), len(visits.value)))
-    by_patient = np.zeros((len(sigma), len(visits.patients)))
-    for patient in range(len(visits.patients)):
+    loading, variance, centre = flat(draws["loading"]), flat(draws["sigma"]) ** 2, centres(posterior)
+    correlation = flat(draws["autocorrelation"]) if family == "autocorrelated" else None
+    mean, sd = np.empty((2, len(variance), len(visits.value)))
+    by_patient = np.zeros((len(variance), len(visits.patients)))
+    for patient in np.unique(visits.patient_index):
         mine = np.flatnonzero(visits.patient_index == patient)
-        if not len(mine):
-            continue
-        rows, value = posterior.visits.basis[mine], visits.value[mine]
-        own = correlation[:, None, None] ** apart(visits.month[mine]) * sigma[:, None, None] ** 2
-        spread = rows @ loading
-        both = own + spread @ spread.transpose(0, 2, 1)
-        scaled, precision, by_patient[:, patient] = _dense(both, value - centre[:, patient] @ rows.T)
+        rows, value = visits.basis[mine], visits.value[mine]
+        spread, left = rows @ loading, value - centre[:, patient] @ rows.T
+        if correlation is None:
+            scaled, precision, by_patient[:, patient] = _inverted(spread, left, variance)
+        else:
+            own = correlation[:, None, None] ** apart(visits.month[mine]) * variance[:, None, None]
+            scaled, precision, by_patient[:, patient] = _dense(own + spread @ spread.transpose(0, 2, 1), left)
         mean[:, mine], sd[:, mine] = value - scaled / precision, precision**-0.5
     return GivenOthers(mean, sd, by_patient)
 
@@ -85,25 +78,6 @@ def _dense(covariance: Floats, left: Floats) -> tuple[Floats, Floats, Floats]:
     log_det = np.linalg.slogdet(covariance)[1]
     density = -0.5 * (left.shape[1] * np.log(2 * np.pi) + log_det + (left * scaled).sum(axis=1))
     return scaled, np.einsum("dii->di", inverse), density
-
-
-def _given_others(posterior: Posterior) -> GivenOthers:
-    visits, draws = posterior.visits, posterior.draws
-    loading, variance = flat(draws["loading"]), flat(draws["sigma"]) ** 2
-    centre = centres(posterior)
-    mean, sd = np.empty((2, len(loading), len(visits.value)))
-    by_patient = np.zeros((len(loading), len(visits.patients)))
-    for patient in range(len(visits.patients)):
-        mine = np.flatnonzero(visits.patient_index == patient)
-        if not len(mine):
-            continue
-        rows = posterior.visits.basis[mine]
-        left = visits.value[mine] - centre[:, patient] @ rows.T
-        scaled, precision, density = _inverted(rows @ loading, left, variance)
-        mean[:, mine] = visits.value[mine] - scaled / precision
-        sd[:, mine] = precision**-0.5
-        by_patient[:, patient] = density
-    return GivenOthers(mean, sd, by_patient)
 
 
 def centres(posterior: Posterior) -> Floats:

@@ -102,9 +102,7 @@ def conflict_probability(table: pd.DataFrame) -> float:
 
 def _outside(values: Floats, visits: Visits) -> Iterator[tuple[str, float, float, float, str]]:
     """Tell how many values, and how many patients at any visit, leave the scale."""
-    outcome = visits.outcome
-    low = -np.inf if outcome.minimum is None else outcome.minimum
-    high = np.inf if outcome.maximum is None else outcome.maximum
+    low, high = visits.outcome.ends
     if np.isinf(low) and np.isinf(high):
         return
     out = (values < low) | (values > high)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.answers.quantities import NEAR_END_SDS
+from slopeshift.answers.quantities import near_ends
 from slopeshift.checks.thinned import fitted
 from slopeshift.fit.posterior import SAMPLES, flat
 
@@ -79,10 +79,8 @@ def latest_injection(posterior: Posterior) -> Floats:
 
 def score_bands(posterior: Posterior) -> tuple[Places, list[str]]:
     """Put every visit into a band of the expected value: near either end of the scale, and thirds of the others."""
-    outcome, expected = posterior.visits.outcome, fitted(posterior)
-    reach = NEAR_END_SDS * float(posterior.draws["sigma"].mean())
-    low = expected <= (-np.inf if outcome.minimum is None else outcome.minimum + reach)
-    high = expected >= (np.inf if outcome.maximum is None else outcome.maximum - reach)
+    expected = fitted(posterior)
+    low, high = near_ends(posterior, expected)
     middle = expected[~low & ~high]
     cuts = np.unique(np.quantile(middle, np.linspace(0, 1, MIDDLE_BANDS + 1)[1:-1])) if len(middle) else np.empty(0)
     bins = np.where(low, 0, np.where(high, len(cuts) + 2, 1 + np.searchsorted(cuts, expected)))

@@ -173,3 +173,18 @@ def _injection_months(injections: pd.DataFrame, place: Mapping[str, int]) -> Flo
 def _visits_in_lead_in(month: Floats, index: NDArray[np.intp], injection_month: Floats) -> NDArray[np.intp]:
     untreated = (month[:, None] > injection_month[index]).sum(axis=1) == 0
     return np.bincount(index[untreated], minlength=len(injection_month)).astype(np.intp)
+
+
+def patient_sums(
+    basis: Floats, value: Floats, patient: NDArray[np.intp], number: int
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Sum W'W (n, p, p), W'y (n, p), y'y (n,) and 1 (n,) over the values of each of `number` patients.
+
+    `basis` (value, p) has the rows of W, `value` (value,) is y, and `patient` (value,) says whose each is.
+    """
+    p = basis.shape[1]
+    grams, moments = np.zeros((number, p, p)), np.zeros((number, p))
+    np.add.at(grams, patient, basis[:, :, None] * basis[:, None, :])
+    np.add.at(moments, patient, basis * value[:, None])
+    squares, counts = (np.bincount(patient, each, number) for each in (value**2, np.ones(len(value))))
+    return grams, moments, squares, counts

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA, STATISTICS, DESIGN, PRECISION = range(10)
-AXES = 4
+AXES = 3
 """Dimensions that an array has in a buffer: the first ones of one with fewer have length 1."""
 
 density = kernel.density
@@ -40,7 +40,7 @@ density = kernel.density
 class Arrays:
     """All that the density of an exact model is made of, places as numbers; shapes as in `spread` and `kernel`.
 
-    `sigma` (outcome,) has the places of the residual standard deviations among the scalars.
+    `sigma` is the place of the residual standard deviation among the scalars.
     """
 
     priors: Floats
@@ -49,7 +49,7 @@ class Arrays:
     partial: Floats
     traits: Floats
     signed: Floats
-    sigma: Floats
+    sigma: int
     statistics: Floats
     design: Floats
     precision: Floats
@@ -57,7 +57,7 @@ class Arrays:
     def buffer(self) -> Floats:
         """Lay the arrays out one after another, behind a head that says where and of what shape: (number,).
 
-        The head has the length of the buffer, then of each array its place and four lengths.
+        The head has the length of the buffer, then of each array its place and three lengths.
         """
         arrays = [np.atleast_1d(np.asarray(each, dtype=float)) for each in astuple(self)]
         sizes = np.cumsum([1 + (1 + AXES) * len(arrays), *(each.size for each in arrays)])
@@ -69,28 +69,25 @@ class Arrays:
 
 @compiled
 def _array(data, which):
-    """Find an array in a buffer, with four dimensions."""
+    """Find an array in a buffer, with three dimensions."""
     head = data[1 + (1 + AXES) * which : 1 + (1 + AXES) * (which + 1)]
-    place, a, b, c, d = int(head[0]), int(head[1]), int(head[2]), int(head[3]), int(head[4])
-    return data[place : place + a * b * c * d].reshape((a, b, c, d))
+    place, a, b, c = int(head[0]), int(head[1]), int(head[2]), int(head[3])
+    return data[place : place + a * b * c].reshape((a, b, c))
 
 
 @compiled
 def log_density(u, by_u, data):
     """Write the gradient at u (scalar,) into by_u and return the log density; `data` is a buffer of `Arrays`."""
-    priors, parts, patterns = _array(data, PRIORS)[0, 0], _array(data, PARTS)[0, 0], _array(data, PATTERNS)[0]
-    partial, sigma, design = _array(data, PARTIAL)[0, 0], _array(data, SIGMA)[0, 0, 0], _array(data, DESIGN)[0, 0]
-    precision, outcomes = _array(data, PRECISION)[0, 0, 0], sigma.size
-    x, by_x, variance = np.empty(u.size), np.zeros(u.size), np.empty(outcomes)
+    priors, parts, patterns = _array(data, PRIORS)[0], _array(data, PARTS)[0], _array(data, PATTERNS)
+    partial, design, precision = _array(data, PARTIAL)[0], _array(data, DESIGN)[0], _array(data, PRECISION)[0, 0]
+    sigma = int(_array(data, SIGMA)[0, 0, 0])
+    x, by_x = np.empty(u.size), np.zeros(u.size)
     total = from_unconstrained(priors, u, x, by_u)
     factor = correlation_factor(partial, x)
     loading = loading_of(parts, patterns, x, factor, design.shape[0])
-    for o in range(outcomes):
-        variance[o] = x[int(sigma[o])] ** 2
-    value, by_loading, by_variance = density(loading, variance, _array(data, STATISTICS), design, precision)
+    value, by_loading, by_variance = density(loading, x[sigma] ** 2, _array(data, STATISTICS), design, precision)
     add_by_scalars(parts, patterns, partial, x, factor, by_loading, by_x)
-    for o in range(outcomes):
-        by_x[int(sigma[o])] += 2.0 * x[int(sigma[o])] * by_variance[o]
+    by_x[sigma] += 2.0 * x[sigma] * by_variance
     add_by_u(priors, x, by_x, by_u)
     return total + value
 
@@ -98,8 +95,8 @@ def log_density(u, by_u, data):
 @compiled
 def report(x, out, data):
     """Write what is reported of the scalars x (scalar,) into out (width,), see `spread.report_of`."""
-    parts, patterns, partial = _array(data, PARTS)[0, 0], _array(data, PATTERNS)[0], _array(data, PARTIAL)[0, 0]
-    report_of(parts, patterns, partial, _array(data, TRAITS)[0, 0, 0], _array(data, SIGNED)[0, 0, 0], x, out)
+    parts, patterns, partial = _array(data, PARTS)[0], _array(data, PATTERNS), _array(data, PARTIAL)[0]
+    report_of(parts, patterns, partial, _array(data, TRAITS)[0, 0], _array(data, SIGNED)[0, 0], x, out)
 
 
 @compiled
@@ -127,7 +124,7 @@ def _density_at(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def
 def _report_at(dimension, width, u, out, data):  # type: ignore[no-untyped-def]
     everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
     x, unused = np.empty(dimension), np.empty(dimension)
-    from_unconstrained(_array(everything, PRIORS)[0, 0], carray(u, (dimension,)), x, unused)
+    from_unconstrained(_array(everything, PRIORS)[0], carray(u, (dimension,)), x, unused)
     report(x, carray(out, (width,)), everything)
     return 0
 

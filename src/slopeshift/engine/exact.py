@@ -15,6 +15,7 @@ import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
 
+from slopeshift.design.visits import patient_sums
 from slopeshift.engine import kernel
 from slopeshift.engine.foreign import (
     Apply,
@@ -38,39 +39,28 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-def statistics(visits: Sequence[Visits], mean: Sequence[Floats]) -> Floats:
-    """Form the sufficient statistics of one or more outcomes of the same patients, packed as `kernel.pack` says.
+def statistics(visits: Visits, mean: Floats) -> Floats:
+    """Form the sufficient statistics of the patients, packed as `kernel.pack` says: (block, row, lane).
 
-    `mean` holds the prior mean of the coefficients (p,) by outcome; it is subtracted from the values.
-    Returns (outcome, block, row, lane).
+    They are the sums of W'W, W'y, y'y and 1 over each patient's visits. `mean`, the prior mean of the coefficients
+    (p,), is subtracted from the values.
     """
-    return kernel.pack(*(np.stack(parts) for parts in zip(*map(_statistics, visits, mean), strict=True)))
-
-
-def _statistics(visits: Visits, mean: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Sum W'W (n, p, p), W'y (n, p), y'y (n,) and 1 (n,) over the visits of each patient."""
-    n, p = len(visits.patients), visits.basis.shape[1]
     residual = visits.value - visits.basis @ mean
-    grams, moments, squares, counts = np.zeros((n, p, p)), np.zeros((n, p)), np.zeros(n), np.zeros(n)
-    np.add.at(grams, visits.patient_index, visits.basis[:, :, None] * visits.basis[:, None, :])
-    np.add.at(moments, visits.patient_index, visits.basis * residual[:, None])
-    np.add.at(squares, visits.patient_index, residual**2)
-    np.add.at(counts, visits.patient_index, 1.0)
-    return grams, moments, squares, counts
+    return kernel.pack(*patient_sums(visits.basis, residual, visits.patient_index, len(visits.patients)))
 
 
 class MarginalNormal(Op):  # type: ignore[misc]
     """log p(y | loading, variance) with everything else integrated out, and its two gradients, in one evaluation.
 
-    Inputs: loading (p, q), variance (o,), then packed statistics, design and precision, as in `kernel`.
+    Inputs: loading (p, q), variance (scalar), then packed statistics, design and precision, as in `kernel`.
     """
 
     __props__ = ()
 
     def make_node(self, *inputs: TensorVariable) -> Apply:
-        """Make the node: outputs log density (scalar), its gradients by loading (p, q) and by variance (o,)."""
+        """Make the node: outputs log density (scalar), its gradients by loading (p, q) and by variance."""
         inputs = tuple(map(pt.as_tensor_variable, inputs))
-        return Apply(self, inputs, [pt.dscalar(), pt.dmatrix(), pt.dvector()])
+        return Apply(self, inputs, [pt.dscalar(), pt.dmatrix(), pt.dscalar()])
 
     def infer_shape(self, node: Apply, shapes: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
         """Say that each gradient has the shape of what it is taken by."""
@@ -78,7 +68,9 @@ class MarginalNormal(Op):  # type: ignore[misc]
 
     def perform(self, node: Apply, inputs: Sequence[Floats], outputs: list[list[object]]) -> None:
         """Evaluate outside compiled graphs."""
-        for storage, value in zip(outputs, kernel.density(*map(np.ascontiguousarray, inputs)), strict=True):
+        loading, variance, *known = inputs
+        found = kernel.density(np.ascontiguousarray(loading), float(variance), *map(np.ascontiguousarray, known))
+        for storage, value in zip(outputs, found, strict=True):
             storage[0] = np.asarray(value)
 
     def pullback(
@@ -103,8 +95,8 @@ def _compiled(op: MarginalNormal, node: Apply, **_: object) -> tuple[object, int
 
     @numba_njit
     def marginal_normal(loading, variance, packed, design, precision):  # type: ignore[no-untyped-def]
-        value, d_loading, d_variance = density(loading, variance, packed, design, precision)
-        return np.asarray(value), d_loading, d_variance
+        value, d_loading, d_variance = density(loading, variance.item(), packed, design, precision)
+        return np.asarray(value), d_loading, np.asarray(d_variance)
 
     return marginal_normal, cache_version("engine.kernel")
 
@@ -128,19 +120,19 @@ def _widened(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
 def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable) -> None:
     """Observe the values of an outcome, everything but loading and sigma integrated out, in the current PyMC model.
 
-    Adds `loading` (coefficient, source), `statistics` (outcome, block, row, lane) as data, and the observed variable
+    Adds `loading` (coefficient, source), `statistics` (block, row, lane) as data, and the observed variable
     (visit,), which has a density, for sampling, and a generative graph, for prediction.
     `with_posterior_coefficients` draws back what was integrated out. A compiled model takes another trial's values by
     its `statistics`. The terms are fixed once the model is built, and recorded.
     """
     model = pm.modelcontext(None)
     wide, design = _widened(visits, terms)
-    packed = statistics([wide], [design @ terms.mean])
-    places = dict(zip(("block", "row", "lane"), map(range, packed.shape[1:]), strict=True))
+    packed = statistics(wide, design @ terms.mean)
+    places = dict(zip(("block", "row", "lane"), map(range, packed.shape), strict=True))
     record_terms(terms)
-    model.add_coords({"source": terms.sources, "outcome": [visits.outcome.name]} | places)
+    model.add_coords({"source": terms.sources} | places)
     loading = pm.Deterministic("loading", loading, dims=("coefficient", "source"))
-    known = pm.Data("statistics", packed, dims=("outcome", "block", "row", "lane"))
+    known = pm.Data("statistics", packed, dims=tuple(places))
     if terms.covariates:
         loading = pt.concatenate([loading, np.zeros((len(terms.covariates), len(terms.sources)))])
 
@@ -150,7 +142,7 @@ def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: Tensor
                 f"the density of {visits.outcome.name} is known at the recorded values only; build the model of a "
                 "trial with the other values"
             )
-        return marginal_normal(loading, pt.stack([sigma**2]), known, design, terms.sd**-2.0)[0]
+        return marginal_normal(loading, sigma**2, known, design, terms.sd**-2.0)[0]
 
     def generate(loading: TensorVariable, sigma: TensorVariable, _: TensorVariable) -> TensorVariable:
         z = pm.Normal.dist(size=(len(visits.patients), len(terms.sources)))
@@ -177,10 +169,10 @@ def integrated_out(model: pm.Model) -> bool:
 def statistics_of(visits: Visits, terms: xr.Dataset) -> Floats:
     """Form the `statistics` of other values, or other visits of as many patients, for a model that is compiled already.
 
-    `terms` is `terms_of` the model. Returns (outcome, block, row, lane).
+    `terms` is `terms_of` the model. Returns (block, row, lane).
     """
     wide, design = _widened(visits, known := terms_from(terms, visits))
-    return statistics([wide], [design @ known.mean])
+    return statistics(wide, design @ known.mean)
 
 
 def with_prior_coefficients(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> xr.Dataset:
@@ -206,9 +198,9 @@ def with_posterior_coefficients(
     """
     known = terms_from(terms, visits)
     wide, design = _widened(visits, known)
-    loading, variance = flat(draws["loading"]), flat(draws["sigma"])[:, None] ** 2
+    loading, variance = flat(draws["loading"]), flat(draws["sigma"]) ** 2
     loading = np.pad(loading, ((0, 0), (0, len(known.covariates)), (0, 0)))
-    packed = statistics([wide], [design @ known.mean])
+    packed = statistics(wide, design @ known.mean)
     drawn = np.empty((len(loading), len(known.mean)))
     theta = np.empty((len(loading), len(visits.patients), wide.basis.shape[1]))
     by_patient = np.empty(theta.shape[:2])

@@ -1,10 +1,10 @@
 """The arithmetic of exact marginalisation: two passes over the patients, compiled, eight patients at a time.
 
 For patient i, with design W_i, coefficients theta_i = B mu + Lambda z_i, z_i ~ Normal(0, I), mu ~ Normal(0, C), and
-residual variances D (one of each outcome's, on the diagonal), let y_i be the values less the population's prior mean,
-V = Lambda Lambda', Omega_i = W_i V W_i' + D. Everything that the visits say is in
+residual variance d, let y_i be the values less the population's prior mean, V = Lambda Lambda',
+Omega_i = W_i V W_i' + d I. Everything that the visits say is in
 
-    S_i = W_i'D^-1 W_i,   s_i = W_i'D^-1 y_i,   yy_i = y_i'D^-1 y_i        (sums over the outcomes)
+    S_i = W_i'W_i / d,   s_i = W_i'y_i / d,   yy_i = y_i'y_i / d
 
 With the triangle R of V = RR' and A_i = I + R'S_i R (Woodbury's identity, the matrix determinant lemma),
 
@@ -12,17 +12,17 @@ With the triangle R of V = RR' and A_i = I + R'S_i R (Woodbury's identity, the m
     h_i = W_i'Omega_i^-1 y_i = s_i - S_i R A_i^-1 R's_i
     c_i = y_i'Omega_i^-1 y_i = yy_i - s_i'R A_i^-1 R's_i
     Q   = B'(sum M_i)B + C^-1,   mu_hat = Q^-1 B' sum h_i
-    -2 log p(y) = sum_o n_o log(2 pi d_o) + sum log|A_i| + log|C| + log|Q| + sum c_i - mu_hat'Q mu_hat
+    -2 log p(y) = n log(2 pi d) + sum log|A_i| + log|C| + log|Q| + sum c_i - mu_hat'Q mu_hat
 
 Gradients are expectations of the complete-data score given y (Fisher's identity): with b = B mu_hat, P = B Q^-1 B',
 e_i = h_i - M_i b and G = sum (e_i e_i' + M_i P M_i - M_i),
 
     d/dV = G / 2,   so   d/dLambda = G Lambda
-    sum_o 2 d_o d/dd_o = sum c_i - b'sum (h_i + e_i) + tr(P sum M_i) - n - tr(Lambda'G Lambda)
+    2 d d/dd = sum c_i - b'sum (h_i + e_i) + tr(P sum M_i) - n - tr(Lambda'G Lambda)
 
-Arrays: p coefficients, q sources of variation, m population terms, o outcomes; `loading` is Lambda (p, q), `design` is
-B (p, m), `precision` the diagonal of C^-1 (m,), `variance` that of D by outcome (o,), and `packed` holds the patients'
-unweighted statistics as `pack` lays them out.
+Arrays: p coefficients, q sources of variation, m population terms; `loading` is Lambda (p, q), `design` is B (p, m),
+`precision` the diagonal of C^-1 (m,), `variance` is d, and `packed` holds the patients' unweighted statistics as `pack`
+lays them out.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 
 def pack(grams: Floats, moments: Floats, squares: Floats, counts: Floats) -> Floats:
-    """Lay the statistics of the patients out for the kernel: (outcome, block, row, lane).
+    """Lay the statistics of the patients out for the kernel: (block, row, lane).
 
-    Takes W'W (o, n, p, p), W'y (o, n, p), y'y (o, n) and the numbers of values (o, n). A block has LANES patients, the
+    Takes W'W (n, p, p), W'y (n, p), y'y (n,) and the numbers of values (n,). A block has LANES patients, the
     last one filled up with patients without values; its rows are the lower triangle of W'W, row by row, W'y, y'y, and
     the number of values.
     """
-    outcomes, n, p = moments.shape
+    n, p = moments.shape
     blocks = max(-(-n // LANES), 1)
-    rows = np.zeros((outcomes, blocks * LANES, p * (p + 1) // 2 + p + 2))
+    rows = np.zeros((blocks * LANES, p * (p + 1) // 2 + p + 2))
     below = np.tril_indices(p)
-    rows[:, :n] = np.concatenate([grams[..., *below], moments, squares[..., None], counts[..., None]], axis=2)
-    return np.ascontiguousarray(rows.reshape(outcomes, blocks, LANES, -1).swapaxes(2, 3))
+    rows[:n] = np.column_stack([grams[:, *below], moments, squares, counts])
+    return np.ascontiguousarray(rows.reshape(blocks, LANES, -1).swapaxes(1, 2))
 
 
 @compiled
@@ -83,12 +83,9 @@ def _triangle(loading):
 
 @compiled
 def _weigh(packed, block, variance, stats):
-    """Sum the statistics of a block over the outcomes, each divided by its residual variance."""
+    """Divide the statistics of a block by the residual variance."""
     for row in range(stats.shape[0] - 1):
-        x = load(packed[0, block], row) * (1.0 / variance[0])
-        for o in range(1, variance.size):
-            x = x + load(packed[o, block], row) * (1.0 / variance[o])
-        store(stats, row, x)
+        store(stats, row, load(packed[block], row) * (1.0 / variance))
 
 
 @compiled
@@ -165,7 +162,7 @@ def _inform(stats, gain, shift, r, p, info, sums):
 @compiled
 def _first_pass(triangle, r, variance, packed, info, sums):
     """Write M_i and h_i of every patient into info and their sums, with that of c_i, into sums; return sum log|A_i|."""
-    p, (_, blocks, rows, lanes) = triangle.shape[0], packed.shape
+    p, (blocks, rows, lanes) = triangle.shape[0], packed.shape
     work = np.empty((rows + 2 * p * r + r * (r + 1) // 2 + r + 1, lanes))
     stats, work = work[:rows], work[rows:]
     product, work = work[: p * r], work[p * r :]
@@ -181,18 +178,6 @@ def _first_pass(triangle, r, variance, packed, info, sums):
         _solve(chol, triangle, r, stats, product, gain, shift)
         _inform(stats, gain, shift, r, p, info[block], sums)
     return log_det
-
-
-@compiled
-def _counts(packed):
-    """Count the values of each outcome: (o,)."""
-    outcomes, blocks, rows, lanes = packed.shape
-    counts = np.zeros(outcomes)
-    for o in range(outcomes):
-        for block in range(blocks):
-            for lane in range(lanes):
-                counts[o] += packed[o, block, rows - 1, lane]
-    return counts
 
 
 @compiled
@@ -305,9 +290,9 @@ def _residual(here, centre, residual):
 
 @compiled
 def density(loading, variance, packed, design, precision):
-    """Return log p(y), its gradient with respect to loading (p, q), and with respect to variance (o,)."""
-    p, (_, blocks, rows, lanes) = loading.shape[0], packed.shape
-    counts = _counts(packed)
+    """Return log p(y), its gradient with respect to loading (p, q), and with respect to variance."""
+    p, (blocks, rows, lanes) = loading.shape[0], packed.shape
+    count = packed[:, rows - 1].sum()
     triangle, r = _triangle(loading)
     sums, info = np.zeros((rows, lanes)), np.empty((blocks, rows, lanes))
     total = _first_pass(triangle, r, variance, packed, info, sums)
@@ -316,14 +301,11 @@ def density(loading, variance, packed, design, precision):
     total += log_det + misfit
     for k in range(precision.size):
         total -= np.log(precision[k]) + half[k] ** 2
-    for o in range(variance.size):
-        total += counts[o] * (LOG_2PI + np.log(variance[o]))
+    total += count * (LOG_2PI + np.log(variance))
 
     centre, spread = _project(design, chol, half)
     d_loading, scaled = _by_loading(loading, info, info_sum, score_sum, centre, spread)
-    if variance.size == 1:
-        return -0.5 * total, d_loading, 0.5 * (scaled + misfit - counts) / variance
-    return -0.5 * total, d_loading, _by_outcome(loading, variance, packed, counts, info, centre, spread)
+    return -0.5 * total, d_loading, 0.5 * (scaled + misfit - count) / variance
 
 
 @compiled
@@ -347,66 +329,15 @@ def _by_loading(loading, info, info_sum, score_sum, centre, spread):
 
 
 @compiled
-def _by_outcome(loading, variance, packed, counts, info, centre, spread):
-    """Tell the residual variances of several outcomes apart: the gradient with respect to each.
-
-    d/dd_o = sum (E|y_o - W_o theta|^2 / d_o - n_o) / (2 d_o), where theta given y has mean t = b + V e and covariance
-    K = (I - V M) P (I - V M)' + (I - V M) V.
-    """
-    p, (outcomes, blocks, rows, lanes) = loading.shape[0], packed.shape
-    V = loading @ loading.T
-    work = np.empty((2 * p + 3 * p * p + outcomes, lanes))
-    residual, mean, work = work[:p], work[p : 2 * p], work[2 * p :]
-    rest, half, cov, sums = work[: p * p], work[p * p : 2 * p * p], work[2 * p * p : 3 * p * p], work[3 * p * p :]
-    sums[:] = 0.0
-    for block in range(blocks):
-        here = info[block]
-        _residual(here, centre, residual)
-        for a in range(p):
-            x = every(centre[a])
-            for b in range(p):
-                x = x + load(residual, b) * V[a, b]
-            store(mean, a, x)
-            for b in range(p):
-                x = every(1.0 if a == b else 0.0)
-                for c in range(p):
-                    x = x - load(here, _at(c, b)) * V[a, c]
-                store(rest, a * p + b, x)
-            for b in range(p):
-                x = every(0.0)
-                for c in range(p):
-                    x = x + load(rest, a * p + c) * spread[c, b]
-                store(half, a * p + b, x)
-            for b in range(a + 1):
-                x = every(0.0)
-                for c in range(p):
-                    x = x + load(half, a * p + c) * load(rest, b * p + c) + load(rest, a * p + c) * V[c, b]
-                store(cov, _at(a, b), x)
-        for o in range(outcomes):
-            mine = packed[o, block]
-            x = load(sums, o) + load(mine, rows - 2)
-            for a in range(p):
-                x = x - load(mean, a) * load(mine, p * (p + 1) // 2 + a) * 2.0
-                for b in range(a + 1):
-                    square = load(mean, a) * load(mean, b) + load(cov, _at(a, b))
-                    x = x + load(mine, _at(a, b)) * square * (1.0 if a == b else 2.0)
-            store(sums, o, x)
-    d_variance = np.empty(outcomes)
-    for o in range(outcomes):
-        d_variance[o] = 0.5 * (sums[o].sum() / variance[o] - counts[o]) / variance[o]
-    return d_variance
-
-
-@compiled
 def draw_back(loading, variance, packed, design, precision, rng, terms, theta, marginal):
-    """Draw what was integrated out, given y, for every draw of loading (d, p, q) and variance (d, o).
+    """Draw what was integrated out, given y, for every draw of loading (d, p, q) and variance (d,).
 
     Writes mu, less its prior mean, into terms (d, m) and theta_i, less the same, into theta (d, n, p): first
     mu ~ Normal(mu_hat, Q^-1), then z_i ~ Normal(A_i^-1 R'(s_i - S_i B mu), A_i^-1) and theta_i = B mu + R z_i.
     Writes log p(y_i | mu) into marginal (d, n).
     """
     draws, n, p = theta.shape
-    (_, blocks, rows, lanes), m = packed.shape, precision.size
+    (blocks, rows, lanes), m = packed.shape, precision.size
     sums, info, mean = np.empty((rows, lanes)), np.empty((blocks, rows, lanes)), np.empty(p)
     r = min(p, loading.shape[2])
     stats, product, chol = np.empty((rows, lanes)), np.empty((p * r, lanes)), np.empty((r * (r + 1) // 2, lanes))
@@ -436,8 +367,7 @@ def draw_back(loading, variance, packed, design, precision, rng, terms, theta, m
             for lane in range(min(lanes, n - block * lanes)):
                 i = block * lanes + lane
                 marginal[d, i] = np.log(fit[1, lane]) - 0.5 * fit[0, lane]
-                for o in range(variance.shape[1]):
-                    marginal[d, i] -= 0.5 * packed[o, block, rows - 1, lane] * (LOG_2PI + np.log(variance[d, o]))
+                marginal[d, i] -= 0.5 * packed[block, rows - 1, lane] * (LOG_2PI + np.log(variance[d]))
                 for a in range(p):
                     theta[d, i, a] = mean[a]
                     for k in range(min(a + 1, r)):

@@ -45,17 +45,31 @@ SIGNATURE = "(visit,source),(visit),(visit)->(patient,source)"
 
 
 class KernelOp(Op):  # type: ignore[misc]  # PyTensor has no types here
-    """A function of `coordinate_kernel` as an operation on tensors, by its name."""
+    """A function of `reparametrise_kernel` as an operation on tensors, by its name.
 
-    __props__ = ("name",)
+    `returned` names what the function returns: "z", shaped as the input z or u, "log_jacobian" (patient,), and
+    "design" and "residual", shaped as the inputs.
+    """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    __props__ = ("name", "returned")
+
+    def __init__(self, name: str, *returned: str) -> None:
+        self.name, self.returned = name, returned
 
     @property
     def function(self) -> Any:
         """The compiled function."""
         return getattr(reparametrise_kernel, self.name)
+
+    def make_node(self, *inputs: TensorVariable) -> Apply:
+        """Make the node: matrices of design and z, vectors of residuals and log Jacobians."""
+        outputs = [pt.dmatrix() if name in ("design", "z") else pt.dvector() for name in self.returned]
+        return Apply(self, tuple(map(pt.as_tensor_variable, inputs)), outputs)
+
+    def infer_shape(self, node: Apply, shapes: Shapes) -> Shapes:
+        """Take every shape from the inputs: design, residual, patient and z or u."""
+        known = {"design": shapes[0], "residual": shapes[1], "z": shapes[3], "log_jacobian": shapes[3][:1]}
+        return [known[name] for name in self.returned]
 
     def perform(self, node: Apply, inputs: Sequence[NDArray[Any]], outputs: list[list[object]]) -> None:
         """Evaluate outside compiled graphs."""
@@ -66,15 +80,6 @@ class KernelOp(Op):  # type: ignore[misc]  # PyTensor has no types here
 
 class Moved(KernelOp):
     """z (patient, source) and the log Jacobian (patient,), of design, residual, patient and u."""
-
-    def make_node(self, *inputs: TensorVariable) -> Apply:
-        """Make the node."""
-        inputs = tuple(map(pt.as_tensor_variable, inputs))
-        return Apply(self, inputs, [pt.dmatrix(), pt.dvector()])
-
-    def infer_shape(self, node: Apply, shapes: Shapes) -> Shapes:
-        """Say that both have a row for each patient."""
-        return [shapes[3], shapes[3][:1]]
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], cotangents: Sequence[TensorVariable]
@@ -92,38 +97,12 @@ class Moved(KernelOp):
         return [[True, True], [True, True], [False, False], [True, True]]
 
 
-class MovedBack(KernelOp):
-    """u (patient, source), of design, residual, patient and z."""
-
-    def make_node(self, *inputs: TensorVariable) -> Apply:
-        """Make the node."""
-        inputs = tuple(map(pt.as_tensor_variable, inputs))
-        return Apply(self, inputs, [pt.dmatrix()])
-
-    def infer_shape(self, node: Apply, shapes: Shapes) -> Shapes:
-        """Say that u has the shape of z."""
-        return [shapes[3]]
+moved = Moved("moved", "z", "log_jacobian")
+moved_back = KernelOp("moved_back", "z")
+pulled_back = KernelOp("pulled_back", "design", "residual", "z")
 
 
-class PulledBack(KernelOp):
-    """The gradients by design, residual and u, of the inputs of `Moved` and the gradients by what it returns."""
-
-    def make_node(self, *inputs: TensorVariable) -> Apply:
-        """Make the node."""
-        inputs = tuple(map(pt.as_tensor_variable, inputs))
-        return Apply(self, inputs, [pt.dmatrix(), pt.dvector(), pt.dmatrix()])
-
-    def infer_shape(self, node: Apply, shapes: Shapes) -> Shapes:
-        """Say that each gradient has the shape of what it is taken by."""
-        return [shapes[0], shapes[1], shapes[3]]
-
-
-moved, moved_back, pulled_back = Moved("moved"), MovedBack("moved_back"), PulledBack("pulled_back")
-
-
-@register_funcify_default_op_cache_key(Moved)  # type: ignore[untyped-decorator]
-@register_funcify_default_op_cache_key(MovedBack)  # type: ignore[untyped-decorator]
-@register_funcify_default_op_cache_key(PulledBack)  # type: ignore[untyped-decorator]
+@register_funcify_default_op_cache_key(KernelOp)  # type: ignore[untyped-decorator]
 def _compiled(op: KernelOp, node: Apply, **_: object) -> tuple[object, int]:
     """Hand PyTensor the compiled function, and a number that changes with its code, for the cache on disk."""
     function = op.function

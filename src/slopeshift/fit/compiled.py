@@ -6,6 +6,7 @@ Only models whose coefficients are integrated out can do this: their data enter 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,18 +115,39 @@ def _not_exchangeable(model: pm.Model) -> str:
     return MORE if len(model.observed_RVs) > 1 else ""
 
 
-def job_key(module: str, source: str, trial: Trial, *settings: str) -> str:
-    """Hash what decides the results of a job: the code of `module` that does it, a model's text, a trial and settings.
+class ModelJob:
+    """Work on a trial with a model, given by the text of its file: a `keep.replicates.Job`, equal where its content is.
 
     Neither the words of the model file nor those of the code count (see `keep.made_from`).
     """
-    texts = (without_docstrings(source), trial_content(trial), *settings)
-    return key(*texts, modules=(module, *imported(source)))
 
+    trial: Trial
+    source: str
 
-def program_key(source: str, trial: Trial) -> str:
-    """Hash what decides what is compiled: the model's text, the trial and the code of both."""
-    return job_key("fit.compiled", source, trial, "program")
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """What else decides the results: values that print as all that they are."""
+        raise NotImplementedError
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of everything that decides the results: the module of the job, model, trial and settings."""
+        return self._hashed(type(self).__module__.partition(".")[2], self.settings)
+
+    @cached_property
+    def program(self) -> str:
+        """Hash of what is compiled."""
+        return self._hashed("fit.compiled")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, ModelJob) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def _hashed(self, module: str, *more: object) -> str:
+        texts = (without_docstrings(self.source), trial_content(self.trial), repr(more))
+        return key(*texts, modules=(module, *imported(self.source)))
 
 
 def trial_content(trial: Trial) -> str:

@@ -31,7 +31,7 @@ class Precompiled:
     coords: dict[str, list[Any]]
 
     def with_data(self, **data: NDArray[Any]) -> Precompiled:
-        """Exchange the data: `statistics` (outcome, block, row, lane) of other values, or of other visits."""
+        """Exchange the data: `statistics` (block, row, lane) of other values, or of other visits."""
         return replace(self, arrays=replace(self.arrays, **data))
 
     def prior(self, draws: int, seed: int) -> xr.Dataset:

@@ -7,7 +7,7 @@ source row gets a line in the ledger, and what passes the door is moved into pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slopeshift.formats import adam, guess, proact, redcap, sdtm, table
@@ -105,7 +105,5 @@ def _written(request: Request, reading: Reading, taken: _Taken) -> Imported:
         "source": f"{FORMATS[request.format].TITLE} ({files}), imported by slopeshift"
         + (", patients' names replaced by pseudonyms" if request.key else ""),
     }
-    full = Reading(
-        reading.tables, reading.fates, (*taken.heads, *reading.heads), reading.outcomes, reading.named, reading.problems
-    )
+    full = replace(reading, heads=(*taken.heads, *reading.heads))
     return write(full, taken.sources, taken.unread, settings, request.destination)

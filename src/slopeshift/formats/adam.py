@@ -14,14 +14,14 @@ import pandas as pd
 from slopeshift.formats import cdisc, cdisc_tables, codemap
 from slopeshift.formats.cdisc import Desk, column_of
 from slopeshift.formats.cdisc_tables import NO_SCORES
-from slopeshift.formats.reading import Choices, Collected, Reading, filled, numbered, stacked
+from slopeshift.formats.reading import Choices, Reading, filled, numbered, stacked
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Source
+    from slopeshift.formats.source import Collected, Source
 
 TITLE = "CDISC ADaM datasets"
 MAPPED = False
@@ -76,8 +76,7 @@ def _basic(desk: Desk, source: Source, document: Mapping[str, Any]) -> tuple[pd.
     desk.leave_out(records[imputed], "an imputed or derived value: DTYPE " + column_of(records, "DTYPE")[imputed])
     scored = records[code.isin(meaning) & ~imputed]
     scored = scored.assign(value=desk.number(scored, "AVAL"), column=scored["PARAMCD"].map(meaning))
-    desk.leave_out(scored[scored["value"].isna()], "no AVAL")
-    timed = desk.timed(scored[scored["value"].notna()], "ADT", "ADY")
+    timed = desk.timed(desk.without(scored, scored["value"].isna(), "no AVAL"), "ADT", "ADY")
     given = records[injecting & ~imputed]
     given = given.assign(dose=desk.number(given, "AVAL"), route=column_of(given, "ROUTE"))
     return timed[list(NO_SCORES.columns)], cdisc_tables.injections_of(desk, given, "ADT", "ADY")
@@ -108,9 +107,9 @@ def _ends(desk: Desk, subjects: pd.DataFrame, codes: Mapping[str, str], file: st
     ended = ended.assign(reason=ended["said"].map(codes))
     timeless = ended["time"].isna() & (ended["reason"] != "ongoing")
     desk.leave_out(ended[timeless], "an end, because of: " + ended["untimed"][timeless])
-    desk.leave_out(died[died["time"].isna()], "a death, because of: " + died["untimed"][died["time"].isna()])
+    died = desk.without(died, died["time"].isna(), "a death, because of: " + died["untimed"])
     ended = ended[ended["reason"].notna() & ~timeless]
-    every = pd.concat([died[died["time"].notna()].assign(reason="death"), ended])
+    every = pd.concat([died.assign(reason="death"), ended])
     return every.drop_duplicates("patient")[["file", "row", "patient", "time", "reason"]]
 
 
@@ -130,9 +129,7 @@ def _patients(desk: Desk, subjects: pd.DataFrame, names: Mapping[str, str], ends
                 desk.leave_out(subjects[filled(cells)], f"{source_column}, in a trial that counts in {desk.clock}s")
         elif filled(cells).any():
             said[column] = desk.said(subjects, cells, source_column)
-    said[f"end_{desk.clock}"] = ends.assign(text=desk.time_text(ends["time"])).set_index("patient")["text"]
-    said["end_reason"] = ends.set_index("patient")["reason"]
-    return cdisc_tables.patients_of(desk, subjects, said)
+    return cdisc_tables.patients_of(desk, subjects, said, ends)
 
 
 def _onset(desk: Desk, subjects: pd.DataFrame, column: str) -> pd.Series[str]:

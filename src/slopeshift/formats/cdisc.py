@@ -5,7 +5,7 @@ A record that cannot be placed in time, or that another of the same day contradi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ import pandas as pd
 from slopeshift.formats import notation
 from slopeshift.formats.conflicts import agreed, not_after
 from slopeshift.formats.ledger import LEFT_OUT, USED, marked
-from slopeshift.formats.reading import Choices, Collected, cell_problems, filled, months_of_days, numbers
-from slopeshift.formats.source import ENDINGS, Source, read_source
+from slopeshift.formats.reading import Choices, as_text, cell_problems, filled, months_of_days, noted_numbers, numbers
+from slopeshift.formats.source import NOTHING_MADE, Collected, Source, collect_tables
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
@@ -27,29 +27,19 @@ SUBJECT = "USUBJID"
 
 def collect_datasets(path: Path, sheet: str | None, wanted: Callable[[str], bool], needs: str) -> Collected:
     """Read the datasets of a folder whose name (the file's, in capitals) is wanted; `needs` names one that must be."""
-    if not path.is_dir():
-        remedy = "give the folder with the datasets"
-        return Collected((), problems=(Problem(str(path), None, None, "no such folder", remedy),))
-    found: dict[str, Path] = {}
-    unread, problems, sources = {}, [], []
-    for file in sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")):
-        name = file.stem.upper()
-        if not wanted(name) or file.suffix.casefold() not in ENDINGS:
-            unread[file.name] = "nothing in a trial's tables is made of this file"
-        elif name in found:
-            remedy = "keep one of them in the folder"
-            problems.append(Problem(file.name, None, None, f"the same dataset as {found[name].name}", remedy))
-        else:
-            found[name] = file
-            source, in_file = read_source(file, sheet)
-            problems += in_file
-            if source and SUBJECT not in source.table:
-                problems.append(Problem(file.name, 1, SUBJECT, "no such column", "export the dataset with USUBJID"))
-            sources += [source] if source else []
-    if needs not in found:
-        remedy = f"add {needs.lower()}.xpt, .sas7bdat, .json or .csv"
-        problems.append(Problem(str(path), None, None, f"no dataset {needs}", remedy))
-    return Collected(tuple(sources), unread, tuple(problems))
+    remedy = f"add {needs.lower()}.xpt, .sas7bdat, .json or .csv"
+    lacking = Problem(str(path), None, None, f"no dataset {needs}", remedy)
+
+    def unread(name: str) -> str:
+        return "" if wanted(name) else NOTHING_MADE
+
+    collected = collect_tables(path, sheet, "dataset", str.upper, unread, ({needs}, lacking))
+    nobody = [
+        Problem(source.file, 1, SUBJECT, "no such column", "export the dataset with USUBJID")
+        for source in collected.sources
+        if SUBJECT not in source.table
+    ]
+    return replace(collected, problems=(*collected.problems, *nobody))
 
 
 def name_of(source: Source) -> str:
@@ -76,12 +66,16 @@ class Desk:
     def records(self, source: Source) -> pd.DataFrame:
         """Return file, row, patient and every column of a dataset; rows without a patient are left out."""
         table = source.table.assign(file=source.file, row=source.table.index, patient=source.table[SUBJECT])
-        self.leave_out(table[~filled(table["patient"])], "no USUBJID")
-        return table[filled(table["patient"])]
+        return self.without(table, ~filled(table["patient"]), "no USUBJID")
 
     def leave_out(self, records: pd.DataFrame, reason: str | pd.Series[str]) -> None:
         """Write into the ledger that nothing is made of these records."""
         self.fates.append(marked(records, LEFT_OUT, reason))
+
+    def without(self, records: pd.DataFrame, wrong: pd.Series[bool], reason: str | pd.Series[str]) -> pd.DataFrame:
+        """Leave out the records that are wrong, and return the others; a series of reasons has one for each record."""
+        self.leave_out(records[wrong], reason if isinstance(reason, str) else reason[wrong])
+        return records[~wrong]
 
     def use(self, records: pd.DataFrame, what: str) -> None:
         """Write into the ledger what is made of these records."""
@@ -107,14 +101,11 @@ class Desk:
     def timed(self, records: pd.DataFrame, dated: str, counted: str) -> pd.DataFrame:
         """Return the records that have a time; the others are left out."""
         known = self.day(records, dated, counted)
-        self.leave_out(known[known["time"].isna()], known["untimed"][known["time"].isna()])
-        return known[known["time"].notna()]
+        return self.without(known, known["time"].isna(), known["untimed"])
 
     def number(self, records: pd.DataFrame, column: str) -> pd.Series[float]:
         """Read a column of numbers; a problem where a cell is none."""
-        cells, wrong = notation.points(column_of(records, column), self.choices.notation)
-        read = numbers(cells)
-        wrong = wrong.mask(filled(cells) & read.isna() & (wrong == ""), "write a number, or leave the cell empty")
+        read, wrong = noted_numbers(column_of(records, column), self.choices.notation)
         for file, rows in records.groupby("file"):
             by_row = rows.set_index("row")
             at = pd.Series(wrong[rows.index].to_numpy(), index=by_row.index)
@@ -125,8 +116,7 @@ class Desk:
         """Write days as the trial's clock does: ISO dates, or months."""
         if self.clock == "month":
             return months_of_days(days)
-        texts = days.map(lambda day: date.fromordinal(int(day)).isoformat(), na_action="ignore")
-        return texts.astype("object").fillna("").astype("str")
+        return as_text(days.map(lambda day: date.fromordinal(int(day)).isoformat(), na_action="ignore"))
 
     def before_end(self, records: pd.DataFrame, ends: pd.Series[float], what: str) -> pd.DataFrame:
         """Return the records that are not after their patient's end."""

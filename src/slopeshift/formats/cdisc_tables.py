@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from slopeshift.formats.cdisc import Desk, column_of
-from slopeshift.formats.conflicts import in_range, once_a_time
-from slopeshift.formats.reading import beside, filled, stacked
+from slopeshift.formats.conflicts import NO_RECORDS, RECORD, in_range, once_a_time
+from slopeshift.formats.reading import as_text, beside, filled, stacked
 from slopeshift.trial.columns import HIGHEST_ITEM, ITEMS, Problem
 
 if TYPE_CHECKING:
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 LIMITS = {"alsfrsr": (0, 48, True), "fvc": (0, 200, False)} | dict.fromkeys(ITEMS, (0, HIGHEST_ITEM, True))
 YES_NO = {"Y": "yes", "N": "no"}
-NO_SCORES = pd.DataFrame(
-    {"file": pd.Series(dtype="str"), "row": pd.Series(dtype="int64"), "patient": pd.Series(dtype="str"),
-     "time": pd.Series(dtype="float64"), "column": pd.Series(dtype="str"), "value": pd.Series(dtype="float64")}
-)  # fmt: skip
+NO_SCORES = NO_RECORDS.assign(column=pd.Series(dtype="str"))[[*RECORD, "column", "value"]]
 
 
 def visits_of(desk: Desk, scores: pd.DataFrame, ends: pd.Series[float]) -> pd.DataFrame:
@@ -41,7 +38,7 @@ def visits_of(desk: Desk, scores: pd.DataFrame, ends: pd.Series[float]) -> pd.Da
     visits = pd.DataFrame(texts, index=wide.index).reset_index()
     visits.insert(1, desk.clock, desk.time_text(visits["time"]))
     index = pd.MultiIndex.from_frame(where)
-    return visits.drop(columns="time").astype("object").fillna("").astype("str").set_axis(index)
+    return as_text(visits.drop(columns="time")).set_axis(index)
 
 
 def _whole_scales(desk: Desk, scores: pd.DataFrame) -> pd.DataFrame:
@@ -49,8 +46,7 @@ def _whole_scales(desk: Desk, scores: pd.DataFrame) -> pd.DataFrame:
     item = scores["column"].isin(ITEMS)
     counts = item.groupby([scores["patient"], scores["time"]]).transform("sum")
     part = item & (counts < len(ITEMS))
-    desk.leave_out(scores[part], "an item of a day on which not all twelve items are there")
-    return scores[~part]
+    return desk.without(scores, part, "an item of a day on which not all twelve items are there")
 
 
 def codes_of(pairs: list[tuple[str, list[str]]]) -> dict[str, str]:
@@ -58,12 +54,15 @@ def codes_of(pairs: list[tuple[str, list[str]]]) -> dict[str, str]:
     return {code: column for column, codes in pairs for code in codes}
 
 
-def patients_of(desk: Desk, records: pd.DataFrame, said: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
-    """Make one row a patient of what was said of each; records give the order and the source rows."""
+def patients_of(
+    desk: Desk, records: pd.DataFrame, said: Mapping[str, pd.Series[Any]], ends: pd.DataFrame
+) -> pd.DataFrame:
+    """Make one row a patient of what was said of each, and its end; records give the order and the source rows."""
+    last = ends.assign(text=desk.time_text(ends["time"])).set_index("patient")
     first = records.drop_duplicates("patient").set_index("patient", drop=False)
     patients = pd.DataFrame({"patient": first["patient"]})
-    for column, told in said.items():
-        patients[column] = patients["patient"].map(told).astype("object").fillna("").astype("str")
+    for column, told in {**said, f"end_{desk.clock}": last["text"], "end_reason": last["reason"]}.items():
+        patients[column] = as_text(patients["patient"].map(told))
     return patients.set_axis(pd.MultiIndex.from_frame(first[["file", "row"]]))
 
 
@@ -72,9 +71,8 @@ def injections_of(desk: Desk, records: pd.DataFrame, dated: str, counted: str) -
 
     Those of dose 0 are a placebo and left out; one without a time is a problem.
     """
-    placebo = records["dose"] == 0
-    desk.leave_out(records[placebo], "a dose of 0: a placebo, which is no injection of cells")
-    placed = desk.day(records[~placebo], dated, counted)
+    given = desk.without(records, records["dose"] == 0, "a dose of 0: a placebo, which is no injection of cells")
+    placed = desk.day(given, dated, counted)
     for _, record in placed[placed["time"].isna()].iterrows():
         column = dated if desk.clock == "date" else counted
         remedy = "complete it, or take the record out: an injection must not be lost"
@@ -82,8 +80,9 @@ def injections_of(desk: Desk, records: pd.DataFrame, dated: str, counted: str) -
     desk.use(placed, "injection")
     texts = placed["dose"].map(lambda value: f"{value:.10g}", na_action="ignore")
     table = pd.DataFrame({"patient": placed["patient"], desk.clock: desk.time_text(placed["time"])})
-    table = table.assign(dose=texts, route=placed["route"]).astype("object").fillna("").astype("str")
-    return table.set_axis(pd.MultiIndex.from_frame(placed[["file", "row"]]))
+    return as_text(table.assign(dose=texts, route=placed["route"])).set_axis(
+        pd.MultiIndex.from_frame(placed[["file", "row"]])
+    )
 
 
 def events_of(
@@ -100,8 +99,8 @@ def events_of(
     serious = column_of(records, "AESER").map(YES_NO)
     term = column_of(records, "AEDECOD").where(filled(column_of(records, "AEDECOD")), column_of(records, "AETERM"))
     lacking = serious.isna() | ~filled(term)
-    desk.leave_out(records[lacking], "AESER is not Y or N, or there is no AEDECOD and no AETERM")
-    timed = desk.timed(beside(records[~lacking], term=term, serious=serious), *times)
+    whole = desk.without(records, lacking, "AESER is not Y or N, or there is no AEDECOD and no AETERM")
+    timed = desk.timed(beside(whole, term=term, serious=serious), *times)
     kept = desk.before_end(timed, deaths, "death")
     desk.use(kept, "event")
     table = pd.DataFrame({"patient": kept["patient"], desk.clock: desk.time_text(kept["time"])})

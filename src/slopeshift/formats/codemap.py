@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from slopeshift.formats.notation import finite
 from slopeshift.trial.columns import END_REASONS, Problem
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _value_problems(file: str, document: Mapping[str, Any]) -> Iterator[Problem]
         if reason not in END_REASONS:
             yield Problem(file, None, f"ends.{code}", repr(reason), f"write one of: {', '.join(END_REASONS)}")
     for unit, factor in document.get("injections", {}).get("dose_units", {}).items():
-        if not _is_positive(factor):
+        if not finite(factor) > 0:
             remedy = "write how many 10^6 cells one unit is, as a number above zero"
             yield Problem(file, None, f"injections.dose_units.{unit}", repr(factor), remedy)
     items = document.get("alsfrsr", {}).get("items", {})
@@ -88,13 +89,6 @@ def _value_problems(file: str, document: Mapping[str, Any]) -> Iterator[Problem]
     codes = [code for _, codes in score_codes(document) for code in codes]
     for code in dict.fromkeys(code for code in codes if codes.count(code) > 1):
         yield Problem(file, None, "alsfrsr", f"{code!r} for two things", "give every code one meaning")
-
-
-def _is_positive(text: str) -> bool:
-    try:
-        return 0 < float(text) < float("inf")
-    except ValueError:
-        return False
 
 
 def score_codes(document: Mapping[str, Any]) -> list[tuple[str, list[str]]]:

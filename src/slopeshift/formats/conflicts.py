@@ -12,6 +12,10 @@ from slopeshift.formats.ledger import LEFT_OUT, marked
 
 KEYS = ["patient", "time"]
 RECORD = ["file", "row", "patient", "time"]
+NO_RECORDS = pd.DataFrame(
+    {"file": pd.Series(dtype="str"), "row": pd.Series(dtype="int64"), "patient": pd.Series(dtype="str"),
+     "time": pd.Series(dtype="float64"), "value": pd.Series(dtype="float64")}
+)  # fmt: skip
 
 
 def once_a_time(records: pd.DataFrame, value: str, label: str) -> tuple[pd.DataFrame, list[pd.DataFrame]]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from slopeshift.formats.reading import filled
+from slopeshift.formats import proact_tables
+from slopeshift.formats.reading import as_text, filled, write_csv
 from slopeshift.trial.columns import ITEMS
 
 if TYPE_CHECKING:
@@ -15,20 +16,7 @@ if TYPE_CHECKING:
 
     from slopeshift.formats.contents import Contents
 
-ITEM_COLUMNS = (
-    "Q1_Speech",
-    "Q2_Salivation",
-    "Q3_Swallowing",
-    "Q4_Handwriting",
-    "Q5a_Cutting_without_Gastrostomy",
-    "Q6_Dressing_and_Hygiene",
-    "Q7_Turning_in_Bed",
-    "Q8_Walking",
-    "Q9_Climbing_Stairs",
-    "R_1_Dyspnea",
-    "R_2_Orthopnea",
-    "R_3_Respiratory_Insufficiency",
-)
+ITEM_COLUMNS = tuple(names[0] for names in (proact_tables.ITEM_COLUMNS | {"5": proact_tables.TUBE[0]}).values())
 _CARRIED = {
     "patients": ("patient", "age", "sex", "onset_month", "onset_date", "onset_site", "study_arm", "riluzole"),
     "visits": ("patient", "month", "date", "alsfrsr", "fvc", *ITEMS),
@@ -73,7 +61,7 @@ def _from_start(contents: Contents, name: str, column: str) -> pd.Series[str]:
     days = contents.days[name][column]
     if contents.clock == "date":
         days = days - contents.tables[name]["patient"].map(contents.origin)
-    return days.map(lambda day: f"{day:.0f}", na_action="ignore").astype("object").fillna("").astype("str")
+    return as_text(days.map(lambda day: f"{day:.0f}", na_action="ignore"))
 
 
 def _write(
@@ -83,5 +71,4 @@ def _write(
     rows: pd.Series[bool] | None = None,
 ) -> None:
     table = pd.DataFrame({"subject_id": patients, **columns})
-    chosen = table if rows is None else table[rows]
-    path.write_bytes(chosen.to_csv(index=False, lineterminator="\n").encode())
+    write_csv(path, table if rows is None else table[rows])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from slopeshift.formats.mapping import SECTIONS
-from slopeshift.formats.reading import filled
+from slopeshift.formats.reading import filled, write_csv
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def write_table(contents: Contents, folder: Path) -> None:
         columns = {column: column if column in shared else f"{_PREFIX[name]}{column}" for column in table.columns}
         parts.append(table.rename(columns=columns))
         mapping |= _section(name, table, columns)
-    _write(folder / "table.csv", pd.concat(parts, ignore_index=True).fillna(""))
+    write_csv(folder / "table.csv", pd.concat(parts, ignore_index=True).fillna(""))
     _yaml(folder / "mapping.yaml", mapping)
 
 
@@ -60,7 +60,7 @@ def write_redcap(contents: Contents, folder: Path) -> None:
             mapping |= _section(name, table, columns, instrument)
     every = pd.concat(parts, ignore_index=True).fillna("")
     first = ["record_id", "redcap_event_name", "redcap_repeat_instrument", "redcap_repeat_instance"]
-    _write(folder / "redcap.csv", every[[*first, *(column for column in every if column not in first)]])
+    write_csv(folder / "redcap.csv", every[[*first, *(column for column in every if column not in first)]])
     _yaml(folder / "mapping.yaml", mapping | ({"codes": {"serious": _SERIOUS}} if "events" in mapping else {}))
 
 
@@ -72,10 +72,6 @@ def _section(name: str, table: pd.DataFrame, columns: dict[str, str], instrument
     ]
     section = {column: columns[column] for column in held}
     return {name: ({"instrument": instrument} if instrument else {}) | section} if section else {}
-
-
-def _write(path: Path, table: pd.DataFrame) -> None:
-    path.write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
 
 
 def _yaml(path: Path, document: dict[str, Any]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
+from slopeshift.formats.notation import finite
 from slopeshift.trial.columns import ITEMS, Problem
 from slopeshift.trial.settings import BUILT_IN
 
@@ -220,17 +222,10 @@ def _wide_problems(file: str, mapping: ColumnMap) -> Iterator[Problem]:
             ):
                 remedy = "write {column: ..., outcome: alsfrsr or fvc, and one of month: or day: or date_column: ...}"
                 yield Problem(file, None, place, str(dict(entry)), remedy)
-            elif name == "visits" and whens != ["date_column"] and not _is_number(entry[whens[0]]):
+            elif name == "visits" and whens != ["date_column"] and isnan(finite(entry[whens[0]])):
                 yield Problem(file, None, place, f"{whens[0]}: {entry[whens[0]]}", "write a number")
             elif name == "injections" and (set(entry) != {"column", "holds"} or entry["holds"] not in CLOCKS):
                 yield Problem(file, None, place, str(dict(entry)), "write {column: ..., holds: date, or month, or day}")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return abs(float(text)) < float("inf")
-    except ValueError:
-        return False
 
 
 def _column_problems(file: str, mapping: ColumnMap, header: list[str]) -> Iterator[Problem]:

@@ -48,6 +48,14 @@ class Notation:
                 raise ValueError(f"--{name} {value}: choose one of {', '.join(known)}")
 
 
+def finite(text: str) -> float:
+    """Read one number; NaN where the text is none, or an infinite one."""
+    try:
+        return number if abs(number := float(text)) < float("inf") else float("nan")
+    except ValueError:
+        return float("nan")
+
+
 def by_distinct(cells: pd.Series[str], read: Callable[[str], object]) -> pd.Series[object]:
     """Apply a function to each distinct cell once."""
     codes, distinct = pd.factorize(cells)

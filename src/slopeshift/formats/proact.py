@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from slopeshift.formats.conflicts import agreed, not_after, once_a_time
+from slopeshift.formats.conflicts import NO_RECORDS, agreed, not_after, once_a_time
 from slopeshift.formats.ledger import LEFT_OUT, USED, marked
-from slopeshift.formats.proact_tables import NO_RECORDS, Part, of_table
-from slopeshift.formats.reading import Choices, Collected, Reading, empty_table, filled, months_of_days
-from slopeshift.formats.source import ENDINGS, read_source
+from slopeshift.formats.proact_tables import Part, of_table
+from slopeshift.formats.reading import Choices, Reading, as_text, empty_table, filled, months_of_days
+from slopeshift.formats.source import NOTHING_MADE, collect_tables
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Source
+    from slopeshift.formats.source import Collected, Source
 
 TITLE = "PRO-ACT tables"
 MAPPED = False
@@ -44,27 +44,13 @@ SAID = {
 
 def collect(path: Path, sheet: str | None) -> Collected:
     """Read the tables that are used from a folder; names with and without PROACT_ and F_ are known."""
-    if not path.is_dir():
-        return Collected((), problems=(Problem(str(path), None, None, "no such folder", "give the folder of tables"),))
-    found: dict[str, Path] = {}
-    unread, problems, sources = {}, [], []
-    for file in sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")):
-        name = _table_name(file.stem)
-        if name not in TABLES or file.suffix.casefold() not in ENDINGS:
-            unread[file.name] = UNREAD.get(name, "nothing in a trial's tables is made of this file")
-        elif name in found:
-            remedy = "keep one of them in the folder"
-            problems.append(Problem(file.name, None, None, f"the same table as {found[name].name}", remedy))
-        else:
-            found[name] = file
-    for file in found.values():
-        source, in_file = read_source(file, sheet)
-        problems += in_file
-        sources += [source] if source else []
-    if not {"alsfrs", "fvc"} & set(found):
-        remedy = "give the folder with PROACT_ALSFRS.csv or PROACT_FVC.csv"
-        problems.append(Problem(str(path), None, None, "neither a table ALSFRS nor a table FVC", remedy))
-    return Collected(tuple(sources), unread, tuple(problems))
+    remedy = "give the folder with PROACT_ALSFRS.csv or PROACT_FVC.csv"
+    lacking = Problem(str(path), None, None, "neither a table ALSFRS nor a table FVC", remedy)
+
+    def unread(name: str) -> str:
+        return "" if name in TABLES else UNREAD.get(name, NOTHING_MADE)
+
+    return collect_tables(path, sheet, "table", _table_name, unread, ({"alsfrs", "fvc"}, lacking))
 
 
 def native(sources: Sequence[Source], choices: Choices) -> Reading:
@@ -118,12 +104,7 @@ def _visits(alsfrs: pd.DataFrame, fvc: pd.DataFrame) -> pd.DataFrame:
             "fvc": both["value_fvc"].map(lambda value: f"{value:g}", na_action="ignore"),
         }
     )
-    return (
-        visits.astype("object")
-        .fillna("")
-        .astype("str")
-        .set_index(pd.MultiIndex.from_arrays(where, names=["file", "row"]))
-    )
+    return as_text(visits).set_index(pd.MultiIndex.from_arrays(where, names=["file", "row"]))
 
 
 def _patients(

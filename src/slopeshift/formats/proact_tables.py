@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from slopeshift.formats import notation
-from slopeshift.formats.conflicts import in_range
+from slopeshift.formats.conflicts import NO_RECORDS, in_range
 from slopeshift.formats.ledger import LEFT_OUT, marked
-from slopeshift.formats.reading import Choices, beside, cell_problems, filled, find_column, numbers
+from slopeshift.formats.reading import Choices, beside, cell_problems, filled, find_column, noted_numbers
 from slopeshift.trial.columns import DAYS_PER_MONTH, Problem
 
 if TYPE_CHECKING:
@@ -47,12 +46,6 @@ class Part(NamedTuple):
     seen: set[str]
 
 
-NO_RECORDS = pd.DataFrame(
-    {"file": pd.Series(dtype="str"), "row": pd.Series(dtype="int64"), "patient": pd.Series(dtype="str"),
-     "time": pd.Series(dtype="float64"), "value": pd.Series(dtype="float64")}
-)  # fmt: skip
-
-
 def of_table(name: str, source: Source, choices: Choices) -> Part:
     """Read one table by its name (`alsfrs`, `fvc`, `deathdata`, or one of history)."""
     table = source.table
@@ -84,11 +77,7 @@ class _Table(NamedTuple):
                 remedy = f"add the column {names[0]}"
                 self.problems.append(Problem(self.source.file, 1, names[0], "no such column", remedy))
             return pd.Series(np.nan, index=table.index)
-        cells, wrong = notation.points(table[column], self.choices.notation)
-        read = numbers(cells)
-        wrong = wrong.mask(
-            filled(cells) & read.isna() & (wrong == ""), "write a number, or an empty cell where missing"
-        )
+        read, wrong = noted_numbers(table[column], self.choices.notation)
         self.problems.extend(cell_problems(self.source.file, column, table[column], wrong))
         return read
 

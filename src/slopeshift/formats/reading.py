@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from slopeshift.formats.notation import Notation
+from slopeshift.formats.notation import Notation, points
 from slopeshift.trial.cells import MISSING
 from slopeshift.trial.columns import DAYS_PER_MONTH, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from slopeshift.formats.source import Source
+    from pathlib import Path
 
 FIRST_COLUMNS = {
     "patients": ["patient"],
@@ -22,15 +21,6 @@ FIRST_COLUMNS = {
     "injections": ["patient", "injection", "month", "date"],
     "events": ["patient", "month", "date", "term", "serious"],
 }
-
-
-@dataclass(frozen=True)
-class Collected:
-    """The source files that a format reads, why others are left alone, and what is wrong so far."""
-
-    sources: tuple[Source, ...]
-    unread: Mapping[str, str] = field(default_factory=dict)
-    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,13 +66,30 @@ def blank_missing(table: pd.DataFrame) -> pd.DataFrame:
 def months_of_days(days: pd.Series[float]) -> pd.Series[str]:
     """Write days as months of 30.4375 days, to a millionth; nothing where there is no day."""
     texts = (days / DAYS_PER_MONTH).map(lambda month: f"{month:.6f}".rstrip("0").rstrip("."), na_action="ignore")
-    return texts.astype("object").fillna("").replace("-0", "0").astype("str")
+    return as_text(texts).replace("-0", "0")
 
 
 def numbers(cells: pd.Series[str]) -> pd.Series[float]:
     """Read numbers; NaN where a cell is missing or says something else."""
     values = pd.to_numeric(cells.where(filled(cells), ""), errors="coerce").astype("float64")
     return values.where(values.abs() < float("inf"))
+
+
+def noted_numbers(cells: pd.Series[str], how: Notation) -> tuple[pd.Series[float], pd.Series[str]]:
+    """Read numbers in a notation; the second series says what is wrong with a cell, or ''."""
+    texts, wrong = points(cells, how)
+    read = numbers(texts)
+    return read, wrong.mask(filled(texts) & read.isna() & (wrong == ""), "write a number, or leave the cell empty")
+
+
+def as_text[Cells: (pd.DataFrame, pd.Series[Any])](cells: Cells) -> Cells:
+    """Write cells as text, empty where there is nothing."""
+    return cells.astype("object").fillna("").astype("str")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV: the same table gives the same bytes."""
+    path.write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
 
 
 def numbered(injections: pd.DataFrame, clock: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from slopeshift.formats import table
 from slopeshift.formats.guess import guess
 from slopeshift.formats.mapping import understood
-from slopeshift.formats.reading import Choices, Collected, Reading, filled, find_column
+from slopeshift.formats.reading import Choices, Reading, filled, find_column
 from slopeshift.formats.rows import INSTRUMENT, read_rows
 from slopeshift.trial.columns import Problem
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Source
+    from slopeshift.formats.source import Collected, Source
 
 TITLE = "a REDCap export"
 MAPPED = True
@@ -75,14 +75,9 @@ def _missing_instruments(source: Source, named: Any, choices: Choices) -> list[P
         remedy = "export with repeating instruments, or take `instrument` out of the mapping"
         return [Problem(source.file, 1, INSTRUMENT, "no such column", remedy) for _ in list(named)[:1]]
     there = sorted({*source.table[INSTRUMENT][filled(source.table[INSTRUMENT])]})
+    file, remedy = choices.document_file, f"choose one of: {', '.join(there)}"
     return [
-        Problem(
-            choices.document_file,
-            None,
-            f"{name}.instrument",
-            f"no row of {instrument!r}",
-            f"choose one of: {', '.join(there)}",
-        )
+        Problem(file, None, f"{name}.instrument", f"no row of {instrument!r}", remedy)
         for name, instrument in named
         if instrument not in there
     ]

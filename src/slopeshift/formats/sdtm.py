@@ -14,7 +14,6 @@ from slopeshift.formats.cdisc import Desk, column_of
 from slopeshift.formats.cdisc_tables import NO_SCORES
 from slopeshift.formats.reading import (
     Choices,
-    Collected,
     Reading,
     beside,
     filled,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Source
+    from slopeshift.formats.source import Collected, Source
 
 TITLE = "CDISC SDTM datasets"
 MAPPED = False
@@ -70,14 +69,13 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
 def _ends(desk: Desk, domains: Mapping[str, Source], codes: Mapping[str, str], subjects: pd.DataFrame) -> pd.DataFrame:
     """Return one end a patient: death where there is one, otherwise the latest."""
     died = desk.day(subjects[column_of(subjects, "DTHFL") == "Y"], "DTHDTC", "DTHDY")
-    desk.leave_out(died[died["time"].isna()], "a death, because of: " + died["untimed"][died["time"].isna()])
-    found = [died[died["time"].notna()].assign(reason="death", own=True)]
+    died = desk.without(died, died["time"].isna(), "a death, because of: " + died["untimed"])
+    found = [died.assign(reason="death", own=True)]
     if "DS" in domains:
         records = desk.records(domains["DS"])
         decoded = column_of(records, "DSDECOD")
-        ending = decoded.isin(codes)
-        desk.leave_out(records[~ending], "DSDECOD is no end in the code map: " + decoded[~ending])
-        timed = desk.timed(records[ending], "DSSTDTC", "DSSTDY")
+        ends = desk.without(records, ~decoded.isin(codes), "DSDECOD is no end in the code map: " + decoded)
+        timed = desk.timed(ends, "DSSTDTC", "DSSTDY")
         found.append(beside(timed, reason=decoded.map(codes)).assign(own=False))
     every = pd.concat(found)[["file", "row", "patient", "time", "reason", "own"]]
     every["last"] = (every["reason"] != "death").astype(int)
@@ -93,11 +91,9 @@ def _scores(desk: Desk, source: Source, document: Mapping[str, Any]) -> pd.DataF
     meaning = cdisc_tables.codes_of(codemap.score_codes(document))
     records = desk.records(source)
     code = column_of(records, f"{domain}TESTCD")
-    desk.leave_out(records[~code.isin(meaning)], f"{domain}TESTCD is not in the code map: " + code[~code.isin(meaning)])
-    records = records[code.isin(meaning)]
-    done = column_of(records, f"{domain}STAT") != "NOT DONE"
-    desk.leave_out(records[~done], f"{domain}STAT is NOT DONE")
-    records = records[done]
+    records = desk.without(records, ~code.isin(meaning), f"{domain}TESTCD is not in the code map: " + code)
+    not_done = column_of(records, f"{domain}STAT") == "NOT DONE"
+    records = desk.without(records, not_done, f"{domain}STAT is NOT DONE")
     stored = next((f"{domain}{name}" for name in ("STRESN", "STRESC", "ORRES") if f"{domain}{name}" in records), None)
     if stored is None:
         remedy = f"export the dataset with {domain}STRESN"
@@ -106,8 +102,8 @@ def _scores(desk: Desk, source: Source, document: Mapping[str, Any]) -> pd.DataF
     records = records.assign(
         value=desk.number(records, stored), column=column_of(records, f"{domain}TESTCD").map(meaning)
     )
-    desk.leave_out(records[records["value"].isna()], f"no {stored}")
-    timed = desk.timed(records[records["value"].notna()], f"{domain}DTC", f"{domain}DY")
+    records = desk.without(records, records["value"].isna(), f"no {stored}")
+    timed = desk.timed(records, f"{domain}DTC", f"{domain}DY")
     return timed[list(NO_SCORES.columns)]
 
 
@@ -123,14 +119,12 @@ def _injections(desk: Desk, domains: Mapping[str, Source], domain: str, codes: M
     for column, key in ((f"{domain}TRT", "treatments"), (f"{domain}ROUTE", "routes")):
         cells, named = column_of(records, column), codes.get(key, [])
         if named:
-            desk.leave_out(records[~cells.isin(named)], f"{column} is not in the code map")
-            records = records[cells.isin(named)]
+            records = desk.without(records, ~cells.isin(named), f"{column} is not in the code map")
         elif (several := sorted({*cells[filled(cells)]})) and len(several) > 1 and not _selected(codes):
             remedy = "name those that are injections under injections: treatments: or routes: in a code map"
             desk.problems.append(Problem(domains[domain].file, None, column, ", ".join(several)[:200], remedy))
-    given = column_of(records, f"{domain}OCCUR") != "N"
-    desk.leave_out(records[~given], f"{domain}OCCUR is N: not given")
-    records = records[given]
+    not_given = column_of(records, f"{domain}OCCUR") == "N"
+    records = desk.without(records, not_given, f"{domain}OCCUR is N: not given")
     dose = desk.number(records, f"{domain}DOSE")
     factors = _factors(desk, records[dose.notna() & (dose != 0)], f"{domain}DOSU", codes.get("dose_units", {}))
     scaled = dose.where(dose == 0, dose * factors.reindex(dose.index))
@@ -170,9 +164,7 @@ def _patients(
     }
     if "SUPPDM" in domains:
         said |= _supplementary(desk, domains["SUPPDM"], names)
-    said |= {f"end_{desk.clock}": ends.assign(text=desk.time_text(ends["time"])).set_index("patient")["text"]}
-    said |= {"end_reason": ends.set_index("patient")["reason"]}
-    return cdisc_tables.patients_of(desk, subjects, said)
+    return cdisc_tables.patients_of(desk, subjects, said, ends)
 
 
 def _supplementary(desk: Desk, source: Source, names: Mapping[str, str]) -> dict[str, pd.Series[Any]]:

@@ -12,7 +12,7 @@ import io
 import math
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ import pandas as pd
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
@@ -83,6 +83,54 @@ def read_source(path: Path, sheet: str | None = None) -> Outcome:
 
 def _one_line(error: Exception) -> str:
     return re.sub(r"\s+", " ", str(error) or type(error).__name__)[:200]
+
+
+NOTHING_MADE = "nothing in a trial's tables is made of this file"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The source files that a format reads, why others are left alone, and what is wrong so far."""
+
+    sources: tuple[Source, ...]
+    unread: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+def collect_tables(
+    path: Path,
+    sheet: str | None,
+    kind: str,
+    name_of: Callable[[str], str],
+    unread: Callable[[str], str],
+    needed: tuple[set[str], Problem],
+) -> Collected:
+    """Read the tables of a folder, a file each, called what `name_of` makes of the file's stem.
+
+    `kind` is what a table is called in problems. `unread` says why a table of a name is left alone, empty where it is
+    read. `needed` has the names of which one must be there, and the problem where none is.
+    """
+    if not path.is_dir():
+        remedy = f"give the folder with the {kind}s"
+        return Collected((), problems=(Problem(str(path), None, None, "no such folder", remedy),))
+    found: dict[str, Path] = {}
+    left, problems, sources = {}, [], []
+    for file in sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")):
+        name = name_of(file.stem)
+        if unread(name) or file.suffix.casefold() not in ENDINGS:
+            left[file.name] = unread(name) or NOTHING_MADE
+        elif name in found:
+            remedy = "keep one of them in the folder"
+            problems.append(Problem(file.name, None, None, f"the same {kind} as {found[name].name}", remedy))
+        else:
+            found[name] = file
+            source, in_file = read_source(file, sheet)
+            problems += in_file
+            sources += [source] if source else []
+    names, lacking = needed
+    if not names & set(found):
+        problems.append(lacking)
+    return Collected(tuple(sources), left, tuple(problems))
 
 
 # Text ------------------------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from slopeshift.formats.guess import guess
 from slopeshift.formats.mapping import understood
-from slopeshift.formats.reading import Choices, Collected, Reading
+from slopeshift.formats.reading import Choices, Reading
 from slopeshift.formats.rows import read_rows
-from slopeshift.formats.source import Source, read_source
+from slopeshift.formats.source import Collected, Source, read_source
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:

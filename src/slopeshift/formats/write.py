@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from slopeshift.formats.ledger import balanced
-from slopeshift.formats.reading import in_order
+from slopeshift.formats.reading import in_order, write_csv
 from slopeshift.keep.atomic import replacing_folder
 from slopeshift.trial import Trial, TrialError, read_trial
 from slopeshift.trial.columns import Problem
@@ -79,9 +79,9 @@ def write(
     with replacing_folder(destination) as folder:
         for name, table in tables.items():
             if name != "events" or len(table):
-                _csv(table, folder / f"{name}.csv")
+                write_csv(folder / f"{name}.csv", table)
         (folder / "trial.toml").write_bytes(toml(settings, reading.outcomes).encode())
-        _csv(ledger, folder / LOG)
+        write_csv(folder / LOG, ledger)
         try:
             trial = read_trial(folder)
         except TrialError as error:
@@ -97,10 +97,6 @@ def toml(settings: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]])
         lines += ["", f"[outcomes.{name}]"]
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in outcome.items()]
     return "\n".join(lines) + "\n"
-
-
-def _csv(table: pd.DataFrame, path: Path) -> None:
-    path.write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
 
 
 def _traced(problem: Problem, reading: Reading, tables: Mapping[str, pd.DataFrame]) -> Problem:

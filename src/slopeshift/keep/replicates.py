@@ -21,6 +21,8 @@ from slopeshift.keep.atomic import replacing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import pandas as pd
+
     Rows = list[dict[str, Any]]
     Chunk = tuple[int, int]
 
@@ -75,6 +77,11 @@ def replicates(
                     path.write_text(json.dumps(rows))
                 advance()
     return [row for chunk in chunks for row in json.loads(_path(store, chunk).read_bytes())]
+
+
+def rows_of(table: pd.DataFrame) -> Rows:
+    """Take the rows of a table as a job returns them: plain numbers, texts and truth values by the column's name."""
+    return [{str(name): value for name, value in row.items()} for row in table.astype(object).to_dict("records")]
 
 
 def _path(store: Path, chunk: Chunk) -> Path:

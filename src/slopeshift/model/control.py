@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.design.visits import patient_sums
 from slopeshift.model.priors import Normal
 
 if TYPE_CHECKING:
@@ -87,13 +88,8 @@ def _sums(trial: Trial, outcome: str) -> _Sums:
     rows = trial.natural_history(outcome)
     _, patient = np.unique(rows["patient"].to_numpy(), return_inverse=True)
     design = np.column_stack([np.ones(len(rows)), rows["month"].to_numpy()])
-    value = rows[outcome].to_numpy()
-    count = patient.max() + 1
-    S, s, yy = np.zeros((count, 2, 2)), np.zeros((count, 2)), np.zeros(count)
-    np.add.at(S, patient, design[:, :, None] * design[:, None, :])
-    np.add.at(s, patient, design * value[:, None])
-    np.add.at(yy, patient, value**2)
-    return _Sums(np.bincount(patient).astype(float), yy, s, S)
+    S, s, yy, n = patient_sums(design, rows[outcome].to_numpy(), patient, int(patient.max()) + 1)
+    return _Sums(n, yy, s, S)
 
 
 def _restricted_maximum(sums: _Sums) -> tuple[Floats, Floats]:

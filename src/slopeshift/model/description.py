@@ -60,7 +60,7 @@ def describe(model: pm.Model, visits: Visits) -> Arrays:
         partial=_partial(names, len(traits)),
         traits=np.array([deviations[trait] for trait in traits], dtype=float),
         signed=np.array([k for k, name in enumerate(names) if name.endswith("_signed")], dtype=float),
-        sigma=np.array([_place(names, "sigma")], dtype=float),
+        sigma=_place(names, "sigma"),
         statistics=model["statistics"].get_value(),
         design=exact.widened(visits, terms)[1],
         precision=terms["term_sd"].to_numpy() ** -2.0,
@@ -80,7 +80,7 @@ def _refuse_more(model: pm.Model, visits: Visits) -> None:
 
 
 def _refuse_unused(names: list[str], arrays: Arrays) -> None:
-    used = {*arrays.parts[:, 2], *arrays.partial[arrays.partial >= 0], *arrays.sigma}
+    used = {*arrays.parts[:, 2], *arrays.partial[arrays.partial >= 0], arrays.sigma}
     if more := [name for k, name in enumerate(names) if k not in used]:
         raise UnknownError(f"it samples {', '.join(more)}")
 

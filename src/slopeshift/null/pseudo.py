@@ -9,7 +9,7 @@ a first injection hardly show a bend; untreated patients, of the trial or of the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,16 +18,10 @@ import pandas as pd
 from slopeshift.answers.tables import population_changes
 from slopeshift.design.covariates import CovariateError
 from slopeshift.design.visits import visits_of
-from slopeshift.fit.compiled import (
-    CLAIMED,
-    SMALL,
-    Compiled,
-    Sampling,
-    compile_once,
-    job_key,
-    program_key,
-)
+from slopeshift.fit.compiled import CLAIMED, SMALL, Compiled, ModelJob, Sampling, compile_once
+from slopeshift.keep.replicates import rows_of
 from slopeshift.model.files import loaded
+from slopeshift.null.rates import frequencies
 from slopeshift.null.trials import NullError
 from slopeshift.trial import DAYS_PER_MONTH, trial_from_tables
 
@@ -41,10 +35,10 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class PseudoJob:
+class PseudoJob(ModelJob):
     """Pseudo-injections into the time before treatment of a trial, each set of them refitted with a model.
 
-    Move m depends on `seed` and m alone. Jobs of the same content are equal.
+    Move m depends on `seed` and m alone.
     """
 
     trial: Trial
@@ -54,22 +48,10 @@ class PseudoJob:
     seed: int
     sampling: Sampling = SMALL
 
-    @cached_property
-    def key(self) -> str:
-        """Hash of everything that decides the results."""
-        settings = repr((self.outcome, self.model, self.seed, self.sampling))
-        return job_key("null.pseudo", self.source, self.trial, settings)
-
-    @cached_property
-    def program(self) -> str:
-        """Hash of what is compiled."""
-        return program_key(self.source, self.trial)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PseudoJob) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """See `ModelJob`."""
+        return self.outcome, self.model, self.seed, self.sampling
 
     def check(self) -> None:
         """Raise NullError where the trial has too few values before treatment, or not the model's covariates."""
@@ -98,7 +80,7 @@ def refitted(untreated: Trial, outcome: str, compiled: Compiled, seed: list[int]
     table = population_changes(posterior).query("injection == '1'")
     kept = ["mean", "lower", "upper", "prob_positive", "rhat", "ess_bulk", "passed"]
     counts = {"n_patients": len(visits.patients), "n_visits": len(visits.value)}
-    return [counts | {str(k): v for k, v in row.items()} for row in table[kept].astype(object).to_dict("records")]
+    return rows_of(table[kept].assign(**counts))
 
 
 @lru_cache(maxsize=2)
@@ -196,15 +178,10 @@ def pseudo_table(job: PseudoJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
         "n_patients": table["n_patients"].iloc[0],
         "n_visits": table["n_visits"].iloc[0],
         "n_moves": len(table),
-        "n_failed": len(table) - len(good),
-        "mean_change": good["mean"].mean(),
-        "sd_change": good["mean"].std(),
+        **frequencies(table),
         "lower_change": lower,
         "upper_change": upper,
         "mean_prob_positive": probability,
-        "share_positive": (good["prob_positive"] > CLAIMED).mean(),
-        "share_negative": (good["prob_positive"] < 1 - CLAIMED).mean(),
-        "share_covering_zero": ((good["lower"] <= 0) & (good["upper"] >= 0)).mean(),
         "finds_change": bool(probability > CLAIMED or probability < 1 - CLAIMED),
     }
     return pd.DataFrame([found])[COLUMNS.split()]

@@ -7,7 +7,7 @@ trial's own patients, visits and injection times.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,15 +17,8 @@ from slopeshift.answers import quantities
 from slopeshift.answers.tables import population_changes
 from slopeshift.classical import Rules, improvements, layout_of
 from slopeshift.design.visits import visits_of
-from slopeshift.fit.compiled import (
-    CLAIMED,
-    SMALL,
-    Compiled,
-    Sampling,
-    compile_once,
-    job_key,
-    program_key,
-)
+from slopeshift.fit.compiled import CLAIMED, SMALL, Compiled, ModelJob, Sampling, compile_once
+from slopeshift.keep.replicates import rows_of
 from slopeshift.null.population import described
 from slopeshift.null.trials import null_trial
 
@@ -50,10 +43,10 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class RefitJob:
+class RefitJob(ModelJob):
     """Null trials of a trial, drawn from `population`, each refitted with a model given by the text of its file.
 
-    Replicate r depends on `seed` and r alone. Jobs of the same content are equal.
+    Replicate r depends on `seed` and r alone.
     """
 
     trial: Trial
@@ -65,22 +58,11 @@ class RefitJob:
     minimum_loss: float | None = None
     sampling: Sampling = SMALL
 
-    @cached_property
-    def key(self) -> str:
-        """Hash of everything that decides the results."""
-        settings = repr((self.outcome, self.model, self.seed, self.minimum_loss, self.sampling))
-        return job_key("null.rates", self.source, self.trial, settings, described(self.population))
-
-    @cached_property
-    def program(self) -> str:
-        """Hash of what is compiled."""
-        return program_key(self.source, self.trial)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RefitJob) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """See `ModelJob`."""
+        stated = (self.outcome, self.model, self.seed, self.minimum_loss, self.sampling)
+        return *stated, described(self.population)
 
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Simulate and refit one null trial: a row per informed injection and overall."""
@@ -98,9 +80,7 @@ class RefitJob:
             "injection mean lower upper prob_positive rhat ess_bulk passed n_called expected_false_claims "
             "n_called_alone expected_false_alone"
         )
-        return [
-            {str(name): _plain(value) for name, value in row.items()} for row in table[kept.split()].to_dict("records")
-        ]
+        return rows_of(table[kept.split()])
 
 
 @lru_cache(maxsize=2)
@@ -127,10 +107,6 @@ def claims_alone(plan: Layout, values: Floats, sigma: float, rng: np.random.Gene
     )
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def rates_table(job: RefitJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Report how often the rules fired: the table `null_refits`, a row per injection and overall.
 
@@ -150,20 +126,30 @@ def rates_table(job: RefitJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _rate(group: pd.DataFrame) -> dict[str, float]:
-    good = group[group["passed"].astype(bool)]
-    positive = (good["prob_positive"] > CLAIMED).mean()
-    return {
+    found, good = frequencies(group), group[group["passed"].astype(bool)]
+    positive = found["share_positive"]
+    return found | {
         "n_refits": len(group),
-        "n_failed": len(group) - len(good),
-        "share_positive": positive,
-        "share_negative": (good["prob_positive"] < 1 - CLAIMED).mean(),
         "mc_error": np.sqrt(positive * (1 - positive) / len(good)) if len(good) else np.nan,
-        "share_covering_zero": ((good["lower"] <= 0) & (good["upper"] >= 0)).mean(),
-        "mean_change": good["mean"].mean(),
-        "sd_change": good["mean"].std(),
         "mean_called": good["n_called"].mean(),
         "expected_false_claims": good["expected_false_claims"].mean(),
         "share_any_called": (good["n_called"] > 0).mean(),
         "mean_called_alone": good["n_called_alone"].mean(),
         "expected_false_alone": good["expected_false_alone"].mean(),
+    }
+
+
+def frequencies(refits: pd.DataFrame) -> dict[str, float]:
+    """Count the refits that failed, `n_failed`, and how often the rest find what is not there, with mean and SD of it.
+
+    A row per refit: mean, lower, upper and prob_positive of the change, and whether it `passed`.
+    """
+    good = refits[refits["passed"].astype(bool)]
+    return {
+        "n_failed": len(refits) - len(good),
+        "share_positive": (good["prob_positive"] > CLAIMED).mean(),
+        "share_negative": (good["prob_positive"] < 1 - CLAIMED).mean(),
+        "share_covering_zero": ((good["lower"] <= 0) & (good["upper"] >= 0)).mean(),
+        "mean_change": good["mean"].mean(),
+        "sd_change": good["mean"].std(),
     }

@@ -79,11 +79,16 @@ def run(
     What does not apply to the trial or a model is left out, and `say` is told why. Chunks of replicates are kept in
     `folder`, in `chunks`. Raises NullError where nothing could be made, and LookupError where `published` is unknown.
     """
+
+    def work(job: Job) -> Rows:
+        chunks = folder / "chunks"
+        return replicates(job, options.refits, chunks, scheduler=options.scheduler, progress=progress)
+
     usable = [candidate for candidate in candidates if _is_plain(candidate.file, trial, say)]
     with locked(folder, say):
         written = [
             tables.save(name, table, _made_from(name, trial, candidates), folder)
-            for name, table in _tables(trial, usable, options, folder, say, progress)
+            for name, table in _Study(trial, usable, options, say, work).tables()
         ]
     if not written:
         raise NullError(f"trial {trial.name}: nothing to make of what was asked")
@@ -107,39 +112,6 @@ def _made_from(name: str, trial: Trial, candidates: Sequence[Candidate]) -> dict
     return {"program": code(CODE[name], *words), "data": dict(trial.files), "made_from": models}
 
 
-def _tables(
-    trial: Trial,
-    candidates: Sequence[Candidate],
-    options: Options,
-    folder: Path,
-    say: Callable[[str], None],
-    progress: bool,
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    if options.published:
-        claim = claim_table(options.published, trials=max(options.replicates // 5, 1), seed=options.seed)
-        say(claim_text(claim))
-        yield CLAIM, claim
-
-    def work(job: Job) -> Rows:
-        chunks = folder / "chunks"
-        return replicates(job, options.refits, chunks, scheduler=options.scheduler, progress=progress)
-
-    if not len(trial.injections):
-        say(f"trial {trial.name} has no injections, so there is no statistic to place and no change to refit")
-    else:
-        found = list(_references(trial, candidates, options, say))
-        if found:
-            yield "null_reference", pd.concat(map(reference_table, found), ignore_index=True)
-            yield "null_distribution", pd.concat(map(distribution_table, found), ignore_index=True)
-        refitted = list(_refits(trial, candidates, options, say, work)) if options.refits else []
-        if refitted:
-            yield "null_refits", pd.concat(refitted, ignore_index=True)
-    moves = list(_moves(trial, candidates, options, say, work)) if options.pseudo and options.refits else []
-    if moves:
-        yield "pseudo_injection", pd.concat([table for table, _ in moves], ignore_index=True)
-        yield "pseudo_moves", pd.concat([each for _, each in moves], ignore_index=True)
-
-
 def _is_plain(file: ModelFile, trial: Trial, say: Callable[[str], None]) -> bool:
     reason = refusal(file, trial)
     if reason:
@@ -157,65 +129,80 @@ def populations(outcome: str, candidates: Sequence[Candidate]) -> list[Populatio
     return [*fits, *(history for history in NATURAL_HISTORIES if history.outcome == outcome)]
 
 
-def _loss(outcome: str, options: Options) -> float | None:
-    return options.minimum_loss if outcome == SELECTED_ON else None
+@dataclass(frozen=True)
+class _Study:
+    """What is asked of a trial, of whom, and who is told and does the work."""
 
+    trial: Trial
+    candidates: Sequence[Candidate]
+    options: Options
+    say: Callable[[str], None]
+    work: Callable[[Job], Rows]
 
-def _references(
-    trial: Trial, candidates: Sequence[Candidate], options: Options, say: Callable[[str], None]
-) -> Iterator[Reference]:
-    for outcome in trial.outcomes:
-        sources = populations(outcome, candidates)
-        if not sources:
-            say(f"{outcome}: neither a fit nor a published natural history to draw null trials from")
-        for source in sources:
-            yield reference(
-                trial,
-                outcome,
-                source,
-                options.rules,
-                trials=options.replicates,
-                seed=options.seed,
-                minimum_loss=_loss(outcome, options),
-            )
+    def tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Yield every table that is asked for, by name."""
+        trial, options = self.trial, self.options
+        if options.published:
+            claim = claim_table(options.published, trials=max(options.replicates // 5, 1), seed=options.seed)
+            self.say(claim_text(claim))
+            yield CLAIM, claim
+        if not len(trial.injections):
+            self.say(f"trial {trial.name} has no injections, so there is no statistic to place and no change to refit")
+        else:
+            found = list(self.references())
+            if found:
+                yield "null_reference", pd.concat(map(reference_table, found), ignore_index=True)
+                yield "null_distribution", pd.concat(map(distribution_table, found), ignore_index=True)
+            refitted = list(self.refits()) if options.refits else []
+            if refitted:
+                yield "null_refits", pd.concat(refitted, ignore_index=True)
+        moves = list(self.moves()) if options.pseudo and options.refits else []
+        if moves:
+            yield "pseudo_injection", pd.concat([table for table, _ in moves], ignore_index=True)
+            yield "pseudo_moves", pd.concat([each for _, each in moves], ignore_index=True)
 
+    def references(self) -> Iterator[Reference]:
+        """Place the trial's statistics among those of null trials, by outcome and population."""
+        asked = {"trials": self.options.replicates, "seed": self.options.seed}
+        for outcome in self.trial.outcomes:
+            sources = populations(outcome, self.candidates)
+            if not sources:
+                self.say(f"{outcome}: neither a fit nor a published natural history to draw null trials from")
+            for source in sources:
+                loss = self.loss(outcome)
+                yield reference(self.trial, outcome, source, self.options.rules, **asked, minimum_loss=loss)
 
-def _refits(
-    trial: Trial,
-    candidates: Sequence[Candidate],
-    options: Options,
-    say: Callable[[str], None],
-    work: Callable[[Job], Rows],
-) -> Iterator[pd.DataFrame]:
-    for file in (candidate.file for candidate in candidates):
-        sources = populations(file.outcome, candidates)
-        if not sources:
-            say(f"{file.name}: not refitted, there is nothing to draw null trials of {file.outcome} from")
-            continue
-        own = [source for source in sources if source.name == f"fit of {file.name}"]
-        population, loss = (own or sources)[0], _loss(file.outcome, options)
-        job = RefitJob(trial, file.outcome, file.name, file.source, population, options.seed, loss)
-        say(f"{file.name}: refitting {options.refits} null trials drawn from {population.name}")
-        yield rates_table(job, work(job))
+    def refits(self) -> Iterator[pd.DataFrame]:
+        """Refit null trials with every model."""
+        for file in (candidate.file for candidate in self.candidates):
+            sources = populations(file.outcome, self.candidates)
+            if not sources:
+                self.say(f"{file.name}: not refitted, there is nothing to draw null trials of {file.outcome} from")
+                continue
+            own = [source for source in sources if source.name == f"fit of {file.name}"]
+            population, loss = (own or sources)[0], self.loss(file.outcome)
+            job = RefitJob(self.trial, file.outcome, file.name, file.source, population, self.options.seed, loss)
+            self.say(f"{file.name}: refitting {self.options.refits} null trials drawn from {population.name}")
+            yield rates_table(job, self.work(job))
 
+    def moves(self) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+        """Move pseudo-injections, with every model into every trial: a table, and what each move found."""
+        pairs = ((each.file, of) for each in self.candidates for of in _untreated(self.trial, each.file.outcome))
+        for file, of in pairs:
+            job = PseudoJob(of, file.outcome, file.name, file.source, self.options.seed)
+            try:
+                job.check()
+            except NullError as error:
+                self.say(f"{file.name}: no pseudo-injections, {error}")
+                continue
+            self.say(f"{file.name}: refitting with {self.options.refits} sets of pseudo-injections into {of.name}")
+            rows = self.work(job)
+            each = pd.DataFrame(rows).assign(model=file.name, outcome=file.outcome, trial=of.name)
+            yield pseudo_table(job, rows), each
 
-def _moves(
-    trial: Trial,
-    candidates: Sequence[Candidate],
-    options: Options,
-    say: Callable[[str], None],
-    work: Callable[[Job], Rows],
-) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    for file, of in ((each.file, of) for each in candidates for of in _untreated(trial, each.file.outcome)):
-        job = PseudoJob(of, file.outcome, file.name, file.source, options.seed)
-        try:
-            job.check()
-        except NullError as error:
-            say(f"{file.name}: no pseudo-injections, {error}")
-            continue
-        say(f"{file.name}: refitting with {options.refits} sets of pseudo-injections into {of.name}")
-        rows = work(job)
-        yield pseudo_table(job, rows), pd.DataFrame(rows).assign(model=file.name, outcome=file.outcome, trial=of.name)
+    def loss(self, outcome: str) -> float | None:
+        """Give the least loss that null trials of an outcome enter by."""
+        return self.options.minimum_loss if outcome == SELECTED_ON else None
 
 
 def _untreated(trial: Trial, outcome: str) -> list[Trial]:

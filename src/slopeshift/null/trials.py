@@ -32,8 +32,6 @@ class NullError(ValueError):
     """A null trial cannot be simulated, or says nothing, for the reason that the text gives."""
 
 
-"""The code that null trials are made with; results are kept together with its text."""
-
 LARGEST_SEARCH = 500
 """Times that a patient is drawn again before an entry rule is called impossible."""
 
@@ -75,9 +73,7 @@ def _trials(
 def recorded(values: Floats, outcome: Outcome) -> Floats:
     """Turn values into what would be written down: whole where the outcome is, and within the ends of its scale."""
     shown: Floats = np.round(values) if outcome.integer else values
-    low = -np.inf if outcome.minimum is None else outcome.minimum
-    high = np.inf if outcome.maximum is None else outcome.maximum
-    kept: Floats = np.clip(shown, low, high) + 0.0  # no negative zero
+    kept: Floats = np.clip(shown, *outcome.ends) + 0.0  # no negative zero
     return kept
 
 

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.answers.convergence import ESS_MIN
+from slopeshift.design.visits import patient_sums
 from slopeshift.engine.exact import widened
 from slopeshift.fit.posterior import flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slopeshift.design.visits import Visits
     from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
@@ -96,7 +96,8 @@ def evidence_of(posterior: Posterior, seed: int, extra: Floats | None = None) ->
         loading = np.concatenate([loading, np.zeros((len(loading), more, loading.shape[2]))], axis=1)
         design = np.block([[design, np.zeros((p, more))], [np.zeros((more, len(mean))), np.eye(more)]])
         mean = np.append(mean, np.zeros(more))
-    grams, moments = _sums(visits, basis, value)
+    grams, moments, _, counts = patient_sums(basis, value, visits.patient_index, len(visits.patients))
+    grams, moments = grams[counts > 0], moments[counts > 0]
     step = max(BLOCK // max(len(grams), 1), 1)
     blocks = [
         _information(grams, moments, loading[i : i + step], sigma[i : i + step]) for i in range(0, len(sigma), step)
@@ -106,20 +107,10 @@ def evidence_of(posterior: Posterior, seed: int, extra: Floats | None = None) ->
     return Evidence(design.T @ information @ design, score @ design, mean, design, z)
 
 
-def _sums(visits: Visits, basis: Floats, value: Floats) -> tuple[Floats, Floats]:
-    """Sum W'W (patient, p, p) and W'y (patient, p), of patients who have a value."""
-    n, p = len(visits.patients), basis.shape[1]
-    grams, moments = np.zeros((n, p, p)), np.zeros((n, p))
-    np.add.at(grams, visits.patient_index, basis[:, :, None] * basis[:, None, :])
-    np.add.at(moments, visits.patient_index, basis * value[:, None])
-    seen = np.unique(visits.patient_index)
-    return grams[seen], moments[seen]
-
-
 def _information(grams: Floats, moments: Floats, loading: Floats, sigma: Floats) -> tuple[Floats, Floats]:
     """Add up M_i = (I + S_i V)^-1 S_i and h_i = (I + S_i V)^-1 s_i over patients: (draw, p, p) and (draw, p)."""
     V = loading @ loading.transpose(0, 2, 1)
-    S, s = (sums[None] / (sigma**2).reshape(-1, *(1,) * sums.ndim) for sums in (grams, moments))
+    S, s = (each[None] / (sigma**2).reshape(-1, *(1,) * each.ndim) for each in (grams, moments))
     both = np.concatenate([S, s[..., None]], axis=3)
     solved = np.linalg.solve(np.eye(V.shape[1]) + S @ V[:, None], both).sum(axis=1)
     return solved[..., :-1], solved[..., -1]

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from slopeshift.answers.convergence import ESS_MIN, RHAT_MAX
-from slopeshift.fit.compiled import (
-    Compiled,
-    Sampling,
-    compile_once,
-    job_key,
-    program_key,
-)
+from slopeshift.fit.compiled import Compiled, ModelJob, Sampling, compile_once
+from slopeshift.keep.replicates import rows_of
 from slopeshift.sensitivity.rows import of_draws
 
 if TYPE_CHECKING:
@@ -49,11 +44,10 @@ class Variation:
 
 
 @dataclass(frozen=True, eq=False)
-class VariationJob:
+class VariationJob(ModelJob):
     """Variations of the analysis of one outcome with one model, given by the text of its file.
 
-    Variation v and imputation i depend on `seed`, v and i alone, the random numbers of NUTS on `seed` and i. Jobs of
-    the same content are equal.
+    Variation v and imputation i depend on `seed`, v and i alone, the random numbers of NUTS on `seed` and i.
     """
 
     trial: Trial
@@ -63,28 +57,15 @@ class VariationJob:
     seed: int
     variations: tuple[Variation, ...]
 
-    @cached_property
-    def key(self) -> str:
-        """Hash of everything that decides the results."""
-        settings = repr((self.outcome, self.model, self.seed, ONE, OF_MANY))
-        return job_key("sensitivity.refits", self.source, self.trial, settings, *map(_content, self.variations))
-
-    @cached_property
-    def program(self) -> str:
-        """Hash of what is compiled."""
-        return program_key(self.source, self.trial)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, VariationJob) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """See `ModelJob`."""
+        return self.outcome, self.model, self.seed, ONE, OF_MANY, *map(_content, self.variations)
 
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Fit one variation: a row per informed cycle and overall, as in `rows.of_draws`, with `passed`."""
         variation = self.variations[replicate]
-        table = fitted(_prepared(self), self.trial, variation, self.seed)
-        return [{str(k): v for k, v in row.items()} for row in table.astype(object).to_dict("records")]
+        return rows_of(fitted(_prepared(self), self.trial, variation, self.seed))
 
 
 def _content(variation: Variation) -> str:

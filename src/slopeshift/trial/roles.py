@@ -6,6 +6,7 @@ level may stand in `trial.toml`; what it acts on, and its prior, stand in the mo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -53,6 +54,12 @@ class Outcome:
     def sign(self) -> int:
         """What values, slopes and changes are multiplied by so that above 0 is better: 1, or -1 where lower is."""
         return 1 if self.better == HIGHER else -1
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the scale, in outcome units: infinite where it has none."""
+        low = -math.inf if self.minimum is None else self.minimum
+        return low, math.inf if self.maximum is None else self.maximum
 
     @property
     def course(self) -> str:

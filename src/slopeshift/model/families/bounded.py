@@ -76,10 +76,10 @@ class BoundedResidual:
         return low, high
 
     def _at_minimum(self, value: Floats) -> NDArray[np.bool_]:
-        return value <= (-np.inf if self.scale.minimum is None else self.scale.minimum)
+        return value <= self.scale.ends[0]
 
     def _at_maximum(self, value: Floats) -> NDArray[np.bool_]:
-        return value >= (np.inf if self.scale.maximum is None else self.scale.maximum)
+        return value >= self.scale.ends[1]
 
 
 def _beyond(edge: Floats) -> tuple[Floats, Floats]:
@@ -155,17 +155,14 @@ def on_scale(latent: TensorVariable, scale: Outcome) -> TensorVariable:
     import pytensor.tensor as pt
 
     shown = pt.round(latent) if scale.integer else latent
-    low = -np.inf if scale.minimum is None else scale.minimum
-    high = np.inf if scale.maximum is None else scale.maximum
-    return pt.clip(shown, low, high)
+    return pt.clip(shown, *scale.ends)
 
 
 def within(value: TensorVariable, scale: Outcome) -> TensorVariable:
     """Say which values lie between the ends of the scale: 1 there, 0 at an end."""
     import pytensor.tensor as pt
 
-    low = -np.inf if scale.minimum is None else scale.minimum
-    high = np.inf if scale.maximum is None else scale.maximum
+    low, high = scale.ends
     return pt.cast((value > low) & (value < high), "float64")
 
 
