@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from slopeshift.answers.stored import Answered
+from slopeshift.answers.tables import Results
+from slopeshift.design.visits import Visits
+from slopeshift.fit.posterior import Posterior
 from slopeshift.model.files import leading
+from slopeshift.trial import Trial
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from slopeshift.answers.stored import Answered
-    from slopeshift.answers.tables import Results
-    from slopeshift.design.visits import Visits
-    from slopeshift.fit.posterior import Posterior
-    from slopeshift.trial import Trial
-
-    Tables = Mapping[str, pd.DataFrame]
+Tables = Mapping[str, pd.DataFrame]
 
 NEAR_END_SHARE = 0.05
 """A bounded model is preferable where more than this share of values is near an end of the scale."""

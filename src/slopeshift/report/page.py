@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import pandas as pd
+from jinja2 import Environment
 from markupsafe import Markup
 
 from slopeshift.keep.atomic import replacing
 from slopeshift.report import files
-from slopeshift.report.analysis import Around, reason
+from slopeshift.report.analysis import Around, Report, reason
 from slopeshift.report.figures.picture import Picture
 from slopeshift.report.sections import (
     answer,
@@ -46,15 +50,6 @@ from slopeshift.report.sections import (
     trajectories,
 )
 from slopeshift.report.words.glossary import anchor, link
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-    from types import ModuleType
-
-    from jinja2 import Environment
-
-    from slopeshift.report.analysis import Report
 
 BODY = (
     *(identity, question, data, data_checks, trajectories, model, priors, diagnostics, checks, population),

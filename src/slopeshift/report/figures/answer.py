@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pandas as pd
 from matplotlib.figure import Figure
 
 from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, styled
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @styled

@@ -6,17 +6,13 @@ kind of chance gives as much.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, styled
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
 
 LABELS = {
     "improved": "Number of patients improved",

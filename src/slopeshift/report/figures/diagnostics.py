@@ -6,23 +6,18 @@ reads in black and white. Text stays text, drawn by the reader's browser. The sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import cycle
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from slopeshift.answers.convergence import ESS_MIN
 from slopeshift.report.figures.style import BLUE, CARD, GREEN, GREY, INK, LOOKS, PANEL, VERMILLION, styled
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @styled

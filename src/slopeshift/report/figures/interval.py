@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from slopeshift.answers.quantities import BETWEEN, WITHIN
 from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, styled
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _LOOKS = {
     WITHIN: (BLUE, "-", "Line: within a patient"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
@@ -12,12 +15,6 @@ from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, 
 from slopeshift.report.words.numbers import arrows, slower_where
 from slopeshift.sensitivity.curves import HEADLINE
 from slopeshift.sensitivity.rows import MAIN
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    import pandas as pd
-    from matplotlib.axes import Axes
 
 LONGEST = 46
 """Letters of a row's name; the table has it in full."""

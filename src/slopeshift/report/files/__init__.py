@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 from markupsafe import escape
 
 from slopeshift.keep.atomic import replacing
+from slopeshift.report.figures.picture import Picture
 from slopeshift.report.figures.style import styled
 from slopeshift.report.files.spreadsheet import csv, workbook
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from slopeshift.report.figures.picture import Picture
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 PRINT_DPI = 300
 """Dots per inch of a PNG: at the size it was drawn in, as sharp as print."""

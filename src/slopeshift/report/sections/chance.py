@@ -5,25 +5,22 @@ The study is made apart from the report; each of its tables may be missing, and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
 
 from slopeshift.answers.quantities import CLAIM
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import chance as chance_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.own import LABELS, period_name, statistic
 from slopeshift.report.words.numbers import Table, course, number, probability, share
+from slopeshift.trial import Trial
 from slopeshift.trial.roles import chance_of_better
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.trial import Trial
-
-    Study = Mapping[str, pd.DataFrame]
+Study = Mapping[str, pd.DataFrame]
 
 PLACED = (
     "improved",

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from slopeshift.checks import PRIOR, UNRELIABLE
 from slopeshift.checks import predictive as p
 from slopeshift.fit.posterior import SAMPLES
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import checks as checks_figures
 from slopeshift.report.figures.courses import sampled
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.checks import MEANING, left_out, missed_by, priors_that_matter, verdict
 from slopeshift.report.words.numbers import Table, number, share
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.picture import Picture
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 OF_A_MODEL = ("loo", "predictive_checks", "prior_sensitivity")

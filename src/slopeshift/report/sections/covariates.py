@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from slopeshift.answers.covariates import COLUMNS
+from slopeshift.report.analysis import Report
 from slopeshift.report.words.numbers import Table, between, counted, number, probability
-
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Report
 
 ASSOCIATION = (
     "These are associations: patients who differ in a covariate differ in much else, and nobody was assigned to one. "

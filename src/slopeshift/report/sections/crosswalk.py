@@ -6,15 +6,11 @@ Schoot 2017, doi 10.1037/met0000065. Their items are said in our own words, shor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from slopeshift.report.analysis import Around, Report
 from slopeshift.report.words.people import has_control_group
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from slopeshift.report.analysis import Around, Report
-
 
 BARG, E9, WAMBS = "BARG", "ICH E9(R1)", "WAMBS"
 

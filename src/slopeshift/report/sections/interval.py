@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from slopeshift.answers import interval
 from slopeshift.design.cycles import cycle_lengths, source_words
 from slopeshift.design.shape import PLAIN
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import interval as interval_figures
-from slopeshift.report.figures.picture import picture
+from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.interval import sentences as in_words
 from slopeshift.report.words.numbers import Table, between, number, probability
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.picture import Picture
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 
 def table(report: Report) -> pd.DataFrame:

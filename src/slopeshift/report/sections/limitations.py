@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -12,12 +13,7 @@ from slopeshift.report.analysis import NEAR_END_SHARE, Analysis, Report
 from slopeshift.report.sections.interval import table as interval_table
 from slopeshift.report.words.numbers import counted, listed, share
 from slopeshift.report.words.people import controls, deaths, has_control_group, short_lead_in
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from slopeshift.report.analysis import Analysis
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 WEAK_CONTRACTION = 0.5
 """Where the data remove less of the prior variance of a patient's change, it is largely borrowed."""

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import sensitivity as sensitivity_figures
-from slopeshift.report.figures.picture import picture
+from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.numbers import Table, between, counted, course, number, probability, share
 from slopeshift.sensitivity import curves
 from slopeshift.sensitivity.study import DELTA
 from slopeshift.trial.roles import chance_of_better
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.picture import Picture
-
-    Varied = Mapping[str, pd.DataFrame]
+Varied = Mapping[str, pd.DataFrame]
 
 
 def left(table: pd.DataFrame, outcome: str) -> Table:

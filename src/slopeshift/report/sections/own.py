@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Report
 from slopeshift.report.words.numbers import Table, number
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from slopeshift.report.analysis import Report
-
 
 LABELS = {
     "patients": "Patients with both slopes",

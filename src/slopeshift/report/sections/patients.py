@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
 
 from slopeshift.answers import quantities
 from slopeshift.answers.quantities import CLAIM
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import patients as patients_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.chance import by_chance, named_by_chance
 from slopeshift.report.words.numbers import Table, between, count, counted, number, probability
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from numpy.typing import NDArray
-
-    from slopeshift.report.analysis import Analysis, Report
 
 
 def missing_cycles(analysis: Analysis) -> pd.DataFrame:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
 
 from slopeshift.answers import quantities
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import population as population_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.patients import _after
 from slopeshift.report.words.numbers import Table, between, course, in_unit, number, point, probability, slower_where
 
-if TYPE_CHECKING:
-    import numpy as np
-    import xarray as xr
-    from numpy.typing import NDArray
-
-    from slopeshift.report.analysis import Analysis, Report
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 def population(analysis: Analysis) -> Table:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from slopeshift.model.described import distribution
+from slopeshift.report.analysis import Analysis
 from slopeshift.report.words.numbers import Table
-
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Analysis
 
 
 def stated(analysis: Analysis) -> Table:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.sections.prior_table import stated
 from slopeshift.report.words.glossary import POPULATION, SPREAD, label
 from slopeshift.report.words.numbers import Table, between, in_unit, probability, share
-
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Analysis, Report
 
 
 def prior_posterior(analysis: Analysis) -> Table:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+from slopeshift.report.analysis import Analysis, Around, Report
 from slopeshift.report.words.numbers import Table, listed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis, Around, Report
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 
 def commands(trial: Trial, analyses: Sequence[Analysis], study: Mapping[str, pd.DataFrame]) -> list[str]:

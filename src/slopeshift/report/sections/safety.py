@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from slopeshift.answers.safety import ANY, BEFORE, events_by_patient
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Report
 from slopeshift.report.words.numbers import Table, share
 from slopeshift.report.words.people import deaths
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from slopeshift.report.analysis import Report
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 
 def adverse_events(trial: Trial) -> Table | None:

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from slopeshift.answers.quantities import BETWEEN, WITHIN
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import primary
+from slopeshift.report.analysis import Analysis, Report, primary
 from slopeshift.report.figures import sensitivity as sensitivity_figures
-from slopeshift.report.figures.picture import picture
+from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.numbers import Table, between, course, number, probability
 from slopeshift.report.words.sensitivity import MOVED, OTHER_MODEL, of_outcome, sentences
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import COLUMNS, MAIN, beside_main, labelled, refused
 from slopeshift.trial.roles import chance_of_better
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.picture import Picture
-
-    Varied = Mapping[str, pd.DataFrame]
+Varied = Mapping[str, pd.DataFrame]
 
 GATE_FAILED = "withheld: this fit failed its diagnostics gate"
 

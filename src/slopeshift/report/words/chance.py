@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.words.numbers import number
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NULL_SDS = 2.0
 """Half the width of what chance gives, in standard deviations of the model's estimates over null trials."""

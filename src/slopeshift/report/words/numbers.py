@@ -6,11 +6,9 @@ verbal scale (VERBAL_SCALE), applied to the probability as it is printed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Any
 
 VERBAL_SCALE = ((0.99, "almost certainly"), (0.95, "very probably"), (0.80, "probably"))
 """Least probability for each word; below the last it is unclear."""

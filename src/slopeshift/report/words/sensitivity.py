@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from slopeshift.answers.interval import MOVED_SDS
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Analysis
 from slopeshift.report.words.numbers import counted, course, listed, number, probability
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import MAIN
 from slopeshift.sensitivity.rules import INFLUENTIAL_SDS, influential
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis
-
-    Varied = Mapping[str, pd.DataFrame]
+Varied = Mapping[str, pd.DataFrame]
 
 OTHER_MODEL, MOVED = "another model", "injections moved to where nothing happened"
 
