@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,9 +17,6 @@ from slopeshift.report.words.checks import UNCHECKED, alarm
 from slopeshift.report.words.findings import Finding, baseline, findings, named_patients, slowed_patients
 from slopeshift.report.words.numbers import VERBAL_SCALE, between, listed, number
 from slopeshift.report.words.people import cannot_show, has_control_group
-
-Study = Mapping[str, pd.DataFrame]
-
 
 _READING = "Thick, thin line: 50 %, 95 % interval."
 

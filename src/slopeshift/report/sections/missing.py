@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import Analysis, Report
+from slopeshift.report.analysis import Analysis, Report, Tables
 from slopeshift.report.figures import sensitivity as sensitivity_figures
 from slopeshift.report.figures.picture import Picture, picture
-from slopeshift.report.words.numbers import Table, between, counted, course, number, probability, share
+from slopeshift.report.words.numbers import Table, counted, course, estimate, in_columns, number, probability, share
 from slopeshift.sensitivity import curves
 from slopeshift.sensitivity.study import DELTA
 from slopeshift.trial.roles import chance_of_better
-
-Varied = Mapping[str, pd.DataFrame]
 
 
 def left(table: pd.DataFrame, outcome: str) -> Table:
@@ -34,7 +31,7 @@ def left(table: pd.DataFrame, outcome: str) -> Table:
     return Table("Who was there, and why they did not go on", "l" + "r" * (len(heads) - 1), heads, rows)
 
 
-def sentences(endings: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
+def sentences(endings: pd.DataFrame, varied: Tables, main: Analysis) -> list[str]:
     """Say who left, what is assumed of what was not recorded, and what would undo the answer.
 
     `endings` is that of `missing.tables.tables_of_trial`.
@@ -50,7 +47,7 @@ def sentences(endings: pd.DataFrame, varied: Varied, main: Analysis) -> list[str
     return [said, *_tipping(follow_up, varied, main), *_leaving(main), *_warnings(main)]
 
 
-def _tipping(follow_up: float, varied: Varied, main: Analysis) -> list[str]:
+def _tipping(follow_up: float, varied: Tables, main: Analysis) -> list[str]:
     dropout, points = varied.get("dropout_tipping"), varied.get("sensitivity_tipping")
     if dropout is None or points is None:
         return []
@@ -124,41 +121,35 @@ def survivor_table(table: pd.DataFrame) -> Table | None:
     if table.empty:
         return None
     names = {"lead_in_slope": "Slope before injection 1", "level": "Level at injection 1"}
-    rows = [
-        [
-            f"Injection {row.cycle}",
-            names[row.quantity],
-            str(row.n_reached),
-            str(row.n_not),
-            f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
-            probability(row.prob_higher),
-        ]
-        for row in table.itertuples()
-    ]
-    heads = ["Reached", "Quantity", "Patients who did", "Who did not", "Difference, 95 %", "Pr(higher)"]
-    return Table("Those who reached a later injection, and those who did not", "llrrrr", heads, rows)
+    return in_columns(
+        "Those who reached a later injection, and those who did not",
+        table,
+        ("Reached", "l", lambda row: f"Injection {row.cycle}"),
+        ("Quantity", "l", lambda row: names[row.quantity]),
+        ("Patients who did", "r", "n_reached"),
+        ("Who did not", "r", "n_not"),
+        ("Difference, 95 %", "r", estimate),
+        ("Pr(higher)", "r", lambda row: probability(row.prob_higher)),
+    )
 
 
-def deltas(varied: Varied, main: Analysis) -> Table | None:
+def deltas(varied: Tables, main: Analysis) -> Table | None:
     """Print the change overall by delta; None where nothing was imputed."""
     mine = _overall(varied, main)
     if mine.empty:
         return None
-    rows = [
-        [
-            number(row.delta),
-            f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
-            probability(row.prob_better),
-            probability(row.prob_slowing_25),
-            share(row.share_below_scale),
-        ]
-        for row in mine.itertuples()
-    ]
-    heads = [f"Delta, {main.rate}", "Change, overall (95 %)", "Pr(slower)", "Pr(slowing ≥ 25 %)", "Below the scale"]
-    return Table("If those who left declined faster than expected by delta", "rrrrr", heads, rows)
+    return in_columns(
+        "If those who left declined faster than expected by delta",
+        mine,
+        (f"Delta, {main.rate}", "r", lambda row: number(row.delta)),
+        ("Change, overall (95 %)", "r", estimate),
+        ("Pr(slower)", "r", lambda row: probability(row.prob_better)),
+        ("Pr(slowing ≥ 25 %)", "r", lambda row: probability(row.prob_slowing_25)),
+        ("Below the scale", "r", lambda row: share(row.share_below_scale)),
+    )
 
 
-def drawn(varied: Varied, main: Analysis) -> list[Picture]:
+def drawn(varied: Tables, main: Analysis) -> list[Picture]:
     """Draw the probability of slower decline against delta."""
     mine = _overall(varied, main).dropna(subset="mean")
     if mine.empty:
@@ -174,7 +165,7 @@ def drawn(varied: Varied, main: Analysis) -> list[Picture]:
     ]
 
 
-def _overall(varied: Varied, main: Analysis) -> pd.DataFrame:
+def _overall(varied: Tables, main: Analysis) -> pd.DataFrame:
     dropout = varied.get("dropout_tipping", pd.DataFrame(columns=["model", "injection", "mean"]))
     return dropout[(dropout["model"] == main.record["model"]) & (dropout["injection"] == OVERALL)]
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Tables
 from slopeshift.report.words.numbers import number
 
 NULL_SDS = 2.0
 """Half the width of what chance gives, in standard deviations of the model's estimates over null trials."""
 
 
-def by_chance(study: Mapping[str, pd.DataFrame], model: str) -> pd.DataFrame:
+def by_chance(study: Tables, model: str) -> pd.DataFrame:
     """Say what the model finds after each injection where nothing changed: columns injection, lower, upper, n, called.
 
     `lower` and `upper` are mean less and plus NULL_SDS standard deviations of its estimates over `n` null trials, in

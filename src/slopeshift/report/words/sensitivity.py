@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,11 @@ import pandas as pd
 
 from slopeshift.answers.interval import MOVED_SDS
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import Analysis
+from slopeshift.report.analysis import Analysis, Tables
 from slopeshift.report.words.numbers import counted, course, listed, number, probability
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import MAIN
 from slopeshift.sensitivity.rules import INFLUENTIAL_SDS, influential
-
-Varied = Mapping[str, pd.DataFrame]
 
 OTHER_MODEL, MOVED = "another model", "injections moved to where nothing happened"
 
@@ -36,7 +33,7 @@ def of_outcome(rows: pd.DataFrame, outcome: str) -> pd.DataFrame:
     return rows[(rows["outcome"] == outcome) & (rows["injection"] == OVERALL)]
 
 
-def sentences(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
+def sentences(rows: pd.DataFrame, varied: Tables, main: Analysis) -> list[str]:
     """Say what moves the answer for an outcome, and what does not."""
     mine = of_outcome(rows, main.record["outcome"])
     own = mine[mine["analysis"] == MAIN]
@@ -94,7 +91,7 @@ def _called(row: Any) -> str:
     return f"{row.analysis}, {row.detail}" if row.analysis == variations.WANING else str(row.analysis)
 
 
-def _shapes(mine: pd.DataFrame, varied: Varied, main: Analysis) -> str:
+def _shapes(mine: pd.DataFrame, varied: Tables, main: Analysis) -> str:
     """Say what effects that set in late or wear off make of the answer, and whether the data tell them apart."""
     rows = mine[mine["analysis"] == variations.WANING].dropna(subset="mean")
     if rows.empty:
@@ -134,7 +131,7 @@ def tips(point: pd.Series, side: str) -> float:
     return float(point[side])
 
 
-def _tipping(varied: Varied, main: Analysis) -> list[str]:
+def _tipping(varied: Tables, main: Analysis) -> list[str]:
     points = varied.get("sensitivity_tipping")
     if points is None:
         return []
