@@ -164,3 +164,11 @@ def primary(analyses: Sequence[Analysis]) -> list[Analysis]:
     """Choose the analyses that answer the question; the others stand beside them."""
     chosen = leading({a.record["model"]: a.record["outcome"] for a in analyses})
     return [a for a in analyses if a.record["model"] in chosen]
+
+
+def rows_of(tables: Tables, name: str, **values: object) -> pd.DataFrame:
+    """Take the rows of a table that have these values in columns of these names: none where there is no such table."""
+    table = tables.get(name, pd.DataFrame(columns=list(values)))
+    for column, value in values.items():
+        table = table[table[column] == value]
+    return table

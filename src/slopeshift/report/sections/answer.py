@@ -15,7 +15,7 @@ from slopeshift.report.sections.chance import headline
 from slopeshift.report.words.chance import by_chance, named_by_chance
 from slopeshift.report.words.checks import UNCHECKED, alarm
 from slopeshift.report.words.findings import Finding, baseline, findings, named_patients, slowed_patients
-from slopeshift.report.words.numbers import VERBAL_SCALE, between, listed, number
+from slopeshift.report.words.numbers import VERBAL_SCALE, after, between, listed, number
 from slopeshift.report.words.people import cannot_show, has_control_group
 
 _READING = "Thick, thin line: 50 %, 95 % interval."
@@ -47,7 +47,7 @@ def figure(analysis: Analysis, chance: pd.DataFrame) -> Picture:
     rows = analysis.answered.tables["intervals"].merge(given, on="injection", how="left")
     rows = rows.sort_values("injection", key=lambda k: k != OVERALL, kind="stable")
     said = "; ".join(
-        f"{'all injections' if row.injection == OVERALL else f'injection {row.injection}'} "
+        f"{after(row.injection)} "
         f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, analysis.rate, sign=True)})"
         for row in rows.itertuples()
     )

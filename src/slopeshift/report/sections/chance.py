@@ -12,7 +12,7 @@ import pandas as pd
 
 from slopeshift.answers.quantities import CLAIM
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import Analysis, Report, Tables
+from slopeshift.report.analysis import Analysis, Report, Tables, rows_of
 from slopeshift.report.figures import chance as chance_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.own import LABELS, period_name, statistic
@@ -50,10 +50,7 @@ PSEUDO_BLIND = (
 
 def sources(study: Tables, outcome: str) -> list[str]:
     """Name what null trials of an outcome were drawn from, the fit of its own model first."""
-    table = study.get("null_reference")
-    if table is None:
-        return []
-    found = list(dict.fromkeys(table.loc[table["outcome"] == outcome, "source"]))
+    found = list(dict.fromkeys(rows_of(study, "null_reference", outcome=outcome).get("source", ())))
     return sorted(found, key=lambda source: (source != f"fit of {outcome}", not source.startswith("fit of")))
 
 
@@ -70,10 +67,11 @@ def headline(study: Tables, outcome: str) -> str:
 
 def placed(study: Tables, outcome: str, source: str) -> Table:
     """Place the statistics of an outcome among those of null trials from one source."""
-    table = study["null_reference"]
-    mine = table[(table["outcome"] == outcome) & (table["source"] == source) & table["statistic"].isin(PLACED)]
+    mine = rows_of(study, "null_reference", outcome=outcome, source=source)
     order = {name: i for i, name in enumerate(PLACED)}
-    mine = mine.sort_values("statistic", key=lambda names: names.map(order), kind="stable")
+    mine = mine[mine["statistic"].isin(PLACED)].sort_values(
+        "statistic", key=lambda names: names.map(order), kind="stable"
+    )
     trials = int(mine["n_trials"].max()) if len(mine) else 0
     return in_columns(
         f"{trials:,} trials without any change, drawn from: {source}",
@@ -94,8 +92,7 @@ def distributions(study: Tables, analysis: Analysis, names: Sequence[str]) -> li
         return []
     source = sources(study, outcome)[0]
     bins, observed = (
-        table[(table["outcome"] == outcome) & (table["source"] == source)]
-        for table in (study["null_distribution"], study["null_reference"])
+        rows_of(study, name, outcome=outcome, source=source) for name in ("null_distribution", "null_reference")
     )
     return [
         picture(
@@ -120,8 +117,8 @@ def _aloud(observed: pd.DataFrame, name: str) -> str:
 
 def refits(study: Tables) -> Table | None:
     """Print how often the models' own rules fired in refitted null trials; None where none was refitted."""
-    table = study.get("null_refits")
-    if table is None or table.empty:
+    table = rows_of(study, "null_refits")
+    if table.empty:
         return None
     return in_columns(
         "The models' own rules in trials without any change",
@@ -139,9 +136,6 @@ def refits(study: Tables) -> Table | None:
 
 def claims_in_refits(study: Tables) -> list[str]:
     """Say of every refitted model how many patients it called in null trials, and how many it knew to be false."""
-    table = study.get("null_refits")
-    if table is None:
-        return []
     return [
         f"With {row.model}, {number(row.mean_called)} patients a trial have a probability above {CLAIM:g} of having "
         f"slowed by 25 % or more over their cycles. All of them are false; the model, whose prior holds effects "
@@ -149,14 +143,14 @@ def claims_in_refits(study: Tables) -> list[str]:
         f"prior holds possible, not where nothing is. Anybody is called in {share(row.share_any_called)} of trials. "
         f"Judged by their own slopes alone, without prior or other patients, {number(row.mean_called_alone)} would be "
         f"called and {number(row.expected_false_alone)} expected to be false: so much does the prior move both."
-        for row in table[table["injection"] == OVERALL].itertuples()
+        for row in rows_of(study, "null_refits", injection=OVERALL).itertuples()
     ]
 
 
 def pseudo(study: Tables) -> Table | None:
     """Print what injections that were never given did; None where none was moved."""
-    table = study.get("pseudo_injection")
-    if table is None or table.empty:
+    table = rows_of(study, "pseudo_injection")
+    if table.empty:
         return None
     return in_columns(
         "Injections moved to where nothing happened",
@@ -187,8 +181,8 @@ def _slower(row: Any, trial: Trial) -> str:
 
 def pseudo_words(study: Tables, trial: Trial) -> list[str]:
     """Say for whom moved injections found a change, by the rule of the check, and what its silence is worth."""
-    table = study.get("pseudo_injection")
-    if table is None or table.empty:
+    table = rows_of(study, "pseudo_injection")
+    if table.empty:
         return []
     found = [
         f"Warning: in {row.trial}, model {row.model} finds a change of "
@@ -202,10 +196,7 @@ def pseudo_words(study: Tables, trial: Trial) -> list[str]:
 
 def pseudo_pictures(study: Tables, analyses: Sequence[Analysis]) -> list[Picture]:
     """Draw what every set of injections moved within this trial did, a figure per model."""
-    moves = study.get("pseudo_moves")
-    if moves is None:
-        return []
-    own = {a.anchor: moves[(moves["model"] == a.record["model"]) & (moves["trial"] == a.trial.name)] for a in analyses}
+    own = {a.anchor: rows_of(study, "pseudo_moves", model=a.record["model"], trial=a.trial.name) for a in analyses}
     return [
         picture(
             chance_figures.pseudo_changes(own[a.anchor], a.visits.outcome.unit),
@@ -220,9 +211,7 @@ def pseudo_pictures(study: Tables, analyses: Sequence[Analysis]) -> list[Picture
 
 def claim_pictures(study: Tables) -> list[Picture]:
     """Draw the null ranges of every published count."""
-    table = study.get("published_claim")
-    if table is None:
-        return []
+    table = rows_of(study, "published_claim")
     periods = [column.removeprefix("published_") for column in table if column.startswith("published_")]
     return [
         picture(
@@ -237,15 +226,8 @@ def claim_pictures(study: Tables) -> list[Picture]:
 
 
 def _counted(study: Tables, outcome: str) -> pd.Series | None:
-    table, known = study.get("null_reference"), sources(study, outcome)
-    if table is None or not known:
-        return None
-    rows = table[
-        (table["outcome"] == outcome)
-        & (table["source"] == known[0])
-        & (table["statistic"] == "improved")
-        & (table["injection"] == OVERALL)
-    ]
+    of = {"outcome": outcome, "source": next(iter(sources(study, outcome)), "")}
+    rows = rows_of(study, "null_reference", **of, statistic="improved", injection=OVERALL)
     return rows.iloc[0] if len(rows) and rows["observed"].notna().all() else None
 
 

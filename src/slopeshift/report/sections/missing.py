@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import Analysis, Report, Tables
+from slopeshift.report.analysis import Analysis, Report, Tables, rows_of
 from slopeshift.report.figures import sensitivity as sensitivity_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.numbers import Table, counted, course, estimate, in_columns, number, probability, share
@@ -48,10 +48,9 @@ def sentences(endings: pd.DataFrame, varied: Tables, main: Analysis) -> list[str
 
 
 def _tipping(follow_up: float, varied: Tables, main: Analysis) -> list[str]:
-    dropout, points = varied.get("dropout_tipping"), varied.get("sensitivity_tipping")
-    if dropout is None or points is None:
+    if not {"dropout_tipping", "sensitivity_tipping"} <= set(varied):
         return []
-    mine = dropout[(dropout["model"] == main.record["model"]) & (dropout["injection"] == OVERALL)]
+    mine = _overall(varied, main)
     if mine.empty:
         return ["Nobody left long enough before the planned end for a value to be imputed."]
     first = mine.iloc[0]
@@ -61,7 +60,7 @@ def _tipping(follow_up: float, varied: Tables, main: Analysis) -> list[str]:
         "monthly values were imputed from their own lines, those of the dead among them, with a decline faster by "
         f"delta than expected, and the model was refitted to {int(first['n_imputations'])} imputations for each delta."
     )
-    point = points[(points["model"] == main.record["model"]) & (points["kind"] == DELTA)].iloc[0]
+    point = rows_of(varied, "sensitivity_tipping", model=main.record["model"], kind=DELTA).iloc[0]
     unit, above = point["unit"], float(point["tips_above"])
     if point["prob_better"] < curves.HEADLINE:
         return [said, f"The probability of slower {course(main.sign)} is below 0.8 without any such departure."]
@@ -151,12 +150,13 @@ def deltas(varied: Tables, main: Analysis) -> Table | None:
 
 def drawn(varied: Tables, main: Analysis) -> list[Picture]:
     """Draw the probability of slower decline against delta."""
-    mine = _overall(varied, main).dropna(subset="mean")
-    if mine.empty:
+    mine = _overall(varied, main)
+    if mine.empty or mine["mean"].isna().all():
         return []
+    known = mine.dropna(subset="mean").rename(columns={"delta": "x"})
     return [
         picture(
-            sensitivity_figures.curve(mine.rename(columns={"delta": "x"}), 0.0, f"Delta, {main.rate}", sign=main.sign),
+            sensitivity_figures.curve(known, 0.0, f"Delta, {main.rate}", sign=main.sign),
             f"{main.anchor}-missing-delta",
             f"The probability of slower {course(main.sign)} overall, by how much faster than expected those who left "
             "declined. Dashed: a probability of 0.8.",
@@ -166,8 +166,7 @@ def drawn(varied: Tables, main: Analysis) -> list[Picture]:
 
 
 def _overall(varied: Tables, main: Analysis) -> pd.DataFrame:
-    dropout = varied.get("dropout_tipping", pd.DataFrame(columns=["model", "injection", "mean"]))
-    return dropout[(dropout["model"] == main.record["model"]) & (dropout["injection"] == OVERALL)]
+    return rows_of(varied, "dropout_tipping", model=main.record["model"], injection=OVERALL)
 
 
 def context(report: Report) -> dict[str, Any]:

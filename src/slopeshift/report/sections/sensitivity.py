@@ -10,7 +10,7 @@ import pandas as pd
 
 from slopeshift.answers.quantities import BETWEEN, WITHIN
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import Analysis, Report, Tables, primary
+from slopeshift.report.analysis import Analysis, Report, Tables, primary, rows_of
 from slopeshift.report.figures import sensitivity as sensitivity_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.numbers import Table, course, estimate, in_columns, number, probability, stacked
@@ -85,8 +85,7 @@ def _at(covariate: str) -> str:
 
 
 def _moved(main: Analysis, study: Tables) -> pd.DataFrame:
-    found = study.get("pseudo_injection", pd.DataFrame(columns=["model", "trial"]))
-    found = found[(found["model"] == main.record["model"]) & (found["trial"] == main.trial.name)]
+    found = rows_of(study, "pseudo_injection", model=main.record["model"], trial=main.trial.name)
     names = {"mean_change": "mean", "lower_change": "lower", "upper_change": "upper"}
     rows = found.rename(columns=names | {"mean_prob_positive": "prob_positive"})
     notes = [
@@ -149,8 +148,7 @@ def _range(analysis: str, group: pd.DataFrame) -> list[str]:
 
 def shapes(varied: Tables, outcome: str) -> Table | None:
     """Print the effects that set in late or wane, each with how well it predicts; None where none was compared."""
-    waning = varied.get("waning", pd.DataFrame(columns=["outcome", "injection"]))
-    mine = waning[(waning["outcome"] == outcome) & (waning["injection"] == OVERALL)]
+    mine = rows_of(varied, "waning", outcome=outcome, injection=OVERALL)
     if mine.empty:
         return None
 
@@ -193,11 +191,11 @@ def drawn(rows: pd.DataFrame, varied: Tables, main: Analysis) -> list[Picture]:
                 "The change overall with each patient left out in turn.",
             )
         )
-    lines = varied.get("sensitivity_curves", pd.DataFrame(columns=["model", "kind"]))
     for kind, axis, words in _CURVES:
-        curve = lines[(lines["model"] == main.record["model"]) & (lines["kind"] == kind)]
+        of = {"model": main.record["model"], "kind": kind}
+        curve = rows_of(varied, "sensitivity_curves", **of)
         if len(curve):
-            at, spread = _tipping(varied, main, kind)["at"], kind == curves.PRIOR_SD
+            at, spread = rows_of(varied, "sensitivity_tipping", **of)["at"].iloc[0], kind == curves.PRIOR_SD
             label, said = f"{axis}, {main.rate}", words.replace("decline", course(main.sign))
             pictures.append(
                 picture(
@@ -227,12 +225,6 @@ _CURVES = (
         "The probability of a slower decline overall, by where the prior puts the slope before treatment.",
     ),
 )
-
-
-def _tipping(varied: Tables, main: Analysis, kind: str) -> pd.Series:
-    points = varied["sensitivity_tipping"]
-    found: pd.Series = points[(points["model"] == main.record["model"]) & (points["kind"] == kind)].iloc[0]
-    return found
 
 
 def context(report: Report) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import Tables
+from slopeshift.report.analysis import Tables, rows_of
 from slopeshift.report.words.numbers import number
 
 NULL_SDS = 2.0
@@ -18,11 +18,10 @@ def by_chance(study: Tables, model: str) -> pd.DataFrame:
     `lower` and `upper` are mean less and plus NULL_SDS standard deviations of its estimates over `n` null trials, in
     units a month; `called` is the mean number of patients it names in one. Empty where no null trial was refitted.
     """
-    table = study.get("null_refits")
-    if table is None or table.empty:
+    mine = rows_of(study, "null_refits", model=model)
+    if mine.empty:
         return pd.DataFrame(columns=["injection", "lower", "upper", "n", "called"])
-    mine = table[(table["model"] == model) & table["minimum_loss"].isna()]
-    mine = mine.drop_duplicates("injection")
+    mine = mine[mine["minimum_loss"].isna()].drop_duplicates("injection")
     return pd.DataFrame(
         {
             "injection": mine["injection"].astype(str),

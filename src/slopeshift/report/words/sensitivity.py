@@ -9,7 +9,7 @@ import pandas as pd
 
 from slopeshift.answers.interval import MOVED_SDS
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import Analysis, Tables
+from slopeshift.report.analysis import Analysis, Tables, rows_of
 from slopeshift.report.words.numbers import counted, course, listed, number, probability
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import MAIN
@@ -96,8 +96,7 @@ def _shapes(mine: pd.DataFrame, varied: Tables, main: Analysis) -> str:
     rows = mine[mine["analysis"] == variations.WANING].dropna(subset="mean")
     if rows.empty:
         return ""
-    compared = varied["waning"].drop_duplicates(["model", "lag", "half_life"])
-    compared = compared[compared["model"] == rows["model"].iloc[0]]
+    compared = rows_of(varied, "waning", model=rows["model"].iloc[0]).drop_duplicates(["lag", "half_life"])
     longest = float(compared["lag"].max())
     months = "month" if longest == 1 else "months"
     gain, error = compared["difference_from_at_once"], compared["standard_error_of_difference"]
@@ -132,10 +131,10 @@ def tips(point: pd.Series, side: str) -> float:
 
 
 def _tipping(varied: Tables, main: Analysis) -> list[str]:
-    points = varied.get("sensitivity_tipping")
-    if points is None:
+    mine = rows_of(varied, "sensitivity_tipping", model=main.record["model"])
+    if mine.empty:
         return []
-    mine = points[points["model"] == main.record["model"]].set_index("kind")
+    mine = mine.set_index("kind")
     words = {
         curves.PRIOR_SD: _prior,
         curves.EXPECTATION: _expectation,
