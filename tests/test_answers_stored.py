@@ -11,7 +11,7 @@ from made_reports import CHANGE, made_fit, made_report, made_trial
 from trials import ROOT
 from typer.testing import CliRunner
 
-from slopeshift.answers import stored
+from slopeshift.answers import quantities, stored
 from slopeshift.answers.stored import answered, tables_of
 from slopeshift.cli import app, made, said
 from slopeshift.fit import store
@@ -69,6 +69,18 @@ def test_what_is_read_back_prints_the_page_that_was_made_at_once(trial, fit, tmp
     main = replace(whole.analyses[0], answered=answered(trial, fit, kept))
     read = page.write(replace(whole, analyses=[main]), tmp_path / "read", figures=False)
     assert read.read_bytes() == page.write(whole, tmp_path / "at once", figures=False).read_bytes()
+
+
+def test_fit_checks_and_report_derive_the_population_once_from_the_draws_of_a_fit(trial, fit, tmp_path, monkeypatch):
+    derived, derive = [], quantities._population_changes
+    monkeypatch.setattr(
+        quantities, "_population_changes", lambda draws, design: [derived.append(draws), derive(draws, design)][1]
+    )
+    report = made_report(trial, [fit])
+    page.write(report, tmp_path, figures=False)
+    posterior = report.analyses[0].posterior
+    times = [sum(draws is each for each in derived) for draws in (posterior.draws, posterior.prior.draws)]
+    assert times == [1, 1]
 
 
 # ---- in the terminal ----

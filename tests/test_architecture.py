@@ -99,6 +99,28 @@ def test_what_only_reads_fits_does_not_decide_them():
     assert decides == {"keep", "trial", "design", "engine", "model", "fit"}
 
 
+OF_THE_REPORT = {name: text for name, text in SOURCES.items() if name.partition(".")[0] == "report"}
+
+
+def test_the_report_stands_on_at_most_eight_layers():
+    below = {other.partition(".")[0] for text in OF_THE_REPORT.values() for other in imported(text)} - {"report"}
+    assert len(below) <= 8, sorted(below)
+
+
+def test_the_report_takes_nothing_of_statistics_from_a_library_but_two_curves_to_draw():
+    """A smoothed histogram, and the envelope of a figure: every number that is printed comes from the layers below."""
+    taken = [
+        alias.name
+        for text in OF_THE_REPORT.values()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if {"scipy", "arviz", "arviz_stats", "statsmodels", "pymc", "nutpie"}
+        & {(getattr(node, "module", None) or alias.name).partition(".")[0]}
+    ]
+    assert sorted(taken) == ["ecdf_pit", "gaussian_kde"]
+
+
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [

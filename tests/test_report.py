@@ -103,7 +103,7 @@ def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path
     assert first == second
     tables = {path.stem for path in first if path.suffix == ".csv"}
     always = {"interval", "covariates", "classical", "safety", "sensitivity", "missing", "figures"}
-    assert tables == {*pages.OF_A_FIT, *checks.PUBLISHED, *always}
+    assert tables == {*pages.OF_A_FIT, *checks.OF_A_MODEL, checks.COMPARISON, *always}
 
 
 def test_a_report_that_fails_leaves_the_last_one(trial, fits, tmp_path, monkeypatch):

@@ -30,7 +30,6 @@ from slopeshift.report.sections import (
     data,
     data_checks,
     limitations,
-    prior_table,
     priors,
     question,
     reproducibility,
@@ -300,7 +299,7 @@ def test_the_prior_table_is_what_the_fit_records(trial):
         made_prior("change", Normal(0, 0.3)),
         made_prior("slope", Normal(-1.05, 0.2, unit="points/month", why=control, basis="historical", source="control")),
     ]
-    rows = prior_table.stated(analyse(trial, fit)).rows
+    rows = priors.stated(analyse(trial, fit)).rows
     assert [row[0] for row in rows] == ["change", "slope"]
     assert rows[0][2:] == ["Normal(mean=0, sd=0.3)", "not stated", "not stated", "not stated", "model file"]
     assert rows[1][2:] == ["Normal(mean=-1.05, sd=0.2)", "points/month", control, "historical", "control"]

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from slopeshift.answers.stored import Answered
+from slopeshift.answers.tables import Results
+from slopeshift.design.visits import Visits
+from slopeshift.fit.posterior import Posterior
 from slopeshift.model.files import leading
+from slopeshift.trial import Trial
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from slopeshift.answers.stored import Answered
-    from slopeshift.answers.tables import Results
-    from slopeshift.design.visits import Visits
-    from slopeshift.fit.posterior import Posterior
-    from slopeshift.trial import Trial
-
-    Tables = Mapping[str, pd.DataFrame]
+Tables = Mapping[str, pd.DataFrame]
 
 NEAR_END_SHARE = 0.05
 """A bounded model is preferable where more than this share of values is near an end of the scale."""
@@ -167,3 +164,11 @@ def primary(analyses: Sequence[Analysis]) -> list[Analysis]:
     """Choose the analyses that answer the question; the others stand beside them."""
     chosen = leading({a.record["model"]: a.record["outcome"] for a in analyses})
     return [a for a in analyses if a.record["model"] in chosen]
+
+
+def rows_of(tables: Tables, name: str, **values: object) -> pd.DataFrame:
+    """Take the rows of a table that have these values in columns of these names: none where there is no such table."""
+    table = tables.get(name, pd.DataFrame(columns=list(values)))
+    for column, value in values.items():
+        table = table[table[column] == value]
+    return table

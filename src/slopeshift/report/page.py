@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterator
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import pandas as pd
+from jinja2 import Environment
 from markupsafe import Markup
 
 from slopeshift.keep.atomic import replacing
 from slopeshift.report import files
-from slopeshift.report.analysis import Around, reason
+from slopeshift.report.analysis import Around, Report, Tables, reason
 from slopeshift.report.figures.picture import Picture
 from slopeshift.report.sections import (
     answer,
@@ -46,15 +50,7 @@ from slopeshift.report.sections import (
     trajectories,
 )
 from slopeshift.report.words.glossary import anchor, link
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-    from types import ModuleType
-
-    from jinja2 import Environment
-
-    from slopeshift.report.analysis import Report
+from slopeshift.report.words.numbers import stacked
 
 BODY = (
     *(identity, question, data, data_checks, trajectories, model, priors, diagnostics, checks, population),
@@ -120,7 +116,7 @@ def published(report: Report) -> dict[str, pd.DataFrame]:
     """Put the tables that travel with the page together, by name."""
     study, varied = report.study, report.varied
     return {
-        **{name: _stacked([getattr(a.results, name) for a in report.analyses]) for name in OF_A_FIT},
+        **{name: stacked([getattr(a.results, name) for a in report.analyses]) for name in OF_A_FIT},
         "interval": interval.table(report),
         "covariates": covariates.table(report),
         **{name: report.own[name] for name in ("classical", "safety") if name in report.own},
@@ -132,7 +128,7 @@ def published(report: Report) -> dict[str, pd.DataFrame]:
     }
 
 
-def pages(report: Report, tables: Mapping[str, pd.DataFrame]) -> tuple[str, str, list[Picture]]:
+def pages(report: Report, tables: Tables) -> tuple[str, str, list[Picture]]:
     """Write the page and its summary; return them with the figures of the page, in its order."""
     environment = _environment()
     front = _part(environment, report, answer)
@@ -244,10 +240,6 @@ def _pictures(content: object) -> Iterator[Picture]:
     elif isinstance(content, list | tuple):
         for part in content:
             yield from _pictures(part)
-
-
-def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["model", "outcome"])
 
 
 def _of_the_page(html: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pandas as pd
 from matplotlib.figure import Figure
 
-from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, styled
-
-if TYPE_CHECKING:
-    import pandas as pd
+from slopeshift.design.cycles import OVERALL
+from slopeshift.report.figures.style import BLUE, GREY, INK, panel, styled
+from slopeshift.report.words.numbers import after, probability
 
 
 @styled
@@ -19,10 +17,9 @@ def changes(rows: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
     `rows` has columns injection, mean, lower, inner_lower, inner_upper, upper, null_lower and null_upper (`unit`; NaN
     where no null trial is known) and probability, that patients worsen more slowly; `sign` is the outcome's.
     """
-    figure = Figure(figsize=(PANEL, 0.58 + 0.22 * max(len(rows), 1)), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = panel(0.58 + 0.22 * max(len(rows), 1))
     for place, row in enumerate(rows.itertuples()):
-        whole = row.injection == "overall"
+        whole = row.injection == OVERALL
         if row.null_lower == row.null_lower:
             ax.barh(
                 place,
@@ -38,7 +35,7 @@ def changes(rows: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
         ax.plot([row.inner_lower, row.inner_upper], [place, place], color=BLUE, linewidth=4.5)
         ax.plot(row.mean, place, "D" if whole else "o", color=INK, markersize=6, markeredgecolor="white")
         ax.annotate(
-            _chance_of_slower(row.probability),
+            probability(row.probability),
             (1.02, place),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -46,7 +43,7 @@ def changes(rows: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
         )
     ax.annotate("Pr(slower)", (1.02, -0.62), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=INK)
     ax.axvline(0, color=INK, linewidth=0.9)
-    ax.set_yticks(range(len(rows)), [_name(k) for k in rows["injection"]])
+    ax.set_yticks(range(len(rows)), [after(k) for k in rows["injection"]])
     ax.set_ylim(len(rows) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=9)
@@ -57,13 +54,3 @@ def changes(rows: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
     ax.annotate(right, (1, -0.62), xycoords=("axes fraction", "data"), va="bottom", ha="right", fontsize=8, color=INK)
     ax.spines["bottom"].set_color(GREY)
     return figure
-
-
-def _name(injection: str) -> str:
-    return "all injections" if injection == "overall" else f"injection {injection}"
-
-
-def _chance_of_slower(probability: float) -> str:
-    if probability > 0.99:
-        return "> 0.99"
-    return "< 0.01" if probability < 0.01 else f"{probability:.2f}"

@@ -6,17 +6,13 @@ kind of chance gives as much.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, styled
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
+from slopeshift.report.figures.style import BLUE, GREY, INK, VERMILLION, note, panel, panels, styled
 
 LABELS = {
     "improved": "Number of patients improved",
@@ -49,9 +45,8 @@ def null_distribution(distribution: pd.DataFrame, observed: pd.DataFrame, statis
     found = observed[observed["statistic"] == statistic].set_index("injection")
     periods = [period for period in found.index if (binned["injection"] == period).any()]
     if not periods:
-        return _empty(label)
-    figure = Figure(figsize=(PANEL, 0.55 + 0.95 * len(periods)), layout="constrained")
-    axes = figure.subplots(len(periods), 1, sharex=True, squeeze=False)[:, 0]
+        return note(f"{label}: not defined")
+    figure, axes = panels(len(periods), 0.55 + 0.95 * len(periods), sharex=True)
     for ax, period in zip(axes, periods, strict=True):
         _histogram(ax, binned[binned["injection"] == period])
         _mark(ax, found.loc[period])
@@ -73,8 +68,7 @@ def published_claim(table: pd.DataFrame, period: str) -> Figure:
     and lead-in from 2.5 to 97.5 %, the mean a dot, and the published count a line.
     """
     groups = list(table.groupby(["entry", "lead_in"], sort=False))
-    figure = Figure(figsize=(PANEL, 0.9 + 0.42 * len(groups)), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = panel(0.9 + 0.42 * len(groups))
     for place, (_, group) in enumerate(groups):
         y = place + np.linspace(-0.35, 0.35, len(group))
         gap = np.full(len(group), np.nan)
@@ -98,8 +92,7 @@ def pseudo_changes(moves: pd.DataFrame, unit: str) -> Figure:
     `moves` has the rows of `pseudo_moves` of one model; those that failed the gate's bounds are left out.
     """
     good = moves[moves["passed"].astype(bool)].sort_values("mean")
-    figure = Figure(figsize=(PANEL, 2.4), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = panel(2.4)
     place = np.arange(len(good))
     ax.vlines(place, good["lower"], good["upper"], color=GREY, linewidth=0.8, label="95 % interval")
     ax.plot(place, good["mean"], ".", color=BLUE, markersize=4, label="mean")
@@ -131,9 +124,3 @@ def _mark(ax: Axes, row: pd.Series) -> None:
 
 def _period(period: str) -> str:
     return {"overall": "Overall", "whole": "First to last injection"}.get(period, f"After injection {period}")
-
-
-def _empty(label: str) -> Figure:
-    figure = Figure(figsize=(PANEL, 1.0))
-    figure.text(0.5, 0.5, f"{label}: not defined", ha="center", va="center", color=GREY)
-    return figure

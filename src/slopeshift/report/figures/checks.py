@@ -6,22 +6,17 @@ reads in black and white. Text stays text, drawn by the reader's browser. The sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, legend, panel, styled
+from slopeshift.report.figures.style import BLUE, GREY, INK, VERMILLION, legend, panel, panels, styled
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @styled
@@ -105,8 +100,7 @@ def binned(rows: pd.DataFrame, parts: Sequence[str], unit: str) -> Figure:
     """
     groups = [rows[rows["check"] == part] for part in parts]
     number = len(groups[0])
-    figure = Figure(figsize=(PANEL, 0.5 + len(parts) * (0.75 + 0.28 * number)), layout="constrained")
-    axes = figure.subplots(len(parts), 1, squeeze=False)[:, 0]
+    figure, axes = panels(len(parts), 0.5 + len(parts) * (0.75 + 0.28 * number))
     for ax, group in zip(axes, groups, strict=True):
         y = np.arange(len(group))
         ax.hlines(y, group["predicted_lower"], group["predicted_upper"], color=BLUE, alpha=0.4, linewidth=7)
@@ -128,8 +122,7 @@ def counts(table: pd.DataFrame) -> Figure:
     `table` has columns period, of, observed, count and share, a row for every count that is possible.
     """
     found = list(table.groupby("period", sort=False))
-    figure = Figure(figsize=(PANEL, 0.7 + 0.95 * len(found)), layout="constrained")
-    axes = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
+    figure, axes = panels(len(found), 0.7 + 0.95 * len(found), sharex=True)
     for ax, (period, rows) in zip(axes, found, strict=True):
         ax.bar(rows["count"], rows["share"], width=0.85, color=BLUE, alpha=0.45, label="predicted trials")
         ax.axvline(rows["observed"].iloc[0], color=VERMILLION, linestyle=(0, (5, 2)), label="this trial")

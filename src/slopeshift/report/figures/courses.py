@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
 
+from slopeshift.design.visits import Visits
 from slopeshift.fit.posterior import SAMPLES
+from slopeshift.report.analysis import Analysis
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import numpy as np
-    import xarray as xr
-    from numpy.typing import NDArray
-
-    from slopeshift.design.visits import Visits
-    from slopeshift.report.analysis import Analysis
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 LINE_DRAWS, GRID_POINTS = 2000, 40

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from slopeshift.report.figures.style import BLUE, GREY, INK, styled
+from slopeshift.report.figures.style import BLUE, GREY, INK, panel, styled
 
 
 @styled
 def bars(rows: list[tuple[str, int, str]]) -> Figure:
     """Draw a bar per stage: name, number of patients, and in words how it ended for those who went no further."""
-    figure = Figure(figsize=(6.2, 0.35 + 0.3 * len(rows)), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = panel(0.35 + 0.3 * len(rows), 6.2)
     most = max(n for _, n, _ in rows)
     for place, (_, n, words) in enumerate(rows):
         ax.barh(place, n, height=0.6, color=BLUE, alpha=0.3, edgecolor=BLUE, linewidth=0.8)

@@ -6,30 +6,24 @@ reads in black and white. Text stays text, drawn by the reader's browser. The sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import cycle
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from slopeshift.answers.convergence import ESS_MIN
-from slopeshift.report.figures.style import BLUE, CARD, GREEN, GREY, INK, LOOKS, PANEL, VERMILLION, styled
+from slopeshift.report.figures.style import BLUE, CARD, GREEN, GREY, INK, LOOKS, VERMILLION, panel, styled
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @styled
 def ranks(draws: Floats) -> Figure:
     """Draw how the ranks of each chain's draws spread over all draws; `draws` is (chain, draw). Flat is well mixed."""
-    figure = Figure(figsize=(CARD, 1.5), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = panel(1.5, CARD)
     order = draws.ravel().argsort().argsort().reshape(draws.shape)
     bins = min(20, max(draws.shape[1] // 20, 2))
     expected = draws.shape[1] / bins
@@ -48,8 +42,7 @@ _LINES = ((BLUE, "-", "o"), (VERMILLION, (0, (5, 1.5)), "s"), (GREEN, (0, (1.5, 
 @styled
 def energy(energy: Floats) -> Figure:
     """Draw the energy of the draws (chain, draw), less its mean, and its change from draw to draw."""
-    figure = Figure(figsize=(PANEL, 2.3), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = panel(2.3)
     centred = (energy - energy.mean()).ravel()
     steps = np.diff(energy, axis=1).ravel()
     low, high = np.quantile(np.concatenate([centred, steps]), (0.001, 0.999))
@@ -65,8 +58,7 @@ def energy(energy: Floats) -> Figure:
 @styled
 def growth(grown: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw the bulk ESS of each quantity by the number of draws used: columns draws and ess, by name."""
-    figure = Figure(figsize=(PANEL, 2.3), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = panel(2.3)
     for (name, rows), (colour, dash, marker) in zip(grown.items(), _LINES, strict=False):
         ax.plot(rows["draws"], rows["ess"], color=colour, linestyle=dash, marker=marker, markersize=4, label=name)
     ax.axhline(ESS_MIN, color=INK, linestyle=":", linewidth=1)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from slopeshift.answers.quantities import BETWEEN, WITHIN
-from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, styled
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from slopeshift.report.figures.style import BLUE, GREY, INK, VERMILLION, panels, styled
 
 _LOOKS = {
     WITHIN: (BLUE, "-", "Line: within a patient"),
@@ -27,12 +24,9 @@ def response_against_interval(changes: pd.DataFrame, curve: pd.DataFrame, unit: 
     `changes` has columns months, mean, lower, upper (`unit`), a row per cycle; `curve` has quantity, months, mean,
     lower, upper: a panel for each quantity, with the same points. Without a line the points stand alone.
     """
-    from matplotlib.figure import Figure
-
     lines = list(curve.groupby("quantity", sort=False)) or [("", curve)]
-    figure = Figure(figsize=(PANEL, 2.6 * len(lines) + 0.6), layout="constrained")
-    panels = figure.subplots(len(lines), sharex=True, sharey=True, squeeze=False)[:, 0]
-    for ax, (quantity, line) in zip(panels, lines, strict=True):
+    figure, stack = panels(len(lines), 2.6 * len(lines) + 0.6, sharex=True, sharey=True)
+    for ax, (quantity, line) in zip(stack, lines, strict=True):
         _points(ax, changes)
         if not line.empty:
             colour, dash, words = _LOOKS[quantity]
@@ -41,7 +35,7 @@ def response_against_interval(changes: pd.DataFrame, curve: pd.DataFrame, unit: 
             ax.set_title(words)
         ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
         ax.set_ylabel(f"Change of slope,\n{unit}")
-    panels[-1].set_xlabel("Months to the next injection")
+    stack[-1].set_xlabel("Months to the next injection")
     return figure
 
 

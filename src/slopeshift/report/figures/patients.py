@@ -6,11 +6,13 @@ reads in black and white. Text stays text, drawn by the reader's browser. The sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from slopeshift.report.figures.style import (
     BLUE,
@@ -25,12 +27,6 @@ from slopeshift.report.figures.style import (
     short,
     styled,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
-    from numpy.typing import NDArray
 
 
 @styled

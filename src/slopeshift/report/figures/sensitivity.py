@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
-from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, styled
+from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, panel, styled
 from slopeshift.report.words.numbers import arrows, slower_where
 from slopeshift.sensitivity.curves import HEADLINE
 from slopeshift.sensitivity.rows import MAIN
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    import pandas as pd
-    from matplotlib.axes import Axes
 
 LONGEST = 46
 """Letters of a row's name; the table has it in full."""
@@ -31,8 +28,7 @@ def forest(rows: pd.DataFrame, ranges: Collection[str], unit: str, sign: float =
     means; a row without a number is named and left empty.
     """
     shown = list(_shown(rows, ranges))
-    figure = Figure(figsize=(1.7 * PANEL, 0.9 + 0.21 * len(shown)), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = panel(0.9 + 0.21 * len(shown), 1.7 * PANEL)
     _band(ax, rows[rows["analysis"] == MAIN].iloc[0], vertical=True)
     for y, (_, middle, lower, upper, spans) in enumerate(shown):
         if np.isnan(middle):
@@ -74,8 +70,7 @@ def _name(row: Any, number: int) -> str:
 def left_out(rows: pd.DataFrame, main: pd.Series, unit: str) -> Figure:
     """Draw the change without each patient in turn, from lowest to highest; the main analysis as line and band."""
     ordered = rows.sort_values("mean")
-    figure = Figure(figsize=(1.7 * PANEL, 2.6), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = panel(2.6, 1.7 * PANEL)
     _band(ax, main, vertical=False)
     place = np.arange(len(ordered))
     ax.vlines(place, ordered["lower"], ordered["upper"], color=BLUE, linewidth=1.2)
@@ -92,8 +87,7 @@ def curve(line: pd.DataFrame, at: float, label: str, *, logarithmic: bool = Fals
 
     `line` has columns x and prob_better (NaN where it cannot be told, which leaves a gap).
     """
-    figure = Figure(figsize=(PANEL, 2.8), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = panel(2.8)
     ax.plot(line["x"], line["prob_better"], color=BLUE)
     known = line.dropna(subset="prob_better").sort_values("x")
     ax.plot(at, np.interp(at, known["x"], known["prob_better"]), "o", color=INK, markersize=6)

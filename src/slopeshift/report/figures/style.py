@@ -6,21 +6,17 @@ reads in black and white. Text stays text, drawn by the reader's browser. The sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+import numpy as np
 from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from slopeshift.report.words.numbers import arrows
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 RUST = "#a33b00"
 """Vermillion, dark enough for text."""
@@ -61,21 +57,26 @@ styled = style.context(
 )
 
 
-def panel(height: float) -> tuple[Figure, Axes]:
-    """Make a figure of one panel, `height` inches high."""
-    figure = Figure(figsize=(PANEL, height), layout="constrained")
+def panel(height: float, width: float = PANEL) -> tuple[Figure, Axes]:
+    """Make a figure of one panel, `height` and `width` in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
+
+
+def panels(n: int, height: float, *, sharex: bool = False, sharey: bool = False) -> tuple[Figure, Sequence[Axes]]:
+    """Make a figure of `n` panels under each other, together `height` inches high."""
+    figure = Figure(figsize=(PANEL, height), layout="constrained")
+    return figure, list(figure.subplots(n, sharex=sharex, sharey=sharey, squeeze=False)[:, 0])
 
 
 def rows_of_axes(names: Sequence[str], height: float) -> tuple[Figure, Sequence[Axes]]:
     """Lay one row of axes per injection out, named on the left, with a common horizontal axis."""
-    figure = Figure(figsize=(PANEL, height * len(names) + 1.0), layout="constrained")
-    rows = figure.subplots(len(names), sharex=True, sharey=True, squeeze=False)[:, 0]
+    figure, rows = panels(len(names), height * len(names) + 1.0, sharex=True, sharey=True)
     for ax, name in zip(rows, names, strict=True):
         ax.set_ylabel(title(name), rotation=0, ha="right", va="center")
         ax.spines["left"].set_visible(False)
         ax.set_yticks([])
-    return figure, list(rows)
+    return figure, rows
 
 
 def change_label(unit: str, sign: float) -> str:

@@ -6,17 +6,13 @@ reads in black and white. Text stays text, drawn by the reader's browser. The sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from slopeshift.report.figures.courses import Ending
 from slopeshift.report.figures.style import BLUE, CARD, GREY, INK, RUST, VERMILLION, styled
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
 
 _END_MARKERS = {"death": ("X", INK), "withdrawal": ("s", "white"), "lost": ("D", "white")}
 

@@ -9,16 +9,12 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from markupsafe import Markup, escape
+from matplotlib.figure import Figure
 
 from slopeshift.report.figures.style import styled
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
+import tomllib
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
 
 import pandas as pd
 from markupsafe import escape
 
 from slopeshift.keep.atomic import replacing
+from slopeshift.report.figures.picture import Picture
 from slopeshift.report.figures.style import styled
 from slopeshift.report.files.spreadsheet import csv, workbook
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from slopeshift.report.figures.picture import Picture
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 PRINT_DPI = 300
 """Dots per inch of a PNG: at the size it was drawn in, as sharp as print."""
@@ -27,37 +25,7 @@ _STYLE = "text{font-family:system-ui,Helvetica,Arial,sans-serif}*{stroke-linejoi
 
 WORKBOOK = "tables.xlsx"
 
-ABOUT = {
-    "population": "An average patient: a row per model, quantity and injection, with mean, sd, 95 % interval (lower, "
-    "upper), probability above 0 (prob_positive) and of slower worsening (prob_better), median, and how exactly they "
-    "were computed (rhat, ess, mcse).",
-    "patients": "Every patient, by injection: change of slope with 95 % interval, probability of slower worsening "
-    "(prob_better) and of slowing by 25 % or more (prob_slowing_25) beside that before the data. A cycle that was "
-    "not reached or not informed has no row.",
-    "responders": "How many patients slowed by a threshold in percent: expected number, 95 % interval, patients with a "
-    "probability above 0.8, and how many of these are expected to be false.",
-    "diagnostics": "Every diagnostic of every fit, with its limit and whether it was met.",
-    "change_curve": "Probability that the change of slope of an average patient is larger than x.",
-    "interval": "Response against the interval between injections, by model.",
-    "covariates": "What level, slope and change go with between patients, by model: associations, not effects.",
-    "classical": "The trial's own kind of analysis: least-squares slopes and what is counted of them.",
-    "safety": "Events by term and period, with the risk per patient that they leave open.",
-    "null_reference": "The trial's own counts, and what they are in trials of the same design without any change.",
-    "null_refits": "The models' own rules in trials without any change.",
-    "pseudo_injection": "Injections moved to where nothing happened.",
-    "published_claim": "A published count, and what chance alone gives of it.",
-    "loo": "Every value, and every patient, left out in turn and predicted from the others.",
-    "predictive_checks": "Features of the recorded values, and what the fitted models predict of them.",
-    "prior_sensitivity": "How much each prior, and the data, move the main quantities.",
-    "model_comparison": "Models of the same outcome by how well they predict what was left out, best first.",
-    "sensitivity": "The change of slope under other models, priors and assumptions.",
-    "sensitivity_tipping": "How strong each assumption would have to be to move the probability below 0.8.",
-    "sensitivity_curves": "The probability of slower decline against the strength of each assumption.",
-    "dropout_tipping": "How much worse values after leaving would have to be to move the probability below 0.8.",
-    "waning": "The change of slope where it may wane after an injection.",
-    "missing": "Who left, when and why, and what was seen of them before.",
-    "figures": "The figures of the page: names of their files in figures/, and what is written below them.",
-}
+ABOUT: dict[str, str] = tomllib.loads(resources.files(__name__).joinpath("tables.toml").read_text(encoding="utf-8"))
 """What each table is, for who finds it without the page."""
 
 

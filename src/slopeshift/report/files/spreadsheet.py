@@ -11,17 +11,13 @@ import io
 import math
 import re
 import zipfile
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
+from openpyxl import Workbook
+from openpyxl.worksheet.worksheet import Worksheet
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from openpyxl import Workbook
-    from openpyxl.worksheet.worksheet import Worksheet
-
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 MOST_ROWS = 1_048_575
 """Rows that a sheet can hold below its head."""

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import answer as answer_figures
-from slopeshift.report.figures.picture import picture
+from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.chance import headline
 from slopeshift.report.words.chance import by_chance, named_by_chance
 from slopeshift.report.words.checks import UNCHECKED, alarm
-from slopeshift.report.words.findings import baseline, findings, named_patients, slowed_patients
-from slopeshift.report.words.numbers import VERBAL_SCALE, between, listed, number
+from slopeshift.report.words.findings import Finding, baseline, findings, named_patients, slowed_patients
+from slopeshift.report.words.numbers import VERBAL_SCALE, after, between, listed, number
 from slopeshift.report.words.people import cannot_show, has_control_group
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.picture import Picture
-    from slopeshift.report.words.findings import Finding
-
-    Study = Mapping[str, pd.DataFrame]
-
 
 _READING = "Thick, thin line: 50 %, 95 % interval."
 
@@ -57,7 +47,7 @@ def figure(analysis: Analysis, chance: pd.DataFrame) -> Picture:
     rows = analysis.answered.tables["intervals"].merge(given, on="injection", how="left")
     rows = rows.sort_values("injection", key=lambda k: k != OVERALL, kind="stable")
     said = "; ".join(
-        f"{'all injections' if row.injection == OVERALL else f'injection {row.injection}'} "
+        f"{after(row.injection)} "
         f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, analysis.rate, sign=True)})"
         for row in rows.itertuples()
     )

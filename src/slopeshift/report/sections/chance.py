@@ -5,25 +5,20 @@ The study is made apart from the report; each of its tables may be missing, and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
 
 from slopeshift.answers.quantities import CLAIM
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Analysis, Report, Tables, rows_of
 from slopeshift.report.figures import chance as chance_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.own import LABELS, period_name, statistic
-from slopeshift.report.words.numbers import Table, course, number, probability, share
+from slopeshift.report.words.numbers import Table, course, in_columns, known, number, probability, share
+from slopeshift.trial import Trial
 from slopeshift.trial.roles import chance_of_better
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.trial import Trial
-
-    Study = Mapping[str, pd.DataFrame]
 
 PLACED = (
     "improved",
@@ -53,16 +48,13 @@ PSEUDO_BLIND = (
 )
 
 
-def sources(study: Study, outcome: str) -> list[str]:
+def sources(study: Tables, outcome: str) -> list[str]:
     """Name what null trials of an outcome were drawn from, the fit of its own model first."""
-    table = study.get("null_reference")
-    if table is None:
-        return []
-    found = list(dict.fromkeys(table.loc[table["outcome"] == outcome, "source"]))
+    found = list(dict.fromkeys(rows_of(study, "null_reference", outcome=outcome).get("source", ())))
     return sorted(found, key=lambda source: (source != f"fit of {outcome}", not source.startswith("fit of")))
 
 
-def headline(study: Study, outcome: str) -> str:
+def headline(study: Tables, outcome: str) -> str:
     """Say what the trial's own count of improved patients would be had nothing changed; empty where it is not known."""
     row = _counted(study, outcome)
     if row is None:
@@ -73,37 +65,34 @@ def headline(study: Study, outcome: str) -> str:
     )
 
 
-def placed(study: Study, outcome: str, source: str) -> Table:
+def placed(study: Tables, outcome: str, source: str) -> Table:
     """Place the statistics of an outcome among those of null trials from one source."""
-    table = study["null_reference"]
-    mine = table[(table["outcome"] == outcome) & (table["source"] == source) & table["statistic"].isin(PLACED)]
+    mine = rows_of(study, "null_reference", outcome=outcome, source=source)
     order = {name: i for i, name in enumerate(PLACED)}
-    mine = mine.sort_values("statistic", key=lambda names: names.map(order), kind="stable")
-    rows = [
-        [
-            LABELS[row.statistic],
-            period_name(row.injection),
-            statistic(row.statistic, row.observed),
-            number(row.mean, 0 if row.statistic in ("mean_percent", "largest_rise") else 2),
-            f"{statistic(row.statistic, row.lower)} to {statistic(row.statistic, row.upper)}",
-            "–" if row.share_at_or_above != row.share_at_or_above else share(row.share_at_or_above),
-        ]
-        for row in mine.itertuples()
-    ]
+    mine = mine[mine["statistic"].isin(PLACED)].sort_values(
+        "statistic", key=lambda names: names.map(order), kind="stable"
+    )
     trials = int(mine["n_trials"].max()) if len(mine) else 0
-    heads = ["Statistic", "Period", "This trial", "Null mean", "Null 95 % range", "Null at or above"]
-    return Table(f"{trials:,} trials without any change, drawn from: {source}", "llrrrr", heads, rows)
+    return in_columns(
+        f"{trials:,} trials without any change, drawn from: {source}",
+        mine,
+        ("Statistic", "l", lambda row: LABELS[row.statistic]),
+        ("Period", "l", lambda row: period_name(row.injection)),
+        ("This trial", "r", lambda row: statistic(row.statistic, row.observed)),
+        ("Null mean", "r", lambda row: number(row.mean, 0 if row.statistic == "mean_percent" else 2)),
+        ("Null 95 % range", "r", _range),
+        ("Null at or above", "r", lambda row: known(row.share_at_or_above, share(row.share_at_or_above)) or "–"),
+    )
 
 
-def distributions(study: Study, analysis: Analysis, names: Sequence[str]) -> list[Picture]:
+def distributions(study: Tables, analysis: Analysis, names: Sequence[str]) -> list[Picture]:
     """Draw the null distributions of statistics, from the fit of the outcome's model where there is one."""
     outcome, unit = analysis.record["outcome"], analysis.visits.outcome.unit
     if "null_distribution" not in study or not sources(study, outcome):
         return []
     source = sources(study, outcome)[0]
     bins, observed = (
-        table[(table["outcome"] == outcome) & (table["source"] == source)]
-        for table in (study["null_distribution"], study["null_reference"])
+        rows_of(study, name, outcome=outcome, source=source) for name in ("null_distribution", "null_reference")
     )
     return [
         picture(
@@ -120,49 +109,33 @@ def distributions(study: Study, analysis: Analysis, names: Sequence[str]) -> lis
 def _aloud(observed: pd.DataFrame, name: str) -> str:
     """Say what a figure of null distributions shows."""
     said = [
-        f"{period_name(row.injection)}: {statistic(name, row.observed)} in this trial, null 95 % "
-        f"{statistic(name, row.lower)} to {statistic(name, row.upper)}"
+        f"{period_name(row.injection)}: {statistic(name, row.observed)} in this trial, null 95 % {_range(row)}"
         for row in observed[observed["statistic"] == name].itertuples()
     ]
     return f"Null distribution of: {LABELS[name]}. {'; '.join(said)}."
 
 
-def refits(study: Study) -> Table | None:
+def refits(study: Tables) -> Table | None:
     """Print how often the models' own rules fired in refitted null trials; None where none was refitted."""
-    table = study.get("null_refits")
-    if table is None or table.empty:
+    table = rows_of(study, "null_refits")
+    if table.empty:
         return None
-    rows = [
-        [
-            f"{row.model}, {period_name(str(row.injection)).lower()}",
-            f"{row.n_refits - row.n_failed} of {row.n_refits}",
-            _percent(row.share_positive),
-            _percent(row.share_negative),
-            _percent(row.share_covering_zero),
-            number(row.mean_change),
-            number(row.mean_called),
-            number(row.expected_false_claims),
-        ]
-        for row in table.itertuples()
-    ]
-    heads = [
-        "Model",
-        "Refits that passed",
-        "Pr(change > 0) above 0.975",
-        "Pr(change < 0) above 0.975",
-        "95 % interval covers 0",
-        "Mean change",
-        "Patients called, a trial",
-        "False claims it expects",
-    ]
-    return Table("The models' own rules in trials without any change", "lrrrrrrr", heads, rows)
+    return in_columns(
+        "The models' own rules in trials without any change",
+        table,
+        ("Model", "l", lambda row: f"{row.model}, {period_name(str(row.injection)).lower()}"),
+        ("Refits that passed", "r", lambda row: f"{row.n_refits - row.n_failed} of {row.n_refits}"),
+        ("Pr(change > 0) above 0.975", "r", lambda row: _percent(row.share_positive)),
+        ("Pr(change < 0) above 0.975", "r", lambda row: _percent(row.share_negative)),
+        ("95 % interval covers 0", "r", lambda row: _percent(row.share_covering_zero)),
+        ("Mean change", "r", lambda row: number(row.mean_change)),
+        ("Patients called, a trial", "r", lambda row: number(row.mean_called)),
+        ("False claims it expects", "r", lambda row: number(row.expected_false_claims)),
+    )
 
 
-def claims_in_refits(study: Study) -> list[str]:
+def claims_in_refits(study: Tables) -> list[str]:
     """Say of every refitted model how many patients it called in null trials, and how many it knew to be false."""
-    table = study.get("null_refits")
-    if table is None:
-        return []
     return [
         f"With {row.model}, {number(row.mean_called)} patients a trial have a probability above {CLAIM:g} of having "
         f"slowed by 25 % or more over their cycles. All of them are false; the model, whose prior holds effects "
@@ -170,39 +143,35 @@ def claims_in_refits(study: Study) -> list[str]:
         f"prior holds possible, not where nothing is. Anybody is called in {share(row.share_any_called)} of trials. "
         f"Judged by their own slopes alone, without prior or other patients, {number(row.mean_called_alone)} would be "
         f"called and {number(row.expected_false_alone)} expected to be false: so much does the prior move both."
-        for row in table[table["injection"] == OVERALL].itertuples()
+        for row in rows_of(study, "null_refits", injection=OVERALL).itertuples()
     ]
 
 
-def pseudo(study: Study) -> Table | None:
+def pseudo(study: Tables) -> Table | None:
     """Print what injections that were never given did; None where none was moved."""
-    table = study.get("pseudo_injection")
-    if table is None or table.empty:
+    table = rows_of(study, "pseudo_injection")
+    if table.empty:
         return None
-    rows = [
-        [
-            row.model,
-            row.trial,
-            str(row.n_patients),
-            f"{row.n_moves - row.n_failed} of {row.n_moves}",
-            f"{number(row.mean_change)} ({number(row.lower_change)} to {number(row.upper_change)})",
-            _percent(row.share_positive),
-            _percent(row.share_covering_zero),
-            f"{probability(row.mean_prob_positive)}{', fires' if row.finds_change else ''}",
-        ]
-        for row in table.itertuples()
-    ]
-    heads = [
-        "Model",
-        "Of",
-        "Patients",
-        "Moves that passed",
-        "Mean change (95 % of moves)",
-        "Pr(change > 0) above 0.975",
-        "95 % interval covers 0",
-        "Mean Pr(change > 0)",
-    ]
-    return Table("Injections moved to where nothing happened", "llrrrrrr", heads, rows)
+    return in_columns(
+        "Injections moved to where nothing happened",
+        table,
+        ("Model", "l", "model"),
+        ("Of", "l", "trial"),
+        ("Patients", "r", "n_patients"),
+        ("Moves that passed", "r", lambda row: f"{row.n_moves - row.n_failed} of {row.n_moves}"),
+        (
+            "Mean change (95 % of moves)",
+            "r",
+            lambda row: f"{number(row.mean_change)} ({number(row.lower_change)} to {number(row.upper_change)})",
+        ),
+        ("Pr(change > 0) above 0.975", "r", lambda row: _percent(row.share_positive)),
+        ("95 % interval covers 0", "r", lambda row: _percent(row.share_covering_zero)),
+        (
+            "Mean Pr(change > 0)",
+            "r",
+            lambda row: f"{probability(row.mean_prob_positive)}{', fires' if row.finds_change else ''}",
+        ),
+    )
 
 
 def _slower(row: Any, trial: Trial) -> str:
@@ -210,10 +179,10 @@ def _slower(row: Any, trial: Trial) -> str:
     return f"{course(sign)} {probability(chance_of_better(row.mean_prob_positive, sign))}"
 
 
-def pseudo_words(study: Study, trial: Trial) -> list[str]:
+def pseudo_words(study: Tables, trial: Trial) -> list[str]:
     """Say for whom moved injections found a change, by the rule of the check, and what its silence is worth."""
-    table = study.get("pseudo_injection")
-    if table is None or table.empty:
+    table = rows_of(study, "pseudo_injection")
+    if table.empty:
         return []
     found = [
         f"Warning: in {row.trial}, model {row.model} finds a change of "
@@ -225,12 +194,9 @@ def pseudo_words(study: Study, trial: Trial) -> list[str]:
     return [PSEUDO_RULE, *(found or ["It found none here."]), *([] if trial.injections.empty else [PSEUDO_BLIND])]
 
 
-def pseudo_pictures(study: Study, analyses: Sequence[Analysis]) -> list[Picture]:
+def pseudo_pictures(study: Tables, analyses: Sequence[Analysis]) -> list[Picture]:
     """Draw what every set of injections moved within this trial did, a figure per model."""
-    moves = study.get("pseudo_moves")
-    if moves is None:
-        return []
-    own = {a.anchor: moves[(moves["model"] == a.record["model"]) & (moves["trial"] == a.trial.name)] for a in analyses}
+    own = {a.anchor: rows_of(study, "pseudo_moves", model=a.record["model"], trial=a.trial.name) for a in analyses}
     return [
         picture(
             chance_figures.pseudo_changes(own[a.anchor], a.visits.outcome.unit),
@@ -243,11 +209,9 @@ def pseudo_pictures(study: Study, analyses: Sequence[Analysis]) -> list[Picture]
     ]
 
 
-def claim_pictures(study: Study) -> list[Picture]:
+def claim_pictures(study: Tables) -> list[Picture]:
     """Draw the null ranges of every published count."""
-    table = study.get("published_claim")
-    if table is None:
-        return []
+    table = rows_of(study, "published_claim")
     periods = [column.removeprefix("published_") for column in table if column.startswith("published_")]
     return [
         picture(
@@ -261,16 +225,9 @@ def claim_pictures(study: Study) -> list[Picture]:
     ]
 
 
-def _counted(study: Study, outcome: str) -> pd.Series | None:
-    table, known = study.get("null_reference"), sources(study, outcome)
-    if table is None or not known:
-        return None
-    rows = table[
-        (table["outcome"] == outcome)
-        & (table["source"] == known[0])
-        & (table["statistic"] == "improved")
-        & (table["injection"] == OVERALL)
-    ]
+def _counted(study: Tables, outcome: str) -> pd.Series | None:
+    of = {"outcome": outcome, "source": next(iter(sources(study, outcome)), "")}
+    rows = rows_of(study, "null_reference", **of, statistic="improved", injection=OVERALL)
     return rows.iloc[0] if len(rows) and rows["observed"].notna().all() else None
 
 
@@ -294,7 +251,7 @@ def context(report: Report) -> dict[str, Any]:
     }
 
 
-def _of_outcome(study: Study, a: Analysis) -> dict[str, Any]:
+def _of_outcome(study: Tables, a: Analysis) -> dict[str, Any]:
     outcome = a.record["outcome"]
     return {
         "label": a.visits.outcome.label,
@@ -302,3 +259,7 @@ def _of_outcome(study: Study, a: Analysis) -> dict[str, Any]:
         "drawn_too": distributions(study, a, DRAWN_TOO),
         "placed": [(source, placed(study, outcome, source)) for source in sources(study, outcome)],
     }
+
+
+def _range(row: Any) -> str:
+    return f"{statistic(row.statistic, row.lower)} to {statistic(row.statistic, row.upper)}"

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from slopeshift.checks import PRIOR, UNRELIABLE
 from slopeshift.checks import predictive as p
 from slopeshift.fit.posterior import SAMPLES
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import checks as checks_figures
 from slopeshift.report.figures.courses import sampled
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.checks import MEANING, left_out, missed_by, priors_that_matter, verdict
-from slopeshift.report.words.numbers import Table, number, share
+from slopeshift.report.words.numbers import Table, in_columns, known, number, share, stacked
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.picture import Picture
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 OF_A_MODEL = ("loo", "predictive_checks", "prior_sensitivity")
@@ -32,61 +27,67 @@ OF_A_MODEL = ("loo", "predictive_checks", "prior_sensitivity")
 
 COMPARISON = "model_comparison"
 
-PUBLISHED = (*OF_A_MODEL, COMPARISON)
-"""Tables that are published with the report."""
-
 
 def tables(analyses: Sequence[Analysis], compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Put the tables of all models under each other: loo, predictive_checks, prior_sensitivity, model_comparison."""
     made = [a for a in analyses if a.tables is not None]
-    return {name: _stacked([_named(a, a.checks[name]) for a in made]) for name in OF_A_MODEL} | {COMPARISON: compared}
+    found = {name: [_named(a, a.checks[name]) for a in made] for name in OF_A_MODEL}
+    return {name: stacked(parts) for name, parts in found.items()} | {COMPARISON: compared}
 
 
 def judged(rules: pd.DataFrame) -> Table:
     """Print every check with the number it is judged by, and whether it fired."""
-    rows = [
-        [
-            rule.check[0].upper() + rule.check[1:],
-            _judged_by(rule.check, rule.value),
-            _limit(rule.check, rule.limit),
-            "FIRED" if rule.fired else "not computed" if rule.value != rule.value else "silent",
-        ]
-        for rule in rules.itertuples()
-    ]
-    return Table("What was checked, by rules fixed beforehand", "lrrl", ["Check", "Found", "Fires", "Verdict"], rows)
+    return in_columns(
+        "What was checked, by rules fixed beforehand",
+        rules,
+        ("Check", "l", lambda rule: rule.check[0].upper() + rule.check[1:]),
+        ("Found", "r", lambda rule: _judged_by(rule.check, rule.value)),
+        ("Fires", "r", lambda rule: _limit(rule.check, rule.limit)),
+        (
+            "Verdict",
+            "l",
+            lambda rule: "FIRED" if rule.fired else "not computed" if rule.value != rule.value else "silent",
+        ),
+    )
 
 
 def quantities(table: pd.DataFrame) -> Table:
     """Print the test quantities behind the checks: recorded, and predicted."""
-    rows = [
-        [
-            row.check,
-            f"{row.quantity}, {row.where}" if row.where != "all" else row.quantity,
-            str(row.n_values),
-            number(row.observed),
-            f"{number(row.predicted_mean)} ({number(row.predicted_lower)} to {number(row.predicted_upper)})",
-            _chance(row.tail_probability),
-        ]
-        for row in table.itertuples()
-    ]
-    heads = ["Check", "Quantity", "Values or patients", "Recorded", "Predicted (95 %)", "Two-sided tail probability"]
-    return Table("Test quantities, recorded and predicted", "llrrrr", heads, rows)
+    return in_columns(
+        "Test quantities, recorded and predicted",
+        table,
+        ("Check", "l", "check"),
+        ("Quantity", "l", lambda row: f"{row.quantity}, {row.where}" if row.where != "all" else row.quantity),
+        ("Values or patients", "r", "n_values"),
+        ("Recorded", "r", lambda row: number(row.observed)),
+        (
+            "Predicted (95 %)",
+            "r",
+            lambda row: (
+                f"{number(row.predicted_mean)} ({number(row.predicted_lower)} to {number(row.predicted_upper)})"
+            ),
+        ),
+        ("Two-sided tail probability", "r", lambda row: _chance(row.tail_probability)),
+    )
 
 
 def prior_table(words: pd.DataFrame) -> Table | None:
     """Print what the priors say of the trial's own visits before any data; None where there is no prior."""
     if words.empty:
         return None
-    rows = [
-        [
-            row.statement,
-            share(row.value) if row.unit == "share" else f"{number(row.value, _places(row.unit))} {row.unit}",
-            "" if row.lower != row.lower else " to ".join(number(v, _places(row.unit)) for v in (row.lower, row.upper)),
-        ]
-        for row in words.itertuples()
-    ]
-    return Table(
-        "What the priors expect of these visits", "lrr", ["Before any data", "Mean or share", "95 % range"], rows
+
+    def middle(row: Any) -> str:
+        return share(row.value) if row.unit == "share" else f"{number(row.value, _places(row.unit))} {row.unit}"
+
+    def span(row: Any) -> str:
+        return known(row.lower, " to ".join(number(v, _places(row.unit)) for v in (row.lower, row.upper)))
+
+    return in_columns(
+        "What the priors expect of these visits",
+        words,
+        ("Before any data", "l", "statement"),
+        ("Mean or share", "r", middle),
+        ("95 % range", "r", span),
     )
 
 
@@ -217,13 +218,6 @@ def _chance(value: float) -> str:
 def _named(analysis: Analysis, table: pd.DataFrame) -> pd.DataFrame:
     who = {"model": analysis.record["model"], "outcome": analysis.record["outcome"]}
     return table.assign(**who)[[*who, *table.columns]]
-
-
-def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    filled = [part for part in parts if not part.empty]
-    if filled:
-        return pd.concat(filled, ignore_index=True)
-    return parts[0] if parts else pd.DataFrame(columns=["model", "outcome"])
 
 
 PREDICTED_DRAWS = 500

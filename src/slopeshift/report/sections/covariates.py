@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from slopeshift.answers.covariates import COLUMNS
-from slopeshift.report.words.numbers import Table, between, counted, number, probability
-
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Report
+from slopeshift.report.analysis import Report
+from slopeshift.report.words.numbers import Table, between, counted, in_columns, known, number, probability, stacked
 
 ASSOCIATION = (
     "These are associations: patients who differ in a covariate differ in much else, and nobody was assigned to one. "
@@ -22,28 +20,7 @@ _ON = {"level": "the level at the first injection", "slope": "the slope before t
 
 def table(report: Report) -> pd.DataFrame:
     """Put the coefficients of all models, but for those of the interval, under each other: the table `covariates`."""
-    parts = [a.answered.tables["covariates"] for a in report.analyses]
-    filled = [part for part in parts if not part.empty]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(COLUMNS))
-
-
-def printed(found: pd.DataFrame) -> Table:
-    """Print the table `covariates`."""
-    rows = [
-        [
-            f"{row.label}: {row.step}",
-            _ON[row.on],
-            row.model,
-            number(row.mean, sign=True),
-            "" if row.mean != row.mean else between(row.lower, row.upper, row.unit, sign=True),
-            "" if row.mean != row.mean else probability(row.prob_better),
-            row.unit,
-            row.note,
-        ]
-        for row in found.itertuples()
-    ]
-    heads = "Covariate|Of|Model|Estimate|95 % interval|Pr(better)|Unit|Note".split("|")
-    return Table("What level, slope and change go with", "lllrrrll", heads, rows)
+    return stacked([a.answered.tables["covariates"] for a in report.analyses], COLUMNS)
 
 
 def sentences(found: pd.DataFrame) -> list[str]:
@@ -67,3 +44,19 @@ def _finding(row: Any) -> str:
         f"{probability(row.prob_better)}; {counted(row.n_patients, 'patient')})"
     )
     return f"{sentence}; {row.note}." if row.note else f"{sentence}."
+
+
+def printed(found: pd.DataFrame) -> Table:
+    """Print the table `covariates`."""
+    return in_columns(
+        "What level, slope and change go with",
+        found,
+        ("Covariate", "l", lambda row: f"{row.label}: {row.step}"),
+        ("Of", "l", lambda row: _ON[row.on]),
+        ("Model", "l", "model"),
+        ("Estimate", "r", lambda row: number(row.mean, sign=True)),
+        ("95 % interval", "r", lambda row: known(row.mean, between(row.lower, row.upper, row.unit, sign=True))),
+        ("Pr(better)", "r", lambda row: known(row.mean, probability(row.prob_better))),
+        ("Unit", "l", "unit"),
+        ("Note", "l", "note"),
+    )

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from slopeshift.design.visits import visits_of
+from slopeshift.design.visits import Visits, visits_of
+from slopeshift.report.analysis import Report
 from slopeshift.report.figures import data as data_figures
-from slopeshift.report.figures.picture import picture
+from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.numbers import Table, listed, number
 from slopeshift.report.words.people import injections_given, short_lead_in
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from slopeshift.design.visits import Visits
-    from slopeshift.report.analysis import Report
-    from slopeshift.report.figures.picture import Picture
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 
 def stages(trial: Trial) -> Table:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from slopeshift.design.visits import visits_of
-from slopeshift.report.analysis import NEAR_END_SHARE
+from slopeshift.design.visits import Visits, visits_of
+from slopeshift.report.analysis import NEAR_END_SHARE, Report
 from slopeshift.report.words.numbers import Table, counted, listed, number, share
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from slopeshift.design.visits import Visits
-    from slopeshift.report.analysis import Report
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 OLD_SCALE_TOP = 40.0
 """Largest total of the ALSFRS before its revision; the ALSFRS-R goes to 48."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Report
+from slopeshift.report.analysis import Report
 
 
 def context(report: Report) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slopeshift.report.analysis import Around, Report
 from slopeshift.report.words.glossary import definitions
-
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Around, Report
 
 
 def context(report: Report, page: Around) -> dict[str, Any]:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slopeshift.answers import quantities
 from slopeshift.answers.convergence import ESS_MIN
 from slopeshift.fit.posterior import SAMPLES
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import diagnostics as diagnostics_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.glossary import label
 from slopeshift.report.words.numbers import Table, number
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.picture import Picture
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 _HIGHER_IS_WORSE = ("rhat", "share_diverging")
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.words.numbers import Table, counted, listed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 SHORT = 12
 """Digits of a hash that are printed where the whole stands elsewhere in the page."""

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from slopeshift.answers import interval
 from slopeshift.design.cycles import cycle_lengths, source_words
 from slopeshift.design.shape import PLAIN
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import interval as interval_figures
-from slopeshift.report.figures.picture import picture
+from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.interval import sentences as in_words
-from slopeshift.report.words.numbers import Table, between, number, probability
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.picture import Picture
-    from slopeshift.trial import Trial
+from slopeshift.report.words.numbers import Table, between, in_columns, known, number, probability, stacked
+from slopeshift.trial import Trial
 
 
 def table(report: Report) -> pd.DataFrame:
     """Put every answer on the interval under each other: the table `interval`."""
-    parts = [a.answered.tables["interval"] for a in report.analyses]
-    filled = [part for part in (*parts, report.second_stage) if part is not None and not part.empty]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=interval.COLUMNS)
+    second = [] if report.second_stage is None else [report.second_stage]
+    return stacked([*(a.answered.tables["interval"] for a in report.analyses), *second], interval.COLUMNS)
 
 
 def printed(found: pd.DataFrame) -> Table:
     """Print the table `interval`."""
-    rows = [
-        [
-            f"{row.analysis}, {row.quantity.removeprefix('interval_').replace('interval', 'all cycles')}",
-            row.model,
-            number(row.mean, sign=True),
-            "" if row.mean != row.mean else between(row.lower, row.upper, row.unit, sign=True),
-            "" if row.prob_shorter_better != row.prob_shorter_better else probability(row.prob_shorter_better),
-            row.unit,
-            f"{row.n_cycles:.0f} of {row.n_patients:.0f}",
-            row.note,
-        ]
-        for row in found.itertuples()
-    ]
-    heads = "Analysis|Model|Estimate|95 % interval|Pr(shorter better)|Unit|Cycles of patients|Note".split("|")
-    return Table("Change of slope against the months to the next injection", "llrrrlrl", heads, rows)
+    return in_columns(
+        "Change of slope against the months to the next injection",
+        found,
+        (
+            "Analysis",
+            "l",
+            lambda row: f"{row.analysis}, {row.quantity.removeprefix('interval_').replace('interval', 'all cycles')}",
+        ),
+        ("Model", "l", "model"),
+        ("Estimate", "r", lambda row: number(row.mean, sign=True)),
+        ("95 % interval", "r", lambda row: known(row.mean, between(row.lower, row.upper, row.unit, sign=True))),
+        ("Pr(shorter better)", "r", lambda row: known(row.prob_shorter_better, probability(row.prob_shorter_better))),
+        ("Unit", "l", "unit"),
+        ("Cycles of patients", "r", lambda row: f"{row.n_cycles:.0f} of {row.n_patients:.0f}"),
+        ("Note", "l", "note"),
+    )
 
 
 def sentences(found: pd.DataFrame, trial: Trial) -> list[str]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from slopeshift.answers.interval import control_fires, window_fires
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import NEAR_END_SHARE, Analysis, Report
+from slopeshift.report.analysis import NEAR_END_SHARE, Analysis, Report, Tables
 from slopeshift.report.sections.interval import table as interval_table
 from slopeshift.report.words.numbers import counted, listed, share
 from slopeshift.report.words.people import controls, deaths, has_control_group, short_lead_in
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from slopeshift.report.analysis import Analysis
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 WEAK_CONTRACTION = 0.5
 """Where the data remove less of the prior variance of a patient's change, it is largely borrowed."""
@@ -49,9 +45,7 @@ def of_trial(trial: Trial, control: pd.DataFrame) -> list[str]:
     return found
 
 
-def of_report(
-    trial: Trial, analyses: Sequence[Analysis], study: Mapping[str, pd.DataFrame], interval: pd.DataFrame
-) -> list[str]:
+def of_report(trial: Trial, analyses: Sequence[Analysis], study: Tables, interval: pd.DataFrame) -> list[str]:
     """List what this report lacks, or what a check of it found."""
     found = []
     if failed := [a.record["model"] for a in analyses if not a.passed]:

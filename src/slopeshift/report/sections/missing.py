@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Analysis, Report, Tables, rows_of
 from slopeshift.report.figures import sensitivity as sensitivity_figures
-from slopeshift.report.figures.picture import picture
-from slopeshift.report.words.numbers import Table, between, counted, course, number, probability, share
+from slopeshift.report.figures.picture import Picture, picture
+from slopeshift.report.words.numbers import Table, counted, course, estimate, in_columns, number, probability, share
 from slopeshift.sensitivity import curves
 from slopeshift.sensitivity.study import DELTA
 from slopeshift.trial.roles import chance_of_better
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.picture import Picture
-
-    Varied = Mapping[str, pd.DataFrame]
 
 
 def left(table: pd.DataFrame, outcome: str) -> Table:
@@ -40,7 +31,7 @@ def left(table: pd.DataFrame, outcome: str) -> Table:
     return Table("Who was there, and why they did not go on", "l" + "r" * (len(heads) - 1), heads, rows)
 
 
-def sentences(endings: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
+def sentences(endings: pd.DataFrame, varied: Tables, main: Analysis) -> list[str]:
     """Say who left, what is assumed of what was not recorded, and what would undo the answer.
 
     `endings` is that of `missing.tables.tables_of_trial`.
@@ -56,11 +47,10 @@ def sentences(endings: pd.DataFrame, varied: Varied, main: Analysis) -> list[str
     return [said, *_tipping(follow_up, varied, main), *_leaving(main), *_warnings(main)]
 
 
-def _tipping(follow_up: float, varied: Varied, main: Analysis) -> list[str]:
-    dropout, points = varied.get("dropout_tipping"), varied.get("sensitivity_tipping")
-    if dropout is None or points is None:
+def _tipping(follow_up: float, varied: Tables, main: Analysis) -> list[str]:
+    if not {"dropout_tipping", "sensitivity_tipping"} <= set(varied):
         return []
-    mine = dropout[(dropout["model"] == main.record["model"]) & (dropout["injection"] == OVERALL)]
+    mine = _overall(varied, main)
     if mine.empty:
         return ["Nobody left long enough before the planned end for a value to be imputed."]
     first = mine.iloc[0]
@@ -70,7 +60,7 @@ def _tipping(follow_up: float, varied: Varied, main: Analysis) -> list[str]:
         "monthly values were imputed from their own lines, those of the dead among them, with a decline faster by "
         f"delta than expected, and the model was refitted to {int(first['n_imputations'])} imputations for each delta."
     )
-    point = points[(points["model"] == main.record["model"]) & (points["kind"] == DELTA)].iloc[0]
+    point = rows_of(varied, "sensitivity_tipping", model=main.record["model"], kind=DELTA).iloc[0]
     unit, above = point["unit"], float(point["tips_above"])
     if point["prob_better"] < curves.HEADLINE:
         return [said, f"The probability of slower {course(main.sign)} is below 0.8 without any such departure."]
@@ -130,48 +120,43 @@ def survivor_table(table: pd.DataFrame) -> Table | None:
     if table.empty:
         return None
     names = {"lead_in_slope": "Slope before injection 1", "level": "Level at injection 1"}
-    rows = [
-        [
-            f"Injection {row.cycle}",
-            names[row.quantity],
-            str(row.n_reached),
-            str(row.n_not),
-            f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
-            probability(row.prob_higher),
-        ]
-        for row in table.itertuples()
-    ]
-    heads = ["Reached", "Quantity", "Patients who did", "Who did not", "Difference, 95 %", "Pr(higher)"]
-    return Table("Those who reached a later injection, and those who did not", "llrrrr", heads, rows)
+    return in_columns(
+        "Those who reached a later injection, and those who did not",
+        table,
+        ("Reached", "l", lambda row: f"Injection {row.cycle}"),
+        ("Quantity", "l", lambda row: names[row.quantity]),
+        ("Patients who did", "r", "n_reached"),
+        ("Who did not", "r", "n_not"),
+        ("Difference, 95 %", "r", estimate),
+        ("Pr(higher)", "r", lambda row: probability(row.prob_higher)),
+    )
 
 
-def deltas(varied: Varied, main: Analysis) -> Table | None:
+def deltas(varied: Tables, main: Analysis) -> Table | None:
     """Print the change overall by delta; None where nothing was imputed."""
     mine = _overall(varied, main)
     if mine.empty:
         return None
-    rows = [
-        [
-            number(row.delta),
-            f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
-            probability(row.prob_better),
-            probability(row.prob_slowing_25),
-            share(row.share_below_scale),
-        ]
-        for row in mine.itertuples()
-    ]
-    heads = [f"Delta, {main.rate}", "Change, overall (95 %)", "Pr(slower)", "Pr(slowing ≥ 25 %)", "Below the scale"]
-    return Table("If those who left declined faster than expected by delta", "rrrrr", heads, rows)
+    return in_columns(
+        "If those who left declined faster than expected by delta",
+        mine,
+        (f"Delta, {main.rate}", "r", lambda row: number(row.delta)),
+        ("Change, overall (95 %)", "r", estimate),
+        ("Pr(slower)", "r", lambda row: probability(row.prob_better)),
+        ("Pr(slowing ≥ 25 %)", "r", lambda row: probability(row.prob_slowing_25)),
+        ("Below the scale", "r", lambda row: share(row.share_below_scale)),
+    )
 
 
-def drawn(varied: Varied, main: Analysis) -> list[Picture]:
+def drawn(varied: Tables, main: Analysis) -> list[Picture]:
     """Draw the probability of slower decline against delta."""
-    mine = _overall(varied, main).dropna(subset="mean")
-    if mine.empty:
+    mine = _overall(varied, main)
+    if mine.empty or mine["mean"].isna().all():
         return []
+    known = mine.dropna(subset="mean").rename(columns={"delta": "x"})
     return [
         picture(
-            sensitivity_figures.curve(mine.rename(columns={"delta": "x"}), 0.0, f"Delta, {main.rate}", sign=main.sign),
+            sensitivity_figures.curve(known, 0.0, f"Delta, {main.rate}", sign=main.sign),
             f"{main.anchor}-missing-delta",
             f"The probability of slower {course(main.sign)} overall, by how much faster than expected those who left "
             "declined. Dashed: a probability of 0.8.",
@@ -180,9 +165,8 @@ def drawn(varied: Varied, main: Analysis) -> list[Picture]:
     ]
 
 
-def _overall(varied: Varied, main: Analysis) -> pd.DataFrame:
-    dropout = varied.get("dropout_tipping", pd.DataFrame(columns=["model", "injection", "mean"]))
-    return dropout[(dropout["model"] == main.record["model"]) & (dropout["injection"] == OVERALL)]
+def _overall(varied: Tables, main: Analysis) -> pd.DataFrame:
+    return rows_of(varied, "dropout_tipping", model=main.record["model"], injection=OVERALL)
 
 
 def context(report: Report) -> dict[str, Any]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slopeshift.model.described import text
+from slopeshift.report.analysis import Report
 from slopeshift.report.words.glossary import POPULATION, SPREAD, definitions, link
-
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Report
 
 
 def context(report: Report) -> dict[str, Any]:

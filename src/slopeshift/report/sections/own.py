@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.words.numbers import Table, number
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from slopeshift.report.analysis import Report
-
+from slopeshift.report.analysis import Report
+from slopeshift.report.words.numbers import Table, in_columns, known, number
 
 LABELS = {
     "patients": "Patients with both slopes",
@@ -61,20 +58,17 @@ def published(table: pd.DataFrame) -> Table:
 
 def relatives(table: pd.DataFrame) -> Table:
     """Print published figures of untreated patients and of placebo groups, and of the treated beside them."""
-    rows = [
-        [
-            f"{row.study}, {row.population}",
-            row.quantity,
-            row.period,
-            f"{row.n:.0f}" if row.n == row.n else "",
-            f"{row.value:g}" + (f" (SD {row.sd:g})" if row.sd == row.sd else ""),
-            row.unit,
-            row.source,
-        ]
-        for row in table.itertuples()
-    ]
-    heads = ["Patients", "Quantity", "Period", "n", "Value", "Unit", "Source"]
-    return Table("Published figures of other patients", "lllrrll", heads, rows)
+    return in_columns(
+        "Published figures of other patients",
+        table,
+        ("Patients", "l", lambda row: f"{row.study}, {row.population}"),
+        ("Quantity", "l", "quantity"),
+        ("Period", "l", "period"),
+        ("n", "r", lambda row: known(row.n, f"{row.n:.0f}")),
+        ("Value", "r", lambda row: f"{row.value:g}" + known(row.sd, f" (SD {row.sd:g})")),
+        ("Unit", "l", "unit"),
+        ("Source", "l", "source"),
+    )
 
 
 def statistic(name: str, value: float) -> str:

@@ -7,29 +7,23 @@ the tables and figures of the page, put into words by Python; the script draws, 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
 from slopeshift.answers.quantities import INTERVAL
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import primary
-from slopeshift.report.figures.courses import courses, ended, months_range, padded
+from slopeshift.report.analysis import Analysis, Report, primary
+from slopeshift.report.figures.courses import Course, courses, ended, months_range, padded
 from slopeshift.report.sections.patients import missing_cycles
 from slopeshift.report.words.numbers import between, certainty, counted, in_unit, listed, number, probability
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.courses import Course
-
-    Rows = Mapping[tuple[str, str], Any]
-    Words = Mapping[tuple[str, str], str]
+Rows = Mapping[tuple[str, str], Any]
+Words = Mapping[tuple[str, str], str]
 
 MOST = 300
 """Patients that the page carries: about 3 kB each and outcome. Of a larger cohort the first are taken."""

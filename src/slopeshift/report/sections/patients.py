@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
 
 from slopeshift.answers import quantities
 from slopeshift.answers.quantities import CLAIM
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import patients as patients_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.chance import by_chance, named_by_chance
-from slopeshift.report.words.numbers import Table, between, count, counted, number, probability
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from numpy.typing import NDArray
-
-    from slopeshift.report.analysis import Analysis, Report
+from slopeshift.report.words.numbers import Table, after, between, count, counted, in_columns, number, probability
 
 
 def missing_cycles(analysis: Analysis) -> pd.DataFrame:
@@ -44,62 +42,37 @@ def patients(analysis: Analysis) -> Table:
     table = table.sort_values(
         ["patient", "injection"], key=lambda c: c.map(place) if c.name == "patient" else c.map(injection_rank)
     )
-    rows = []
-    for row in table.itertuples():
-        if isinstance(row.words, str):
-            rows.append([row.patient, row.injection, row.words])
-            continue
-        rows.append(
-            [
-                row.patient,
-                row.injection,
-                number(row.n_visits, 0),
-                number(row.mean),
-                between(row.lower, row.upper, analysis.rate),
-                probability(row.prob_better),
-                probability(row.prob_slowing_25),
-                probability(row.prior_prob_slowing_25),
-                number(row.contraction),
-                row.flag,
-            ]
-        )
-    columns = [
-        "Patient",
-        "Injection",
-        "Values",
-        f"Change, {analysis.rate}",
-        "95 % interval",
-        "Pr(slower)",
-        "Pr(slowing ≥ 25 %)",
-    ]
-    columns += ["Prior Pr(slowing ≥ 25 %)", "Contraction", "Flag"]
-    return Table("Every patient, by injection", "llrrrrrrrl", columns, rows)
+    whole = in_columns(
+        "Every patient, by injection",
+        table,
+        ("Patient", "l", "patient"),
+        ("Injection", "l", "injection"),
+        ("Values", "r", lambda row: number(row.n_visits, 0)),
+        (f"Change, {analysis.rate}", "r", lambda row: number(row.mean)),
+        ("95 % interval", "r", lambda row: between(row.lower, row.upper, analysis.rate)),
+        ("Pr(slower)", "r", lambda row: probability(row.prob_better)),
+        ("Pr(slowing ≥ 25 %)", "r", lambda row: probability(row.prob_slowing_25)),
+        ("Prior Pr(slowing ≥ 25 %)", "r", lambda row: probability(row.prior_prob_slowing_25)),
+        ("Contraction", "r", lambda row: number(row.contraction)),
+        ("Flag", "l", "flag"),
+    )
+    pairs = zip(whole.rows, table["words"], strict=True)
+    return replace(whole, rows=[[*row[:2], words] if isinstance(words, str) else row for row, words in pairs])
 
 
 def responders(analysis: Analysis) -> Table:
     """Print how many patients slowed, and how many could be named."""
-    rows = [
-        [
-            row.injection,
-            str(row.n_patients),
-            f"≥ {row.threshold:.0f} %",
-            count(row.expected),
-            f"{row.lower} to {row.upper}",
-            str(row.n_called),
-            number(row.expected_false_claims, 1),
-        ]
-        for row in analysis.results.responders.itertuples()
-    ]
-    columns = [
-        "Injection",
-        "Patients",
-        "Slowing",
-        "Expected number",
-        "95 % interval",
-        "Probability above 0.8",
-        "Expected false claims",
-    ]
-    return Table("How many patients slowed", "lrlrrrr", columns, rows)
+    return in_columns(
+        "How many patients slowed",
+        analysis.results.responders,
+        ("Injection", "l", "injection"),
+        ("Patients", "r", "n_patients"),
+        ("Slowing", "l", lambda row: f"≥ {row.threshold:.0f} %"),
+        ("Expected number", "r", lambda row: count(row.expected)),
+        ("95 % interval", "r", lambda row: f"{row.lower} to {row.upper}"),
+        ("Probability above 0.8", "r", "n_called"),
+        ("Expected false claims", "r", lambda row: number(row.expected_false_claims, 1)),
+    )
 
 
 def injection_rank(injection: str) -> float:
@@ -120,12 +93,12 @@ def forests(analysis: Analysis) -> list[Picture]:
         of = (span, analysis.rate, whole.get(injection), analysis.sign)
         figure = patients_figures.forest(rows, analysis.visits.patients, words, *of)
         description = (
-            f"Change of slope by patient, {_after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals, "
+            f"Change of slope by patient, {after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals, "
             f"from {number(rows['mean'].min(), sign=True)} to {number(rows['mean'].max(), sign=True)} {analysis.rate}; "
             f"{rows['called'].sum()} filled."
         )
         pictures.append(
-            picture(figure, f"{analysis.anchor}-forest-{injection}", _after(injection).capitalize(), description)
+            picture(figure, f"{analysis.anchor}-forest-{injection}", after(injection).capitalize(), description)
         )
     return pictures
 
@@ -135,7 +108,7 @@ def slowed(analysis: Analysis) -> Picture:
     posterior = _counts(quantities.patients(analysis.posterior))
     prior = quantities.patients(analysis.posterior.prior)
     patients = analysis.results.responders.groupby("injection")["n_patients"].first().to_dict()
-    means = ", ".join(f"{_after(k)} {number(n.mean(), 1)} of {patients[k]}" for k, n in posterior.items())
+    means = ", ".join(f"{after(k)} {number(n.mean(), 1)} of {patients[k]}" for k, n in posterior.items())
     figure = patients_figures.counts(posterior, _counts(prior), patients)
     caption = "How probable each number of slowed patients is (bars); dashed: before seeing the data."
     return picture(
@@ -146,10 +119,6 @@ def slowed(analysis: Analysis) -> Picture:
 def _counts(patients: xr.Dataset) -> dict[str, NDArray[np.intp]]:
     slowed = quantities.slows(patients["change"], patients["slope"], sign=float(patients["sign"]))
     return {str(k): group.sum("row").to_numpy().ravel().astype(np.intp) for k, group in slowed.groupby("injection")}
-
-
-def _after(injection: str) -> str:
-    return "all injections" if injection == OVERALL else f"injection {injection}"
 
 
 def context(report: Report) -> dict[str, Any]:

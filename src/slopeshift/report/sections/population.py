@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
 
 from slopeshift.answers import quantities
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import population as population_figures
 from slopeshift.report.figures.picture import Picture, picture
-from slopeshift.report.sections.patients import _after
-from slopeshift.report.words.numbers import Table, between, course, in_unit, number, point, probability, slower_where
+from slopeshift.report.words.numbers import (
+    Table,
+    after,
+    between,
+    course,
+    in_unit,
+    number,
+    point,
+    probability,
+    slower_where,
+)
 
-if TYPE_CHECKING:
-    import numpy as np
-    import xarray as xr
-    from numpy.typing import NDArray
-
-    from slopeshift.report.analysis import Analysis, Report
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 def population(analysis: Analysis) -> Table:
@@ -62,7 +69,7 @@ def drawn(analysis: Analysis) -> list[Picture]:
     """Show the change of slope of an average patient: prior, posterior, and the probability of exceeding any value."""
     posterior = _changes(quantities.population(analysis.posterior))
     prior = _changes(quantities.population(analysis.posterior.prior))
-    means = ", ".join(f"{_after(k)} {number(draws.mean())}" for k, draws in posterior.items())
+    means = ", ".join(f"{after(k)} {number(draws.mean())}" for k, draws in posterior.items())
     density = population_figures.densities(posterior, prior, analysis.rate, analysis.sign)
     curve = population_figures.exceedance(analysis.results.change_curve, analysis.rate, analysis.sign)
     return [
@@ -77,7 +84,7 @@ def drawn(analysis: Analysis) -> list[Picture]:
             f"{analysis.anchor}-exceedance",
             "Probability that the change of slope is larger than any value x you may care about.",
             "Probability that the change of slope exceeds x, falling from 1 to 0, one line per injection; at 0: "
-            + ", ".join(f"{_after(k)} {probability((draws > 0).mean())}" for k, draws in posterior.items())
+            + ", ".join(f"{after(k)} {probability((draws > 0).mean())}" for k, draws in posterior.items())
             + ".",
         ),
     ]

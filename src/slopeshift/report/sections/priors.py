@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from slopeshift.report.sections.prior_table import stated
+from slopeshift.model.described import distribution
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.words.glossary import POPULATION, SPREAD, label
 from slopeshift.report.words.numbers import Table, between, in_unit, probability, share
 
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Analysis, Report
+
+def stated(analysis: Analysis) -> Table:
+    """Print every prior that the fit records: what it is of, its numbers, unit, reason and class of justification."""
+    rows = [
+        [row["name"], row["label"], distribution(row), row["unit"], row["why"], row["basis"], row["source"]]
+        for row in analysis.record["priors"]
+    ]
+    columns = ["Parameter", "Of", "Prior", "Unit", "Why", "Class of justification", "Source"]
+    return Table("Priors, as stated in the model file", "lllllll", columns, rows)
 
 
 def prior_posterior(analysis: Analysis) -> Table:

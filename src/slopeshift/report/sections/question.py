@@ -5,14 +5,12 @@ Attributes and strategies are those of ICH E9(R1), said in our own words.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slopeshift.report.analysis import Report
 from slopeshift.report.words.numbers import Table, counted, listed
 from slopeshift.report.words.people import deaths, injections_given
-
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Report
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 
 def attributes(trial: Trial) -> Table:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slopeshift.report.analysis import Analysis, Around, Report, Tables
 from slopeshift.report.words.numbers import Table, listed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis, Around, Report
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 
-def commands(trial: Trial, analyses: Sequence[Analysis], study: Mapping[str, pd.DataFrame]) -> list[str]:
+def commands(trial: Trial, analyses: Sequence[Analysis], study: Tables) -> list[str]:
     """Write the commands that make the fits, the null study and this report again, from the folder of the workspace."""
     lines = [f"slopeshift check data/{trial.name}"]
     lines += [f"slopeshift fit data/{trial.name} --model models/{a.record['model']}.py{_options(a)}" for a in analyses]
@@ -27,7 +22,7 @@ def commands(trial: Trial, analyses: Sequence[Analysis], study: Mapping[str, pd.
     return [*lines, f"slopeshift report data/{trial.name}"]
 
 
-def _of_study(study: Mapping[str, pd.DataFrame]) -> str:
+def _of_study(study: Tables) -> str:
     """Write the options that a null study was made with, as far as its tables tell."""
     counts = (("replicates", "null_reference", "n_trials"), ("refits", "null_refits", "n_refits"))
     options = [f" --{name} {study[table][column].max():.0f}" for name, table, column in counts if table in study]
@@ -36,7 +31,7 @@ def _of_study(study: Mapping[str, pd.DataFrame]) -> str:
     return "".join(options) + (" --pseudo" if "pseudo_injection" in study else "")
 
 
-def files(tables: Mapping[str, pd.DataFrame]) -> Table:
+def files(tables: Tables) -> Table:
     """Print which files travel with the page, and how many rows each has."""
     rows = [
         [f"tables/{name}.csv", f"{len(table):,}", listed(list(map(str, table.columns[:6])))]

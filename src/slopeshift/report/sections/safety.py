@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from slopeshift.answers.safety import ANY, BEFORE, events_by_patient
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.words.numbers import Table, share
+from slopeshift.report.analysis import Report
+from slopeshift.report.words.numbers import Table, in_columns, known, share
 from slopeshift.report.words.people import deaths
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from slopeshift.report.analysis import Report
-    from slopeshift.trial import Trial
+from slopeshift.trial import Trial
 
 
 def adverse_events(trial: Trial) -> Table | None:
@@ -39,19 +37,26 @@ def risks(safety: pd.DataFrame) -> Table | None:
     """
     kinds = {"any": "Any event", "yes": "Serious event"}
     periods = {BEFORE: "before treatment", OVERALL: "from injection 1 on"}
-    rows = [
-        [
-            kinds[row.serious],
-            periods.get(row.injection, f"injection {row.injection}"),
-            f"{row.n_with_event} of {row.n_patients}",
-            str(row.n_events),
-            f"{share(row.risk_mean)} ({share(row.risk_lower)} to {share(row.risk_upper)})",
-            "" if row.upper_bound_of_none != row.upper_bound_of_none else f"at most {share(row.upper_bound_of_none)}",
-        ]
-        for row in safety[(safety["term"] == ANY) & (safety["related"] == ANY)].itertuples()
-    ]
-    heads = ["Kind", "Period", "Patients with one", "Events", "Risk per patient (95 % interval)", "None seen allows"]
-    return Table("Risk that a patient has an event", "llrrrr", heads, rows) if rows else None
+    found = safety[(safety["term"] == ANY) & (safety["related"] == ANY)]
+    if found.empty:
+        return None
+
+    def risk(row: Any) -> str:
+        return f"{share(row.risk_mean)} ({share(row.risk_lower)} to {share(row.risk_upper)})"
+
+    def allowed(row: Any) -> str:
+        return known(row.upper_bound_of_none, f"at most {share(row.upper_bound_of_none)}")
+
+    return in_columns(
+        "Risk that a patient has an event",
+        found,
+        ("Kind", "l", lambda row: kinds[row.serious]),
+        ("Period", "l", lambda row: periods.get(row.injection, f"injection {row.injection}")),
+        ("Patients with one", "r", lambda row: f"{row.n_with_event} of {row.n_patients}"),
+        ("Events", "r", "n_events"),
+        ("Risk per patient (95 % interval)", "r", risk),
+        ("None seen allows", "r", allowed),
+    )
 
 
 def events_of_patients(trial: Trial) -> Table | None:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from slopeshift.answers.quantities import BETWEEN, WITHIN
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import primary
+from slopeshift.report.analysis import Analysis, Report, Tables, primary, rows_of
 from slopeshift.report.figures import sensitivity as sensitivity_figures
-from slopeshift.report.figures.picture import picture
-from slopeshift.report.words.numbers import Table, between, course, number, probability
+from slopeshift.report.figures.picture import Picture, picture
+from slopeshift.report.words.numbers import Table, course, estimate, in_columns, number, probability, stacked
 from slopeshift.report.words.sensitivity import MOVED, OTHER_MODEL, of_outcome, sentences
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import COLUMNS, MAIN, beside_main, labelled, refused
 from slopeshift.trial.roles import chance_of_better
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis, Report
-    from slopeshift.report.figures.picture import Picture
-
-    Varied = Mapping[str, pd.DataFrame]
 
 GATE_FAILED = "withheld: this fit failed its diagnostics gate"
 
@@ -34,18 +25,17 @@ RANGES = (variations.ONE_LEFT_OUT, variations.WANING, variations.AFTER_LEAVING)
 """Analyses of which there are many: printed as a range."""
 
 
-def table(analyses: Sequence[Analysis], study: Varied, varied: Varied) -> pd.DataFrame:
+def table(analyses: Sequence[Analysis], study: Tables, varied: Tables) -> pd.DataFrame:
     """Put all analyses of all outcomes under each other: the table `sensitivity`, columns as `rows.COLUMNS`.
 
     Of each outcome the main analysis comes first, then the other models, then what the study holds, then the
     pseudo-injections of the null study, which are no estimate of the same thing and get no difference.
     """
-    tables = [part for main in primary(analyses) for part in _of_outcome(main, analyses, study, varied)]
-    kept = [part for part in tables if len(part)]
-    return pd.concat(kept, ignore_index=True)[list(COLUMNS)] if kept else pd.DataFrame(columns=list(COLUMNS))
+    parts = [part for main in primary(analyses) for part in _of_outcome(main, analyses, study, varied)]
+    return stacked(parts, COLUMNS)[list(COLUMNS)]
 
 
-def _of_outcome(main: Analysis, analyses: Sequence[Analysis], study: Varied, varied: Varied) -> list[pd.DataFrame]:
+def _of_outcome(main: Analysis, analyses: Sequence[Analysis], study: Tables, varied: Tables) -> list[pd.DataFrame]:
     own = _of_fit(main, MAIN)
     if not main.passed or own.empty:
         return [own]
@@ -94,9 +84,8 @@ def _at(covariate: str) -> str:
     return "change at an interval of average length" if covariate in (WITHIN, BETWEEN) else "change at covariates of 0"
 
 
-def _moved(main: Analysis, study: Varied) -> pd.DataFrame:
-    found = study.get("pseudo_injection", pd.DataFrame(columns=["model", "trial"]))
-    found = found[(found["model"] == main.record["model"]) & (found["trial"] == main.trial.name)]
+def _moved(main: Analysis, study: Tables) -> pd.DataFrame:
+    found = rows_of(study, "pseudo_injection", model=main.record["model"], trial=main.trial.name)
     names = {"mean_change": "mean", "lower_change": "lower", "upper_change": "upper"}
     rows = found.rename(columns=names | {"mean_prob_positive": "prob_positive"})
     notes = [
@@ -129,7 +118,7 @@ def _cells(row: Any) -> list[str]:
         return [name, "", "", "", "", "", detail]
     return [
         name,
-        f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
+        estimate(row),
         probability(row.prob_positive),
         probability(row.prob_slowing_25),
         number(row.difference, 1, sign=True),
@@ -157,29 +146,29 @@ def _range(analysis: str, group: pd.DataFrame) -> list[str]:
     ]
 
 
-def shapes(varied: Varied, outcome: str) -> Table | None:
+def shapes(varied: Tables, outcome: str) -> Table | None:
     """Print the effects that set in late or wane, each with how well it predicts; None where none was compared."""
-    waning = varied.get("waning", pd.DataFrame(columns=["outcome", "injection"]))
-    mine = waning[(waning["outcome"] == outcome) & (waning["injection"] == OVERALL)]
+    mine = rows_of(varied, "waning", outcome=outcome, injection=OVERALL)
     if mine.empty:
         return None
-    cells = [
-        [
-            f"{row.lag:g}",
-            "never" if np.isinf(row.half_life) else f"{row.half_life:g}",
-            f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})",
-            probability(row.prob_positive),
-            f"{number(row.difference_from_at_once, 1, sign=True)} ({number(row.standard_error_of_difference, 1)})",
-            str(int(row.unreliable_values)),
-        ]
-        for row in mine.itertuples()
-    ]
-    heads = ["Lag, months", "Halved every, months", "Change, when it sets in (95 %)", "Pr(change > 0)"]
-    heads += ["Predictive density, difference (SE)", "Unreliable values"]
-    return Table("Effects that set in late or wear off", "rrrrrr", heads, cells)
+
+    def gain(row: Any) -> str:
+        error = number(row.standard_error_of_difference, 1)
+        return f"{number(row.difference_from_at_once, 1, sign=True)} ({error})"
+
+    return in_columns(
+        "Effects that set in late or wear off",
+        mine,
+        ("Lag, months", "r", lambda row: f"{row.lag:g}"),
+        ("Halved every, months", "r", lambda row: "never" if np.isinf(row.half_life) else f"{row.half_life:g}"),
+        ("Change, when it sets in (95 %)", "r", estimate),
+        ("Pr(change > 0)", "r", lambda row: probability(row.prob_positive)),
+        ("Predictive density, difference (SE)", "r", gain),
+        ("Unreliable values", "r", lambda row: str(int(row.unreliable_values))),
+    )
 
 
-def drawn(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[Picture]:
+def drawn(rows: pd.DataFrame, varied: Tables, main: Analysis) -> list[Picture]:
     """Draw the forest of all analyses, the patients left out, and the probability against the prior's SD."""
     outcome, anchor = main.record["outcome"], main.anchor
     mine = of_outcome(rows, outcome)
@@ -202,11 +191,11 @@ def drawn(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[Picture]:
                 "The change overall with each patient left out in turn.",
             )
         )
-    lines = varied.get("sensitivity_curves", pd.DataFrame(columns=["model", "kind"]))
     for kind, axis, words in _CURVES:
-        curve = lines[(lines["model"] == main.record["model"]) & (lines["kind"] == kind)]
+        of = {"model": main.record["model"], "kind": kind}
+        curve = rows_of(varied, "sensitivity_curves", **of)
         if len(curve):
-            at, spread = _tipping(varied, main, kind)["at"], kind == curves.PRIOR_SD
+            at, spread = rows_of(varied, "sensitivity_tipping", **of)["at"].iloc[0], kind == curves.PRIOR_SD
             label, said = f"{axis}, {main.rate}", words.replace("decline", course(main.sign))
             pictures.append(
                 picture(
@@ -236,12 +225,6 @@ _CURVES = (
         "The probability of a slower decline overall, by where the prior puts the slope before treatment.",
     ),
 )
-
-
-def _tipping(varied: Varied, main: Analysis, kind: str) -> pd.Series:
-    points = varied["sensitivity_tipping"]
-    found: pd.Series = points[(points["model"] == main.record["model"]) & (points["kind"] == kind)].iloc[0]
-    return found
 
 
 def context(report: Report) -> dict[str, Any]:

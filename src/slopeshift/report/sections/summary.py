@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slopeshift.report.analysis import Report
 from slopeshift.report.sections.data import steps
 from slopeshift.report.sections.identity import digest
 from slopeshift.report.words.numbers import counted
-
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Report
 
 
 def context(report: Report) -> dict[str, Any]:

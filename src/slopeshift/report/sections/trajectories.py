@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import courses as courses_figures
 from slopeshift.report.figures import trajectories as trajectories_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.numbers import counted
-
-if TYPE_CHECKING:
-    from slopeshift.report.analysis import Analysis, Report
 
 
 def trajectories(analysis: Analysis) -> list[Picture]:

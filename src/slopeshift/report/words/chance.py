@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Tables, rows_of
 from slopeshift.report.words.numbers import number
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NULL_SDS = 2.0
 """Half the width of what chance gives, in standard deviations of the model's estimates over null trials."""
 
 
-def by_chance(study: Mapping[str, pd.DataFrame], model: str) -> pd.DataFrame:
+def by_chance(study: Tables, model: str) -> pd.DataFrame:
     """Say what the model finds after each injection where nothing changed: columns injection, lower, upper, n, called.
 
     `lower` and `upper` are mean less and plus NULL_SDS standard deviations of its estimates over `n` null trials, in
     units a month; `called` is the mean number of patients it names in one. Empty where no null trial was refitted.
     """
-    table = study.get("null_refits")
-    if table is None or table.empty:
+    mine = rows_of(study, "null_refits", model=model)
+    if mine.empty:
         return pd.DataFrame(columns=["injection", "lower", "upper", "n", "called"])
-    mine = table[(table["model"] == model) & table["minimum_loss"].isna()]
-    mine = mine.drop_duplicates("injection")
+    mine = mine[mine["minimum_loss"].isna()].drop_duplicates("injection")
     return pd.DataFrame(
         {
             "injection": mine["injection"].astype(str),

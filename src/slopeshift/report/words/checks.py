@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, added
 from slopeshift.checks import predictive as p
@@ -11,9 +11,6 @@ from slopeshift.checks.prior import CONFLICT
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.words.glossary import label
 from slopeshift.report.words.numbers import counted, in_unit, listed, number
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MEANING = {
     p.ENDS: "values at or beyond an end of the scale are not as many as it predicts; a model that is bounded by the "

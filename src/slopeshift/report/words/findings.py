@@ -7,16 +7,14 @@ verbal scale (VERBAL_SCALE), applied to the probability as it is printed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from slopeshift.answers.quantities import CLAIM, SLOWING_PERCENT
+from slopeshift.answers.tables import Results
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.words.numbers import between, certainty, count, counted, number, probability
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from slopeshift.answers.tables import Results
 
 
 @dataclass(frozen=True)

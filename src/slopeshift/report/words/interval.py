@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from slopeshift.answers.interval import NEGATIVE_CONTROL, WHOLE, WINDOW, by_window, control_fires, window_fires
 from slopeshift.answers.quantities import BETWEEN
 from slopeshift.report.words.numbers import between, counted, listed, number, probability
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 OUTCOME_DEPENDENT = (
     "Where the next injection is delayed while a patient does well, or brought forward when not, the response goes "

@@ -6,11 +6,13 @@ verbal scale (VERBAL_SCALE), applied to the probability as it is printed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+import pandas as pd
+
+from slopeshift.design.cycles import OVERALL
 
 VERBAL_SCALE = ((0.99, "almost certainly"), (0.95, "very probably"), (0.80, "probably"))
 """Least probability for each word; below the last it is unclear."""
@@ -29,6 +31,26 @@ class Table:
     align: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+def in_columns(caption: str, rows: pd.DataFrame, *columns: tuple[str, str, str | Callable[[Any], str]]) -> Table:
+    """Print every row of a table by what is wanted of it.
+
+    A column is its head, its letter of `Table.align`, and what it says of a row: a column of `rows`, or a function.
+    """
+    heads, align, cells = zip(*columns, strict=True)
+    said = [
+        [str(getattr(row, cell)) if isinstance(cell, str) else cell(row) for cell in cells] for row in rows.itertuples()
+    ]
+    return Table(caption, "".join(align), heads, said)
+
+
+def stacked(parts: Sequence[pd.DataFrame], columns: Sequence[str] = ("model", "outcome")) -> pd.DataFrame:
+    """Put tables under each other, those without a row left out; without any, a table of the columns."""
+    filled = [part for part in parts if not part.empty]
+    if filled:
+        return pd.concat(filled, ignore_index=True)
+    return parts[0] if parts else pd.DataFrame(columns=list(columns))
 
 
 def number(value: float, decimals: int = 2, sign: bool = False) -> str:
@@ -68,6 +90,21 @@ def in_unit(value: float, unit: str, sign: bool = False) -> str:
 def between(lower: float, upper: float, unit: str, sign: bool = False) -> str:
     """Write an interval."""
     return f"{in_unit(lower, unit, sign)} to {in_unit(upper, unit, sign)}"
+
+
+def estimate(row: Any) -> str:
+    """Write an estimate with its interval, signs with both; `row` has mean, lower and upper."""
+    return f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, '', sign=True)})"
+
+
+def known(value: float, text: str) -> str:
+    """Say nothing of a value that is not known."""
+    return "" if value != value else text
+
+
+def after(injection: str) -> str:
+    """Name an injection, or the mean over them, within a sentence."""
+    return "all injections" if injection == OVERALL else f"injection {injection}"
 
 
 def listed(items: Sequence[str]) -> str:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from slopeshift.design.visits import Visits
-    from slopeshift.trial import Trial
-
+from slopeshift.design.visits import Visits
+from slopeshift.trial import Trial
 
 CONTROL_PATIENTS, CONTROL_MONTHS = 5, 3.0
 """A trial has a control group where so many patients without injection were followed for so many months."""

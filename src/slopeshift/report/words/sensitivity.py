@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from slopeshift.answers.interval import MOVED_SDS
 from slopeshift.design.cycles import OVERALL
+from slopeshift.report.analysis import Analysis, Tables, rows_of
 from slopeshift.report.words.numbers import counted, course, listed, number, probability
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import MAIN
 from slopeshift.sensitivity.rules import INFLUENTIAL_SDS, influential
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
-
-    from slopeshift.report.analysis import Analysis
-
-    Varied = Mapping[str, pd.DataFrame]
 
 OTHER_MODEL, MOVED = "another model", "injections moved to where nothing happened"
 
@@ -40,7 +33,7 @@ def of_outcome(rows: pd.DataFrame, outcome: str) -> pd.DataFrame:
     return rows[(rows["outcome"] == outcome) & (rows["injection"] == OVERALL)]
 
 
-def sentences(rows: pd.DataFrame, varied: Varied, main: Analysis) -> list[str]:
+def sentences(rows: pd.DataFrame, varied: Tables, main: Analysis) -> list[str]:
     """Say what moves the answer for an outcome, and what does not."""
     mine = of_outcome(rows, main.record["outcome"])
     own = mine[mine["analysis"] == MAIN]
@@ -98,13 +91,12 @@ def _called(row: Any) -> str:
     return f"{row.analysis}, {row.detail}" if row.analysis == variations.WANING else str(row.analysis)
 
 
-def _shapes(mine: pd.DataFrame, varied: Varied, main: Analysis) -> str:
+def _shapes(mine: pd.DataFrame, varied: Tables, main: Analysis) -> str:
     """Say what effects that set in late or wear off make of the answer, and whether the data tell them apart."""
     rows = mine[mine["analysis"] == variations.WANING].dropna(subset="mean")
     if rows.empty:
         return ""
-    compared = varied["waning"].drop_duplicates(["model", "lag", "half_life"])
-    compared = compared[compared["model"] == rows["model"].iloc[0]]
+    compared = rows_of(varied, "waning", model=rows["model"].iloc[0]).drop_duplicates(["lag", "half_life"])
     longest = float(compared["lag"].max())
     months = "month" if longest == 1 else "months"
     gain, error = compared["difference_from_at_once"], compared["standard_error_of_difference"]
@@ -138,11 +130,11 @@ def tips(point: pd.Series, side: str) -> float:
     return float(point[side])
 
 
-def _tipping(varied: Varied, main: Analysis) -> list[str]:
-    points = varied.get("sensitivity_tipping")
-    if points is None:
+def _tipping(varied: Tables, main: Analysis) -> list[str]:
+    mine = rows_of(varied, "sensitivity_tipping", model=main.record["model"])
+    if mine.empty:
         return []
-    mine = points[points["model"] == main.record["model"]].set_index("kind")
+    mine = mine.set_index("kind")
     words = {
         curves.PRIOR_SD: _prior,
         curves.EXPECTATION: _expectation,
