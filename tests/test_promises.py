@@ -47,7 +47,8 @@ PROMISES = [
     Promise("interval", "definitions", (r"2\.5 % and 97\.5 % quantiles",)),
     Promise("percentages withheld, defined", "definitions", (r"declines in 99\.9 % of draws",)),
     Promise("percentages withheld", "decisions", (r"99\.9 % of draws",)),
-    Promise("predictions kept", "decisions", (r"20 million numbers", r"10,000 draws", r"above 2,000 visits")),
+    Promise("predictions kept", "decisions", (r"thinned evenly to 20 million numbers an array",)),
+    Promise("predictions of the default", "decisions", (r"10,000 draws", r"above 2,000 visits")),
     Promise("weights relied on", "decisions", (r"above 0\.7", r"fewer than 400 draws")),
     Promise("residuals of one day", "decisions", (r"less than half a month apart count as half a month apart",)),
     Promise("claim of a patient", "definitions", (r"Pr\(slowing ≥ 25 %\) > 0\.8",)),
@@ -159,6 +160,7 @@ def design(lead_in=(4, 4, 4, 4)):
         {
             "visits_in_cycle": (("patient", "injection"), np.full((4, 1), 3)),
             "visits_in_lead_in": ("patient", list(lead_in)),
+            "sign": 1,
         },
         coords={"patient": PATIENTS, "injection": [1]},
     )
@@ -180,7 +182,7 @@ def rising(number):
 
 
 def test_percentages_are_given_from_99_9_percent_of_draws_with_a_decline():
-    assert {"percent_slowing", "rate_ratio"} <= names(population_draws(rising(1), 0.2))
+    assert {"percent_slowing", "rate_ratio"} <= names(population_draws(rising(2), 0.2))
     assert not {"percent_slowing", "rate_ratio"} & names(population_draws(rising(3), 0.2))
 
 
