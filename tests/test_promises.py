@@ -44,6 +44,20 @@ PROMISES = [
     Promise("energy of the gate", "README", (r"BFMI at least 0\.3",)),
     Promise("slowing by a quarter", "README", (r"more than 25 %",)),
     Promise("slowing by a quarter, defined", "definitions", (r"change_k ≥ −0\.25 · slope",)),
+    Promise("slowing by a quarter and by half", "decisions", (r"by 25 % or more, and by 50 % or more",)),
+    Promise("percentages withheld below", "README", (r"fewer than 99\.9 % of draws",)),
+    Promise("words", "README", (r"certainly from 0\.99, very probably from 0\.95, probably from 0\.80, else unclear",)),
+    Promise("ends of probabilities", "README", (r"but as > 0\.99 or < 0\.01",)),
+    Promise("move beyond chance", "decisions", (r"2\.58 standard errors", r"half a posterior SD")),
+    Promise("claim of slowing", "decisions", (r"The claim is a probability of at least 0\.8",)),
+    Promise("fragile claim", "decisions", (r"faster by a quarter", r"below 0\.8", r"half the model's SD or wider")),
+    Promise("influential patient", "decisions", (r"moves the overall change by more than one posterior SD",)),
+    Promise("bend", "decisions", (r"ten times more than neither",)),
+    Promise("check that fires", "decisions", (r"as far out have a probability below 0\.01",)),
+    Promise("prior that moves the answer", "decisions", (r"from a sensitivity of 0\.05 on",)),
+    Promise("hardly informed", "decisions", (r"less than a tenth of the prior variance",)),
+    Promise("survivors", "decisions", (r"above a probability of 0\.975",)),
+    Promise("sets of pseudo-injections", "decisions", (r"By default 200 sets are refitted",)),
     Promise("interval", "definitions", (r"2\.5 % and 97\.5 % quantiles",)),
     Promise("percentages withheld, defined", "definitions", (r"declines in 99\.9 % of draws",)),
     Promise("percentages withheld", "decisions", (r"99\.9 % of draws",)),
@@ -323,6 +337,40 @@ def test_weights_are_relied_on_below_a_pareto_k_of_0_7_and_from_400_draws_on(k, 
     assert Weighed(None, None, k, ess).reliable == reliable
 
 
+# ---- coefficients ----
+
+
+@pytest.mark.parametrize(("contraction", "note"), [(0.0999, "hardly informed: mostly the prior"), (0.1, "")])
+def test_a_coefficient_is_hardly_informed_below_a_tenth_of_the_prior_variance(contraction, note):
+    from slopeshift.answers import covariates, interval
+
+    assert covariates._note(True, contraction) == note
+    assert interval._note("interval_within", True, contraction, None) == note
+    assert len(interval.by_window(both_windows(0.4, contraction=contraction))) == (contraction >= 0.1)
+
+
+def both_windows(window, sd=0.1, sd_window=0.1, contraction=0.9):
+    """A table of one coefficient: 0.2 from whole cycles, and from the fixed window; draws enough to know both by."""
+    same = {"model": "interval", "quantity": "interval_within", "unit": "u", "mcse": 0.0, "contraction": contraction}
+    rows = [("whole cycle", 0.2, sd), ("fixed window", window, sd_window)]
+    return pd.DataFrame([same | {"analysis": a, "mean": m, "sd": s, "ess_bulk": 1e12} for a, m, s in rows])
+
+
+@pytest.mark.parametrize(("errors", "fires"), [(2.57, False), (2.58, True), (-2.58, True), (-2.57, False)])
+def test_the_window_moves_a_coefficient_beyond_2_576_standard_errors(errors, fires):
+    """The window with an SD of 0.125: a standard error of 0.075 for the move."""
+    from slopeshift.answers import interval
+
+    assert interval.window_fires(both_windows(0.2 + errors * 0.075, sd_window=0.125)) is fires
+
+
+@pytest.mark.parametrize(("window", "fires"), [(0.2505, True), (0.2495, False)])
+def test_the_window_moves_a_coefficient_by_more_than_half_a_posterior_sd(window, fires):
+    from slopeshift.answers import interval
+
+    assert interval.window_fires(both_windows(window)) is fires
+
+
 # ---- rates of claims ----
 
 
@@ -351,6 +399,16 @@ def test_a_null_trial_claims_a_change_above_0_975_and_below_0_025():
     row = rates_table(JOB, refits([0.976, 0.974, 0.5, 0.0251, 0.0249, 0.01])).iloc[0]
     assert row["share_positive"] == pytest.approx(1 / 6)
     assert row["share_negative"] == pytest.approx(2 / 6)
+
+
+def test_two_hundred_null_trials_and_sets_of_pseudo_injections_are_refitted_unless_others_are_asked_for():
+    import inspect
+
+    from slopeshift.cli import fits
+    from slopeshift.null.study import Options
+
+    assert Options(None).refits == 200
+    assert inspect.signature(fits.null).parameters["refits"].default == 200
 
 
 @pytest.mark.parametrize(("probability", "fires"), [(0.976, True), (0.974, False), (0.026, False), (0.024, True)])
