@@ -125,6 +125,11 @@ def test_the_curve_runs_over_the_central_99_8_percent_with_zero_in_it():
     assert (below["x"].min(), below["x"].max()) == pytest.approx((-1.999, 0), abs=1e-3)
 
 
+def test_without_an_informed_cycle_there_is_no_curve():
+    curve = asked.change_curve(draws([35, -1, 0.2]), design([[0], [0]]))
+    assert (list(curve), len(curve)) == (["injection", "x", "probability"], 0)
+
+
 def summary(values):
     rows = xr.DataArray(values[..., None], dims=(*DIMS, "row"), coords={"quantity": ("row", ["change"])})
     return quantities.summarise(rows).iloc[0]

@@ -184,6 +184,23 @@ def test_a_value_at_an_end_counts_for_nothing_and_one_beside_it_for_all():
     assert value_of(sd_on_scale(pt.constant(2.0), SCORE)) == pytest.approx(np.sqrt(4 + 1 / 12))
 
 
+@pytest.mark.parametrize(("low", "high"), [(0, None), (None, 48)], ids=["below", "above"])
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "any"])
+def test_a_scale_with_one_end_is_kept_at_that_end_alone(low, high, whole):
+    scale = SimpleNamespace(name="alsfrsr", integer=whole, minimum=low, maximum=high)
+    latent = pt.constant(np.array([-2.0, 50.0]))
+    assert value_of(on_scale(latent, scale)).tolist() == [-2 if low is None else 0, 50 if high is None else 48]
+    ends = pt.constant(np.array([0.0, 48.0]))
+    assert value_of(within(ends, scale)).tolist() == [low is None, high is None]
+    for value in (0.0, 48.0):
+        of = visits([0], [0], [value], scale)
+        for found in both("bounded", of.value, np.array([value]), {"sigma": 2.0}, of):
+            np.testing.assert_allclose(found, recorded(value, value, 2.0, scale))
+        at_end = value == (48 if low is None else 0)
+        sd = residual("bounded", of, sigma=np.array([2.0])).working(of.value, np.array([[value]]))[1]
+        assert (sd[0, 0] != pytest.approx(np.sqrt(4 + whole / 12))) == at_end
+
+
 # ---- autocorrelated ----
 
 MIXED = {"month": [3.0, 0.0, 0.1, 1.0, 5.0], "patient": [0, 1, 0, 0, 1], "value": [30.0, 31, 29, 35, 28]}

@@ -108,6 +108,8 @@ def test_values_beyond_the_scale_are_counted_and_those_at_its_ends_are_not():
         "prior_below": 0.0, "prior_above": 4 / 8,
     }  # fmt: skip
     assert dict(stored._beyond(scaled([-1, 50], None, None))) == {}
+    assert set(dict(stored._beyond(scaled([-1, 50], 0, None)))) == {"recorded_below", "posterior_below", "prior_below"}
+    assert set(dict(stored._beyond(scaled([-1, 50], None, 48)))) == {"recorded_above", "posterior_above", "prior_above"}
 
 
 @pytest.mark.parametrize(("value", "near"), [(4, 1), (4.01, 0), (44, 1), (43.99, 0)])

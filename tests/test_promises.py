@@ -1,6 +1,7 @@
 """Every number that the documents promise: it stands in the text, and the code behaves so just on either side of it.
 
-What the door lets in is in `test_promises_data`. The numbers of the behaviour are written out here. A test that took them from the code would pass whatever they were.
+What the door lets in is in `test_promises_data`. The numbers of the behaviour are written out here: a test that took
+them from the code would pass whatever they were.
 """
 
 import re
@@ -149,6 +150,14 @@ def test_the_gate_asks_for_an_energy_fraction_of_at_least_three_tenths_of_every_
     failed = verdict(energy=energy_of(0.298))
     assert len(failed) == 1
     assert re.fullmatch(r"bfmi of chain 0 is 0\.29\d+ \(limit 0\.3\)", failed[0])
+
+
+def test_an_energy_fraction_of_three_tenths_is_enough(monkeypatch):
+    import arviz as az
+
+    found = xr.Dataset({"energy": ("chain", [0.3, 0.2999])})
+    monkeypatch.setattr(az, "bfmi", lambda _: found)
+    assert verdict() == ["bfmi of chain 1 is 0.2999 (limit 0.3)"]
 
 
 def test_what_cannot_be_computed_fails_the_gate():
