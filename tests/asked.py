@@ -13,6 +13,10 @@ def patients(draws, design):
     return quantities.patients(posterior_from(draws, design))
 
 
+def change_curve(draws, design):
+    return quantities.change_curve(posterior_from(draws, design))
+
+
 def flags(draws, design):
     posterior = posterior_from(draws, design)
     return quantities.flags(quantities.patients(posterior), posterior)

@@ -20,6 +20,7 @@ def design(visits, **more):
         {
             "visits_in_cycle": (("patient", "injection"), visits),
             "visits_in_lead_in": ("patient", [4, 4]),
+            "sign": 1,
             **more,
         },
         coords={"patient": PATIENTS, "injection": list(range(1, visits.shape[1] + 1))},
@@ -114,14 +115,19 @@ def test_a_patients_own_rows_and_their_mean_over_the_cycles_that_were_reached():
 
 def test_the_curve_runs_over_the_central_99_8_percent_with_zero_in_it():
     change = np.linspace(1, 2, 2000).reshape(2, 1000)
-    curve = quantities.change_curve(asked.population(draws([35, -1, change], n=1000), design([[1], [1]])))
+    curve = asked.change_curve(draws([35, -1, change], n=1000), design([[1], [1]]))
     first = curve[curve["injection"] == "1"]
     assert len(first) == 101
     assert (first["x"].iloc[0], first["x"].iloc[-1]) == pytest.approx((0, 1.999), abs=1e-3)
     assert first["probability"].iloc[0] == 1
     np.testing.assert_allclose(np.diff(first["x"]), 0.01999, atol=1e-4)
-    below = quantities.change_curve(asked.population(draws([35, -1, -change], n=1000), design([[1], [1]])))
+    below = asked.change_curve(draws([35, -1, -change], n=1000), design([[1], [1]]))
     assert (below["x"].min(), below["x"].max()) == pytest.approx((-1.999, 0), abs=1e-3)
+
+
+def test_without_an_informed_cycle_there_is_no_curve():
+    curve = asked.change_curve(draws([35, -1, 0.2]), design([[0], [0]]))
+    assert (list(curve), len(curve)) == (["injection", "x", "probability"], 0)
 
 
 def summary(values):

@@ -191,6 +191,20 @@ def test_one_missing_plan_is_counted():
     assert "fixed before the cycle began" in cycles.source_words(trial(TWICE, EVERY * 2, [[NAN, 4, 9], [NAN, 9]]))
 
 
+@pytest.mark.parametrize(("days", "same"), [(0.49, True), (-0.49, True), (0.51, False), (-0.51, False)])
+def test_a_value_is_of_an_injections_day_within_half_a_day(days, same):
+    visits = visits_of(trial([[0, 4]], [[(-1.0, 40), (4 + days / 30.4375, 36)]]), "alsfrsr")
+    assert visits.on_injection_days.tolist() == [False, same]
+
+
+def test_differences_of_intervals_are_none_below_a_thousandth_of_a_month():
+    of = trial([[0, 3], [0, 3.0008]], EVERY * 2)
+    parts = cycles.split(of, visits_of(of, "alsfrsr"))
+    assert parts.between.ravel().tolist() == [0, 0, 0, 0]
+    of = trial([[0, 3], [0, 3.0024]], EVERY * 2)
+    assert cycles.split(of, visits_of(of, "alsfrsr")).between[:, 0].tolist() == [-0.001, 0.001]
+
+
 def test_the_mean_interval_is_that_of_patients_and_not_of_cycles():
     assert cycles.mean_interval(lengths()) == pytest.approx((4 + 5) / 2)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slopeshift.answers import quantities
 from slopeshift.checks.rules import PRIOR
 from slopeshift.checks.rules import rules as of_checks
 from slopeshift.sensitivity import curves, rules, variations
@@ -93,8 +94,9 @@ def test_a_bend_must_beat_the_changes_and_be_ten_times_better_than_nothing(monke
 
 
 def subject(**known):
-    own = SimpleNamespace(outcome="alsfrsr")
-    return SimpleNamespace(trial=None, file=own, draws=None, visits=None, posterior=None, seed=1, **known)
+    outcome = SimpleNamespace(name="alsfrsr", sign=1)
+    posterior = SimpleNamespace(trial=None, visits=SimpleNamespace(outcome=outcome))
+    return SimpleNamespace(posterior=posterior, seed=1, **known)
 
 
 @pytest.mark.parametrize(("probability", "fires"), [(0.976, True), (0.975, False), (0.9, False)])
@@ -124,9 +126,9 @@ def prior_tipping(monkeypatch, claim, tips_below):
     monkeypatch.setattr(curves, "prior_sd_curve", lambda _: pd.DataFrame({"x": at}))
     seen = []
 
-    def tipping(curve, x):
+    def tipping(curve, x, sign):
         seen.append(x)
-        return {"prob_positive": claim, "tips_below": tips_below}
+        return {"prob_better": claim, "tips_below": tips_below}
 
     monkeypatch.setattr(curves, "tipping", tipping)
     verdict = rules.prior_tipping(subject())
@@ -161,7 +163,8 @@ def dropout(monkeypatch, claimed, left, anybody=True):
 
     monkeypatch.setattr(rules, "fitted", fitted)
     monkeypatch.setattr(rules, "labelled", lambda table: table)
-    verdict = rules.dropout_tipping(subject(overall=np.where(np.arange(100) < claimed, 1.0, -1.0)), None)
+    monkeypatch.setattr(quantities, "change", lambda _: np.where(np.arange(100) < claimed, 1.0, -1.0))
+    verdict = rules.dropout_tipping(subject(), None)
     return verdict, asked
 
 
@@ -205,4 +208,4 @@ def test_values_on_injection_days_are_judged_by_their_own_refit(monkeypatch):
     assert rules.boundary_visit(one, None).fired
     none = rules.boundary_visit(refits(monkeypatch, {"P1": tables(9.0, 0.1)[1]}), None)
     assert np.isnan(none.value)
-    assert not none.fired
+    assert (none.limit, none.fired) == (1.0, False)

@@ -148,8 +148,8 @@ def population(posterior: Posterior) -> xr.DataArray:
     (pair) where the model has it. They are derived once for each posterior.
     Injections after which no patient has a value are left out. `overall` is the mean over all informed cycles of all
     patients.
-    Percentages and ratios are given only where the population worsens in the lead-in in 99.9 % of draws. On a curved
-    course no cycle has one slope, so that its slope and what is a ratio of it are left out.
+    Percentages and ratios are given only where the population worsens in the lead-in in at least 99.9 % of draws. On
+    a curved course no cycle has one slope, so that its slope and what is a ratio of it are left out.
     With covariates the population's coefficients are those at covariates of 0, and where the draws have `regression`,
     each coefficient that the data inform is a quantity by its name.
     """
@@ -363,7 +363,7 @@ def _slope_rows(
     ]
     if not curved:
         rows.insert(1, _row(slope + change, quantity="segment_slope", injection=injection, unit=rate))
-    if (improvement(slope, sign) < 0).mean() > 0.999 and not curved:
+    if (improvement(slope, sign) < 0).mean() >= 0.999 and not curved:
         rows += [
             _row(-100 * change / slope, quantity="percent_slowing", injection=injection, unit="%"),
             _row((slope + change) / slope, quantity="rate_ratio", injection=injection, unit="ratio"),
