@@ -16,6 +16,8 @@ export PYTHON
 # Hospital and company networks often have a certificate of their own: uv is to trust what the machine trusts (new name, old name).
 export UV_SYSTEM_CERTS := 1
 export UV_NATIVE_TLS := 1
+# Where Python is not to keep what it has read, every process of the tests would spend seconds reading all of it again.
+unexport PYTHONDONTWRITEBYTECODE
 ifeq ($(CONDA),yes)
 BIN := $(CONDA_PREFIX)/bin
 export PYTHONPATH := src

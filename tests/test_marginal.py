@@ -189,7 +189,8 @@ def test_pymc_samples_and_predicts_from_the_observed_variable_as_from_any_other(
 
 def test_the_gradient_through_the_model_equals_finite_differences(trial, files):
     model = files[0].build(trial)
-    logp, gradient = model.compile_logp(), model.compile_dlogp()
+    # As it is sampled: PyTensor's own compilation is tested with it.
+    logp, gradient = model.compile_logp(mode="NUMBA"), model.compile_dlogp(mode="NUMBA")
     rng = np.random.default_rng(5)
     point = {name: value + 0.3 * rng.normal(size=np.shape(value)) for name, value in model.initial_point().items()}
     steps = [

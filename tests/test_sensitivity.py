@@ -48,13 +48,18 @@ MODEL = ROOT / "models" / "alsfrsr.py"
 FILE = load_model(MODEL)
 TRIAL = line_trial(patients=8, injections=2)
 VISITS = visits_of(TRIAL, "alsfrsr")
-MODEL_OF_TRIAL = FILE.build(TRIAL)
+
+
+# Made when a test first asks: reading this file, which every process of the tests does, builds and compiles nothing.
+@cache
+def model_of_trial():
+    return FILE.build(TRIAL)
 
 
 def hyper(draws=300, seed=4):
     """Draws of what is sampled, near what the trial was made of; they need not be a posterior."""
     rng = np.random.default_rng(seed)
-    model = MODEL_OF_TRIAL
+    model = model_of_trial()
     coefficient, source = (list(model.coords[name]) for name in ("coefficient", "source"))
     sds = np.exp(rng.normal(np.log([5, 0.7, 0.2, 0.1]), 0.15, (1, draws, 4)))
     loading = np.zeros((1, draws, len(coefficient), len(source)))
@@ -82,17 +87,22 @@ def subject_of(draws=300, trial=TRIAL, **changed):
     return Subject(FILE, posterior_from(drawn, design, trial=trial, visits=visits, passed=True), 1)
 
 
-SUBJECT = subject_of()
-EVIDENCE, WEIGHTS = SUBJECT.evidence, SUBJECT.weights
-OWN = own_prior(SUBJECT.posterior.design)
+@cache
+def usual():
+    return subject_of()
+
+
+@cache
+def own():
+    return own_prior(usual().posterior.design)
 
 
 def density(prior, draw, visits=VISITS):
     """The log density of the data at one draw under a prior of the terms, by the engine's own kernel."""
-    terms = SUBJECT.posterior.design.assign(term_mean=("term", prior.mean), term_sd=("term", prior.sd))
+    terms = usual().posterior.design.assign(term_mean=("term", prior.mean), term_sd=("term", prior.sd))
     packed = exact.statistics_of(visits, terms)
-    loading = np.ascontiguousarray(SUBJECT.posterior.draws["loading"].to_numpy()[0, draw])
-    variance = float(SUBJECT.posterior.draws["sigma"][0, draw]) ** 2
+    loading = np.ascontiguousarray(usual().posterior.draws["loading"].to_numpy()[0, draw])
+    variance = float(usual().posterior.draws["sigma"][0, draw]) ** 2
     return kernel.density(loading, variance, packed, terms["term_design"].to_numpy(), prior.sd**-2.0)[0]
 
 
@@ -104,34 +114,34 @@ NUMBER = st.floats(-1, 1)
 @settings(deadline=None, max_examples=25)
 @given(shift=st.lists(NUMBER, min_size=5, max_size=5), scale=st.lists(st.floats(0.2, 4), min_size=5, max_size=5))
 def test_the_evidence_for_a_prior_is_that_of_the_engine_given_that_prior(shift, scale):
-    prior = NormalPrior(OWN.mean + shift, OWN.sd * scale)
-    ratio = log_evidence(EVIDENCE, prior) - log_evidence(EVIDENCE, OWN)
+    prior = NormalPrior(own().mean + shift, own().sd * scale)
+    ratio = log_evidence(usual().evidence, prior) - log_evidence(usual().evidence, own())
     for draw in (0, 150):
-        np.testing.assert_allclose(ratio[draw], density(prior, draw) - density(OWN, draw), atol=1e-7)
+        np.testing.assert_allclose(ratio[draw], density(prior, draw) - density(own(), draw), atol=1e-7)
 
 
 def test_terms_drawn_under_the_models_own_prior_are_those_that_the_engine_draws_back():
-    found = under(EVIDENCE, OWN, OWN)
+    found = under(usual().evidence, own(), own())
     assert found.k == -np.inf
     assert found.ess == pytest.approx(300)
-    mine = found.terms @ EVIDENCE.design.T
-    theirs = SUBJECT.posterior.draws["population"].to_numpy()[0]
+    mine = found.terms @ usual().evidence.design.T
+    theirs = usual().posterior.draws["population"].to_numpy()[0]
     error = np.hypot(mine.std(axis=0), theirs.std(axis=0)) / 300**0.5
     assert (np.abs(mine.mean(axis=0) - theirs.mean(axis=0)) < 4 * error).all()
 
 
 def test_terms_under_another_prior_are_normal_as_the_plain_formula_says():
     """One draw of the standard deviations, the posterior of the terms from the covariance of all values."""
-    prior = NormalPrior(OWN.mean + 0.3, OWN.sd / 2)
-    loading, sigma = SUBJECT.posterior.draws["loading"].to_numpy()[0, 7], float(SUBJECT.posterior.draws["sigma"][0, 7])
-    design = VISITS.basis @ EVIDENCE.design
+    prior = NormalPrior(own().mean + 0.3, own().sd / 2)
+    loading, sigma = usual().posterior.draws["loading"].to_numpy()[0, 7], float(usual().posterior.draws["sigma"][0, 7])
+    design = VISITS.basis @ usual().evidence.design
     same = VISITS.patient_index[:, None] == VISITS.patient_index
     covariance = np.where(same, VISITS.basis @ loading @ loading.T @ VISITS.basis.T, 0) + sigma**2 * np.eye(len(same))
     left = design.T @ np.linalg.inv(covariance)
     precision = left @ design + np.diag(prior.sd**-2)
     mean = np.linalg.solve(precision, left @ VISITS.value + prior.mean / prior.sd**2)
-    no_noise = replace(EVIDENCE, z=np.zeros_like(EVIDENCE.z))
-    np.testing.assert_allclose(under(no_noise, prior, OWN).terms[7], mean, rtol=1e-6, atol=1e-8)
+    no_noise = replace(usual().evidence, z=np.zeros_like(usual().evidence.z))
+    np.testing.assert_allclose(under(no_noise, prior, own()).terms[7], mean, rtol=1e-6, atol=1e-8)
 
 
 def test_weights_favour_the_draws_that_the_new_prior_favours():
@@ -158,23 +168,23 @@ def test_a_prior_out_of_reach_gets_no_number_and_says_what_to_do():
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_the_prior_of_a_standard_deviation_is_scaled_as_its_density_says(factor):
-    ratio = log_ratio_of(MODEL_OF_TRIAL, SUBJECT.posterior, Scaled("sd_response", factor))
-    x = SUBJECT.posterior.draws["sd_response"].to_numpy().ravel()
+    ratio = log_ratio_of(model_of_trial(), usual().posterior, Scaled("sd_response", factor))
+    x = usual().posterior.draws["sd_response"].to_numpy().ravel()
     np.testing.assert_allclose(ratio, norm.logpdf(x, 0, 0.3 * factor) - norm.logpdf(x, 0, 0.3))
 
 
 def overall_prior(other):
-    return float(WEIGHTS @ other.prior.mean), overall_sd(other.prior, WEIGHTS)
+    return float(usual().weights @ other.prior.mean), overall_sd(other.prior, usual().weights)
 
 
 @cache
 def listed():
-    found = alternatives(FILE, SUBJECT.posterior, WEIGHTS)
+    found = alternatives(FILE, usual().posterior, usual().weights)
     return {each.analysis: each for each in found}
 
 
 def test_the_sceptic_gives_5_percent_to_a_slowing_by_a_quarter_and_the_enthusiast_to_none():
-    quarter = QUARTER * expected_decline(SUBJECT.posterior.design)
+    quarter = QUARTER * expected_decline(usual().posterior.design)
     mean, sd = overall_prior(listed()["sceptical prior"])
     assert mean == 0
     assert norm.sf(quarter, mean, sd) == pytest.approx(0.05)
@@ -184,12 +194,12 @@ def test_the_sceptic_gives_5_percent_to_a_slowing_by_a_quarter_and_the_enthusias
 
 
 def test_halving_and_doubling_touch_the_common_change_and_nothing_else():
-    change = SUBJECT.posterior.design["term"].to_numpy() == "change"
+    change = usual().posterior.design["term"].to_numpy() == "change"
     for word, factor in (("halved", 0.5), ("doubled", 2.0)):
         other = listed()[f"prior of the common change {word}"].prior
         np.testing.assert_allclose(other.sd[change], factor * 0.3)
-        np.testing.assert_array_equal(other.sd[~change], OWN.sd[~change])
-        np.testing.assert_array_equal(other.mean, OWN.mean)
+        np.testing.assert_array_equal(other.sd[~change], own().sd[~change])
+        np.testing.assert_array_equal(other.mean, own().mean)
 
 
 def test_a_trial_without_control_has_no_control_to_do_without():
@@ -199,8 +209,8 @@ def test_a_trial_without_control_has_no_control_to_do_without():
 def test_doing_without_the_control_takes_the_models_own_prior_of_the_slope():
     controlled = replace(TRIAL, control=Control("other", {"alsfrsr": 0.2}, line_trial(patients=12, injections=0)))
     terms = terms_of(FILE.build(controlled))
-    posterior = replace(SUBJECT.posterior, trial=controlled, design=terms)
-    found = {each.analysis: each.prior for each in alternatives(FILE, posterior, WEIGHTS)}
+    posterior = replace(usual().posterior, trial=controlled, design=terms)
+    found = {each.analysis: each.prior for each in alternatives(FILE, posterior, usual().weights)}
     slope = terms["term"].to_numpy() == "slope"
     assert own_prior(terms).sd[slope] != 0.4
     other = found["control not used"]
@@ -242,7 +252,7 @@ def test_leaving_patients_out_is_the_trial_without_them(dropped):
         patient_index=np.unique(left.patient_index, return_inverse=True)[1],
         injection_month=VISITS.injection_month[~np.array(gone)],
     )
-    assert density(OWN, 3, left) == pytest.approx(density(OWN, 3, fewer))
+    assert density(own(), 3, left) == pytest.approx(density(own(), 3, fewer))
 
 
 def test_counts_of_values_are_those_of_a_trial_without_the_values():
@@ -271,7 +281,7 @@ def test_the_patient_without_all_injections_is_known():
 
 
 def test_subsets_that_change_nothing_or_leave_nothing_say_so():
-    refits, notes = variations.subsets(SUBJECT)
+    refits, notes = variations.subsets(usual())
     said = {row["analysis"]: row["note"] for note in notes for _, row in note.iterrows()}
     assert said[variations.COMPLETERS] == "fewer than 3 patients have values left"
     names = [each.detail for each in refits if each.analysis == variations.ONE_LEFT_OUT]
@@ -282,7 +292,7 @@ def test_subsets_that_change_nothing_or_leave_nothing_say_so():
 
 
 def test_rows_have_the_same_columns_whatever_they_are_about():
-    one = labelled(SUBJECT.main, analysis="a", outcome="alsfrsr")
+    one = labelled(usual().main, analysis="a", outcome="alsfrsr")
     none = refused("because", analysis="b", outcome="alsfrsr")
     assert list(one) == list(none) == list(COLUMNS)
     assert none["note"].tolist() == ["because"]
@@ -290,13 +300,13 @@ def test_rows_have_the_same_columns_whatever_they_are_about():
 
 
 def test_a_refit_that_did_not_converge_keeps_its_row_and_loses_its_numbers():
-    table = withheld(SUBJECT.main, pd.Series([True] * len(SUBJECT.main)), "why")
+    table = withheld(usual().main, pd.Series([True] * len(usual().main)), "why")
     assert table[["mean", "sd", "prob_positive"]].isna().all(axis=None)
     assert set(table["note"]) == {"why"}
 
 
 def test_the_difference_is_in_posterior_sds_of_the_main_analysis():
-    main = SUBJECT.main
+    main = usual().main
     moved = beside_main(main.assign(mean=main["mean"] + 2 * main["sd"]), main)
     np.testing.assert_allclose(moved["difference"], 2)
 
@@ -402,13 +412,13 @@ def test_a_curvature_is_weighed_as_a_term_that_the_kernel_has():
         variance = float(subject.posterior.draws["sigma"][0, draw]) ** 2
         term = subject.posterior.design["term_design"].to_numpy()
         bent_design = np.block([[term, np.zeros((4, 1))], [np.zeros((1, 5)), np.ones((1, 1))]])
-        packed = exact.statistics(wide, np.append(term @ OWN.mean, 0))
-        given_ = kernel.density(loading, variance, packed, bent_design, np.append(OWN.sd, width) ** -2.0)[0]
+        packed = exact.statistics(wide, np.append(term @ own().mean, 0))
+        given_ = kernel.density(loading, variance, packed, bent_design, np.append(own().sd, width) ** -2.0)[0]
         ratios.append(given_ - density_of(subject, draw))
     from slopeshift.sensitivity.evidence import evidence_of
 
     evidence = evidence_of(subject.posterior, 1, extra=VISITS.month[:, None] ** 2 / 2)
-    before, after = (NormalPrior(np.append(OWN.mean, 0), np.append(OWN.sd, w)) for w in (1e-5 * width, width))
+    before, after = (NormalPrior(np.append(own().mean, 0), np.append(own().sd, w)) for w in (1e-5 * width, width))
     mine = (log_evidence(evidence, after) - log_evidence(evidence, before))[:5]
     np.testing.assert_allclose(mine, ratios, atol=1e-5)
 
@@ -417,9 +427,9 @@ def density_of(subject, draw):
     packed = exact.statistics_of(VISITS, subject.posterior.design)
     loading = np.ascontiguousarray(subject.posterior.draws["loading"].to_numpy()[0, draw])
     variance = float(subject.posterior.draws["sigma"][0, draw]) ** 2
-    return kernel.density(loading, variance, packed, subject.posterior.design["term_design"].to_numpy(), OWN.sd**-2.0)[
-        0
-    ]
+    return kernel.density(
+        loading, variance, packed, subject.posterior.design["term_design"].to_numpy(), own().sd ** -2.0
+    )[0]
 
 
 def claiming(shift):
@@ -445,7 +455,7 @@ def test_a_claim_that_any_prior_leaves_standing_is_not_called_fragile():
 
 
 def candidate(seed=1, passed=True):
-    return Candidate(FILE, replace(SUBJECT.posterior, passed=passed), {"seed": seed})
+    return Candidate(FILE, replace(usual().posterior, passed=passed), {"seed": seed})
 
 
 def test_a_model_whose_fit_is_missing_or_failed_is_not_varied(tmp_path):

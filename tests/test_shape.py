@@ -144,15 +144,17 @@ def test_a_curvature_and_its_priors_go_together(shape, stated, told):
         piecewise_line(visits_of(line_trial(), "alsfrsr", shape), correlation=LKJ(2), **priors, **stated)
 
 
-WANING = load_model(ROOT / "models" / "alsfrsr_waning.py")
+@pytest.fixture(scope="module")
+def waning():
+    return load_model(ROOT / "models" / "alsfrsr_waning.py")
 
 
-def test_every_shape_of_the_grid_is_fitted_by_the_model_compiled_for_one():
+def test_every_shape_of_the_grid_is_fitted_by_the_model_compiled_for_one(waning):
     """Terms and statistics of each are those of a model file that states this shape itself."""
     trial = line_trial(patients=4)
-    terms = terms_of(WANING.build(trial))
-    assert len(set(WANING.grid)) == 9
-    for one, other in pairwise(WANING.grid):
+    terms = terms_of(waning.build(trial))
+    assert len(set(waning.grid)) == 9
+    for one, other in pairwise(waning.grid):
         first, second = (statistics_of(visits_of(trial, "alsfrsr", shape), terms) for shape in (one, other))
         assert first.shape == second.shape
         assert not np.array_equal(first, second)
@@ -171,9 +173,9 @@ def test_a_curved_model_without_curvature_has_the_density_of_the_plain_one():
     )
 
 
-def test_a_waning_model_that_does_not_wane_has_the_density_of_the_plain_one():
+def test_a_waning_model_that_does_not_wane_has_the_density_of_the_plain_one(waning):
     trial = line_trial()
     plain = load_model(ROOT / "models" / "alsfrsr.py").build(trial)
-    lasting = WANING.build.varied(shape=Shape(lag=0.0, half_life=inf))(trial)
+    lasting = waning.build.varied(shape=Shape(lag=0.0, half_life=inf))(trial)
     point = plain.initial_point()
     assert lasting.compile_logp()(point) == pytest.approx(plain.compile_logp()(point), rel=1e-12)

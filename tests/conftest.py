@@ -1,0 +1,8 @@
+"""How PyTensor evaluates what the tests ask it."""
+
+import os
+
+# Most tests evaluate a function once or twice, and compiling it would take longer than everything else that they do.
+# What is sampled is compiled all the same (nutpie asks for Numba by name), and so is what a test asks for with
+# `mode="NUMBA"`. PyTensor reads this once, when it is imported; the processes that tests start inherit it.
+os.environ["PYTENSOR_FLAGS"] = ",".join(filter(None, ["mode=FAST_COMPILE", os.environ.get("PYTENSOR_FLAGS")]))
