@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slopeshift.fit.store import FitError
+from slopeshift.fit.store import FitError, Settings
 from slopeshift.model.priors import Gamma, HalfNormal, Normal
 from slopeshift.trial import trial_from_tables
 
@@ -192,7 +192,14 @@ class ModelFit:
 
 
 def fit_model(
-    model: ModelFile, trial: Trial, *, seed: int, draws: int, tune: int = 1500, chains: int = 4, progress: bool = False
+    model: ModelFile,
+    trial: Trial,
+    *,
+    seed: int,
+    draws: int,
+    tune: int = Settings.tune,
+    chains: int = Settings.chains,
+    progress: bool = False,
 ) -> ModelFit:
     """Fit a model to a trial and judge the result by the diagnostics gate.
 
@@ -202,7 +209,6 @@ def fit_model(
     from slopeshift.answers import kept, stored
     from slopeshift.fit.posterior import posterior_of
     from slopeshift.fit.sample import sample
-    from slopeshift.fit.store import Settings
 
     fit = sample(model, trial, Settings(seed=seed, draws=draws, tune=tune, chains=chains), progress=progress)
     tables = stored.tables_of(posterior_of(trial, fit))
@@ -236,10 +242,11 @@ def plot_trajectory(fit: ModelFit, patient: str) -> Figure:
     from slopeshift.report.sections.trajectories import figure
 
     analysis = _analysis(fit)
-    found = {course.patient: course for course in courses(analysis)}
-    if patient not in found:
-        raise LookupError(f"{fit.trial.name} has no value of patient {patient!r}; there are {', '.join(found)}")
-    return _marked(fit.trial, figure(analysis, found[patient]))
+    for course in courses(analysis):
+        if course.patient == patient:
+            return _marked(fit.trial, figure(analysis, course))
+    known = ", ".join(analysis.visits.patients)
+    raise LookupError(f"{fit.trial.name} records no {analysis.visits.outcome.name} of {patient!r}; there are {known}")
 
 
 def plot_forest(fit: ModelFit, injection: str | int = "overall") -> Figure:
