@@ -190,7 +190,7 @@ def test_changed_code_of_answers_makes_them_anew_without_sampling(workspace, mon
     options = kept(workspace)
     record = workspace / "fits/mine/answers/alsfrsr/tables.json"
     before = record.read_bytes()
-    monkeypatch.setattr(made, "code", lambda *_: "other code")
+    monkeypatch.setattr("slopeshift.answers.kept.code", lambda *_: "other code")
     monkeypatch.setattr("slopeshift.fit.sample.sample", None)
     done = run("fit", workspace / "data/mine", *options)
     assert done.exit_code == 0, done.output

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = """
     keep trial design simulate engine model fit answers published classical checks missing null sensitivity report
-    calibration formats cli
+    calibration formats notebook cli
 """.split()
 """The folders and files of the package: each may import itself and those before it, and no other."""
 

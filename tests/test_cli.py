@@ -10,8 +10,9 @@ import xarray as xr
 from trials import ROOT, posterior
 from typer.testing import CliRunner
 
+from slopeshift.answers import kept
 from slopeshift.answers.stored import NAMES
-from slopeshift.cli import app, made
+from slopeshift.cli import app
 from slopeshift.design.visits import visits_of
 from slopeshift.fit import sample as sampling
 from slopeshift.fit import store
@@ -40,9 +41,9 @@ def stored(folder, trial, *, file=MODEL, passed=True, draws=None, **inputs):
     groups = {"posterior": draws or xr.Dataset({"x": ("draw", np.zeros(3))})}
     tree = xr.DataTree.from_dict(groups | {"constant_data": visits_of(read_trial(trial), "alsfrsr").dataset()})
     store.save(Fit(tree, record), folder / trial.name)
-    place = folder / trial.name / made.ANSWERS / file.stem
+    place = folder / trial.name / kept.ANSWERS / file.stem
     for name in NAMES:  # its answers, so that none are made of draws that are none
-        save(name, pd.DataFrame(columns=["x"]), made._made_from(record, "answers.stored"), place)
+        save(name, pd.DataFrame(columns=["x"]), kept.made_from(record, "answers.stored"), place)
 
 
 def test_check_counts_what_it_read():

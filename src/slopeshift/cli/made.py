@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from slopeshift.answers import kept
 from slopeshift.cli.kept import model_files, null_study, sensitivity_study
 from slopeshift.keep.made_from import code
 
@@ -22,24 +23,18 @@ if TYPE_CHECKING:
 
     Tables = Mapping[str, pd.DataFrame]
 
-ANSWERS, CHECKS, TRIAL = "answers", "checks", "trial"
-"""Folders beside the fits: of every model's answers, of every model's checks, and of the trial's own tables."""
-
-PUBLISHED_TRIAL, PUBLISHED_RELATIVES = "petrou2021", "untreated"
-"""Collections of published figures: the trial whose kind of analysis this is, and trials to compare it with."""
+CHECKS, TRIAL = "checks", "trial"
+"""Folders beside the fits: of every model's checks, and of the trial's own tables."""
 
 
 def judged(trial: Trial, fit: Fit, folder: Path) -> Fit:
     """Make the tables of a fit, judge it by them, and store both. `folder` is that of the trial's fits."""
-    from slopeshift.answers.convergence import failures
     from slopeshift.answers.stored import tables_of
-    from slopeshift.fit import store
     from slopeshift.fit.posterior import posterior_of
 
     tables = tables_of(posterior_of(trial, fit))
-    fit = store.judged(fit, failures(tables["diagnostics"]))
-    store.save(fit, folder)
-    _save(tables, _made_from(fit.record, "answers.stored"), folder / ANSWERS / fit.record["model"])
+    fit = kept.judged(fit, tables)
+    kept.save(fit, tables, folder)
     return fit
 
 
@@ -48,7 +43,7 @@ def rejudged(trial: Trial, record: Mapping[str, Any], folder: Path, say: Callabl
     from slopeshift.fit import store
 
     store.save_record(record, folder)
-    if record["status"] == "skipped" or stored_answers(record, folder) is not None:
+    if record["status"] == "skipped" or kept.stored_answers(record, folder) is not None:
         return record
     say(f"{record['model']}: making its answers anew")
     return judged(trial, store.open_fit(folder, record["model"]), folder).record
@@ -59,17 +54,10 @@ def answered(trial: Trial, fit: Fit, folder: Path) -> Answered:
     from slopeshift.answers import stored
     from slopeshift.fit.store import FitError
 
-    if (tables := stored_answers(fit.record, folder)) is None:
+    if (tables := kept.stored_answers(fit.record, folder)) is None:
         model = fit.record["model"]
-        raise FitError(f"{folder / ANSWERS / model}: no answers of this fit; make them with `slopeshift fit`")
+        raise FitError(f"{folder / kept.ANSWERS / model}: no answers of this fit; make them with `slopeshift fit`")
     return stored.answered(trial, fit, tables)
-
-
-def stored_answers(record: Mapping[str, Any], folder: Path) -> Tables | None:
-    """Read the tables of a fit's answers; None where they are missing or were made from something else."""
-    from slopeshift.answers.stored import NAMES
-
-    return _current(folder / ANSWERS / record["model"], NAMES, _made_from(record, "answers.stored"))
 
 
 def answered_fits(
@@ -122,7 +110,7 @@ def stored_models(
             record = current_record(path, trial, folder)
             if record["status"] == "skipped":
                 wrong.append(f"{path.stem}: skipped, {record['reason']}")
-            elif (tables := stored_answers(record, folder)) is None:
+            elif (tables := kept.stored_answers(record, folder)) is None:
                 wrong.append(f"{path.stem}: no answers of this fit are kept; make them with `slopeshift fit`")
             else:
                 found.append((record, tables))
@@ -237,8 +225,8 @@ def _checked(answered: Answered, folder: Path) -> Checks:
     from slopeshift.missing import tables as missing
 
     found, place = checks_of(answered.posterior), folder / CHECKS / answered.record["model"]
-    _save(own.tables_of(found), _made_from(answered.record, "checks.tables"), place)
-    _save(missing.tables_of_fit(answered.posterior), _made_from(answered.record, "missing.tables"), place)
+    kept.write(own.tables_of(found), kept.made_from(answered.record, "checks.tables"), place)
+    kept.write(missing.tables_of_fit(answered.posterior), kept.made_from(answered.record, "missing.tables"), place)
     return found
 
 
@@ -248,8 +236,8 @@ def stored_checks(answered: Answered, folder: Path) -> Tables | None:
     from slopeshift.missing import tables as missing
 
     place, record = folder / CHECKS / answered.record["model"], answered.record
-    one = _current(place, own.NAMES, _made_from(record, "checks.tables"))
-    other = _current(place, missing.OF_FIT, _made_from(record, "missing.tables"))
+    one = kept.read(place, own.NAMES, kept.made_from(record, "checks.tables"))
+    other = kept.read(place, missing.OF_FIT, kept.made_from(record, "missing.tables"))
     return None if one is None or other is None else {**one, **other}
 
 
@@ -258,7 +246,7 @@ def stored_comparison(group: Sequence[Answered], folder: Path) -> pd.DataFrame |
     from slopeshift.checks.tables import COMPARISON
 
     name = f"{COMPARISON}_{group[0].record['outcome']}"
-    found = _current(folder / CHECKS, [name], _of_group(group))
+    found = kept.read(folder / CHECKS, [name], _of_group(group))
     return None if found is None else found[name]
 
 
@@ -282,29 +270,13 @@ def _compared(found: Sequence[Answered], folder: Path) -> pd.DataFrame:
 
 def of_trial(trial: Trial, folder: Path) -> Tables:
     """Read the tables of a trial that need no fit, or make them: the classical analysis, safety, and who left."""
-    from slopeshift.answers.control import control_table
-    from slopeshift.answers.safety import safety_table
-    from slopeshift.classical import model_free
-    from slopeshift.missing import tables as missing
-    from slopeshift.published import figures
+    from slopeshift.notebook import published_tables, trial_tables
 
-    place = folder / TRIAL
-    makers: dict[str, tuple[Iterable[str], Callable[[], Tables]]] = {
-        "classical": (["classical"], lambda: {"classical": model_free(trial)}),
-        "answers.safety": (["safety"], lambda: {"safety": safety_table(trial)}),
-        "missing.tables": (missing.OF_TRIAL, lambda: missing.tables_of_trial(trial)),
-        "answers.control": (["control"], lambda: {"control": control_table(trial)}),
-    }
-    published = {"published_trial": figures(PUBLISHED_TRIAL), "published_relatives": figures(PUBLISHED_RELATIVES)}
-    return published | {
+    return published_tables() | {
         name: table
-        for module, (names, make) in makers.items()
-        for name, table in _kept(place, names, {"data": trial.files, "code": code(module)}, make).items()
+        for module, (names, make) in trial_tables(trial).items()
+        for name, table in _kept(folder / TRIAL, names, {"data": trial.files, "code": code(module)}, make).items()
     }
-
-
-def _made_from(record: Mapping[str, Any], module: str) -> dict[str, Any]:
-    return {"fit": record["inputs"], "code": code(module)}
 
 
 def _of_group(group: Sequence[Answered]) -> dict[str, Any]:
@@ -313,22 +285,8 @@ def _of_group(group: Sequence[Answered]) -> dict[str, Any]:
 
 def _kept(folder: Path, names: Iterable[str], made_from: Mapping[str, Any], make: Callable[[], Tables]) -> Tables:
     """Read tables, or make, save and read them: what is printed is what is stored, made now or before."""
-    if (found := _current(folder, names, made_from)) is None:
-        _save(make(), made_from, folder)
-        found = _current(folder, names, made_from)
+    if (found := kept.read(folder, names, made_from)) is None:
+        kept.write(make(), made_from, folder)
+        found = kept.read(folder, names, made_from)
     assert found is not None
     return found
-
-
-def _current(folder: Path, names: Iterable[str], made_from: Mapping[str, Any]) -> Tables | None:
-    from slopeshift.keep.tables import current
-
-    found, _ = current(folder, lambda _: made_from)
-    return {name: found[name] for name in names} if set(names) <= set(found) else None
-
-
-def _save(tables: Tables, made_from: Mapping[str, Any], folder: Path) -> None:
-    from slopeshift.keep.tables import save
-
-    for name, table in tables.items():
-        save(name, table, made_from, folder)

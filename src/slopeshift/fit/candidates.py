@@ -66,18 +66,23 @@ def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
 
 
 def current_record(path: Path, trial: Trial, folder: Path) -> Mapping[str, Any]:
-    """Read the record of the fit of the model file at `path`.
+    """Read the record of the fit of the model file at `path`. Raises as `record_of` does."""
+    return record_of(path.stem, source_of(path), trial, folder)
+
+
+def record_of(model: str, source: str, trial: Trial, folder: Path) -> Mapping[str, Any]:
+    """Read the record of the fit of a model, by its name and text (`ModelFile.source`).
 
     Raises FitError where there is none, or it was made from other data, another model or another engine than at hand.
     """
     # Without a record, opening the fit says what is wrong with it.
-    record = store.read_record(folder, path.stem) or store.open_fit(folder, path.stem).record
+    record = store.read_record(folder, model) or store.open_fit(folder, model).record
     made_from = record["inputs"]
-    at_hand = store.inputs(trial.files, source_of(path), store.Settings(**made_from["settings"]))
+    at_hand = store.inputs(trial.files, source, store.Settings(**made_from["settings"]))
     changed = [name for name, value in at_hand.items() if made_from[name] != value]
     if changed:
         raise store.FitError(
-            f"{folder / path.stem}: this fit was made from another {' and '.join(changed)} than at hand; "
+            f"{folder / model}: this fit was made from another {' and '.join(changed)} than at hand; "
             "make it anew with `slopeshift fit`"
         )
     return record

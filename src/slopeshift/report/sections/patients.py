@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from slopeshift.answers import quantities
@@ -82,25 +83,33 @@ def injection_rank(injection: str) -> float:
 
 def forests(analysis: Analysis) -> list[Picture]:
     """Show every patient's change after each injection that any patient informs."""
-    table = analysis.results.patients.assign(called=lambda t: t["prob_slowing_25"] > CLAIM)
-    missing = missing_cycles(analysis)
-    span = (min(0.0, table["lower"].min()) - 0.05, max(0.0, table["upper"].max()) + 0.05)
-    whole = analysis.results.population.query("quantity == 'change'").set_index("injection")["mean"]
+    table = _called(analysis)
     pictures = []
     for injection in sorted(table["injection"].unique(), key=injection_rank):
         rows = table[table["injection"] == injection]
-        words = missing[missing["injection"] == injection].set_index("patient")["words"].to_dict()
-        of = (span, analysis.rate, whole.get(injection), analysis.sign)
-        figure = patients_figures.forest(rows, analysis.visits.patients, words, *of)
         description = (
             f"Change of slope by patient, {after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals, "
             f"from {number(rows['mean'].min(), sign=True)} to {number(rows['mean'].max(), sign=True)} {analysis.rate}; "
             f"{rows['called'].sum()} filled."
         )
-        pictures.append(
-            picture(figure, f"{analysis.anchor}-forest-{injection}", after(injection).capitalize(), description)
-        )
+        name = f"{analysis.anchor}-forest-{injection}"
+        pictures.append(picture(forest(analysis, injection), name, after(injection).capitalize(), description))
     return pictures
+
+
+def forest(analysis: Analysis, injection: str) -> Figure:
+    """Draw every patient's change after one injection, or `overall`, on an axis that all injections share."""
+    table, missing = _called(analysis), missing_cycles(analysis)
+    words = missing[missing["injection"] == injection].set_index("patient")["words"].to_dict()
+    span = (min(0.0, table["lower"].min()) - 0.05, max(0.0, table["upper"].max()) + 0.05)
+    whole = analysis.results.population.query("quantity == 'change'").set_index("injection")["mean"]
+    of = (span, analysis.rate, whole.get(injection), analysis.sign)
+    return patients_figures.forest(table[table["injection"] == injection], analysis.visits.patients, words, *of)
+
+
+def _called(analysis: Analysis) -> pd.DataFrame:
+    """Take the table of patients, with whether one would name them."""
+    return analysis.results.patients.assign(called=lambda t: t["prob_slowing_25"] > CLAIM)
 
 
 def slowed(analysis: Analysis) -> Picture:

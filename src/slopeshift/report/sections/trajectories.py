@@ -5,28 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import courses as courses_figures
 from slopeshift.report.figures import trajectories as trajectories_figures
+from slopeshift.report.figures.courses import Course
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.numbers import counted
 
 
 def trajectories(analysis: Analysis) -> list[Picture]:
     """Show every patient's record, with the fitted line up to the last value where the gate was passed."""
-    outcome = analysis.visits.outcome
-    limits = (courses_figures.months_range(analysis), courses_figures.padded(analysis.visits.value))
-    labels = ("months", outcome.unit)
-    pictures = []
+    label, pictures = analysis.visits.outcome.label, []
     for i, course in enumerate(courses_figures.courses(analysis)):
-        values = pd.DataFrame({"month": course.month, "value": course.value})
-        injections = list(course.injections)
-        figure = trajectories_figures.trajectory(values, course.line, injections, course.ending, limits, labels)
-        words = f"{counted(len(values), 'value')}, {counted(len(injections), 'injection')}"
-        description = f"{outcome.label} of patient {course.patient}: {words}{courses_figures.ended(course.ending)}."
-        pictures.append(picture(figure, f"{analysis.anchor}-patient-{i}", course.patient, description))
+        words = f"{counted(len(course.value), 'value')}, {counted(len(course.injections), 'injection')}"
+        description = f"{label} of patient {course.patient}: {words}{courses_figures.ended(course.ending)}."
+        name = f"{analysis.anchor}-patient-{i}"
+        pictures.append(picture(figure(analysis, course), name, course.patient, description))
     return pictures
+
+
+def figure(analysis: Analysis, course: Course) -> Figure:
+    """Draw one patient's course, on axes that all patients share."""
+    values = pd.DataFrame({"month": course.month, "value": course.value})
+    limits = (courses_figures.months_range(analysis), courses_figures.padded(analysis.visits.value))
+    labels = ("months", analysis.visits.outcome.unit)
+    return trajectories_figures.trajectory(values, course.line, list(course.injections), course.ending, limits, labels)
 
 
 def context(report: Report) -> dict[str, Any]:
