@@ -31,8 +31,10 @@ class Precompiled:
     coords: dict[str, list[Any]]
 
     def with_data(self, **data: NDArray[Any]) -> Precompiled:
-        """Exchange the data: `statistics` (block, row, lane) of other values, or of other visits."""
-        return replace(self, arrays=replace(self.arrays, **data))
+        """Exchange the data: `statistics` (block, row, lane) of other values, or of other visits. KeyError for others."""
+        if unknown := set(data) - {"statistics"}:
+            raise KeyError(f"the density has no data {', '.join(sorted(unknown))}; it has statistics")
+        return replace(self, arrays=replace(self.arrays, statistics=data.get("statistics", self.arrays.statistics)))
 
     def prior(self, draws: int, seed: int) -> xr.Dataset:
         """Draw from the prior what NUTS draws from the posterior: dims chain (1), draw, and those of each variable."""
