@@ -31,7 +31,7 @@ class Precompiled:
     coords: dict[str, list[Any]]
 
     def with_data(self, **data: NDArray[Any]) -> Precompiled:
-        """Exchange the data: `statistics` (block, row, lane) of other values, or of other visits. KeyError for others."""
+        """Exchange the data: `statistics` (block, row, lane) of other values, or of other visits; KeyError else."""
         if unknown := set(data) - {"statistics"}:
             raise KeyError(f"the density has no data {', '.join(sorted(unknown))}; it has statistics")
         return replace(self, arrays=replace(self.arrays, statistics=data.get("statistics", self.arrays.statistics)))
