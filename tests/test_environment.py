@@ -290,6 +290,7 @@ def make(machine: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[st
 
 
 FIT_CALL = "fit data/tiny --models models --fits fits"
+CHECKS_CALL = "checks data/tiny --models models --fits fits"
 REPORT_CALL = "report data/tiny --fits fits --models models --out reports/tiny"
 
 
@@ -311,7 +312,7 @@ def test_settings_are_passed(trial):
 
 
 def test_report_fits_first(trial):
-    assert make(trial, "report")[1] == [FIT_CALL, REPORT_CALL]
+    assert make(trial, "report")[1] == [CHECKS_CALL, FIT_CALL, REPORT_CALL]
 
 
 @pytest.mark.parametrize("target", ["fit", "report"])
@@ -322,12 +323,12 @@ def test_a_failed_gate_fails_the_command(trial, target):
 
 def test_a_failed_gate_is_reported_too(trial):
     (trial / "fails-curve").touch()
-    assert make(trial, "report")[1] == [FIT_CALL, REPORT_CALL]
+    assert make(trial, "report")[1] == [CHECKS_CALL, FIT_CALL, REPORT_CALL]
     assert (trial / "reports/tiny/index.html").exists()
 
 
 def test_trials_are_kept_apart(trial):
     shutil.copytree(trial / "data/tiny", trial / "data/other")
     calls = make(trial, "report", "TRIAL=data/other/")[1]
-    assert [call.split()[1] for call in calls] == ["data/other/", "data/other/"]
-    assert calls[1].endswith("--out reports/other")
+    assert [call.split()[1] for call in calls] == 3 * ["data/other/"]
+    assert calls[-1].endswith("--out reports/other")

@@ -1,6 +1,8 @@
 """Fits: whole or not there, up to date by content, and never half a run passed off as a result."""
 
 import json
+import re
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +43,7 @@ def test_a_write_that_is_cut_short_leaves_the_last_good_fit_and_nothing_else(tmp
 
 
 def test_what_a_killed_process_left_behind_is_swept_up(tmp_path):
-    (tmp_path / ".m.nc.999999").write_bytes(b"half a file")
+    (tmp_path / f".m.nc.{re.sub(r'\W', '_', socket.gethostname())}-999999-abcd").write_bytes(b"half a file")
     store.save(tiny(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "m.nc"]
 
@@ -60,7 +62,7 @@ def test_a_record_without_its_fit_counts_as_no_fit(tmp_path):
 
 def test_a_stop_between_the_two_files_leaves_a_fit_that_says_what_it_is(tmp_path, monkeypatch):
     store.save(tiny(value=1.0, note="old"), tmp_path)
-    monkeypatch.setattr(fitting, "save_record", lambda *_: None)
+    monkeypatch.setattr(store, "save_record", lambda *_: None)
     store.save(tiny(value=2.0, note="new"), tmp_path)
     assert json.loads((tmp_path / "m.json").read_text())["note"] == "old"
     assert store.read_record(tmp_path, "m")["note"] == store.open_fit(tmp_path, "m").record["note"] == "new"

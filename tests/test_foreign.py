@@ -33,9 +33,6 @@ its programs and one for its types."""
 PROMISED = {"pytensor", "pytensor.tensor", "pymc", "numba"}
 """Modules of these that any file may import."""
 
-ELSEWHERE = {("report/check_figures.py", "arviz_stats.ecdf_utils")}
-"""Imports that have yet to move to their door."""
-
 
 def imports(source):
     """List the modules of other packages that a text imports."""
@@ -60,7 +57,7 @@ def past_the_door(sources):
 
 
 def test_insides_of_other_packages_are_imported_by_their_door_alone():
-    assert past_the_door(SOURCES) == ELSEWHERE
+    assert past_the_door(SOURCES) == set()
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,13 @@ AGE = {
     **{"unit": "points/month per 10 years", "mean": 0.12, "prob_better": 0.87, "n_patients": 12},
 }
 DOSE = {
-    **{"analysis": "whole cycle", "quantity": "dose", "unit": "points/month per mg", "mean": 0.25},
+    **{"quantity": "dose", "label": "dose", "on": "change", "step": "a mg more", "unit": "points/month per mg"},
+    **{"mean": 0.25, "prob_better": 0.9, "n_patients": 12},
+}
+WITHIN = {
+    **{"analysis": "whole cycle", "quantity": "interval_within", "unit": "points/month per month", "mean": -0.04},
     **{"prob_shorter_better": 0.1, "n_cycles": 22, "n_patients": 12},
 }
-WITHIN = DOSE | {"quantity": "interval_within", "unit": "points/month per month", "mean": -0.04}
 
 
 def report(*tables):
@@ -61,7 +64,7 @@ def test_a_covariate_is_told_by_name_and_as_an_association():
 
 
 def test_a_covariate_of_cycles_is_never_called_months_of_interval():
-    made = report(([AGE], [WITHIN, DOSE]))
+    made = report(([AGE, DOSE], [WITHIN]))
     dose = covariates.context(made)["sentences"][1]
     assert dose.startswith("dose, a mg more, and the change (dosed): associated with a difference of +0.25")
     assert "what is better 0.90" in dose
@@ -72,7 +75,7 @@ def test_a_covariate_of_cycles_is_never_called_months_of_interval():
 
 
 def test_a_trial_whose_cycles_have_another_covariate_has_no_result_on_the_interval():
-    assert interval.context(report(([], [DOSE])))["table"] is None
+    assert interval.context(report(([DOSE], [])))["table"] is None
 
 
 def test_models_without_a_covariate_have_no_section_of_it():
@@ -81,7 +84,7 @@ def test_models_without_a_covariate_have_no_section_of_it():
 
 def test_covariates_of_all_models_are_published_with_their_columns():
     assert list(covariates.table(report(([], []))).columns) == list(COLUMNS)
-    assert len(covariates.table(report(([AGE], []), ([], []), ([AGE], [DOSE])))) == 2
+    assert len(covariates.table(report(([AGE], []), ([], []), ([AGE, DOSE], [])))) == 3
 
 
 def test_a_covariate_that_the_data_do_not_inform_has_words_and_no_number():

@@ -79,7 +79,7 @@ def uniform(pit: Floats) -> Figure:
     The vertical axis is the share of probabilities up to a value less that value. The envelope is ArviZ's for
     independent probabilities (Säilynoja, Bürkner and Vehtari 2022, doi 10.1007/s11222-022-10090-6).
     """
-    from arviz_stats.ecdf_utils import ecdf_pit
+    from slopeshift.answers.arviz_stats import ecdf_pit
 
     figure, ax = panel(2.9)
     rng = np.random.default_rng(SEED)
