@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from packages import copied_package, ended
+from posteriors import posterior_from
 from trials import ROOT, line_trial, posterior
 
 from slopeshift import published
@@ -133,7 +134,7 @@ def keys():
         "sensitivity": sensitivity._made_from(trial, [candidate]),
         **{name: null._made_from(name, trial, [candidate]) for name in null.CODE},
         "answers": made_from.code("answers.tables"),
-        "refit job": RefitJob(*given, fitted("fit", posterior()), 1).key,
+        "refit job": RefitJob(*given, fitted("fit", posterior_from(posterior())), 1).key,
         "pseudo job": PseudoJob(*given, 1).key,
         "sensitivity job": VariationJob(*given, 1, ()).key,
         "calibration job": CalibrationJob(trial, "alsfrsr", file.source, 1).key,
