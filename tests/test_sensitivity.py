@@ -209,7 +209,7 @@ def test_a_trial_without_control_has_no_control_to_do_without():
 def test_doing_without_the_control_takes_the_models_own_prior_of_the_slope():
     controlled = replace(TRIAL, control=Control("other", {"alsfrsr": 0.2}, line_trial(patients=12, injections=0)))
     terms = terms_of(FILE.build(controlled))
-    posterior = replace(usual().posterior, trial=controlled, design=terms)
+    posterior = replace(usual().posterior, trial=controlled, design=VISITS.dataset().merge(terms))
     found = {each.analysis: each.prior for each in alternatives(FILE, posterior, usual().weights)}
     slope = terms["term"].to_numpy() == "slope"
     assert own_prior(terms).sd[slope] != 0.4
