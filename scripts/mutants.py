@@ -62,6 +62,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         'return closed[["patient", "injection", ACTUAL, PLANNED]].reset_index(drop=True)',
         'return closed[["patient", "injection", ACTUAL, PLANNED]].reset_index(drop=False)',
     ): "a column more, which nobody reads",
+    (
+        "for number in range(1, int(order.number.max(initial=0)) + 1):",
+        "for number in range(1, int(order.number.max(initial=0)) + 2):",
+    ): "one step more, of no visit",
     **{
         (_FLOORED.format("1e-12"), _FLOORED.format(other)): "a floor far below any variance, against a division by zero"
         for other in ("1.25e-12", "8e-13")

@@ -125,6 +125,37 @@ def test_the_curve_runs_over_the_central_99_8_percent_with_zero_in_it():
     assert (below["x"].min(), below["x"].max()) == pytest.approx((-1.999, 0), abs=1e-3)
 
 
+def test_a_draw_at_the_place_asked_about_is_not_above_it():
+    curve = asked.change_curve(draws([35, -1, 0.0]), design([[1], [1]]))
+    assert (curve["x"].unique().tolist(), curve["probability"].unique().tolist()) == ([0], [0])
+
+
+@pytest.mark.parametrize(
+    ("on", "values", "counts", "informed"),
+    [
+        ("slope", [1, 2], [[1, 0], [0, 0]], True),
+        ("slope", [2, 2], [[1, 0], [0, 0]], False),
+        ("change", [1, 2], [[1, 0], [1, 0]], True),
+        ("change", [1, 2], [[1, 1], [0, 0]], False),
+        ("change", [2, 2], [[1, 0], [1, 0]], False),
+    ],
+)
+def test_a_covariate_is_informed_where_it_differs_between_what_informs_it(on, values, counts, informed):
+    from posteriors import posterior_from
+
+    columns = ["level", "slope", "change 1", "change 2"]
+    where = [name.startswith(on) for name in columns]
+    of = np.array(values)[:, None] * np.array(where)
+    plan = design(counts).assign(
+        covariates=(("covariate", "patient", "coefficient"), of[None]),
+        covariate_on=("covariate", [on]),
+        patient_index=("visit", [0, 1, 1]),
+    )
+    plan = plan.assign_coords(covariate=["age"], coefficient=columns)
+    found = quantities.informed_regression(posterior_from(draws([35, -1, 0.2, 0.5]), plan))
+    assert found == ["age"] * informed
+
+
 def test_without_an_informed_cycle_there_is_no_curve():
     curve = asked.change_curve(draws([35, -1, 0.2]), design([[0], [0]]))
     assert (list(curve), len(curve)) == (["injection", "x", "probability"], 0)

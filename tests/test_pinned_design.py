@@ -234,6 +234,11 @@ def test_what_is_seen_is_the_slope_within_the_window_less_that_up_to_the_injecti
     assert found["patient_index"].tolist() == [0, 0, 1]
 
 
+def test_what_is_seen_of_a_patient_is_of_that_patients_values():
+    flat = [(month, 30) for month, _ in BEND]
+    np.testing.assert_allclose(seen([[0, 5], [0, 3]], [BEND, flat])["seen"], [1, 0])
+
+
 def test_fewer_than_two_values_or_equal_intervals_show_nothing():
     assert seen([[0, 5, 9], [0, 3]], [BEND[1:3] + BEND[5:6], BEND[2:5]]).empty
     assert seen([[0, 4], [0, 4]], [BEND, BEND]).empty

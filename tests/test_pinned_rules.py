@@ -75,7 +75,7 @@ def test_a_move_is_beyond_chance_from_2_576_standard_errors_on(errors, fires):
     assert verdict.limit == 1.0
 
 
-@pytest.mark.parametrize(("difference", "fires"), [(1.01, True), (-1.01, True), (0.99, False)])
+@pytest.mark.parametrize(("difference", "fires"), [(1.01, True), (-1.01, True), (1.0, False)])
 def test_a_trial_hangs_on_a_patient_who_moves_the_answer_by_more_than_one_sd(difference, fires):
     verdict = rules.influential(pd.Series([0.1, difference, -0.2]))
     assert (verdict.value, verdict.limit, verdict.fired) == (abs(difference), 1.0, fires)
@@ -163,7 +163,7 @@ def dropout(monkeypatch, claimed, left, anybody=True):
 
     monkeypatch.setattr(rules, "fitted", fitted)
     monkeypatch.setattr(rules, "labelled", lambda table: table)
-    monkeypatch.setattr(quantities, "change", lambda _: np.where(np.arange(100) < claimed, 1.0, -1.0))
+    monkeypatch.setattr(quantities, "change", lambda _: np.where(np.arange(100) < claimed, 1.0, 0.0))
     verdict = rules.dropout_tipping(subject(), None)
     return verdict, asked
 
