@@ -12,8 +12,10 @@ from made_reports import analysed, made_fit, made_trial, written
 from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, Rule, checks_of
 from slopeshift.checks import predictive as p
 from slopeshift.checks.tables import compared, tables_of
+from slopeshift.design.visits import visits_of
 from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import Fit
+from slopeshift.model.families.normal import log_likelihood
 from slopeshift.report.sections import checks as check_section
 from slopeshift.report.words import checks as check_words
 
@@ -23,11 +25,8 @@ NUMBERS = ("loo", "predictive_checks", "prior_sensitivity", "model_comparison")
 def with_densities(fit, trial):
     """Add the groups that leaving out and power-scaling need."""
     draws, name = fit.tree["posterior"].to_dataset(), "alsfrsr"
-    predicted = fit.tree["posterior_predictive"][name]
-    value = trial.visits.dropna(subset=[name])[name].to_numpy()
-    density = -0.5 * ((predicted - xr.DataArray(value, dims="visit")) / 4) ** 2 - np.log(4)
     tree = fit.tree.copy()
-    tree["log_likelihood"] = xr.DataTree(xr.Dataset({name: density}))
+    tree["log_likelihood"] = xr.DataTree(log_likelihood(draws, visits_of(trial, name)).to_dataset(name=name))
     slope = draws["population"].sel(coefficient="slope", drop=True)
     tree["log_prior"] = xr.DataTree(
         xr.Dataset({"slope": -0.5 * ((slope + 1) / 0.1) ** 2, "sigma": -0.5 * ((draws["sigma"] - 2) / 0.1) ** 2})

@@ -78,7 +78,14 @@ def test_a_healthy_run_prints_no_warning(first):
 
 def test_the_second_run_does_nothing(workspace, first):
     again = make(workspace, "fit")
-    assert (again.returncode, again.stdout) == (0, "fits/small: every fit is up to date.\n")
+    assert again.returncode == 0
+    assert again.stdout.startswith("alsfrsr: up to date\nfvc: up to date\n")
+    assert "sampling" not in again.stdout
+
+
+def test_a_run_ends_with_the_answer(workspace, first):
+    assert "all injections" in first.stdout
+    assert first.stdout.rstrip().rpartition("\n")[2].startswith("Association, not effect")
 
 
 def test_the_tree_holds_every_group_with_named_dims(workspace, first):

@@ -19,10 +19,11 @@ from slopeshift.model.families.bounded import log_normal_cdf, on_scale, sd_on_sc
 from slopeshift.model.families.family import Family
 from slopeshift.model.families.normal import log_likelihood, predicted
 from slopeshift.model.priors import HalfNormal
+from slopeshift.trial import Outcome
 
-SCORE = SimpleNamespace(name="alsfrsr", integer=True, minimum=0, maximum=48)
-PERCENT = SimpleNamespace(name="fvc", integer=False, minimum=0, maximum=200)
-OPEN = SimpleNamespace(name="x", integer=False, minimum=None, maximum=None)
+SCORE = Outcome("alsfrsr", "ALSFRS-R", "points", 0, 48, integer=True)
+PERCENT = Outcome("fvc", "FVC", "%", 0, 200, integer=False)
+OPEN = Outcome("x", "x", "points", None, None, integer=False)
 SIGMA = np.array([2.0, 3.0])
 INTERPRETED = pytensor.compile.mode.Mode(linker="py", optimizer=None)
 
@@ -187,7 +188,7 @@ def test_a_value_at_an_end_counts_for_nothing_and_one_beside_it_for_all():
 @pytest.mark.parametrize(("low", "high"), [(0, None), (None, 48)], ids=["below", "above"])
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "any"])
 def test_a_scale_with_one_end_is_kept_at_that_end_alone(low, high, whole):
-    scale = SimpleNamespace(name="alsfrsr", integer=whole, minimum=low, maximum=high)
+    scale = Outcome("alsfrsr", "ALSFRS-R", "points", low, high, integer=whole)
     latent = pt.constant(np.array([-2.0, 50.0]))
     assert value_of(on_scale(latent, scale)).tolist() == [-2 if low is None else 0, 50 if high is None else 48]
     ends = pt.constant(np.array([0.0, 48.0]))

@@ -89,7 +89,9 @@ def scaled(value, minimum=0.0, maximum=48.0, sigma=2.0):
     """A posterior of values on a scale, predicted two lower and two higher."""
     from types import SimpleNamespace
 
-    outcome = SimpleNamespace(name="alsfrsr", unit="points", sign=1, minimum=minimum, maximum=maximum)
+    from slopeshift.trial import Outcome
+
+    outcome = Outcome("alsfrsr", "ALSFRS-R", "points", minimum, maximum, integer=True)
     value = np.asarray(value, float)
     groups = {
         f"{name}_predictive": xr.Dataset({"alsfrsr": ((*DIMS, "visit"), (value + by)[None, None])})

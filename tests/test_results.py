@@ -14,7 +14,7 @@ def patient_draws(seed, spread):
     rng = np.random.default_rng(seed)
     shape = (2, 400, 5)
     change, slope = rng.normal(0.2, spread, shape), rng.normal(-0.8, 0.6, shape)
-    return xr.Dataset({"change": (DIMS, change), "slope": (DIMS, slope)})
+    return xr.Dataset({"change": (DIMS, change), "slope": (DIMS, slope), "sign": 1})
 
 
 @pytest.mark.parametrize("block", [1, 2, 5, 1000])

@@ -146,12 +146,6 @@ def test_of_a_fit_that_failed_its_gate_nothing_is_shown():
     assert found[NUMBERS].isna().all(axis=None)
 
 
-def test_a_first_stage_that_knows_the_interval_is_refused():
-    fit = fit_of(np.zeros((2, 5, 8, 3)), regression=((*SAMPLES, "covariate"), np.zeros((2, 5, 1))))
-    with pytest.raises(ValueError, match="m regresses on covariates itself; give the fit of a model without any"):
-        two_stage(fit, lengths(), seed=1)
-
-
 def kept(**inputs):
     """A fit that was made from these."""
     return Fit(xr.DataTree(), {"model": "m", "outcome": "alsfrsr", "inputs": inputs})

@@ -102,14 +102,14 @@ def stored_models(
     from slopeshift.fit.candidates import current_record
     from slopeshift.fit.store import FitError
 
-    found, wrong = [], []
+    found, wrong, skipped = [], [], []
     for path in [models / f"{name}.py"] if name else _leading(models, folder):
         try:
             if not path.exists():
                 raise FitError(f"{path}: no such model file; name the folder with --models")
             record = current_record(path, trial, folder)
             if record["status"] == "skipped":
-                wrong.append(f"{path.stem}: skipped, {record['reason']}")
+                skipped.append(f"{path.stem}: skipped, {record['reason']}")
             elif (tables := kept.stored_answers(record, folder)) is None:
                 wrong.append(f"{path.stem}: no answers of this fit are kept; make them with `slopeshift fit`")
             else:
@@ -117,7 +117,9 @@ def stored_models(
         except FitError as error:
             wrong.append(str(error))
     if not found:
-        raise FitError("\n".join(wrong) or f"{models}: no model there answers the question of {trial.name}")
+        raise FitError(
+            "\n".join([*wrong, *skipped]) or f"{models}: no model there answers the question of {trial.name}"
+        )
     for text in wrong:
         say(text)
     return found
