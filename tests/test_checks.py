@@ -23,6 +23,7 @@ from slopeshift.engine import exact as marginal
 from slopeshift.fit.compiled import Sampling, compile_once
 from slopeshift.fit.posterior import NORMAL, SAMPLES, Posterior, flat, posterior_of
 from slopeshift.fit.store import Fit, FitError
+from slopeshift.keep.tables import current, save
 from slopeshift.model.families.bounded import BoundedResidual
 from slopeshift.model.families.normal import NormalResidual, log_likelihood, predicted
 from slopeshift.model.families.student_t import StudentTResidual
@@ -422,6 +423,15 @@ def test_models_of_other_values_are_not_compared(posterior):
     assert table.loc["same", "difference_from_best"] == 0
     assert table.loc["own", "log_predictive_density"] == pytest.approx(float(found.by_visit.elpd))
     assert table.loc[["fewer", "control"], "log_predictive_density"].isna().all()
+    assert list(table["integrated"]) == ["yes", "yes", "", "", ""]
+
+
+def test_a_comparison_with_models_that_are_left_out_is_kept_and_read_as_it_was(posterior, tmp_path):
+    found = leave_one_out(posterior)
+    table = comparison("alsfrsr", {"own": posterior, "silent": posterior}, {"own": found, "silent": None})
+    save("model_comparison", table, {}, tmp_path)
+    read, _ = current(tmp_path, lambda _: {})
+    pd.testing.assert_frame_equal(read["model_comparison"], table, check_dtype=False)
 
 
 def test_the_better_model_stands_first_with_its_paired_standard_error(posterior):

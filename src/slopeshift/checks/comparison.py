@@ -34,8 +34,8 @@ def comparison(
 
     `posteriors` and `found` are by model, the one that answers the question first. Columns as in COLUMNS: the expected
     log predictive density of all values together, with its standard error; its difference from the best model and the
-    standard error of that; the effective number of parameters, which with `integrated` counts those of the population
-    alone; and how many values' contributions are not reliable. A model that cannot be compared stands at the end, with
+    standard error of that; the effective number of parameters, which where `integrated` is "yes" counts those of the
+    population alone; and how many values' contributions are not reliable. A model that cannot be compared stands at the end, with
     the reason. A difference of less than 4, or of less than twice its standard error, tells no model from another
     (Sivula et al. 2025, doi 10.48550/arXiv.2008.10296).
     """
@@ -48,7 +48,7 @@ def comparison(
             {"outcome": outcome, "model": str(name), **_row(good[str(name)], row)} for name, row in order.iterrows()
         ]
     rows += [{"outcome": outcome, "model": name, "left_out_because": why} for name, why in reasons.items() if why]
-    return pd.DataFrame(rows, columns=COLUMNS.split())
+    return pd.DataFrame(rows, columns=COLUMNS.split()).fillna({"integrated": ""})
 
 
 def _compared(good: Mapping[str, LeaveOneOut]) -> pd.DataFrame:
@@ -73,7 +73,7 @@ def _row(one: LeaveOneOut, row: pd.Series[Any]) -> dict[str, Any]:
         "standard_error_of_difference": float(row["dse"]),
         "effective_parameters": float(one.by_visit.p),
         "unreliable_values": one.unreliable,
-        "integrated": one.integrated,
+        "integrated": "yes" if one.integrated else "no",
         "left_out_because": "",
     }
 
