@@ -36,8 +36,8 @@ def comparison(
     log predictive density of all values together, with its standard error; its difference from the best model and the
     standard error of that; the effective number of parameters, which where `integrated` is "yes" counts those of the
     population alone; and how many values' contributions are not reliable. A model that cannot be compared stands at the
-    end, with the reason. A difference of less than 4, or of less than twice its standard error, tells no model from another
-    (Sivula et al. 2025, doi 10.48550/arXiv.2008.10296).
+    end, with the reason. A difference of less than 4, or of less than twice its standard error, tells no model from
+    another (Sivula et al. 2025, doi 10.48550/arXiv.2008.10296).
     """
     reasons = {name: _reason(posteriors, found, name) for name in posteriors}
     good = {name: one for name in posteriors if not reasons[name] and (one := found[name]) is not None}
