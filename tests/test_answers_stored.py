@@ -183,7 +183,7 @@ def test_an_answer_of_other_data_is_not_given(workspace):
     visits.write_text(visits.read_text() + "\n")
     done = run("answer", workspace / "data/mine", *options)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "made from another data than at hand" in done.stderr
+    assert "made with a different data" in done.stderr
 
 
 def test_changed_code_of_answers_makes_them_anew_without_sampling(workspace, monkeypatch):
@@ -194,7 +194,7 @@ def test_changed_code_of_answers_makes_them_anew_without_sampling(workspace, mon
     monkeypatch.setattr("slopeshift.fit.sample.sample", None)
     done = run("fit", workspace / "data/mine", *options)
     assert done.exit_code == 0, done.output
-    assert "alsfrsr: making its answers anew" in done.stdout
+    assert "alsfrsr: updating its answers" in done.stdout
     assert "all injections" in done.stdout
     assert record.read_bytes() != before
     assert "making" not in run("fit", workspace / "data/mine", *options).stdout

@@ -154,7 +154,7 @@ def test_the_report_refuses_a_fit_of_other_inputs(trial, tmp_path, what):
     stored(tmp_path, trial, **{what: "other"})
     done = run("report", trial, "--models", models, "--fits", tmp_path, "--out", tmp_path / "out")
     assert done.exit_code == 1
-    assert f"this fit was made from another {what} than at hand" in done.stderr
+    assert f"this fit was made with a different {what}" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

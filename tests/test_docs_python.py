@@ -129,7 +129,7 @@ def test_a_fit_opened_again_gives_the_same_tables(page):
 
 
 def test_a_saved_fit_is_not_opened_for_a_variation_of_its_model(page):
-    with contextlib.chdir(page["folder"]), pytest.raises(FitError, match="another model than at hand"):
+    with contextlib.chdir(page["folder"]), pytest.raises(FitError, match="made with a different model"):
         ss.open_fit("fits/synthetic-msc-als", replace(page["sceptical"], name="alsfrsr"), page["trial"])
 
 

@@ -1,4 +1,4 @@
-"""`make fit report` on a small trial, for real: from tables to the page, and what happens on the second run."""
+"""`make report` on a small trial, for real: from tables to the page, and what happens on the second run."""
 
 import os
 import shutil

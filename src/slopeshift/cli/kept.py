@@ -49,7 +49,7 @@ def null_study(trial: Trial, models: Path, folder: Path) -> Mapping[str, pd.Data
         return {}
     current, stale = stored(trial, null_candidates(trial, models, folder), folder / "null")
     if stale:
-        typer.echo(f"left out, made from other data or fits: {', '.join(stale)}; make them anew with `slopeshift null`")
+        typer.echo(f"left out, made from other data or fits: {', '.join(stale)}; run `slopeshift null` to update them")
     return current
 
 
@@ -75,7 +75,7 @@ def sensitivity_study(trial: Trial, models: Path, folder: Path) -> Mapping[str, 
     current, stale = stored(trial, found, folder / SENSITIVITY)
     if stale:
         typer.echo(
-            f"left out, made from other data or fits: {', '.join(stale)}; make them anew with `slopeshift sensitivity`"
+            f"left out, made from other data or fits: {', '.join(stale)}; run `slopeshift sensitivity` to update them"
         )
     return current
 

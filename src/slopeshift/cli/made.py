@@ -45,7 +45,7 @@ def rejudged(trial: Trial, record: Mapping[str, Any], folder: Path, say: Callabl
     store.save_record(record, folder)
     if record["status"] == "skipped" or kept.stored_answers(record, folder) is not None:
         return record
-    say(f"{record['model']}: making its answers anew")
+    say(f"{record['model']}: updating its answers")
     return judged(trial, store.open_fit(folder, record["model"]), folder).record
 
 

@@ -33,7 +33,7 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to l
     shutil.copy(data / "README.md", folder / "data")
     for name, text in _own().items():
         (folder / name).write_text(text, encoding="utf-8")
-    typer.echo(f"{folder}: models, data/{EXAMPLE}, a Makefile. Next:\n  cd {folder}\n  make fit report")
+    typer.echo(f"{folder}: models, data/{EXAMPLE}, a Makefile. Next:\n  cd {folder}\n  make report")
 
 
 def _own() -> dict[str, str]:

@@ -82,8 +82,8 @@ def record_of(model: str, source: str, trial: Trial, folder: Path) -> Mapping[st
     changed = [name for name, value in at_hand.items() if made_from[name] != value]
     if changed:
         raise store.FitError(
-            f"{folder / model}: this fit was made from another {' and '.join(changed)} than at hand; "
-            "make it anew with `slopeshift fit`"
+            f"{folder / model}: this fit was made with a different {' and '.join(changed)}; "
+            "run `slopeshift fit` to refit"
         )
     return record
 

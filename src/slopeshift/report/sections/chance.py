@@ -187,8 +187,8 @@ def pseudo_words(study: Tables, trial: Trial) -> list[str]:
     found = [
         f"Warning: in {row.trial}, model {row.model} finds a change of "
         f"{number(row.mean_change, sign=True)} where no injection was given (mean probability of a slower "
-        f"{_slower(row, trial)}). Courses that bend by themselves do this; a change after the real "
-        "injections may be no more than that."
+        f"{_slower(row, trial)}). Courses that bend without treatment do this, and a change after the "
+        "real injections may be no more than that."
         for row in table[table["finds_change"].astype(bool)].itertuples()
     ]
     return [PSEUDO_RULE, *(found or ["It found none here."]), *([] if trial.injections.empty else [PSEUDO_BLIND])]

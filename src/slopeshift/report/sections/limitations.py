@@ -31,16 +31,17 @@ def of_trial(trial: Trial, control: pd.DataFrame) -> list[str]:
     found += _borrowed(trial, control)
     found.append(_dropout(trial))
     if trial.injections.empty:
-        found.append("Decline is taken to be a straight line; natural courses can bend by themselves.")
+        found.append("Decline is assumed to be linear; natural courses can bend.")
     else:
         found.append(
-            "Decline is taken to be a straight line between injections. Courses that bend by themselves are taken for "
-            "a change of slope, and with few visits before the first injection checks of the trial alone often miss "
-            "it; injections moved into untreated patients show it."
+            "Decline is assumed to be linear between injections. A course that bends without treatment is mistaken for "
+            "a change of slope. With few visits before the first injection, checks of the trial alone often miss it; "
+            "injections moved into untreated patients show it."
         )
         found.append(
-            "The model does not know by which rule patients entered. A rule that asked for a loss makes a slower "
-            "decline of nothing; a check of the losses before the first injection notices it in most trials."
+            "The model does not know by which rule patients entered. If entry required a prior loss, decline appears "
+            "to slow by regression to the mean alone; a check of the losses before the first injection detects it in "
+            "most trials."
         )
     return found
 

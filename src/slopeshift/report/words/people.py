@@ -53,10 +53,10 @@ def cannot_show(trial: Trial) -> list[str]:
     )
     return [
         control,
-        "Whether hope, care or raters changed the values, or the decline bent by itself: it can bend either way, and "
-        "hide an effect as well as feign one.",
-        "Whether later injections did more, or went to patients who did better anyway; and which of the patients named "
-        "are named rightly.",
+        "Whether expectation, care or rating changed the scores, or decline was not linear to begin with: either can "
+        "hide an effect or imitate one.",
+        "Whether later injections did more, or went to patients who were doing better anyway; and which of the "
+        "patients named as slowed are named correctly.",
     ]
 
 
