@@ -47,8 +47,9 @@ def comparison(
         rows = [
             {"outcome": outcome, "model": str(name), **_row(good[str(name)], row)} for name, row in order.iterrows()
         ]
-    rows += [{"outcome": outcome, "model": name, "left_out_because": why} for name, why in reasons.items() if why]
-    return pd.DataFrame(rows, columns=COLUMNS.split()).fillna({"integrated": ""})
+    left_out = {name: {"integrated": "", "left_out_because": why} for name, why in reasons.items() if why}
+    rows += [{"outcome": outcome, "model": name, **row} for name, row in left_out.items()]
+    return pd.DataFrame(rows, columns=COLUMNS.split())
 
 
 def _compared(good: Mapping[str, LeaveOneOut]) -> pd.DataFrame:
