@@ -247,7 +247,7 @@ def test_the_figure_tells_its_numbers_to_who_cannot_see_it(analysed, study):
 def test_what_the_design_cannot_show_cuts_both_ways(trial):
     said = " ".join(people.cannot_show(trial))
     assert "neither proof that the injections did something, nor is its absence proof that they did nothing" in said
-    assert "hide an effect as well as feign one" in said
+    assert "hide an effect or imitate one" in said
     assert people.cannot_show(made_trial(k=0)) == []
     assert "no control group" not in " ".join(people.cannot_show(made_trial(controls=6)))
 
