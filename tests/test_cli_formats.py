@@ -178,8 +178,8 @@ test "$1" != fit || exit ${FIT:-0}
     ("target", "fit", "calls", "works"),
     [
         (["fit", "DRAWS=10", "SEED=3"], "0", ["fit data/synthetic-msc-als --seed 3 --draws 10"], True),
-        (["report"], "0", ["fit data/synthetic-msc-als", "report data/synthetic-msc-als"], True),
-        (["report"], "3", ["fit data/synthetic-msc-als", "report data/synthetic-msc-als"], False),
+        (["report"], "0", [f"{step} data/synthetic-msc-als" for step in ("fit", "checks", "report")], True),
+        (["report"], "3", [f"{step} data/synthetic-msc-als" for step in ("fit", "checks", "report")], False),
         (["report"], "1", ["fit data/synthetic-msc-als"], False),
         (["check", "TRIAL=data/mine"], "0", ["check data/mine"], True),
     ],
