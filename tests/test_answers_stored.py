@@ -4,8 +4,10 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_reports import CHANGE, made_fit, made_report, made_trial
 from trials import ROOT
@@ -19,6 +21,7 @@ from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import Fit, Settings
 from slopeshift.report import page
 from slopeshift.report.sections import checks, population, safety
+from slopeshift.trial import Outcome
 
 MODEL = ROOT / "models" / "alsfrsr.py"
 SYNTHETIC = ROOT / "data" / "synthetic-msc-als"
@@ -270,3 +273,20 @@ def test_the_report_reads_few_layers():
     texts = [path.read_text() for path in (ROOT / "src/slopeshift/report").rglob("*.py")]
     layers = {name.partition(".")[0] for text in texts for name in imported(text)} - {"report"}
     assert len(layers) <= 8, sorted(layers)
+
+
+def test_the_terminal_follows_the_direction_of_the_outcome():
+    """Of an outcome where lower is better, a falling slope is the good news, and its probability is shown."""
+    lower = Outcome("nfl", "NfL", "pg/ml", None, None, integer=False, better="lower")
+    row = {"quantity": "change", "injection": "overall", "unit": "pg/ml/month"}
+    numbers = {"mean": -0.5, "lower": -0.9, "upper": -0.1, "prob_positive": 0.01, "prob_better": 0.99}
+    tables = {
+        "population": pd.DataFrame([row | numbers]),
+        "diagnostics": pd.DataFrame(columns=["quantity", "diagnostic", "value", "limit", "ok"]).astype({"ok": bool}),
+    }
+    trial = SimpleNamespace(outcomes={"nfl": lower})
+    lines = said._model(trial, {"outcome": "nfl", "model": "nfl"}, tables)
+    assert "Pr(change < 0)" in lines[1]
+    assert "Slowing of the rise" in lines[1]
+    assert "0.99" in lines[2]
+    assert "0.01" not in lines[2]

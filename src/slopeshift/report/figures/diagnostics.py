@@ -1,8 +1,4 @@
-"""Figures of the report: one function a figure, tidy inputs in, a Matplotlib figure out.
-
-Colours are those of Okabe and Ito (jfly.uni-koeln.de/color); nothing is told by colour alone, so every figure also
-reads in black and white. Text stays text, drawn by the reader's browser. The same input gives the same bytes.
-"""
+"""Figures of the sampler's diagnostics: draws in, a Matplotlib figure out."""
 
 from __future__ import annotations
 

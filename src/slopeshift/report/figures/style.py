@@ -1,6 +1,6 @@
-"""Figures of the report: one function a figure, tidy inputs in, a Matplotlib figure out.
+"""The style that all figures share: palette, panels and legends.
 
-Colours are those of Okabe and Ito (jfly.uni-koeln.de/color); nothing is told by colour alone, so every figure also
+Colours are those of Okabe and Ito (jfly.uni-koeln.de/color); nothing is shown by colour alone, so every figure also
 reads in black and white. Text stays text, drawn by the reader's browser. The same input gives the same bytes.
 """
 
