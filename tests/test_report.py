@@ -102,7 +102,17 @@ def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path
     )
     assert first == second
     tables = {path.stem for path in first if path.suffix == ".csv"}
-    always = {"interval", "covariates", "classical", "safety", "sensitivity", "missing", "figures"}
+    always = {
+        "interval",
+        "covariates",
+        "operating",
+        "any_change",
+        "classical",
+        "safety",
+        "sensitivity",
+        "missing",
+        "figures",
+    }
     assert tables == {*pages.OF_A_FIT, *checks.OF_A_MODEL, checks.COMPARISON, *always}
 
 

@@ -49,7 +49,28 @@ def _model(trial: Trial, record: Mapping[str, Any], tables: Mapping[str, pd.Data
         more = counted(len(failed), "limit")
         return [head, f"  No result: this fit failed its diagnostics gate ({more} missed). No effect is shown."]
     rows = _rows(tables["population"])
-    return [head, *(_aligned([_heads(outcome.sign), *rows]) if rows else _slope(tables["population"]))]
+    found = _aligned([_heads(outcome.sign), *rows]) if rows else _slope(tables["population"])
+    return [head, *found, *_where_nothing_changed(tables)]
+
+
+def _where_nothing_changed(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Say how often this design shows as much where nothing changed, and how probable it is that anything did."""
+    from slopeshift.answers.operating import COURSES
+    from slopeshift.design.cycles import OVERALL
+    from slopeshift.report.analysis import rows_of
+    from slopeshift.report.words.chance import hundred
+    from slopeshift.report.words.numbers import probability
+
+    rows = rows_of(tables, "operating", injection=OVERALL)
+    if rows.empty:
+        return []
+    straight, bent = (hundred(rows.loc[rows["course"] == kind, "prob_at_least"].iloc[0]) for kind in COURSES)
+    lines = [f"  If nothing changed, {straight} such trials would show as much ({bent} if courses bend)."]
+    changed = rows_of(tables, "any_change", prior_probability=0.5)["probability"]
+    if changed.notna().all():
+        after = probability(changed.iloc[len(changed) // 2])
+        lines.append(f"  Probability that anything changed at all, from even odds: {after}.")
+    return lines
 
 
 def _heads(sign: float) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from slopeshift.report.analysis import Analysis, Report, Tables, rows_of
 from slopeshift.report.figures import chance as chance_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.own import LABELS, period_name, statistic
-from slopeshift.report.words.numbers import Table, course, in_columns, known, number, probability, share
+from slopeshift.report.words.numbers import Table, course, in_columns, known, number, probability, share, stacked
 from slopeshift.trial import Trial
 from slopeshift.trial.roles import chance_of_better
 
@@ -113,6 +113,35 @@ def _aloud(observed: pd.DataFrame, name: str) -> str:
         for row in observed[observed["statistic"] == name].itertuples()
     ]
     return f"Null distribution of: {LABELS[name]}. {'; '.join(said)}."
+
+
+def of_answers(analyses: Sequence[Analysis], name: str) -> pd.DataFrame:
+    """Put a table of every fit's answers under each other, with columns model and outcome before the others."""
+    parts = []
+    for a in analyses:
+        table = a.answered.tables[name].copy()
+        table.insert(0, "model", a.record["model"])
+        table.insert(1, "outcome", a.record["outcome"])
+        parts.append(table)
+    return stacked(parts)
+
+
+def closed_form(analyses: Sequence[Analysis]) -> Table | None:
+    """Print what each model shows of this design where nothing changed; None where no model has a closed form."""
+    table = of_answers(analyses, "operating")
+    if table.empty:
+        return None
+    return in_columns(
+        "What each model says of this design where nothing changed, in closed form",
+        table,
+        ("Model", "l", lambda row: f"{row.model}, {period_name(row.injection).lower()}"),
+        ("Courses", "l", "course"),
+        ("Estimate: mean (SD)", "r", lambda row: f"{number(row.null_mean, sign=True)} ({number(row.null_sd)})"),
+        ("Called a claim", "r", lambda row: _percent(row.prob_claim)),
+        ("At least as much", "r", lambda row: _percent(row.prob_at_least)),
+        ("Cut for 2.5 %", "r", lambda row: number(row.cut, 3)),
+        ("Tipping bend", "r", lambda row: number(row.tipping_bend, 3)),
+    )
 
 
 def refits(study: Tables) -> Table | None:
@@ -241,6 +270,7 @@ def context(report: Report) -> dict[str, Any]:
     return {
         "study": bool(study),
         "shown": report.of_each(report.primary, lambda a: _of_outcome(study, a), failed=True) if study else [],
+        "closed_form": closed_form(report.primary),
         "refits": refits(study),
         "claims": claims_in_refits(study),
         "pseudo_words": pseudo_words(study, report.trial),

@@ -6,7 +6,7 @@ import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Tables, rows_of
-from slopeshift.report.words.numbers import number
+from slopeshift.report.words.numbers import number, probability
 
 NULL_SDS = 2.0
 """Half the width of what chance gives, in standard deviations of the model's estimates over null trials."""
@@ -43,3 +43,53 @@ def named_by_chance(chance: pd.DataFrame) -> str:
         f"In {row['n']:.0f} such trials in which nobody changed, the model named {number(row['called'], 1)} a trial, "
         "all wrongly."
     )
+
+
+def by_design(answer: Tables, injection: str, rate: str) -> str:
+    """Say how often this design shows as much where nothing changed; empty where there is no closed form of it.
+
+    `answer` are the tables of a fit, `rate` the unit of its slopes.
+    """
+    rows = rows_of(answer, "operating", injection=injection)
+    if rows.empty:
+        return ""
+    straight, bent = (rows[rows["course"] == kind].iloc[0] for kind in ("straight", "bent"))
+    tipping = straight["tipping_bend"]
+    enough = (
+        f" Courses that bend by themselves by {number(abs(tipping), 3)} {rate} every month would be enough to show it."
+        if tipping == tipping
+        else ""
+    )
+    first = hundred(straight["prob_at_least"])
+    return (
+        f"{first[0].upper()}{first[1:]} of trials like this one in which nothing changed would show at least as much, "
+        f"{hundred(bent['prob_at_least'])} if courses bend as they may; 2.5 % of these have a probability above "
+        f"{number(bent['cut'], 3)}.{enough}"
+    )
+
+
+def changed_at_all(answer: Tables) -> str:
+    """Say how probable it is that anything changed at all, at even odds beforehand; empty where it is not known."""
+    rows = rows_of(answer, "any_change", prior_probability=0.5)
+    if rows.empty:
+        return ""
+    if rows["bayes_factor"].isna().any():
+        return "Could not be computed: no course without any change comes near what was seen."
+    stated, factors = rows.iloc[len(rows) // 2], rows["bayes_factor"]
+    return (
+        f"Probability {probability(stated['probability'])} at even odds beforehand, Bayes factor "
+        f"{factor(stated['bayes_factor'])} ({factor(factors.min())} to {factor(factors.max())} with the prior of the "
+        "change half and twice as wide)."
+    )
+
+
+def factor(value: float) -> str:
+    """Write a Bayes factor: one below 1 as a fraction, none beyond 1,000."""
+    if value < 1:
+        return "< 1/1,000" if value < 1e-3 else f"1/{number(1 / value, 1)}"
+    return "> 1,000" if value > 1e3 else number(value, 1)
+
+
+def hundred(value: float) -> str:
+    """Write a share of trials as a number in 100."""
+    return "fewer than 1 in 100" if value < 0.005 else f"{100 * value:.0f} in 100"

@@ -1,0 +1,135 @@
+"""Whether anything changed at all: the model beside the same model without any change, weighed by the data.
+
+The other model has no changes of slope, in the mean or in any patient, and all else alike. With parameters phi of the
+spreads, phi_0 among them those of natural history, which have one prior in both, the Bayes factor is
+
+    BF = p(y | changes) / p(y | none),    1 / BF = E[p(y | phi_0, none) / p(y | phi, changes) | y, changes]
+
+so that draws of the posterior give it exactly: no other model is sampled. It depends on the prior of the changes, as
+every Bayes factor does: under a wider prior a change of moderate size is less expected, and its absence more likely.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from slopeshift.answers.quantities import informed
+from slopeshift.fit.posterior import flat
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from slopeshift.fit.posterior import Posterior
+
+    Floats = NDArray[np.float64]
+
+SCALES = (0.5, 1.0, 2.0)
+"""What the prior SDs of the changes' means are multiplied by."""
+
+PRIOR_PROBABILITIES = (0.2, 0.5, 0.8)
+"""Probabilities, before the data, that anything changed."""
+
+LARGEST_K = 0.7
+"""Pareto shape of the ratios' tail up to which their mean is trusted (Vehtari et al. 2024, J Mach Learn Res 25:72)."""
+
+DRAWS, WORK = 4000, 4_000_000
+"""Draws that are averaged over: DRAWS, or fewer where draws times patients would be more than WORK."""
+
+COLUMNS = ("prior_sd", "prior_probability", "bayes_factor", "log_mc_error", "probability", "pareto_k")
+
+
+def table(posterior: Posterior) -> pd.DataFrame:
+    """Weigh change against none: a row for each scale of the prior of changes and prior probability, as COLUMNS.
+
+    `prior_sd` is that of the change common to all injections, units a month; `bayes_factor` that of change against no
+    change for anybody, with the Monte Carlo error of its log; `probability` that anything changed. NaN where
+    `pareto_k` is above LARGEST_K. Empty where the model samples its coefficients, or no value informs a change.
+    """
+    if "term_mean" not in posterior.design or not informed(posterior.design).any():
+        return pd.DataFrame(columns=list(COLUMNS))
+    from scipy.special import expit
+
+    known, changes = _Known(posterior), _of_change(posterior.design)
+    stated = known.densities()
+    none = known.densities(without=changes) - stated
+    common = float(posterior.design["term_sd"].to_numpy()[changes][0])
+    rows = []
+    for scale in SCALES:
+        other = np.zeros_like(stated) if scale == 1.0 else known.densities(changes, scale) - stated
+        log_factor, error, k = _log_ratio(other, none)
+        for before in PRIOR_PROBABILITIES:
+            odds = log_factor + np.log(before / (1 - before))
+            after = float(expit(odds))
+            rows.append((common * scale, before, float(np.exp(log_factor)), error, after, k))
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    trusted = found["pareto_k"] <= LARGEST_K
+    for name in ("bayes_factor", "log_mc_error", "probability"):
+        found[name] = found[name].where(trusted)
+    return found
+
+
+def _log_ratio(above: Floats, below: Floats) -> tuple[float, float, float]:
+    """Take log(mean exp above / mean exp below) over draws, its Monte Carlo error, and the heavier tail's shape."""
+    means, errors, shapes = zip(*(_log_mean(each) for each in (above, below)), strict=True)
+    return means[0] - means[1], float(np.hypot(*errors)), max(shapes)
+
+
+def _log_mean(log_ratio: Floats) -> tuple[float, float, float]:
+    from slopeshift.answers.arviz_stats import array_stats
+
+    if np.ptp(log_ratio) < 1e-9:
+        return float(log_ratio.mean()), 0.0, -np.inf
+    top = log_ratio.max()
+    ratio = np.exp(log_ratio - top)
+    # ArviZ smooths the weights of leaving out what has this log likelihood: the sign is the other way round.
+    _, k = array_stats.psislw(-log_ratio)  # type: ignore[no-untyped-call]
+    return float(top + np.log(ratio.mean())), float(ratio.std() / ratio.mean() / np.sqrt(len(ratio))), float(k)
+
+
+def _of_change(design: xr.Dataset) -> NDArray[np.intp]:
+    """Find the terms that act on nothing but changes, covariates of changes among them: their places."""
+    names, picked = design.indexes["coefficient"], design["term_design"].to_numpy()
+    natural = [k for k, name in enumerate(names) if name in ("level", "slope", "curvature")]
+    acts = ~(picked[natural] != 0).any(axis=0)
+    for name in design.indexes.get("covariate", ()):
+        on = str(design["covariate_on"].sel(covariate=name).item())
+        acts[design.indexes["term"].get_loc(str(name))] = on == "change"
+    return np.flatnonzero(acts)
+
+
+class _Known:
+    """The draws that a density of all values is taken at, and what it needs besides."""
+
+    def __init__(self, posterior: Posterior) -> None:
+        from slopeshift.engine.exact import statistics_of, widened
+
+        number = posterior.draws.sizes["chain"] * posterior.draws.sizes["draw"]
+        wanted = min(number, DRAWS, max(WORK // len(posterior.visits.patients), 1))
+        place = np.linspace(0, number - 1, wanted).astype(np.intp)
+        self.picked = widened(posterior.visits, posterior.design)[1]
+        self.packed = statistics_of(posterior.visits, posterior.design)
+        loading = flat(posterior.draws["loading"])[place]
+        self.loading = np.pad(loading, ((0, 0), (0, len(self.picked) - loading.shape[1]), (0, 0)))
+        self.variance = flat(posterior.draws["sigma"])[place] ** 2
+        self.precision = posterior.design["term_sd"].to_numpy() ** -2.0
+        self.natural = sum(name in ("level", "slope", "curvature") for name in posterior.design.indexes["coefficient"])
+
+    def densities(
+        self, of: NDArray[np.intp] | None = None, scale: float = 1.0, without: NDArray[np.intp] | None = None
+    ) -> Floats:
+        """Take log p(y) at each draw (draw,): with the prior SDs of terms multiplied, or `without` changes."""
+        from slopeshift.engine import kernel
+
+        precision, picked, loading = self.precision.copy(), self.picked, self.loading
+        if of is not None:
+            precision[of] /= scale**2
+        if without is not None:
+            keep = np.setdiff1d(np.arange(len(precision)), without)
+            precision, picked, loading = precision[keep], np.ascontiguousarray(picked[:, keep]), loading.copy()
+            loading[:, self.natural :] = 0.0
+        pairs = zip(loading, self.variance, strict=True)
+        return np.array([kernel.density(each, v, self.packed, picked, precision)[0] for each, v in pairs])

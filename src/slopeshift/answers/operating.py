@@ -1,0 +1,213 @@
+"""Operating characteristics of a fit's own design, in closed form: what it would say had nothing changed.
+
+For models that integrate their coefficients out, the posterior mean of a change is linear in the values, given the
+spreads (see `engine.linear`). How often a trial of this design in which nothing changed would show at least as much as
+this one did, how often that would be called a claim, and how strongly courses would have to bend by themselves to show
+it, are then known without simulation. All are averages over the posterior's draws of spreads and of natural history.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from slopeshift.answers.quantities import informed, sign_of
+from slopeshift.design.cycles import OVERALL
+from slopeshift.fit.posterior import flat
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from slopeshift.engine.linear import Answer
+    from slopeshift.fit.posterior import Posterior
+
+    Floats = NDArray[np.float64]
+
+CLAIM = 0.975
+"""Probability that a change is for the better above which it is a claim: where the 95 % interval is above 0."""
+
+FALSE_ALARMS = 0.025
+"""Share of trials in which nothing changed that a cut is allowed to call a claim."""
+
+BEND = 0.02
+"""SD between trials of the bend that is plausible in natural history, per month and unit of lead-in slope: at 1 point a
+month it moves a slope by a quarter of a point a month within a year. No cohort's mean curvature is published with its
+error; one logistic course from 48 to 0 bends by 0.04 at the most."""
+
+BEND_OF_PATIENTS = 0.03
+"""SD between patients of a trial around it, where the model has no curvature of its own to take it from."""
+
+DRAWS, WORK = 200, 40_000
+"""Draws that are averaged over: DRAWS, or fewer where draws times patients would be more than WORK."""
+
+COURSES = ("straight", "bent")
+COLUMNS = (
+    *("injection", "course", "bend_sd", "null_mean", "null_sd", "posterior_sd"),
+    *("prob_claim", "prob_at_least", "cut", "bend_gain", "tipping_bend"),
+)
+
+
+def table(posterior: Posterior) -> pd.DataFrame:
+    """Say what this design shows where nothing changed: rows by injection (and overall) and course, as COLUMNS.
+
+    Courses are `straight`, without any bend on average, or `bent`, by Normal(0, `bend_sd`) in a trial. In units a
+    month: `null_mean` and `null_sd` of the posterior mean of the change over such trials, and its `posterior_sd`.
+    `prob_claim` is the share of them in which Pr(the change is for the better) exceeds CLAIM, `prob_at_least` that of
+    an estimate at least as good as this trial's, and `cut` the probability that FALSE_ALARMS of them exceed.
+    `bend_gain` is what a bend of 1 unit a month, per month, adds to the estimate, and `tipping_bend` the bend that
+    accounts for as much of it as is above 1.96 posterior SDs: NaN where nothing is. Empty where the model samples its
+    coefficients, or no value informs a change.
+    """
+    if "term_mean" not in posterior.design or not informed(posterior.design).any():
+        return pd.DataFrame(columns=list(COLUMNS))
+    place = _thinned(posterior)
+    functionals = _functionals(posterior.design)
+    linear = _answer(posterior, place, np.array(list(functionals.values())))
+    course, spread, bend = _nothing_changed(posterior, place)
+    sign = sign_of(posterior.design)
+    found = sign * linear.of_values(_moments(posterior))
+    null_mean = sign * (linear.constant + np.einsum("dfe,de->df", linear.response, course))
+    gain = sign * linear.response[..., _bend_column(posterior)]
+    scatter, size = linear.scatter(spread), np.broadcast_to(bend[:, None], gain.shape)
+    rows: list[dict[str, Any]] = []
+    for f, injection in enumerate(functionals):
+        for kind in COURSES:
+            moved = gain[:, f] * size[:, f] if kind == "bent" else 0.0
+            null = _Null(null_mean[:, f], np.hypot(scatter[:, f], moved), linear.sd[:, f])
+            rows.append(
+                {
+                    **{"injection": injection, "course": kind, "bend_sd": bend.mean() if kind == "bent" else 0.0},
+                    **null.summary(sign, found[:, f]),
+                    **{"bend_gain": sign * gain[:, f].mean(), "tipping_bend": _tipping(found, linear.sd, gain, f)},
+                }
+            )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+class _Null:
+    """Estimates of a change, for the better above 0, over trials in which nothing changed, for each draw."""
+
+    def __init__(self, mean: Floats, sd: Floats, posterior_sd: Floats) -> None:
+        self.mean, self.sd, self.posterior_sd = mean, sd, posterior_sd
+
+    def claims(self, z: float) -> float:
+        """Find the share of trials whose estimate is above z posterior SDs."""
+        from scipy.special import ndtr
+
+        return float(ndtr((self.mean - z * self.posterior_sd) / self.sd).mean())
+
+    def cut(self) -> float:
+        """Find the probability of a change for the better that FALSE_ALARMS of the trials exceed."""
+        from scipy.optimize import brentq
+        from scipy.special import ndtr
+
+        widest = 40.0 * (self.sd / self.posterior_sd).max() + np.abs(self.mean / self.posterior_sd).max()
+        return float(ndtr(brentq(lambda z: self.claims(z) - FALSE_ALARMS, -widest, widest)))
+
+    def summary(self, sign: float, found: Floats) -> dict[str, float]:
+        """Sum the trials up beside what was `found` (draw,) in this one; see `table`."""
+        from scipy.special import ndtr, ndtri
+
+        return {
+            "null_mean": sign * self.mean.mean(),
+            # Estimates differ between trials, and what they would be on average between draws.
+            "null_sd": float(np.sqrt((self.sd**2).mean() + self.mean.var())),
+            "posterior_sd": self.posterior_sd.mean(),
+            "prob_claim": self.claims(float(ndtri(CLAIM))),
+            "prob_at_least": float(ndtr((self.mean - found) / self.sd).mean()),
+            "cut": self.cut(),
+        }
+
+
+def _tipping(found: Floats, sd: Floats, gain: Floats, f: int) -> float:
+    from scipy.special import ndtri
+
+    above = found[:, f].mean() - ndtri(CLAIM) * sd[:, f].mean()
+    slope = gain[:, f].mean()
+    return float(above / slope) if above > 0 and slope > 0 else float("nan")
+
+
+def _thinned(posterior: Posterior) -> NDArray[np.intp]:
+    """Choose evenly spaced draws, by their place after each other."""
+    draws = posterior.draws.sizes["chain"] * posterior.draws.sizes["draw"]
+    wanted = min(draws, DRAWS, max(WORK // len(posterior.visits.patients), 1))
+    return np.linspace(0, draws - 1, wanted).astype(np.intp)
+
+
+def _functionals(design: xr.Dataset) -> dict[str, Floats]:
+    """Weigh the model's columns for the change after each informed injection, and overall: (column,) each."""
+    number = informed(design).sum("patient").to_series()
+    number = number[number > 0]
+    names = design.indexes["coefficient"]
+    columns = len(names) + design.sizes.get("covariate", 0)
+    found = {}
+    each = {str(k): {k: 1.0} for k in number.index}
+    for injection, weight in (each | {OVERALL: (number / number.sum()).to_dict()}).items():
+        found[injection] = np.zeros(columns)
+        found[injection][[names.get_loc(f"change {k}") for k in weight]] = list(weight.values())
+    return found
+
+
+def _truth(posterior: Posterior) -> Floats:
+    """Lay out the columns of a truth at every visit: the model's own and, where it has none, that of a bend."""
+    from slopeshift.engine.exact import widened
+
+    basis, month = widened(posterior.visits, posterior.design)[0], posterior.visits.month
+    return basis if _curved(posterior) else np.column_stack([basis, month**2 / 2])
+
+
+def _curved(posterior: Posterior) -> bool:
+    return "curvature" in posterior.design.indexes["coefficient"]
+
+
+def _bend_column(posterior: Posterior) -> int:
+    return int(posterior.design.indexes["coefficient"].get_loc("curvature")) if _curved(posterior) else -1
+
+
+def _answer(posterior: Posterior, place: NDArray[np.intp], functionals: Floats) -> Answer:
+    from slopeshift.engine import linear
+    from slopeshift.engine.exact import widened
+    from slopeshift.engine.terms import terms_from
+
+    basis, picked = widened(posterior.visits, posterior.design)
+    known = terms_from(posterior.design, posterior.visits)
+    loading = np.pad(flat(posterior.draws["loading"])[place], ((0, 0), (0, len(known.covariates)), (0, 0)))
+    measured = linear.measured(posterior.visits, basis, _truth(posterior))
+    sigma = flat(posterior.draws["sigma"])[place]
+    return linear.answer(measured, loading, sigma, (known.mean, known.sd, picked), functionals)
+
+
+def _moments(posterior: Posterior) -> Floats:
+    """Sum the model's columns times the values of each patient: (patient, column)."""
+    from slopeshift.engine.exact import widened
+
+    basis = widened(posterior.visits, posterior.design)[0]
+    moments = np.zeros((len(posterior.visits.patients), basis.shape[1]))
+    np.add.at(moments, posterior.visits.patient_index, basis * posterior.visits.value[:, None])
+    return moments
+
+
+def _nothing_changed(posterior: Posterior, place: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+    """Describe trials without any change: mean course (draw, e), spread (draw, e, e), and SD of the bend (draw,).
+
+    Level, slope, their spread and what covariates do to them are those of the draws.
+    """
+    names, design = posterior.design.indexes["coefficient"], posterior.design
+    natural = [k for k, name in enumerate(names) if name in ("level", "slope", "curvature")]
+    columns = _truth(posterior).shape[1]
+    course = np.zeros((len(place), columns))
+    population = flat(posterior.draws["population"])[place]
+    course[:, :2] = population[:, :2]
+    for k, name in enumerate(design.indexes.get("covariate", ())):
+        if str(design["covariate_on"].sel(covariate=name).item()) in ("level", "slope"):
+            course[:, len(names) + k] = flat(posterior.draws["regression"].sel(covariate=name))[place]
+    loading = flat(posterior.draws["loading"])[place][:, natural]
+    spread = np.zeros((len(place), columns, columns))
+    spread[:, : len(natural), : len(natural)] = loading @ loading.transpose(0, 2, 1)
+    pace = np.abs(population[:, 1])
+    if not _curved(posterior):
+        spread[:, -1, -1] = (BEND_OF_PATIENTS * pace) ** 2
+    return course, spread, BEND * pace

@@ -1,0 +1,123 @@
+"""Whether anything changed at all, against dense densities and against averages over the prior."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.linalg import block_diag
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+from trials import ROOT, line_trial, varied
+
+from slopeshift.answers import any_change
+from slopeshift.design.visits import visits_of
+from slopeshift.fit import nuts
+from slopeshift.fit.posterior import Posterior
+from slopeshift.fit.precompiled import ready
+from slopeshift.fit.sample import prior_draws
+from slopeshift.model.files import load_model
+
+
+def prior_of(file, trial, draws, seed=5):
+    model, visits = file.build(trial), visits_of(trial, file.outcome, file.build.shape)
+    compiled = ready(model, visits)
+    tree = prior_draws(model, visits, draws, seed, compiled)
+    return Posterior(trial, visits, tree["constant_data"].to_dataset(), tree["prior"].to_dataset(), "m"), compiled
+
+
+@pytest.fixture(scope="module")
+def some():
+    return prior_of(load_model(ROOT / "models" / "alsfrsr_curved.py"), line_trial(patients=4), 400)[0]
+
+
+def dense(posterior, draw, *, changes):
+    """Log density of all values at one draw, by one covariance matrix, with or without changes."""
+    visits, design = posterior.visits, posterior.design
+    names = posterior.design.indexes["coefficient"]
+    kept = [k for k, name in enumerate(names) if changes or not name.startswith("change")]
+    order = np.argsort(visits.patient_index, kind="stable")
+    basis, value, of = visits.basis[order][:, kept], visits.value[order], visits.patient_index[order]
+    loading = posterior.draws["loading"].to_numpy()[0, draw][kept]
+    picked = design["term_design"].to_numpy()[kept]
+    between = block_diag(*[w @ loading @ loading.T @ w.T for w in (basis[of == i] for i in np.unique(of))])
+    common = basis @ picked @ np.diag(design["term_sd"].to_numpy() ** 2) @ picked.T @ basis.T
+    noise = float(posterior.draws["sigma"][0, draw]) ** 2 * np.eye(len(value))
+    mean = basis @ picked @ design["term_mean"].to_numpy()
+    return multivariate_normal.logpdf(value, mean, between + common + noise)
+
+
+def test_both_densities_are_those_of_dense_normals(some):
+    known, of = any_change._Known(some), any_change._of_change(some.design)
+    assert [str(some.design["term"][k].item()) for k in of] == ["change", "change 1", "change 2"]
+    stated, none = known.densities(), known.densities(without=of)
+    for d in (0, 7):
+        assert stated[d] == pytest.approx(dense(some, d, changes=True), rel=1e-9)
+        assert none[d] == pytest.approx(dense(some, d, changes=False), rel=1e-9)
+
+
+def test_a_wider_prior_of_the_changes_is_that_of_a_model_with_it(some):
+    trial = some.trial
+    build = load_model(ROOT / "models" / "alsfrsr_curved.py").build
+    wide = {name: replace(getattr(build, name), sd=2 * getattr(build, name).sd) for name in CHANGES}
+    other = prior_of(varied("alsfrsr_curved", **wide), trial, 400)[0]
+    same_draws = replace(other, draws=some.draws)
+    doubled = any_change._Known(some).densities(any_change._of_change(some.design), 2.0)
+    np.testing.assert_allclose(doubled, any_change._Known(same_draws).densities(), rtol=1e-10)
+
+
+CHANGES = ("change", "change_by_injection")
+
+
+def test_the_bayes_factor_is_the_ratio_of_averages_over_the_prior():
+    """Of a small trial, where draws of the prior are near enough to the posterior to average over."""
+    file = load_model(ROOT / "models" / "alsfrsr.py")
+    trial = line_trial(patients=2, injections=1, seed=3)
+    prior, compiled = prior_of(file, trial, 30_000)
+    known, of = any_change._Known(prior), any_change._of_change(prior.design)
+    with_all = Many(prior)
+    marginal = [logsumexp(with_all.densities(**how)) for how in ({}, {"without": of})]
+    drawn = nuts.draw(compiled, draws=1500, tune=800, chains=4, seed=2, target_accept=0.9)
+    posterior = replace(prior, draws=drawn["posterior"].to_dataset())
+    found = any_change.table(posterior).set_index(["prior_sd", "prior_probability"]).loc[(0.3, 0.5)]
+    assert known.packed.shape == with_all.packed.shape
+    assert np.log(found["bayes_factor"]) == pytest.approx(marginal[0] - marginal[1], abs=0.12)
+    assert found["log_mc_error"] < 0.03
+
+
+class Many(any_change._Known):
+    """All draws, not a choice of them."""
+
+    def __init__(self, posterior):
+        old, any_change.DRAWS = any_change.DRAWS, 10**9
+        try:
+            super().__init__(posterior)
+        finally:
+            any_change.DRAWS = old
+
+
+def test_probabilities_follow_from_the_factor_and_none_is_given_where_the_tail_is_too_heavy(some):
+    table = any_change.table(some)
+    assert table["prior_sd"].unique().tolist() == [0.15, 0.3, 0.6]
+    if table["pareto_k"].le(any_change.LARGEST_K).all():
+        odds = table["bayes_factor"] * table["prior_probability"] / (1 - table["prior_probability"])
+        np.testing.assert_allclose(table["probability"], odds / (1 + odds), rtol=1e-9)
+    visits = replace(some.visits, value=some.visits.value + 3.0 * np.clip(some.visits.month, 0, None))
+    heavy = any_change.table(replace(some, visits=visits))
+    assert (heavy["pareto_k"] > any_change.LARGEST_K).all()
+    assert heavy[["bayes_factor", "probability"]].isna().all(axis=None)
+
+
+def test_the_covariates_of_changes_go_with_them():
+    posterior = prior_of(load_model(ROOT / "models" / "interval.py"), line_trial(patients=4), 4)[0]
+    names = {str(posterior.design["term"][k].item()) for k in any_change._of_change(posterior.design)}
+    assert {"interval_within", "interval_between"} <= names
+    assert "slope" not in names
+
+
+def test_nothing_is_said_without_informed_changes_or_of_models_that_sample_patients(some):
+    none = prior_of(load_model(ROOT / "models" / "alsfrsr.py"), line_trial(patients=4, injections=0), 4)[0]
+    sampled = replace(some, design=some.design.drop_vars(["term_mean", "term_sd", "term_design"]))
+    for posterior in (none, sampled):
+        table = any_change.table(posterior)
+        assert table.empty
+        assert list(table) == list(any_change.COLUMNS)

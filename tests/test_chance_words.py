@@ -1,0 +1,64 @@
+"""What chance gives by closed form, in words: numbers on either side of every rounding and limit."""
+
+import pandas as pd
+import pytest
+
+from slopeshift.report.words import chance
+
+RATE = "points/month"
+
+
+def operating(at_least, cut=0.985, tipping=float("nan"), injection="overall"):
+    rows = [(injection, kind, share, cut, tipping) for kind, share in zip(("straight", "bent"), at_least, strict=True)]
+    return {"operating": pd.DataFrame(rows, columns=["injection", "course", "prob_at_least", "cut", "tipping_bend"])}
+
+
+def any_change(factors, at_even_odds=0.69):
+    rows = [(0.15 * 2**k, p, f, at_even_odds) for k, f in enumerate(factors) for p in (0.2, 0.5, 0.8)]
+    columns = ["prior_sd", "prior_probability", "bayes_factor", "probability"]
+    return {"any_change": pd.DataFrame(rows, columns=columns)}
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0049, "fewer than 1 in 100"), (0.0051, "1 in 100"), (0.142, "14 in 100"), (0.5, "50 in 100")]
+)
+def test_a_share_of_trials_is_said_in_hundreds(share, text):
+    assert chance.hundred(share) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(5e-4, "< 1/1,000"), (0.5, "1/2.0"), (0.99, "1/1.0"), (1.0, "1.0"), (35.28, "35.3"), (1001.0, "> 1,000")],
+)
+def test_a_bayes_factor_below_one_is_a_fraction_and_none_is_beyond_a_thousand(value, text):
+    assert chance.factor(value) == text
+
+
+def test_straight_and_bent_courses_stand_beside_each_other_with_the_cut():
+    said = chance.by_design(operating((0.142, 0.191)), "overall", RATE)
+    assert "14 in 100 of trials" in said
+    assert "19 in 100 if courses bend" in said
+    assert "have a probability above 0.985." in said
+    assert "bend by themselves by" not in said
+
+
+def test_the_bend_that_would_be_enough_is_said_without_its_sign():
+    for bend in (0.0312, -0.0312):
+        said = chance.by_design(operating((0.004, 0.02), tipping=bend), "overall", RATE)
+        assert "bend by themselves by 0.031 points/month every month would be enough" in said
+        assert said.startswith("Fewer than 1 in 100")
+
+
+def test_the_range_of_bayes_factors_and_the_probability_at_even_odds_are_said():
+    said = chance.changed_at_all(any_change([2.09, 2.22, 0.79]))
+    assert said.startswith("Probability 0.69 at even odds beforehand, Bayes factor 2.2 (1/1.3 to 2.2 ")
+
+
+def test_what_could_not_be_computed_is_said_so():
+    assert chance.changed_at_all(any_change([float("nan")] * 3)).startswith("Could not be computed")
+
+
+def test_nothing_is_said_where_nothing_is_known():
+    assert chance.by_design({}, "overall", RATE) == ""
+    assert chance.by_design(operating((0.1, 0.2)), "1", RATE) == ""
+    assert chance.changed_at_all({}) == ""
