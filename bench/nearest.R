@@ -1,4 +1,5 @@
-# The nearest brms model, timed: Rscript nearest.R table.csv draws.csv chains warmup draws seed
+# The nearest brms model, timed: Rscript nearest.R table.csv draws.csv chains warmup draws seed family
+# Families: normal, student_t, and bounded, whose scores at an end of the scale are censored but not rounded.
 # Correlated level, slope and response; no cycle deviations; priors as in models/alsfrsr.py where brms has the same term.
 given <- commandArgs(trailingOnly = TRUE)
 suppressMessages(library(brms))
@@ -15,8 +16,15 @@ priors <- c(
   prior(lkj(2), class = cor),
   prior(gamma(25, 12.5), class = sigma)
 )
-formula <- as.formula(paste("score ~", fixed, "+ (1 + month + since | patient)"))
-compiling <- system.time(empty <- brm(formula, table, prior = priors, chains = 0, silent = 2))["elapsed"]
+stated <- given[7]
+if (stated == "student_t") priors <- c(priors, prior(gamma(2, 0.1), class = nu))
+table$end <- ifelse(table$score <= 0, "left", ifelse(table$score >= 48, "right", "none"))
+response <- if (stated == "bounded") "score | cens(end) ~" else "score ~"
+family <- if (stated == "student_t") student() else gaussian()
+formula <- as.formula(paste(response, fixed, "+ (1 + month + since | patient)"))
+compiling <- system.time(
+  empty <- brm(formula, table, family = family, prior = priors, chains = 0, silent = 2)
+)["elapsed"]
 number <- as.integer(given[3:6])
 sampling <- system.time(fit <- update(
   empty, chains = number[1], warmup = number[2], iter = number[2] + number[3], seed = number[4],

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import arviz as az
 import bambi as bmb
+import commands
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -35,6 +36,7 @@ from slopeshift.engine import exact, kernel
 from slopeshift.engine.terms import terms_of
 from slopeshift.fit import nuts
 from slopeshift.fit.posterior import posterior_of
+from slopeshift.fit.precompiled import ready
 from slopeshift.fit.sample import sample
 from slopeshift.fit.store import Settings
 from slopeshift.model.files import load_model
@@ -51,6 +53,8 @@ README = Path(__file__).with_name("README.md")
 MODEL = ROOT / "models" / "alsfrsr.py"
 DRAWS, TUNE, CHAINS, SEED, REPEATS = 1000, 1000, 4, 1, 5
 SIZES = (10, 19, 100, 1000, 10_000)
+FAMILIES = {"student_t": "alsfrsr_student", "bounded": "alsfrsr_bounded", "autocorrelated": "alsfrsr_autocorrelated"}
+REFITS = 1000
 SETTINGS = {"title": "bench", "synthetic": True, "source": "simulated"}
 SPREADS = ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma")
 
@@ -100,7 +104,7 @@ def with_nutpie(name: str, path: Path, trial: Trial, target_accept: float) -> di
     visits = visits_of(trial, "alsfrsr")
     model = load_model(path).build(trial)
     began = time.perf_counter()
-    compiled = nuts.compile_model(model)
+    compiled = ready(model, visits)
 
     def sample(seed: int, draws: int, tune: int) -> xr.DataTree:
         tree = nuts.draw(compiled, draws=draws, tune=tune, chains=CHAINS, seed=seed, target_accept=target_accept)
@@ -159,15 +163,15 @@ def with_bambi(trial: Trial) -> dict:
     return row("Bambi, nearest formula", (took - sampling, sampling), draws[means], draws[spreads], diverging)
 
 
-def with_brms(trial: Trial, folder: Path) -> dict | str:
-    """Sample brms's nearest model at a setting without divergences; where that cannot be, say why."""
+def with_brms(trial: Trial, folder: Path, family: str = "normal") -> dict | str:
+    """Sample brms's nearest model of a family at a setting without divergences; where that cannot be, say why."""
     rscript = shutil.which("Rscript")
     if rscript is None:
         return "R was not found on this machine, so brms is left out."
     long_table(trial).to_csv(folder / "table.csv", index=False)
     numbers = [str(number) for number in (CHAINS, TUNE, DRAWS, SEED)]
     script = Path(__file__).with_name("nearest.R")
-    command = [rscript, str(script), str(folder / "table.csv"), str(folder / "draws.csv"), *numbers]
+    command = [rscript, str(script), str(folder / "table.csv"), str(folder / "draws.csv"), *numbers, family]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
@@ -179,6 +183,25 @@ def with_brms(trial: Trial, folder: Path) -> dict | str:
     means, spreads = ([n for n in draws if str(n).startswith("b_") == kind] for kind in (True, False))
     label = f"{' '.join(name)} / Stan, adapt_delta 0.99"
     return row(label, (float(compiling), float(sampling)), draws[means], draws[spreads], float(diverging))
+
+
+def families(trial: Trial, folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Sample every other residual family, beside brms where it can state it: a table, and why rows are left out."""
+    found, left_out = [], []
+    for family, model in FAMILIES.items():
+        ours = with_nutpie(model, ROOT / "models" / f"{model}.py", trial, 0.95)
+        theirs = (
+            with_brms(trial, folder, family) if family != "autocorrelated" else "brms has no such residual in time."
+        )
+        found.append(ours)
+        if isinstance(theirs, str):
+            left_out.append(f"{family}: {theirs}")
+        else:
+            for kind, column in (("means", "ESS/s: means"), ("SDs", "SDs ")):
+                theirs[f"ratio: {kind}"] = ours[column] / theirs[column]
+            found.append(theirs | {"engine": f"{theirs['engine']}, {family}"})
+        print(found[-1], flush=True)
+    return pd.DataFrame(found), left_out
 
 
 def with_mixedlm(trial: Trial) -> float:
@@ -259,6 +282,8 @@ def main() -> None:
         ):
             rows.append(run())
             print(rows[-1], flush=True)
+        others, without = families(trial, Path(folder))
+        waited = pd.DataFrame(commands.rows(Path(folder) / "commands", REFITS))
     left_out = "\n".join(found for found in rows if isinstance(found, str))
     rows = [found for found in rows if not isinstance(found, str)]
     table = pd.DataFrame(rows)
@@ -291,6 +316,18 @@ ESS/s divides it by the seconds of sampling, drawing back included; the ratio is
 Bambi's model has no correlations, no cycle deviations and its own priors, so it is easier to sample.
 statsmodels' MixedLM gives a point estimate of a similar model, without uncertainty of the variances, in {point:.2g} s.
 {left_out}
+## The other residual families, same trial
+
+{markdown(others)}
+
+{" ".join(without)}
+
+## Commands as a user waits for them
+
+{markdown(waited)}
+
+Each command has a process of its own. "Nothing compiled" is with empty caches of numba and PyTensor; all others have warm ones.
+
 ## Cost of one density and gradient
 
 {markdown(cost)}
