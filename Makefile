@@ -66,6 +66,7 @@ calibrate: $(READY) ## Fit trials drawn from each model's own prior, and write v
 validate: $(READY) ## Compare with independent programs, count checks where traps are set, write validation/README.md
 	@$(BIN)/python validation/oracles.py
 	@$(BIN)/python validation/traps.py
+	@$(BIN)/python validation/headline.py
 	@$(BIN)/python validation/page.py
 
 check: $(READY) ## Look for mistakes in the tables of a trial

@@ -182,9 +182,10 @@ def page(table: pd.DataFrame, seed: int) -> str:
     return "\n".join([_INTRODUCTION.format(seed=seed), *lines, ""])
 
 
-_INTRODUCTION = """# How often the headline claims a change
+_INTRODUCTION = """## Headline
 
-Written by `validation/headline.py`, seeds from {seed}. A claim is Pr(overall change > 0) above 0.975, or above the cut that
+How often the models that answer claim a change, in simulated trials that were selected, that bend, or both; seeds from
+{seed}. A claim is Pr(overall change > 0) above 0.975, or above the cut that
 2.5 % of trials of its design exceed where nothing changes and courses bend as they may. Bias is that of the posterior
 mean of the overall change, in points a month. With an effect, it has the pull of the sceptical prior in it.
 The headline is told the rule by which patients were chosen; the straight line is not, and is what a usual analysis does.
