@@ -58,6 +58,18 @@ def test_what_could_not_be_computed_is_said_so():
     assert chance.changed_at_all(any_change([float("nan")] * 3)).startswith("Could not be computed")
 
 
+@pytest.mark.parametrize(
+    ("probabilities", "words"),
+    [([0.5, 0.79], "it names nobody."), ([0.81, 0.9], "it names 2, 0.3 of them wrongly.")],
+)
+def test_whom_it_names_if_patients_may_be_untouched(probabilities, words):
+    table = pd.DataFrame({"prob_slowing_25": probabilities, "prob_changed": 0.95, "share_changed": 0.59})
+    said = chance.named_if_unchanged({"unchanged": table})
+    assert said.endswith(words)
+    assert "59 % of patients" in said
+    assert chance.named_if_unchanged({"unchanged": table.assign(prob_changed=float("nan"))}) == ""
+
+
 def test_nothing_is_said_where_nothing_is_known():
     assert chance.by_design({}, "overall", RATE) == ""
     assert chance.by_design(operating((0.1, 0.2)), "1", RATE) == ""

@@ -107,6 +107,7 @@ def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path
         "covariates",
         "operating",
         "any_change",
+        "unchanged",
         "classical",
         "safety",
         "sensitivity",

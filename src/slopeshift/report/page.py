@@ -119,7 +119,7 @@ def published(report: Report) -> dict[str, pd.DataFrame]:
         **{name: stacked([getattr(a.results, name) for a in report.analyses]) for name in OF_A_FIT},
         "interval": interval.table(report),
         "covariates": covariates.table(report),
-        **{name: chance.of_answers(report.analyses, name) for name in ("operating", "any_change")},
+        **{name: chance.of_answers(report.analyses, name) for name in ("operating", "any_change", "unchanged")},
         **{name: report.own[name] for name in ("classical", "safety") if name in report.own},
         **checks.tables(report.analyses, report.compared),
         **{name: study[name] for name in STUDY if name in study},

@@ -12,7 +12,7 @@ from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import answer as answer_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.chance import headline
-from slopeshift.report.words.chance import by_chance, by_design, changed_at_all, named_by_chance
+from slopeshift.report.words.chance import by_chance, by_design, changed_at_all, named_by_chance, named_if_unchanged
 from slopeshift.report.words.checks import UNCHECKED, alarm
 from slopeshift.report.words.findings import Finding, baseline, findings, named_patients, slowed_patients
 from slopeshift.report.words.numbers import VERBAL_SCALE, after, between, listed, number
@@ -93,6 +93,7 @@ def _card(report: Report, a: Analysis) -> dict[str, Any]:
         "many": slowed_patients(a.results, a.answered.number("prior_expected_slowed")),
         "named": named_patients(a.results),
         "named_by_chance": named_by_chance(chance),
+        "named_if_unchanged": named_if_unchanged(a.answered.tables),
         "by_design": by_design(a.answered.tables, OVERALL, a.rate),
         "changed": changed_at_all(a.answered.tables),
         "counted": headline(report.study, a.record["outcome"]),

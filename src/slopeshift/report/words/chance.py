@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from slopeshift.answers.unchanged import called
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Tables, rows_of
-from slopeshift.report.words.numbers import number, probability
+from slopeshift.report.words.numbers import number, probability, share
 
 NULL_SDS = 2.0
 """Half the width of what chance gives, in standard deviations of the model's estimates over null trials."""
@@ -80,6 +81,19 @@ def changed_at_all(answer: Tables) -> str:
         f"Probability {probability(stated['probability'])} at even odds beforehand, Bayes factor "
         f"{factor(stated['bayes_factor'])} ({factor(factors.min())} to {factor(factors.max())} with the prior of the "
         "change half and twice as wide)."
+    )
+
+
+def named_if_unchanged(answer: Tables) -> str:
+    """Say whom the fit would name if any patient may be untouched; empty where it is not known."""
+    rows = answer.get("unchanged", pd.DataFrame())
+    if rows.empty or rows["prob_changed"].isna().any():
+        return ""
+    n, false = called(rows)
+    whom = "nobody" if not n else f"{n}, {number(false, 1)} of them wrongly"
+    return (
+        f"If any patient may also be untouched, {share(rows['share_changed'].iloc[0])} of patients are expected to "
+        f"have changed at all, and it names {whom}."
     )
 
 
