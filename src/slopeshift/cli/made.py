@@ -34,7 +34,7 @@ def judged(trial: Trial, fit: Fit, folder: Path) -> Fit:
 
     tables = tables_of(posterior_of(trial, fit))
     fit = kept.judged(fit, tables)
-    kept.save(fit, tables, folder)
+    kept.save(trial, fit, tables, folder)
     return fit
 
 
