@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -274,3 +277,35 @@ def test_what_is_left_is_told_by_what_models_took_on_average():
     assert remaining(3, [2.0, 4.0]) == "; 3 models left, about 9 s"
     assert remaining(9, [9.0]) == "; 9 models left, about 81 s"
     assert remaining(9, [20.0]) == "; 9 models left, about 3 min"
+
+
+# ---- what a command loads ----
+
+HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "bambi"}
+"""What only sampling and the statistics of draws need; each takes seconds to load."""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["check", SYNTHETIC],
+        ["show", MODEL],
+        ["show", ROOT / "models" / "alsfrsr_student.py"],
+        ["init", "work"],
+        ["export", "sdtm", SYNTHETIC, "sdtm"],
+        ["answer", "data/mine", "--models", ROOT / "models", "--json"],
+    ],
+    ids=lambda command: " ".join(Path(word).stem for word in command[:2]),
+)
+def test_a_command_that_does_not_sample_loads_no_sampler(trial, tmp_path, command):
+    stored(tmp_path / "fits", trial)
+    empty = pd.DataFrame(columns=list(said.KEYS))
+    record = store.read_record(tmp_path / "fits" / "mine", "alsfrsr")
+    place = tmp_path / "fits" / "mine" / kept.ANSWERS / "alsfrsr"
+    save("population", empty, kept.made_from(record, "answers.stored"), place)
+    program = "import sys; from slopeshift.cli import app; app(standalone_mode=False); print(*sys.modules)"
+    words = [sys.executable, "-c", program, *map(str, command)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert HEAVY & set(done.stdout.splitlines()[-1].split()) == set()
