@@ -43,8 +43,8 @@ but another stream of random numbers moves it by more."""
 
 
 def packed(fit: Fit, trial: Trial) -> Fit:
-    """Leave out of a fit what can be made again. Raises as `visits_of_fit`."""
-    if fit.record["status"] == "skipped":
+    """Leave out of a fit what can be made again, unless that was done. Raises as `visits_of_fit`."""
+    if fit.record["status"] == "skipped" or LEFT_OUT in fit.tree.attrs:
         return fit
     groups, visits = _groups(fit.tree), visits_of_fit(fit, trial)
     made = _made(groups, visits, fit.record)
