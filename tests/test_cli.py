@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +15,8 @@ from typer.testing import CliRunner
 
 from slopeshift.answers import kept
 from slopeshift.answers.stored import NAMES
-from slopeshift.cli import app
+from slopeshift.cli import app, said
+from slopeshift.cli.fitting import remaining
 from slopeshift.design.visits import visits_of
 from slopeshift.fit import sample as sampling
 from slopeshift.fit import store
@@ -235,3 +239,73 @@ def test_null_says_why_it_cannot_select(trial, tmp_path):
     assert done.exit_code == 1
     assert "lower the minimum loss" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ---- the order of a run ----
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """An answer that names the models that it is of."""
+    text = "THE ANSWER OF {}".format
+    monkeypatch.setattr(said, "in_words", lambda _, found: text(" ".join(record["model"] for record, _ in found)))
+
+
+def test_the_models_named_after_outcomes_are_fitted_first_and_answer_once(trial, tmp_path, models, answers):
+    shutil.copy(MODEL, models)
+    for path in models.glob("*.py"):
+        stored(tmp_path / "fits", trial, file=path)
+    (models / "second.py").write_text("x = 1\n")
+    done = run("fit", trial, "--models", models, "--fits", tmp_path / "fits")
+    assert done.stdout.splitlines()[:3] == ["alsfrsr: up to date", "THE ANSWER OF alsfrsr", "first: up to date"]
+    assert done.stdout.count("THE ANSWER") == 1
+    assert "second.py: its docstring must begin" in done.stderr
+
+
+def test_where_no_model_is_named_after_an_outcome_the_answer_comes_last(trial, tmp_path, models, answers):
+    for path in models.glob("*.py"):
+        stored(tmp_path / "fits", trial, file=path)
+    done = run("fit", trial, "--models", models, "--fits", tmp_path / "fits")
+    assert done.stdout == (
+        "first: up to date\nsecond: up to date\nthird: up to date\nTHE ANSWER OF first second third\n"
+    )
+
+
+def test_what_is_left_is_told_by_what_models_took_on_average():
+    assert remaining(0, [3.0]) == ""
+    assert remaining(1, [3.0]) == "; 1 model left, about 3 s"
+    assert remaining(3, [2.0, 4.0]) == "; 3 models left, about 9 s"
+    assert remaining(9, [9.0]) == "; 9 models left, about 81 s"
+    assert remaining(9, [20.0]) == "; 9 models left, about 3 min"
+
+
+# ---- what a command loads ----
+
+HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "bambi"}
+"""What only sampling and the statistics of draws need; each takes seconds to load."""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["check", SYNTHETIC],
+        ["show", MODEL],
+        ["show", ROOT / "models" / "alsfrsr_student.py"],
+        ["init", "work"],
+        ["export", "sdtm", SYNTHETIC, "sdtm"],
+        ["answer", "data/mine", "--models", ROOT / "models", "--json"],
+    ],
+    ids=lambda command: " ".join(Path(word).stem for word in command[:2]),
+)
+def test_a_command_that_does_not_sample_loads_no_sampler(trial, tmp_path, command):
+    stored(tmp_path / "fits", trial)
+    empty = pd.DataFrame(columns=list(said.KEYS))
+    record = store.read_record(tmp_path / "fits" / "mine", "alsfrsr")
+    place = tmp_path / "fits" / "mine" / kept.ANSWERS / "alsfrsr"
+    save("population", empty, kept.made_from(record, "answers.stored"), place)
+    program = "import sys; from slopeshift.cli import app; app(standalone_mode=False); print(*sys.modules)"
+    words = [sys.executable, "-c", program, *map(str, command)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert HEAVY & set(done.stdout.splitlines()[-1].split()) == set()

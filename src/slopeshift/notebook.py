@@ -180,7 +180,7 @@ class ModelFit:
         if not self.trial.files:
             raise FitError(f"{self.model}: its trial {self.trial.name} was made in memory; write it to a folder first")
         with locked(Path(folder), print):
-            kept.save(self._fit, self._answered.tables, Path(folder))
+            kept.save(self.trial, self._fit, self._answered.tables, Path(folder))
 
     def __repr__(self) -> str:
         verdict = "passed its gate" if self.passed else f"FAILED ITS GATE: {'; '.join(self.failures[:3])}"
@@ -224,9 +224,10 @@ def open_fit(folder: Folder, model: ModelFile, trial: Trial) -> ModelFit:
     from slopeshift.answers import kept, stored
     from slopeshift.fit import store
     from slopeshift.fit.candidates import record_of
+    from slopeshift.fit.packed import unpacked
 
     record = record_of(model.name, model.source, trial, Path(folder))
-    fit = store.open_fit(Path(folder), model.name)
+    fit = unpacked(store.open_fit(Path(folder), model.name), trial)
     return ModelFit(fit, stored.answered(trial, fit, kept.stored_answers(record, Path(folder))))
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slopeshift.fit.store import Fit
+    from slopeshift.trial import Trial
 
     Tables = Mapping[str, pd.DataFrame]
 
@@ -29,11 +30,15 @@ def judged(fit: Fit, tables: Tables) -> Fit:
     return store.judged(fit, failures(tables["diagnostics"]))
 
 
-def save(fit: Fit, tables: Tables, folder: Path) -> None:
-    """Store a fit that was judged, and its tables beside it. `folder` is that of the trial's fits."""
-    from slopeshift.fit import store
+def save(trial: Trial, fit: Fit, tables: Tables, folder: Path) -> None:
+    """Store a fit that was judged, without what can be made again, and its tables beside it.
 
-    store.save(fit, folder)
+    `folder` is that of the trial's fits.
+    """
+    from slopeshift.fit import store
+    from slopeshift.fit.packed import packed
+
+    store.save(packed(fit, trial), folder)
     write(tables, made_from(fit.record, "answers.stored"), folder / ANSWERS / fit.record["model"])
 
 

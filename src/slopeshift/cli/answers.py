@@ -54,6 +54,11 @@ def input_errors(context: typer.Context | None = None) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
+def aside(words: str) -> None:
+    """Say on the side what is not shown, where a script that reads the output does not see it."""
+    typer.echo(words, err=True)
+
+
 def counted(trial: Trial) -> dict[str, int]:
     """Count what a trial holds."""
     tables = {name: len(getattr(trial, name)) for name in ("patients", "visits", "injections", "events")}

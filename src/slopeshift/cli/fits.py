@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from slopeshift.cli import made, said
-from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, input_errors
+from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, aside, input_errors
+from slopeshift.cli.fitting import Run
 from slopeshift.cli.kept import model_files, null_candidates
 
-if TYPE_CHECKING:
-    from slopeshift.fit.store import Settings
-    from slopeshift.trial import Trial
-
-LISTED = 10
 MODELS, FITS, REPORTS = Path("models"), Path("fits"), Path("reports")
 
 TrialFolder = Annotated[Path, typer.Argument(metavar="TRIAL", help="Folder with the trial's tables.")]
@@ -37,7 +32,7 @@ def fit(
     chains: Annotated[int | None, typer.Option(min=1, help="Chains.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Sample even where the fit is up to date.")] = False,
 ) -> None:
-    """Sample every model that is out of date, and hold the result to the diagnostics gate."""
+    """Sample every model that is out of date, those that answer first, and hold the results to the diagnostics gate."""
     from slopeshift.fit.store import Settings
     from slopeshift.keep.atomic import locked
     from slopeshift.trial import read_trial
@@ -48,12 +43,9 @@ def fit(
     with input_errors(context):
         paths = model or model_files(models)
         read = read_trial(trial)
-        with locked(fits / read.name, typer.echo):
-            status = [_fit_one(path, read, fits / read.name, settings, force) for path in paths]
-            if model is None:
-                made.second_stage(read, models, fits / read.name, settings.seed, typer.echo)
-        if model is None:
-            _print_answer(read, models, fits / read.name)
+        run = Run(read, fits / read.name, settings, force)
+        with locked(run.folder, typer.echo):
+            status = run.all_of(paths, models) if model is None else run.brought_up_to_date(paths)
     if any(status):
         raise typer.Exit(BAD_INPUT if BAD_INPUT in status else GATE_FAILED)
 
@@ -64,7 +56,7 @@ def checks(context: typer.Context, trial: TrialFolder, models: Models = MODELS, 
 
     with input_errors(context):
         read = read_trial(trial)
-        found, _ = made.answered_fits(model_files(models), read, fits / read.name, _aside)
+        found, _ = made.answered_fits(model_files(models), read, fits / read.name, aside)
         unchecked = made.checks(found, fits / read.name, typer.echo)
     if unchecked:
         raise typer.Exit(BAD_INPUT)
@@ -83,7 +75,7 @@ def report(
 
     with input_errors(context):
         read = read_trial(trial)
-        given = made.report(read, models, fits / read.name, _aside)
+        given = made.report(read, models, fits / read.name, aside)
         index = write(given, out or REPORTS / read.name)
     typer.echo(f"wrote {index}")
     if failed := [a.record["model"] for a in given.analyses if not a.passed]:
@@ -106,18 +98,13 @@ def answer(
 
     with input_errors(context):
         read = read_trial(trial)
-        found = made.stored_models(read, models, fits / read.name, model, _aside)
+        found = made.stored_models(read, models, fits / read.name, model, aside)
     if as_json:
         typer.echo(said.as_json([tables["population"] for _, tables in found]))
     else:
         typer.echo(said.in_words(read, found))
     if not all(record["gate"]["passed"] for record, _ in found):
         raise typer.Exit(GATE_FAILED)
-
-
-def _aside(words: str) -> None:
-    """Say on the side what is not shown, where a script that reads the output does not see it."""
-    typer.echo(words, err=True)
 
 
 def null(
@@ -157,62 +144,3 @@ def null(
         )
     for path in written:
         typer.echo(f"wrote {path}")
-
-
-def _fit_one(path: Path, trial: Trial, folder: Path, settings: Settings, force: bool) -> int:
-    """Bring one fit up to date; say what was done; return the exit status. A broken model leaves the others alone."""
-    from slopeshift.fit import store
-    from slopeshift.model.files import ModelError, source_of
-
-    record: Mapping[str, Any] | None = store.read_record(folder, path.stem)
-    if force or record is None or record["inputs"] != store.inputs(trial.files, source_of(path), settings):
-        try:
-            record = _sample(path, trial, folder, settings)
-        except ModelError as error:
-            typer.echo(error, err=True)
-            return BAD_INPUT
-    else:
-        typer.echo(f"{path.stem}: up to date")
-        record = made.rejudged(trial, record, folder, typer.echo)
-    if record["status"] == "skipped":
-        typer.echo(f"{path.stem}: skipped, {record['reason']}")
-        return 0
-    _print_failures(path.stem, record["gate"]["failures"])
-    return 0 if record["gate"]["passed"] else GATE_FAILED
-
-
-def _print_failures(model: str, failures: list[str]) -> None:
-    for failure in failures[:LISTED]:
-        typer.echo(f"{model}: GATE FAILED: {failure}", err=True)
-    if len(failures) > LISTED:
-        typer.echo(f"{model}: GATE FAILED: and {len(failures) - LISTED} more, listed in the report", err=True)
-
-
-def _sample(path: Path, trial: Trial, folder: Path, settings: Settings) -> Mapping[str, Any]:
-    from slopeshift.fit import sample as fitting
-    from slopeshift.fit import store
-    from slopeshift.model.files import load_model
-
-    file = load_model(path)
-    if file.outcome not in trial.outcomes:
-        skipped = fitting.skipped(file, trial, settings)
-        store.save_record(skipped.record, folder)
-        return skipped.record
-    typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
-    fit = fitting.sample(file, trial, settings, progress=sys.stderr.isatty())
-    fit = made.judged(trial, fit, folder)
-    seconds = fit.record["seconds"]
-    typer.echo(f"{path.stem}: done in {seconds['total']:.0f} s ({seconds['sample']:.1f} s of it sampling)")
-    return fit.record
-
-
-def _print_answer(trial: Trial, models: Path, folder: Path) -> None:
-    """End with the answer of the models that give one, as far as there is one."""
-    from slopeshift.fit.store import FitError
-
-    try:
-        found = made.stored_models(trial, models, folder, None, _aside)
-    except FitError as error:
-        _aside(str(error))
-    else:
-        typer.echo(said.in_words(trial, found))

@@ -34,7 +34,7 @@ def judged(trial: Trial, fit: Fit, folder: Path) -> Fit:
 
     tables = tables_of(posterior_of(trial, fit))
     fit = kept.judged(fit, tables)
-    kept.save(fit, tables, folder)
+    kept.save(trial, fit, tables, folder)
     return fit
 
 
@@ -103,7 +103,7 @@ def stored_models(
     from slopeshift.fit.store import FitError
 
     found, wrong, skipped = [], [], []
-    for path in [models / f"{name}.py"] if name else _leading(models, folder):
+    for path in [models / f"{name}.py"] if name else leading_files(models, folder):
         try:
             if not path.exists():
                 raise FitError(f"{path}: no such model file; name the folder with --models")
@@ -125,7 +125,7 @@ def stored_models(
     return found
 
 
-def _leading(models: Path, folder: Path) -> list[Path]:
+def leading_files(models: Path, folder: Path) -> list[Path]:
     """List the model files that answer the question, by the outcomes that the records of their fits name."""
     from slopeshift.fit.store import read_record
     from slopeshift.model.files import leading

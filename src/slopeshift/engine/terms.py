@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pymc as pm
 import xarray as xr
 
+from slopeshift.engine.later import later
+
 if TYPE_CHECKING:
+    import pymc as pm
     from numpy.typing import NDArray
 
     from slopeshift.design.visits import Visits
 
     Floats = NDArray[np.float64]
+else:
+    pm = later("pymc")
 
 SHIFT = ("covariate", "patient", "coefficient")
 """Dims of how far a covariate moves each patient's coefficients, per unit of its own coefficient."""

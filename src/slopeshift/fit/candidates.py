@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from slopeshift.fit import store
+from slopeshift.fit.packed import unpacked
 from slopeshift.fit.posterior import Posterior, posterior_of
 from slopeshift.model.files import ModelFile, leading, source_of
 
@@ -62,7 +63,7 @@ def current_fit(path: Path, trial: Trial, folder: Path) -> Fit:
     """Open the fit of the model file at `path`, for reporting. Raises FitError as `current_record` does."""
     current_record(path, trial, folder)
     stored = folder / f"{path.stem}.nc"
-    return _opened(folder, path.stem, stored.stat().st_mtime_ns if stored.exists() else 0)
+    return _opened(folder, path.stem, stored.stat().st_mtime_ns if stored.exists() else 0, trial)
 
 
 def current_record(path: Path, trial: Trial, folder: Path) -> Mapping[str, Any]:
@@ -89,6 +90,6 @@ def record_of(model: str, source: str, trial: Trial, folder: Path) -> Mapping[st
 
 
 @lru_cache
-def _opened(folder: Path, model: str, written: int) -> Fit:
-    """Open a fit once, however many readers it has, as it was written at that time."""
-    return store.open_fit(folder, model)
+def _opened(folder: Path, model: str, written: int, trial: Trial) -> Fit:
+    """Open a fit once, however many readers it has, as it was written at that time, with what was left out of it."""
+    return unpacked(store.open_fit(folder, model), trial)

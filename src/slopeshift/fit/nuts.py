@@ -92,6 +92,11 @@ class Precompiled:
         return list(self.dims), [slice(a, b) for a, b in pairwise(ends)], shapes
 
 
+def load_sampler() -> None:
+    """Import nutpie, and ArviZ with it, which takes seconds."""
+    import nutpie  # noqa: F401
+
+
 def compile_model(model: pm.Model) -> Any:
     """Compile a model for `draw`. What PyMC holds as its data can then be exchanged (see `with_data`)."""
     import nutpie

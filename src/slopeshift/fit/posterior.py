@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.design.shape import shape_of
-from slopeshift.design.visits import visits_of
+from slopeshift.fit.packed import unpacked, visits_of_fit
 from slopeshift.fit.store import FitError
 
 if TYPE_CHECKING:
@@ -93,23 +92,18 @@ class Posterior:
 
 
 def posterior_of(trial: Trial, fit: Fit) -> Posterior:
-    """Take the posterior out of a stored fit.
+    """Take the posterior out of a fit, whatever was left out of it made again.
 
     Raises FitError where the model was skipped, or the fit was made from other data than the trial's.
     """
     if fit.record["status"] == "skipped":
         raise FitError(f"{fit.record['model']}: skipped, {fit.record['reason']}; there is no posterior")
-    record, groups = fit.record, {name: group.to_dataset() for name, group in fit.tree.children.items()}
-    if record["inputs"]["data"] != trial.files:
-        raise FitError(f"{record['model']}: this fit was made from other data than trial {trial.name}; fit it again")
-    design = groups.pop("constant_data")
-    visits = visits_of(trial, record["outcome"], shape_of(design))
-    if not np.array_equal(design["month"], visits.month):
-        raise FitError(f"{record['model']}: this fit was made from other visits than the trial has; fit it again")
+    record, visits = fit.record, visits_of_fit(fit, trial)
+    groups = {name: group.to_dataset() for name, group in unpacked(fit, trial).tree.children.items()}
     return Posterior(
         trial=trial,
         visits=visits,
-        design=design,
+        design=groups.pop("constant_data"),
         draws=groups.pop("posterior"),
         model=record["model"],
         family=record.get("family"),

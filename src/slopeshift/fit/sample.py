@@ -18,7 +18,7 @@ from slopeshift.model.described import described
 from slopeshift.model.stated import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pymc as pm
     import xarray as xr
@@ -38,8 +38,15 @@ SAMPLE_STATS = {
 }
 """What is kept of nutpie's statistics, by the names ArviZ knows."""
 
+DRAWN_BACK = ("population", "coefficients", "regression")
+"""Variables that follow from what is sampled where patients are integrated out, by their exact distribution."""
+
 LARGEST = 20_000_000
 """Numbers kept in one array of predictions or prior draws: of a large cohort, evenly spaced draws are kept."""
+
+
+ENOUGH = 2000
+"""Predictions and log densities kept of a model whose patients are sampled: as many draws as the checks look at."""
 
 
 def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool = True) -> Fit:
@@ -106,10 +113,9 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
 
     from slopeshift.engine import exact
     from slopeshift.model.covariates import labelled
-    from slopeshift.model.families.normal import predicted
 
     draws = min(draws, max(LARGEST // (len(visits.patients) * len(visits.coefficients)), 1))
-    for_model, for_coefficients, for_values = _seeds(seed, 3)
+    for_model, for_rest = _seeds(seed, 2)
     if isinstance(compiled, nuts.Precompiled):
         tree = xr.DataTree.from_dict({"prior": compiled.prior(draws, for_model), "constant_data": _constants(model)})
     else:
@@ -119,11 +125,10 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
         data = labelled(model, data.merge(tree["constant_data"].to_dataset()))
     prior = tree["prior"].to_dataset()
     if exact.integrated_out(model):
-        prior = exact.with_prior_coefficients(prior, visits, data, for_coefficients)
-        values = predicted(_thinned(prior, visits), visits, for_values).to_dataset()
+        groups = before_data(prior, visits, data, for_rest)
     else:
-        values = tree["prior_predictive"].to_dataset()
-    return xr.DataTree.from_dict({"prior": prior, "prior_predictive": values, "constant_data": data})
+        groups = {"prior": prior, "prior_predictive": tree["prior_predictive"].to_dataset()}
+    return xr.DataTree.from_dict(groups | {"constant_data": data})
 
 
 def _constants(model: pm.Model) -> xr.Dataset:
@@ -161,14 +166,16 @@ def _complete(
     data = before["constant_data"].to_dataset()
     draws = sampled["posterior"].to_dataset()
     if exact.integrated_out(model):
-        groups = _drawn_back(draws, visits, data, for_posterior)
+        groups = drawn_back(draws, visits, data, for_posterior)
     else:
         groups = _predicted(sampled, model, for_posterior)
+    groups |= {name: group.to_dataset() for name, group in before.children.items()}
+    if not exact.integrated_out(model):
+        groups = {name: smaller(group) for name, group in groups.items()}
     stats = sampled["sample_stats"].to_dataset()
     return xr.DataTree.from_dict(
         {
             **groups,
-            **{name: group.to_dataset() for name, group in before.children.items()},
             "log_prior": log_prior(model, groups["posterior"], data),
             "sample_stats": stats[list(SAMPLE_STATS)].rename(SAMPLE_STATS),
             "observed_data": xr.Dataset({visits.outcome.name: ("visit", visits.value)}, {"visit": data["visit"]}),
@@ -176,8 +183,18 @@ def _complete(
     )
 
 
-def _drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
-    """Draw back what was integrated out, and predict from it."""
+def before_data(prior: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
+    """Draw from the prior what is integrated out, and predict from it: groups `prior` and `prior_predictive`."""
+    from slopeshift.engine import exact
+    from slopeshift.model.families.normal import predicted
+
+    for_coefficients, for_values = _seeds(seed, 2)
+    drawn = exact.with_prior_coefficients(prior, visits, terms, for_coefficients)
+    return {"prior": drawn, "prior_predictive": predicted(_thinned(drawn, visits), visits, for_values).to_dataset()}
+
+
+def drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
+    """Draw back what was integrated out, and predict from it: `posterior`, predictions and log likelihoods."""
     from slopeshift.engine import exact
     from slopeshift.model.families.normal import log_likelihood, predicted
 
@@ -190,6 +207,22 @@ def _drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int)
         "log_likelihood": log_likelihood(some, visits).to_dataset(),
         "log_likelihood_of_patient": by_patient.to_dataset(),
     }
+
+
+def smaller(group: xr.Dataset) -> xr.Dataset:
+    """Take what is kept of a group where patients were sampled: nothing of it can be made again from less.
+
+    Draws are rounded to single precision, and of what a patient was sampled by, only the coefficients are kept, which
+    all else is read from; of predictions and log densities ENOUGH draws.
+    """
+    if "draw" not in group.dims:
+        return group
+    if "visit" in group.dims:
+        step = max(group.sizes["chain"] * group.sizes["draw"] // ENOUGH, 1)
+        return group.isel(draw=slice(None, None, step)).astype(np.float32)
+    passing = [n for n, values in group.data_vars.items() if "patient" in values.dims and n != "coefficients"]
+    # Rounded once, before anything is computed from them; what is computed then is so in double precision.
+    return group.drop_vars(passing).map(lambda values: values.astype(np.float32).astype(values.dtype), keep_attrs=True)
 
 
 def _thinned(draws: xr.Dataset, visits: Visits) -> xr.Dataset:
@@ -212,6 +245,21 @@ def _predicted(sampled: xr.DataTree, model: pm.Model, seed: int) -> dict[str, xr
         "posterior_predictive": predicted["posterior_predictive"].to_dataset(),
         "log_likelihood": pointwise,
     }
+
+
+def remade(groups: Mapping[str, xr.Dataset], visits: Visits, seed: int) -> dict[str, xr.Dataset]:
+    """Make once more, of what was sampled of a model with integrated patients, all that `sample` added to it.
+
+    `groups` are those of a fit by name; `seed` is that of the settings. Empty where patients were sampled.
+    """
+    data = groups["constant_data"]
+    if "statistics" not in data:
+        return {}
+    for_prior, for_posterior = _seeds(seed, 2)
+    prior, posterior = (groups[name].drop_vars(DRAWN_BACK, errors="ignore") for name in ("prior", "posterior"))
+    made = before_data(prior, visits, data, _seeds(for_prior, 2)[1])
+    made |= drawn_back(posterior, visits, data, for_posterior)
+    return made | {name: made[name][[v for v in DRAWN_BACK if v in made[name]]] for name in ("prior", "posterior")}
 
 
 def _seeds(seed: int, number: int) -> list[int]:

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-RECORD = "slopeshift"
-"""The attribute of the stored tree that holds the record."""
+RECORD, FORMAT = "slopeshift", "slopeshift_format"
+"""The attributes of the stored tree that hold the record, and the number of its format."""
+
+CURRENT = 2
+"""The format that is written and read. 1 had everything in it; in 2, what follows from the rest is left out."""
 
 PACKAGES = ("slopeshift", "pymc", "pytensor", "nutpie", "arviz", "numpy", "pandas", "xarray")
 
@@ -78,7 +81,7 @@ def save(fit: Fit, folder: Path) -> None:
     """
     name = fit.record["model"]
     tree = fit.tree.copy()
-    tree.attrs = {**tree.attrs, RECORD: json.dumps(fit.record)}
+    tree.attrs = {**tree.attrs, FORMAT: str(CURRENT), RECORD: json.dumps(fit.record)}
     encoding = {f"/{group}": _encoding(node.to_dataset()) for group, node in tree.children.items()}
     with replacing(folder / f"{name}.nc") as path:
         tree.to_netcdf(path, engine="h5netcdf", encoding=encoding)
@@ -106,32 +109,56 @@ def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
 
 
 def read_record(folder: Path, model: str) -> dict[str, Any] | None:
-    """Read the record of a fit, or of a model that was skipped; None where there is neither or it cannot be read."""
-    import h5py
+    """Read the record of a fit, or of a model that was skipped; None where there is neither or it cannot be read.
 
+    Nor can one of another format.
+    """
     path = folder / f"{model}.nc"
     try:
         if path.exists():
-            with h5py.File(path) as file:
-                record = json.loads(file.attrs[RECORD])
-        else:
-            record = json.loads((folder / f"{model}.json").read_bytes())
+            attributes = _attributes(path)
+            return dict(json.loads(attributes[RECORD])) if _format(attributes) == CURRENT else None
+        record = json.loads((folder / f"{model}.json").read_bytes())
     except (OSError, KeyError, ValueError):
         return None
-    return dict(record) if path.exists() or record["status"] == "skipped" else None
+    return dict(record) if record["status"] == "skipped" else None
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    """Read what a stored tree says of itself, and none of its draws. Raises OSError where it is damaged."""
+    import h5py
+
+    with h5py.File(path) as file:
+        return dict(file.attrs)
+
+
+def _format(attributes: Mapping[str, Any]) -> int:
+    return int(attributes.get(FORMAT, 1))
 
 
 def open_fit(folder: Path, model: str) -> Fit:
     """Open a stored fit, or the record of a model that was skipped.
 
-    Raises FitError where there is neither, or the file is damaged.
+    Raises FitError where there is neither, or the file is damaged or of another format.
     """
     import xarray as xr
 
     record, path = read_record(folder, model), folder / f"{model}.nc"
     if record is None:
-        wrong = "damaged, or not a fit" if path.exists() else "no such fit"
-        raise FitError(f"{path}: {wrong}; make it with `slopeshift fit`")
+        raise FitError(f"{path}: {_wrong(path)}; make it with `slopeshift fit`")
     if record["status"] == "skipped":
         return Fit(xr.DataTree(), record)
     return Fit(xr.load_datatree(path, engine="h5netcdf"), record)
+
+
+def _wrong(path: Path) -> str:
+    """Say what is wrong with a fit that has no record that can be read."""
+    if not path.exists():
+        return "no such fit"
+    try:
+        attributes = _attributes(path)
+    except OSError:
+        attributes = {}
+    if RECORD in attributes and _format(attributes) != CURRENT:
+        return f"stored in format {_format(attributes)} by another version of slopeshift, which reads {CURRENT} now"
+    return "damaged, or not a fit"

@@ -11,14 +11,15 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pymc as pm
 
 from slopeshift.design.covariates import Column, CovariateError, columns_of
+from slopeshift.engine.later import later
 from slopeshift.trial.roles import CovariateRole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pymc as pm
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from slopeshift.model.priors import Normal
 
     Floats = NDArray[np.float64]
+else:
+    pm = later("pymc")
 
 LEVEL, SLOPE, CHANGE = ON = ("level", "slope", "change")
 PATIENT, CYCLE = "patient", "cycle"

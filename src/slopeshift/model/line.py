@@ -23,10 +23,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pymc as pm
-import pytensor.tensor as pt
 
-from slopeshift.engine.reparametrise import standard_normals
+from slopeshift.engine.later import later
 from slopeshift.engine.terms import Terms, record_terms
 from slopeshift.model.covariates import record_regressors, regressors_of
 from slopeshift.model.stated import record
@@ -34,6 +32,8 @@ from slopeshift.model.stated import record
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import pymc as pm
+    import pytensor.tensor as pt
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
 
     Standardise = Callable[[TensorVariable], TensorVariable]
+else:
+    pm, pt = later("pymc"), later("pytensor.tensor")
 
 LABELS = {
     "level": "population mean at the first injection",
@@ -301,6 +303,8 @@ def coefficients(curve: PiecewiseLine, value: TensorVariable, standardise: Stand
     `coefficients` (patient, coefficient), the covariates' part included, and, where there are covariates, `regression`
     (covariate); and the record of its terms (see `terms.record_terms`).
     """
+    from slopeshift.engine.reparametrise import standard_normals
+
     visits, laid_out = curve.visits, population_terms(curve)
     record_terms(laid_out)
     pm.modelcontext(None).add_coord("source", laid_out.sources)

@@ -1,0 +1,158 @@
+"""Fits brought up to date: of the models that answer first, so that the answer need not wait for the others."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from slopeshift.cli import made, said
+from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, aside
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from slopeshift.fit.store import Settings
+    from slopeshift.trial import Trial
+
+LISTED = 10
+"""Failures of a gate that are printed one by one."""
+
+MINUTE = 60.0
+LONG = 1.5
+"""Minutes from which on a time is told in minutes."""
+
+
+@dataclass
+class Run:
+    """One run of `slopeshift fit`: `folder` is that of the trial's fits; `force` samples what is up to date too.
+
+    `seconds` are those that the models sampled in this run took, whole.
+    """
+
+    trial: Trial
+    folder: Path
+    settings: Settings
+    force: bool
+    seconds: list[float] = field(default_factory=list)
+
+    def all_of(self, paths: Sequence[Path], models: Path) -> list[int]:
+        """Bring the fits of all models of a folder up to date, and print the answer as soon as there is one.
+
+        Returns exit statuses.
+        """
+        first = [path for path in paths if path.stem in self.trial.outcomes]
+        others = [path for path in paths if path not in first]
+        waiting = sum(map(self._out_of_date, others))
+        status = self.brought_up_to_date(first, waiting)
+        if first:
+            self._print_answer(models)
+        status += self.brought_up_to_date(others)
+        made.second_stage(self.trial, models, self.folder, self.settings.seed, typer.echo)
+        if self._answers_among(others, models):
+            self._print_answer(models)
+        return status
+
+    def _answers_among(self, others: Sequence[Path], models: Path) -> bool:
+        """Say whether some of the models not named after an outcome answer, as where no model of it has its name."""
+        from slopeshift.fit import store
+
+        records = (
+            store.read_record(self.folder, p.stem) for p in made.leading_files(models, self.folder) if p in others
+        )
+        return any(record is not None and record["status"] != "skipped" for record in records)
+
+    def brought_up_to_date(self, paths: Sequence[Path], waiting: int = 0) -> list[int]:
+        """Bring fits up to date, say what was done, and return exit statuses: a broken model leaves the others alone.
+
+        `waiting` is the number of models to sample after these.
+        """
+        stale = [self._out_of_date(path) for path in paths]
+        return [self._one(path, stale[at], sum(stale[at + 1 :]) + waiting) for at, path in enumerate(paths)]
+
+    def _out_of_date(self, path: Path) -> bool:
+        from slopeshift.fit import store
+        from slopeshift.model.files import ModelError, source_of
+
+        record = store.read_record(self.folder, path.stem)
+        if self.force or record is None:
+            return True
+        try:
+            at_hand = store.inputs(self.trial.files, source_of(path), self.settings)
+        except (ModelError, OSError, SyntaxError, ValueError):
+            return True  # what is wrong with it is said when it is loaded
+        return bool(record["inputs"] != at_hand)
+
+    def _one(self, path: Path, stale: bool, left: int) -> int:
+        from slopeshift.fit import store
+        from slopeshift.model.files import ModelError
+
+        record: Mapping[str, Any] | None = None if stale else store.read_record(self.folder, path.stem)
+        if record is None:
+            try:
+                record = self._sampled(path, left)
+            except ModelError as error:
+                aside(str(error))
+                return BAD_INPUT
+        else:
+            typer.echo(f"{path.stem}: up to date")
+            record = made.rejudged(self.trial, record, self.folder, typer.echo)
+        if record["status"] == "skipped":
+            typer.echo(f"{path.stem}: skipped, {record['reason']}")
+            return 0
+        _print_failures(path.stem, record["gate"]["failures"])
+        return 0 if record["gate"]["passed"] else GATE_FAILED
+
+    def _sampled(self, path: Path, left: int) -> Mapping[str, Any]:
+        """Sample a model, after which `left` others are to be sampled; return its record."""
+        from slopeshift.fit import sample as fitting
+        from slopeshift.fit import store
+        from slopeshift.fit.compiled_once import compiled_once
+        from slopeshift.model.files import load_model
+
+        file, settings = load_model(path), self.settings
+        if file.outcome not in self.trial.outcomes:
+            skipped = fitting.skipped(file, self.trial, settings)
+            store.save_record(skipped.record, self.folder)
+            return skipped.record
+        compiled_once(typer.echo)
+        typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
+        fit = fitting.sample(file, self.trial, settings, progress=sys.stderr.isatty())
+        fit = made.judged(self.trial, fit, self.folder)
+        seconds = fit.record["seconds"]
+        self.seconds.append(seconds["total"])
+        typer.echo(
+            f"{path.stem}: done in {seconds['total']:.0f} s ({seconds['sample']:.1f} s of it sampling)"
+            + remaining(left, self.seconds)
+        )
+        return fit.record
+
+    def _print_answer(self, models: Path) -> None:
+        """Print the answer of the models that give one, as far as there is one: what `slopeshift answer` prints."""
+        from slopeshift.fit.store import FitError
+
+        try:
+            found = made.stored_models(self.trial, models, self.folder, None, aside)
+        except FitError as error:
+            aside(str(error))
+        else:
+            typer.echo(said.in_words(self.trial, found))
+
+
+def remaining(left: int, seconds: Sequence[float]) -> str:
+    """Say how many models are left, and about how long they take, by what the models of this run took on average."""
+    if not left:
+        return ""
+    whole = left * sum(seconds) / len(seconds)
+    about = f"{whole / MINUTE:.0f} min" if whole >= LONG * MINUTE else f"{whole:.0f} s"
+    return f"; {left} model{'s' if left > 1 else ''} left, about {about}"
+
+
+def _print_failures(model: str, failures: Sequence[str]) -> None:
+    for failure in failures[:LISTED]:
+        aside(f"{model}: GATE FAILED: {failure}")
+    if len(failures) > LISTED:
+        aside(f"{model}: GATE FAILED: and {len(failures) - LISTED} more, listed in the report")
