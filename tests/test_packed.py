@@ -61,7 +61,9 @@ def test_what_follows_from_the_rest_is_not_stored(fit, trial, tmp_path):
 
 def test_a_stored_fit_that_is_judged_anew_and_stored_again_loses_nothing(fit, trial, tmp_path):
     again = stored(stored(fit, trial, tmp_path), trial, tmp_path / "again")
-    xr.testing.assert_identical(unpacked(again, trial).tree["posterior"].to_dataset(), fit.tree["posterior"].to_dataset())
+    xr.testing.assert_identical(
+        unpacked(again, trial).tree["posterior"].to_dataset(), fit.tree["posterior"].to_dataset()
+    )
 
 
 def test_draws_that_were_changed_are_stored_as_they_are(fit, trial, tmp_path):

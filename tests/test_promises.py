@@ -59,6 +59,10 @@ PROMISES = [
     Promise("hardly informed", "decisions", (r"less than a tenth of the prior variance",)),
     Promise("survivors", "decisions", (r"above a probability of 0\.975",)),
     Promise("sets of pseudo-injections", "decisions", (r"By default 200 sets are refitted",)),
+    Promise("rarest entry", "decisions", (r"fewer than one in 100 of 10,000 drawn patients",)),
+    Promise("limit of whole scores", "dictionary", (r"Its limit on the unrounded scale is 2\.5",)),
+    Promise("occasion of a rule", "dictionary", (r'within half a month of `"month:-3"`',)),
+    Promise("conditions of a model", "dictionary", (r"up to two conditions on its own outcome",)),
     Promise("interval", "definitions", (r"2\.5 % and 97\.5 % quantiles",)),
     Promise("percentages withheld, defined", "definitions", (r"declines in 99\.9 % of draws",)),
     Promise("percentages withheld", "decisions", (r"99\.9 % of draws",)),
@@ -397,7 +401,7 @@ JOB = SimpleNamespace(
     outcome="alsfrsr",
     population=SimpleNamespace(name="p"),
     sampling="s",
-    minimum_loss=None,
+    entry="",
     trial=SimpleNamespace(name="t"),
 )
 
