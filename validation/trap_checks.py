@@ -242,7 +242,7 @@ def _claim(seen: Seen) -> Iterator[Found]:
 
 def chance(seen: Seen) -> Iterator[Found]:
     """Counts of improved patients, those who improved in any cycle too, among null trials of the same design."""
-    yield from _among_null_trials(seen, fitted(OUTCOME, seen.posterior), "")
+    yield from _among_null_trials(seen, fitted(MODEL, seen.posterior), "")
     patients = quantities.patients(seen.posterior)
     claims = quantities.responders(patients, [quantities.SLOWING_PERCENT]).set_index("injection").loc[OVERALL]
     yield CALLED, claims["n_called"], claims["n_called"] > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import warnings
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -75,6 +76,7 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
         "outcome": file.outcome,
         "unit": visits.outcome.unit,
         **described(file, statement(model)),
+        "entry_rules": entry_rules(trial, visits, statement(model).entry),
         "status": "sampled",
         "inputs": inputs(trial.files, file.source, settings),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -83,6 +85,20 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
         "seconds": {name: round(value, 2) for name, value in timings.items()},
     }
     return Fit(tree, record)
+
+
+def entry_rules(trial: Trial, visits: Visits, known: bool) -> str:
+    """Say what of the trial's entry rules on an outcome is in the likelihood, `known` where the model knows any.
+
+    One of "none" (there is no such rule), "modelled", "partly modelled" and "not modelled".
+    """
+    from slopeshift.design.entry import MODELLED, conditions
+
+    if (stated := conditions(trial, visits)) is None:
+        return "none"
+    if not known:
+        return "not modelled"
+    return "modelled" if stated.recorded.all() and len(stated.rules) <= MODELLED else "partly modelled"
 
 
 def posterior_draws(compiled: Any, settings: Settings, progress: bool) -> tuple[xr.DataTree, float]:
@@ -135,7 +151,7 @@ def _constants(model: pm.Model) -> xr.Dataset:
     """Take the data out of a model, as PyMC does when it draws from the prior."""
     import xarray as xr
 
-    dims = {variable.name: model.named_vars_to_dims[variable.name] for variable in model.data_vars}
+    dims = {variable.name: model.named_vars_to_dims.get(variable.name, ()) for variable in model.data_vars}
     coords = {dim: list(model.coords[dim]) for each in dims.values() for dim in each}
     return xr.Dataset({name: (each, model[name].get_value()) for name, each in dims.items()}, coords)
 
@@ -147,7 +163,9 @@ def _prior_by_pymc(model: pm.Model, draws: int, seed: int) -> xr.DataTree:
 
     sampled = [variable.name for variable in (*model.free_RVs, *model.deterministics)]
     names = sampled if exact.integrated_out(model) else None
-    with model, _quiet("pymc"):
+    with model, _quiet("pymc"), warnings.catch_warnings():
+        # The potential that patients entered says nothing of the prior: the patients are drawn by the rules below.
+        warnings.filterwarnings("ignore", "The effect of Potentials", UserWarning)
         tree: xr.DataTree = pm.sample_prior_predictive(draws, var_names=names, random_seed=seed)
     return tree
 
@@ -190,7 +208,8 @@ def before_data(prior: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int)
 
     for_coefficients, for_values = _seeds(seed, 2)
     drawn = exact.with_prior_coefficients(prior, visits, terms, for_coefficients)
-    return {"prior": drawn, "prior_predictive": predicted(_thinned(drawn, visits), visits, for_values).to_dataset()}
+    some = _thinned(drawn, visits)
+    return {"prior": drawn, "prior_predictive": predicted(some, visits, for_values, terms).to_dataset()}
 
 
 def drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
@@ -203,7 +222,7 @@ def drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) 
     some = _thinned(drawn, visits)
     return {
         "posterior": drawn,
-        "posterior_predictive": predicted(some, visits, for_values).to_dataset(),
+        "posterior_predictive": predicted(some, visits, for_values, terms).to_dataset(),
         "log_likelihood": log_likelihood(some, visits).to_dataset(),
         "log_likelihood_of_patient": by_patient.to_dataset(),
     }

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
+    from slopeshift.design.entry import Selection
     from slopeshift.design.visits import Visits
     from slopeshift.model.covariates import Covariate, Regressor
     from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
@@ -94,7 +95,8 @@ class PiecewiseLine:
 
     The population priors are in outcome units (`level`), outcome units per month, and those per month squared
     (`curvature`, None where the course has none). `change` is common to all injections, `change_by_injection` is the
-    deviation of each. Level, slope and changes are regressed on `regressors`.
+    deviation of each. Level, slope and changes are regressed on `regressors`. `selection` has the rules by which the
+    patients entered; a family that does not know them takes the patients for anybody.
     """
 
     visits: Visits
@@ -105,6 +107,7 @@ class PiecewiseLine:
     spread: Spread
     regressors: tuple[Regressor, ...]
     curvature: Normal | None = None
+    selection: Selection | None = None
 
     @property
     def shift(self) -> NDArray[np.float64]:
@@ -130,6 +133,7 @@ def piecewise_line(
     sd_curvature: HalfNormal | Gamma | None = None,
     curvature_by_level: Normal | None = None,
     curvature_by_slope: Normal | None = None,
+    selection: Selection | None = None,
 ) -> PiecewiseLine:
     """Add the spread between patients to the current PyMC model and return the curve that families build on.
 
@@ -160,7 +164,7 @@ def piecewise_line(
     bent = None if sd_curvature is None else scale("sd_curvature", sd_curvature)
     regressions = {name: prior.variable(name) for name, prior in by.items() if prior is not None}
     spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, bent, regressions)
-    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, regressors, curvature)
+    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, regressors, curvature, selection)
 
 
 def _check_curvature(visits: Visits, needed: tuple[object, ...], regressions: tuple[object, ...]) -> None:

@@ -58,7 +58,7 @@ _CONTROL = {
     "between_study_sd": Key(
         _is_spread, "an SD above 0 for each outcome, in its units a month: { alsfrsr = 0.15 }", required=True
     ),
-    "between_study_sd_curvature": _Entry(
+    "between_study_sd_curvature": Key(
         _is_spread, "an SD above 0 for each outcome, in its units a month, per month: { alsfrsr = 0.015 }"
     ),
 }
