@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers.quantities import informed
+from slopeshift.answers.operating import in_closed_form
 from slopeshift.fit.posterior import flat
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def table(posterior: Posterior) -> pd.DataFrame:
 
     `prior_sd` is that of the change common to all injections, units a month; `bayes_factor` that of change against no
     change for anybody, with the Monte Carlo error of its log; `probability` that anything changed. NaN where
-    `pareto_k` is above LARGEST_K. Empty where the model samples its coefficients, or no value informs a change.
+    `pareto_k` is above LARGEST_K. Empty where the model is not linear given the spreads, or no value informs a change.
     """
-    if "term_mean" not in posterior.design or not informed(posterior.design).any():
+    if not in_closed_form(posterior):
         return pd.DataFrame(columns=list(COLUMNS))
     from scipy.special import expit
 
@@ -105,31 +105,39 @@ class _Known:
     """The draws that a density of all values is taken at, and what it needs besides."""
 
     def __init__(self, posterior: Posterior) -> None:
-        from slopeshift.engine.exact import statistics_of, widened
+        from slopeshift.engine.exact import sampled_apart, statistics_of, widened
+        from slopeshift.engine.terms import terms_from
 
         number = posterior.draws.sizes["chain"] * posterior.draws.sizes["draw"]
         wanted = min(number, DRAWS, max(WORK // len(posterior.visits.patients), 1))
         place = np.linspace(0, number - 1, wanted).astype(np.intp)
+        known = terms_from(posterior.design, posterior.visits)
         self.picked = widened(posterior.visits, posterior.design)[1]
         self.packed = statistics_of(posterior.visits, posterior.design)
         loading = flat(posterior.draws["loading"])[place]
         self.loading = np.pad(loading, ((0, 0), (0, len(self.picked) - loading.shape[1]), (0, 0)))
         self.variance = flat(posterior.draws["sigma"])[place] ** 2
-        self.precision = posterior.design["term_sd"].to_numpy() ** -2.0
+        self.sd = known.sd
+        apart, moved = sampled_apart(posterior.draws, known)
+        self.inside, self.offset = ~apart, moved[place] @ self.picked.T
         self.natural = sum(name in ("level", "slope", "curvature") for name in posterior.design.indexes["coefficient"])
 
     def densities(
         self, of: NDArray[np.intp] | None = None, scale: float = 1.0, without: NDArray[np.intp] | None = None
     ) -> Floats:
-        """Take log p(y) at each draw (draw,): with the prior SDs of terms multiplied, or `without` changes."""
+        """Take log p(y) at each draw (draw,): with the prior SDs of terms multiplied, or `without` changes.
+
+        Terms that were sampled are given. What entry rules divide by is that of natural history, and the same in all.
+        """
         from slopeshift.engine import kernel
 
-        precision, picked, loading = self.precision.copy(), self.picked, self.loading
+        sd, inside, loading = self.sd.copy(), self.inside.copy(), self.loading
         if of is not None:
-            precision[of] /= scale**2
+            sd[of] *= scale
         if without is not None:
-            keep = np.setdiff1d(np.arange(len(precision)), without)
-            precision, picked, loading = precision[keep], np.ascontiguousarray(picked[:, keep]), loading.copy()
+            inside[without] = False
+            loading = loading.copy()
             loading[:, self.natural :] = 0.0
-        pairs = zip(loading, self.variance, strict=True)
-        return np.array([kernel.density(each, v, self.packed, picked, precision)[0] for each, v in pairs])
+        picked, precision = np.ascontiguousarray(self.picked[:, inside]), sd[inside] ** -2.0
+        draws = zip(loading, self.variance, self.offset, strict=True)
+        return np.array([kernel.density(each, v, o, self.packed, picked, precision)[0] for each, v, o in draws])

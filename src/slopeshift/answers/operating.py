@@ -15,6 +15,8 @@ import pandas as pd
 
 from slopeshift.answers.quantities import informed, sign_of
 from slopeshift.design.cycles import OVERALL
+from slopeshift.design.entry import known_to
+from slopeshift.engine.terms import CORRELATED
 from slopeshift.fit.posterior import flat
 
 if TYPE_CHECKING:
@@ -58,10 +60,10 @@ def table(posterior: Posterior) -> pd.DataFrame:
     `prob_claim` is the share of them in which Pr(the change is for the better) exceeds CLAIM, `prob_at_least` that of
     an estimate at least as good as this trial's, and `cut` the probability that FALSE_ALARMS of them exceed.
     `bend_gain` is what a bend of 1 unit a month, per month, adds to the estimate, and `tipping_bend` the bend that
-    accounts for as much of it as is above 1.96 posterior SDs: NaN where nothing is. Empty where the model samples its
-    coefficients, or no value informs a change.
+    accounts for as much of it as is above 1.96 posterior SDs: NaN where nothing is. Empty where the model is not linear
+    in the values, as with entry rules in its likelihood, or no value informs a change.
     """
-    if "term_mean" not in posterior.design or not informed(posterior.design).any():
+    if not in_closed_form(posterior) or known_to(posterior.design):
         return pd.DataFrame(columns=list(COLUMNS))
     place = _thinned(posterior)
     functionals = _functionals(posterior.design)
@@ -85,6 +87,15 @@ def table(posterior: Posterior) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def in_closed_form(posterior: Posterior) -> bool:
+    """Say whether a fit's changes are linear in the values, given the spreads, and informed by any.
+
+    They are where coefficients are integrated out, and residuals independent.
+    """
+    exact = "term_mean" in posterior.design and CORRELATED not in posterior.design
+    return exact and bool(informed(posterior.design).any())
 
 
 class _Null:

@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers.any_change import LARGEST_K
-from slopeshift.answers.quantities import CLAIM, informed, patients, slows
+from slopeshift.answers.operating import in_closed_form
+from slopeshift.answers.quantities import CLAIM, patients, slows
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.visits import patient_sums
 from slopeshift.fit.posterior import flat
@@ -46,9 +47,9 @@ def table(posterior: Posterior) -> pd.DataFrame:
 
     `prob_changed`, and `prob_slowing_25` of slowing by 25 % or more over all cycles, are those of the mixture;
     `share_changed` is the mean of 1 - q. NaN where `pareto_k` is above LARGEST_K: draws of the model do not stand for
-    the mixture then. Empty where the model samples its coefficients, or no value informs a change.
+    the mixture then. Empty where the model is not linear given the spreads, or no value informs a change.
     """
-    if "term_mean" not in posterior.design or not informed(posterior.design).any():
+    if not in_closed_form(posterior):
         return pd.DataFrame(columns=list(COLUMNS))
     place = _thinned(posterior)
     ratio = _densities(posterior, place, changed=False) - _densities(posterior, place, changed=True)

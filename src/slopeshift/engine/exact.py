@@ -206,11 +206,9 @@ def with_posterior_coefficients(
     """
     known = terms_from(terms, visits)
     wide, design = _widened(visits, known)
-    apart = sampled_terms(set(map(str, draws)), known)
+    apart, moved = sampled_apart(draws, known)
     loading, variance = flat(draws["loading"]), flat(draws["sigma"]) ** 2
     loading = np.pad(loading, ((0, 0), (0, len(known.covariates)), (0, 0)))
-    moved = np.zeros((len(loading), len(known.mean)))
-    moved[:, apart] = _sampled(draws, known, apart) * known.sd[apart]
     offset, centre = moved @ design.T, design @ known.mean
     drawn = np.empty((len(loading), int((~apart).sum())))
     theta = np.empty((len(loading), len(visits.patients), wide.basis.shape[1]))
@@ -227,6 +225,14 @@ def with_posterior_coefficients(
     coords = {name: filled[name] for name in ("chain", "draw", "patient")}
     shape = tuple(len(labels) for labels in coords.values())
     return filled, xr.DataArray(by_patient.reshape(shape), coords, list(coords), name=visits.outcome.name)
+
+
+def sampled_apart(draws: xr.Dataset, known: Terms) -> tuple[NDArray[np.bool_], Floats]:
+    """Say which terms were sampled (term,), and how far from their prior mean: (d, term), 0 where integrated out."""
+    apart = sampled_terms(set(map(str, draws)), known)
+    moved = np.zeros((draws.sizes["chain"] * draws.sizes["draw"], len(known.mean)))
+    moved[:, apart] = _sampled(draws, known, apart) * known.sd[apart]
+    return apart, moved
 
 
 def _sampled(draws: xr.Dataset, known: Terms, apart: NDArray[np.bool_]) -> Floats:

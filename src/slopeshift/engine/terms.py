@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 else:
     pm = later("pymc")
 
+CORRELATED = "residuals_correlated"
+"""Records that residuals are correlated in time; where they are not, there is no such record."""
+
 SHIFT = ("covariate", "patient", "coefficient")
 """Dims of how far a covariate moves each patient's coefficients, per unit of its own coefficient."""
 
