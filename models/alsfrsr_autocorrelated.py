@@ -1,6 +1,6 @@
-"""ALSFRS-R, autocorrelated: the line of alsfrsr.py, where scores that follow soon after each other err alike.
+"""ALSFRS-R, autocorrelated: the course of alsfrsr.py, where scores that follow soon after each other err alike.
 
-score_ij  = level_i + slope_i t_ij + sum_k change_ik b_k(t_ij) + r_ij
+score_ij  = level_i + slope_i t_ij + curvature_i t_ij^2 / 2 + sum_k change_ik b_k(t_ij) + r_ij
 r_ij      ~ Normal(0, sigma),   corr(r_ij, r_ij') = autocorrelation^|t_ij - t_ij'|
 autocorrelation ~ Beta(1, 3)             at one month; 0 is alsfrsr.py
 

@@ -1,4 +1,4 @@
-"""ALSFRS-R by formula: the lines of alsfrsr.py and interval.py as one Bambi formula, without correlations.
+"""ALSFRS-R by formula: straight lines with the interval, as one Bambi formula, without correlations.
 
 score_ij  ~ Normal(level_i + slope_i t_ij + sum_k change_ik b_k(t_ij), sigma)
 b_k(t)    = months spent by time t while injection k was the latest;  since = b_1 + ... + b_K;  month = t
@@ -7,9 +7,9 @@ change_ik = since + b_k + interval_within (x_ik - xbar_i) + interval_between (xb
 level_i, slope_i, response_i, cycle_ik ~ Normal, independent, with sd_level, sd_slope, sd_response, sd_cycle
 
 Change the model by changing FORMULA and PRIORS: every term needs a prior, and a prior a term. The priors are those of
-the two other files. Bambi has no correlated group effects (github.com/bambinos/bambi, issue 702). Without the
-correlation of lead-in slope and response, regression to the mean is told from effect less well than by alsfrsr.py and
-interval.py, whose answers are the ones to report.
+alsfrsr.py and interval.py, but courses do not bend by themselves here, as in alsfrsr_straight.py. Bambi has no
+correlated group effects (github.com/bambinos/bambi, issue 702). Without the correlation of lead-in slope and response,
+regression to the mean is told from effect less well. The answers of the other files are the ones to report.
 """
 
 from slopeshift.model.formula import Formula, between_patients

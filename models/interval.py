@@ -1,6 +1,6 @@
 """Interval: does the change of slope in a cycle go with the length of the cycle, within and between patients?
 
-score_ij  ~ Normal(level_i + slope_i t_ij + sum_k change_ik b_k(t_ij), sigma)
+score_ij  ~ Normal(level_i + slope_i t_ij + curvature_i t_ij^2 / 2 + sum_k change_ik b_k(t_ij), sigma)
 change_ik = change + change_k + interval_within (x_ik - xbar_i) + interval_between (xbar_i - xbar)
             + response_i + cycle_ik
 x_ik      = months from injection k to k + 1;  xbar_i = their mean in patient i;  xbar = the mean of these

@@ -43,12 +43,18 @@ def plain_model(folder):
     with pm.Model() as model:
         level = pm.Normal("level", 35, 4)
         slope = pm.Normal("slope", -1, 0.4)
+        curvature = pm.Normal("curvature", 0, 0.03)
         change = pm.Normal("change_common", 0, 0.3) + pm.Normal("change_own", 0, 0.15, shape=injections)
         pm.Deterministic("change", change)
         sd_level = pm.HalfNormal("sd_level", 5)
         sd_slope = pm.Gamma("sd_slope", mu=0.75, sigma=0.25)
         sd_response = pm.HalfNormal("sd_response", 0.3)
         sd_cycle = pm.HalfNormal("sd_cycle", 0.15)
+        sd_curvature = pm.HalfNormal("sd_curvature", 0.06)
+        by_level, by_slope = (
+            pm.Normal("curvature_by_level", -0.004, 0.003),
+            pm.Normal("curvature_by_slope", -0.04, 0.03),
+        )
         sigma = pm.Gamma("sigma", mu=2, sigma=0.4)
         # Only the correlations of this covariance are used; its own standard deviations are independent of them.
         _, correlation, _ = pm.LKJCholeskyCov(
@@ -59,8 +65,9 @@ def plain_model(folder):
         own = pm.Normal("own", size=(patients, 3)) @ (root * pt.stack([sd_level, sd_slope, sd_response])[:, None]).T
         cycle = sd_cycle * pm.Normal("cycle", size=(patients, injections))
         changes = pm.Deterministic("patient_change", change + own[:, 2:3] + cycle)
+        bend = by_level * own[:, 0] + by_slope * own[:, 1] + sd_curvature * pm.Normal("own_bend", shape=patients)
         mean = level + own[whose, 0] + (slope + own[whose, 1]) * month + (changes[whose] * hinges).sum(axis=1)
-        pm.Normal("score", mean, sigma, observed=score)
+        pm.Normal("score", mean + (curvature + bend[whose]) * month**2 / 2, sigma, observed=score)
     return model
 
 
@@ -79,7 +86,8 @@ def plain_posterior(folder, draws=4000, tune=1500, chains=4, seed=1):
         )
     posterior = tree["posterior"].to_dataset()
     found = {name: posterior[name] for name in ("level", "slope", "sd_level", "sd_slope", "sd_response", "sd_cycle")}
-    found["sigma"] = posterior["sigma"]
+    bend = ("curvature", "sd_curvature", "curvature_by_level", "curvature_by_slope")
+    found |= {name: posterior[name] for name in ("sigma", *bend)}
     for k in range(posterior.sizes["change_dim_0"]):
         found[f"change {k + 1}"] = posterior["change"].isel(change_dim_0=k)
     for i, pair in enumerate(("level, slope", "level, response", "slope, response")):

@@ -4,6 +4,7 @@ Two programs that share no code but PyMC's, with other parametrisations and othe
 """
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -29,14 +30,13 @@ def trial():
 
 
 def uncorrelated(folder, **replaced):
-    """Load models/alsfrsr.py, every prior as it ships but for those replaced, with correlations of 0 to 0.02 or so."""
+    """Load the straight model, every prior as it ships but for those replaced, with correlations of 0 to 0.02 or so."""
     text = (ROOT / "models" / "alsfrsr.py").read_text()
     for argument, prior in {"correlation": "LKJ(1e4)", **replaced}.items():
         text, count = re.subn(rf"\b{argument}=\w+\([^)]*\)", f"{argument}={prior}", text)
         assert count == 1, argument
-    path = folder / "alsfrsr.py"
-    path.write_text(text)
-    return load_model(path)
+    (folder / "alsfrsr.py").write_text(text)
+    return load_model(shutil.copy(ROOT / "models" / "alsfrsr_straight.py", folder))
 
 
 def population(draws):

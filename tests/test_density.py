@@ -30,7 +30,7 @@ from slopeshift.model.line import piecewise_line
 from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
 from slopeshift.trial import read_trial
 
-EXACT = ("alsfrsr", "alsfrsr_curved", "alsfrsr_waning", "fvc", "interval", "interval_fixed_window")
+EXACT = ("alsfrsr", "alsfrsr_straight", "alsfrsr_waning", "fvc", "fvc_straight", "interval", "interval_fixed_window")
 
 PRIORS = {
     "level": Normal(35, 4),
@@ -44,6 +44,7 @@ PRIORS = {
     "correlation": LKJ(2),
 }
 CURVED = {"curvature": Normal(0, 0.05), "sd_curvature": HalfNormal(0.05)}
+BY = {"curvature_by_level": Normal(-0.02, 0.1), "curvature_by_slope": Normal(-0.2, 0.5)}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,14 @@ def test_value_and_gradient_are_those_of_the_model_file(name, example):
     check_equal(file.build(example), file.visits(example))
 
 
+@pytest.mark.parametrize("injections", [0, 2])
+@pytest.mark.parametrize("by", [(), ("curvature_by_level",), ("curvature_by_slope",), tuple(BY)])
+@pytest.mark.parametrize("sd_slope", [HalfNormal(1.0), Gamma(0.75, 0.25)])  # with a sign, and without
+def test_value_and_gradient_are_those_of_a_curvature_that_goes_with_level_and_slope(injections, by, sd_slope):
+    stated = CURVED | {name: BY[name] for name in by}
+    check_equal(*built(line_trial(injections=injections), shape=Shape(curved=True), sd_slope=sd_slope, **stated))
+
+
 positive = st.floats(0.05, 5.0)
 scale = st.one_of(st.builds(HalfNormal, positive), st.builds(Gamma, positive, positive))
 
@@ -113,9 +122,10 @@ scale = st.one_of(st.builds(HalfNormal, positive), st.builds(Gamma, positive, po
     correlation=st.builds(LKJ, st.floats(0.5, 8)),
     shape=st.sampled_from([Shape(), Shape(window=2.0), Shape(lag=1.0, half_life=3.0), Shape(curved=True)]),
     covariates=st.booleans(),
+    by=st.sets(st.sampled_from([*BY])),
 )
-def test_value_and_gradient_are_those_of_any_variation(trial, shape, covariates, **stated):
-    stated |= CURVED if shape.curved else {}
+def test_value_and_gradient_are_those_of_any_variation(trial, shape, covariates, by, **stated):
+    stated |= CURVED | {name: BY[name] for name in by} if shape.curved else {}
     model, visits = built(trial, shape=shape, covariates=covariates and bool(len(trial.injections)), **stated)
     check_equal(model, visits, points=2, reach=1.0)
 
@@ -159,7 +169,7 @@ def test_value_and_gradient_are_those_of_an_odd_trial(trial):
     check_equal(*built(trial))
 
 
-@pytest.mark.parametrize("name", ["alsfrsr", "interval", "alsfrsr_curved"])
+@pytest.mark.parametrize("name", ["alsfrsr", "interval", "alsfrsr_straight"])
 def test_a_draw_is_reported_as_the_model_states_it(name, example):
     """Names, dims, and correlations with the signs of standard deviations put back."""
     file = load_model(ROOT / f"models/{name}.py")

@@ -10,7 +10,7 @@ from trials import ROOT, line_trial
 
 from slopeshift.answers.control import control_table
 from slopeshift.model import control
-from slopeshift.model.control import lead_in_slope, mean_slope
+from slopeshift.model.control import from_control, means
 from slopeshift.model.files import load_model
 from slopeshift.model.priors import Normal
 from slopeshift.model.stated import statement
@@ -62,7 +62,7 @@ def test_the_mean_slope_is_that_of_a_mixed_model_by_restricted_likelihood(seed):
     theirs = smf.mixedlm("alsfrsr ~ month", rows, groups=rows["patient"], re_formula="~month").fit(
         reml=True, method="powell"
     )
-    ours = mean_slope(uneven, "alsfrsr")
+    ours = means(uneven, "alsfrsr")["slope"]
     assert ours.mean == pytest.approx(theirs.fe_params["month"], abs=2e-4)
     assert ours.standard_error == pytest.approx(theirs.bse_fe["month"], rel=5e-3)
     assert (ours.patients, ours.values) == (rows["patient"].nunique(), len(rows))
@@ -84,7 +84,7 @@ def test_patients_without_spread_are_no_obstacle():
         "injections": pd.DataFrame(columns=["patient", "injection", "month"]),
     }
     trial = trial_from_tables("same", tables, {"title": "T", "synthetic": True, "source": "test"})
-    assert mean_slope(trial, "alsfrsr").mean == pytest.approx(-1, abs=0.3)
+    assert means(trial, "alsfrsr")["slope"].mean == pytest.approx(-1, abs=0.3)
 
 
 @pytest.mark.parametrize("search", ["_SEARCH", "_POLISH"])
@@ -93,28 +93,28 @@ def test_an_estimate_that_did_not_converge_is_refused(monkeypatch, search):
     monkeypatch.setattr(control, "_POLISH", control._POLISH | {"maxiter": 1})
     monkeypatch.setattr(control, search, getattr(control, search) | {"maxiter": 1})
     with pytest.raises(ValueError, match=r"12 patients and \d+ values did not converge .*; give a control with more"):
-        mean_slope(line_trial(patients=12, injections=0, seed=3), "alsfrsr")
+        means(line_trial(patients=12, injections=0, seed=3), "alsfrsr")["slope"]
 
 
 # ---- the prior ----
 
 
 def test_without_a_control_the_prior_is_that_of_the_model():
-    assert lead_in_slope(line_trial(), "alsfrsr", Normal(-1, 0.4)) == Normal(-1, 0.4)
+    assert from_control(line_trial(), "alsfrsr", Normal(-1, 0.4)) == Normal(-1, 0.4)
 
 
 def test_the_prior_adds_what_studies_differ_by(pair):
     trial = read_trial(pair())
-    slope = mean_slope(trial.control.trial, "alsfrsr")
-    prior = lead_in_slope(trial, "alsfrsr", Normal(5, 5))
+    slope = means(trial.control.trial, "alsfrsr")["slope"]
+    prior = from_control(trial, "alsfrsr", Normal(5, 5))
     assert prior.mean == slope.mean
     assert prior.sd == pytest.approx(math.sqrt(slope.standard_error**2 + 0.15**2))
-    assert lead_in_slope(trial, "fvc", Normal(5, 5)) == Normal(5, 5)
+    assert from_control(trial, "fvc", Normal(5, 5)) == Normal(5, 5)
 
 
 def test_a_prior_says_that_it_comes_from_the_control_only_where_it_does(pair):
     trial, own = read_trial(pair()), Normal(5, 5, unit="points/month", why="a guess", basis="weak")
-    taken, kept = lead_in_slope(trial, "alsfrsr", own), lead_in_slope(trial, "fvc", own)
+    taken, kept = from_control(trial, "alsfrsr", own), from_control(trial, "fvc", own)
     assert (kept.why, kept.basis, kept.source) == ("a guess", "weak", "model file")
     assert (taken.unit, taken.basis, taken.source) == ("points/month", "historical", "the trial's control")
     assert "40 patients of ../history" in taken.why
@@ -135,7 +135,7 @@ def test_the_model_takes_its_slope_from_the_control(pair):
 
 def test_the_report_states_every_number_of_the_prior(pair):
     trial = read_trial(pair())
-    slope, prior = mean_slope(trial.control.trial, "alsfrsr"), lead_in_slope(trial, "alsfrsr", Normal(0, 1))
+    slope, prior = means(trial.control.trial, "alsfrsr")["slope"], from_control(trial, "alsfrsr", Normal(0, 1))
     (said,) = [text for text in of_trial(trial, control_table(trial)) if "slope before treatment" in text]
     for part in (
         "../history",
@@ -230,6 +230,6 @@ def test_pseudo_injections_and_refits_keep_the_control(pair):
 
     trial = read_trial(pair())
     again = moved(before_treatment(trial, "alsfrsr"), "alsfrsr", np.random.default_rng(1))
-    assert lead_in_slope(again, "alsfrsr", Normal(5, 5)) == lead_in_slope(trial, "alsfrsr", Normal(5, 5))
+    assert from_control(again, "alsfrsr", Normal(5, 5)) == from_control(trial, "alsfrsr", Normal(5, 5))
     alone = trial_from_tables("mine", tables_of(trial), {"title": "T", "synthetic": True, "source": "test"})
     assert trial_content(trial) != trial_content(alone)

@@ -277,7 +277,10 @@ def test_what_differs_from_the_model_that_is_varied_is_marked():
     said = {path.stem: described(load_model(path)) for path in MODELS}
     marked = {name: {row["name"] for row in model["priors"] if row["differs"]} for name, model in said.items()}
     assert marked["alsfrsr"] == set()
-    assert marked["alsfrsr_curved"] == {"curvature", "sd_curvature"}
+    assert marked["alsfrsr_straight"] == set()
+    bend = ["curvature", "curvature_by_level", "curvature_by_slope", "sd_curvature"]
+    assert (said["alsfrsr_straight"]["dropped"], said["alsfrsr_student"]["dropped"]) == (bend, [])
+    assert "* Without: curvature, curvature_by_level" in text(said["alsfrsr_straight"])
     assert marked["interval"] == {"interval_within", "interval_between"}
     assert (said["alsfrsr_student"]["varies"], said["alsfrsr_student"]["differs"]) == ("alsfrsr.py", ["family"])
     assert (said["interval_fixed_window"]["varies"], said["interval_fixed_window"]["differs"]) == (

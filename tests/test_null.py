@@ -56,7 +56,7 @@ def test_a_trial_from_a_fit_has_one_posterior_draw_and_its_patients_scatter_arou
     population = fitted("fit", posterior_from(posterior()))
     rng = np.random.default_rng(1)
     version = population.versions(rng, 3000)
-    level, slope, residual = population.draw(rng, version, 40)
+    level, slope, _, residual = population.draw(rng, version, 40)
     np.testing.assert_array_equal(residual, 2.0)
     centred = slope - population.slope[version][:, None]
     assert centred.std() == pytest.approx(0.7, rel=0.02)
@@ -215,7 +215,7 @@ def test_untreated_patients_improve_as_often_as_another_program_found(distributi
     patients, month = 30_000, np.arange(-3.0, 5.0)
     population = history(level=38.0, sd_level=1e-9, distribution=distribution)
     rng = np.random.default_rng(2)
-    level, slope, residual = (x[0] for x in population.draw(rng, np.zeros(1, int), patients))
+    level, slope, _, residual = (x[0] for x in population.draw(rng, np.zeros(1, int), patients))
     mean = level[:, None] + slope[:, None] * month
     values = np.clip(np.round(mean + residual * rng.standard_normal(mean.shape)), 0, 48)
     index, months = np.repeat(np.arange(patients), len(month)), np.tile(month, patients)

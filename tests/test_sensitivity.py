@@ -44,7 +44,7 @@ from slopeshift.sensitivity.subsets import (
 from slopeshift.sensitivity.weighed import CURVATURE_SD, bend_evidence, bent, prior_rows
 from slopeshift.trial import Control, trial_from_tables
 
-MODEL = ROOT / "models" / "alsfrsr.py"
+MODEL = ROOT / "models" / "alsfrsr_straight.py"
 FILE = load_model(MODEL)
 TRIAL = line_trial(patients=8, injections=2)
 VISITS = visits_of(TRIAL, "alsfrsr")
@@ -469,8 +469,8 @@ def test_a_model_whose_fit_is_missing_or_failed_is_not_varied(tmp_path):
             say=said.append,
         )
     assert said == [
-        "alsfrsr: its fit is missing or out of date; make it with `slopeshift fit`",
-        "alsfrsr: its fit failed the diagnostics gate, and nothing is varied about it",
+        "alsfrsr_straight: its fit is missing or out of date; make it with `slopeshift fit`",
+        "alsfrsr_straight: its fit failed the diagnostics gate, and nothing is varied about it",
     ]
 
 

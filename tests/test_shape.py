@@ -162,20 +162,19 @@ def test_every_shape_of_the_grid_is_fitted_by_the_model_compiled_for_one(waning)
 
 def test_a_curved_model_without_curvature_has_the_density_of_the_plain_one():
     trial = line_trial()
-    plain = load_model(ROOT / "models" / "alsfrsr.py").build(trial)
-    curved = load_model(ROOT / "models" / "alsfrsr_curved.py")
+    plain = load_model(ROOT / "models" / "alsfrsr_straight.py").build(trial)
+    curved = load_model(ROOT / "models" / "alsfrsr.py")
     straight = curved.build.varied(curvature=Normal(0, 1e-9))(trial)
     rng = np.random.default_rng(1)
     point = {name: value + 0.1 * rng.normal(size=np.shape(value)) for name, value in plain.initial_point().items()}
     of_outcome = straight.compile_logp(vars=straight.observed_RVs)
-    assert of_outcome(point | {"sd_curvature_signed": 0.0}) == pytest.approx(
-        plain.compile_logp(vars=plain.observed_RVs)(point), rel=1e-9
-    )
+    none = {"sd_curvature_signed": 0.0, "curvature_by_level": 0.0, "curvature_by_slope": 0.0}
+    assert of_outcome(point | none) == pytest.approx(plain.compile_logp(vars=plain.observed_RVs)(point), rel=1e-9)
 
 
 def test_a_waning_model_that_does_not_wane_has_the_density_of_the_plain_one(waning):
     trial = line_trial()
     plain = load_model(ROOT / "models" / "alsfrsr.py").build(trial)
-    lasting = waning.build.varied(shape=Shape(lag=0.0, half_life=inf))(trial)
+    lasting = waning.build.varied(shape=Shape(lag=0.0, half_life=inf, curved=True))(trial)
     point = plain.initial_point()
     assert lasting.compile_logp()(point) == pytest.approx(plain.compile_logp()(point), rel=1e-12)

@@ -18,7 +18,6 @@ from slopeshift.checks import added, power_scaling
 from slopeshift.checks.prior import CONFLICT, conflict, conflict_probability
 from slopeshift.classical import Rules, improvements, layout_of
 from slopeshift.design.cycles import OVERALL
-from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
 from slopeshift.engine.terms import terms_of
 from slopeshift.fit import compiled, nuts
@@ -104,7 +103,7 @@ class Seen:
     @cached_property
     def visits(self) -> Visits:
         """The values of the outcome."""
-        return visits_of(self.trial, OUTCOME)
+        return _file(OUTCOME).visits(self.trial)
 
     @cached_property
     def compiled(self) -> compiled.Compiled:

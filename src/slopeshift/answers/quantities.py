@@ -3,10 +3,11 @@
 Draws are held tidily: one DataArray (chain, draw, row), whose row coordinates say which quantity, injection or patient
 a row is. Every quantity is a function of single draws, so no ratio or average is ever taken of estimates.
 
-Slopes and changes are in outcome units per month. A change is counted from the lead-in slope; times the `sign` of the
+Slopes and changes are in outcome units per month. A change is counted from the natural slope; times the `sign` of the
 outcome it is an improvement, > 0 where patients worsen more slowly (see `trial.roles`).
-On a curved course, that is from what the slope would have become by then, and `lead_in_slope` is that at the first
-injection: percentages are of it.
+The natural slope is that of the lead-in, and on a curved course, whose `lead_in_slope` is that at the first injection,
+what it would have become without any injection: on average over what was seen of the cycle, slope + curvature times the
+month in the middle of that. Percentages are of it.
 A cycle is *informed*, for a patient, where a value was recorded after its injection and not after the next one.
 Changes of cycles that are not informed are predictions, and are left out of everything here.
 """
@@ -44,7 +45,7 @@ NEAR_END_SDS = 2.0
 
 NEAR_ZERO_SHARE = 0.25
 NEAR_ZERO_PROBABILITY = 0.05
-"""A percentage means nothing where the lead-in slope may, with more than this probability, be flatter than this share
+"""A percentage means nothing where the natural slope may, with more than this probability, be flatter than this share
 of the population's: for ALSFRS-R, which falls by about 1 point a month, flatter than -0.25."""
 
 WITHIN, BETWEEN, CONTROL = "interval_within", "interval_between", "interval_control"
@@ -56,9 +57,9 @@ BLOCK = 1000
 
 
 def slows(change: xr.DataArray, slope: xr.DataArray, *, sign: float, percent: float = SLOWING_PERCENT) -> xr.DataArray:
-    """Say, draw by draw, whether a worsening lead-in slope is followed by one that is slower by `percent` or more.
+    """Say, draw by draw, whether a natural `slope` that worsens is slowed by `percent` or more.
 
-    `sign` is that of the outcome. A draw without worsening in the lead-in has nothing to slow, and counts as no.
+    `sign` is that of the outcome. A draw in which nothing worsens by itself has nothing to slow, and counts as no.
     """
     worsening = -improvement(slope, sign)
     return (worsening > 0) & (improvement(change, sign) >= worsening * percent / 100)
@@ -148,8 +149,8 @@ def population(posterior: Posterior) -> xr.DataArray:
     (pair) where the model has it. They are derived once for each posterior.
     Injections after which no patient has a value are left out. `overall` is the mean over all informed cycles of all
     patients.
-    Percentages and ratios are given only where the population worsens in the lead-in in at least 99.9 % of draws. On
-    a curved course no cycle has one slope, so that its slope and what is a ratio of it are left out.
+    Percentages and ratios of a cycle are given only where the population would worsen in it, without injections, in at
+    least 99.9 % of draws. On a curved course, `natural_slope` is the slope that would be then.
     With covariates the population's coefficients are those at covariates of 0, and where the draws have `regression`,
     each coefficient that the data inform is a quantity by its name.
     """
@@ -159,13 +160,14 @@ def population(posterior: Posterior) -> xr.DataArray:
         _row(draws["population"].sel(coefficient="level"), quantity="level", injection="", unit=posterior.unit),
         _row(slope, quantity="lead_in_slope", injection="", unit=rate),
     ]
-    curved = "curvature" in draws.indexes["coefficient"]
-    if curved:
+    if curved := "curvature" in draws.indexes["coefficient"]:
         bend = draws["population"].sel(coefficient="curvature")
         rows.append(_row(bend, quantity="curvature", injection="", unit=f"{rate}^2"))
     changes = _population_changes(draws, design)
     for injection, change in changes.items():
-        rows += _slope_rows(change, slope, injection, rate, curved, sign_of(design))
+        natural = natural_slope(draws["population"], _middle(design, injection) if curved else 0.0)
+        rows += [_row(natural, quantity="natural_slope", injection=injection, unit=rate)] if curved else []
+        rows += _slope_rows(change, natural, injection, rate, sign_of(design))
     rows += _increment_rows(changes, rate)
     regression = regression_draws(posterior)
     for name in [name for name in informed_regression(posterior) if name in regression["row"]]:
@@ -173,6 +175,20 @@ def population(posterior: Posterior) -> xr.DataArray:
         rows.append(_row(regression.sel(row=name), quantity=name, injection="", unit=unit_of))
     rows += _spread_rows(draws, posterior.unit)
     return _tidy(rows, ("quantity", "injection", "unit"))
+
+
+def natural_slope(coefficients: xr.DataArray, month: float | xr.DataArray) -> xr.DataArray:
+    """Take the slope that a course would have at a month without any injection; on a straight one, at any."""
+    slope = coefficients.sel(coefficient="slope", drop=True)
+    if "curvature" not in coefficients.indexes["coefficient"]:
+        return slope
+    return slope + coefficients.sel(coefficient="curvature", drop=True) * month
+
+
+def _middle(design: xr.Dataset, injection: str) -> float:
+    """Average the middles of the informed cycles after an injection, or of all: months."""
+    middles = design["middle_of_cycle"]
+    return float((middles if injection == OVERALL else middles.sel(injection=int(injection))).mean())
 
 
 def of_quantity(rows: xr.DataArray, quantity: str) -> xr.DataArray:
@@ -195,22 +211,28 @@ def change(posterior: Posterior, injection: str = OVERALL) -> xr.DataArray:
 def patients(posterior: Posterior) -> xr.Dataset:
     """Take out the change of every informed cycle of every patient, and each patient's mean over them as `overall`.
 
-    Returns `change` and, beside it, the same patient's lead-in `slope`, both (chain, draw, row), with row coordinates
-    patient, injection and n_visits (values in the cycle), and the outcome's `sign` as a coordinate. A cycle that a
-    patient did not reach has no row.
+    Returns `change` and, beside it, the natural `slope` of the same patient in the same cycles, both (chain, draw,
+    row), with row coordinates patient, injection and n_visits (values in the cycle), and the outcome's `sign` as a
+    coordinate. A cycle that a patient did not reach has no row.
     """
     draws, design = posterior.draws, posterior.design
     labels = cycles(design)
     place = pd.Index(design["patient"].to_numpy()).get_indexer(labels["patient"])
     coefficient = draws.indexes["coefficient"]
     drawn = draws["coefficients"].transpose(*SAMPLES, "patient", "coefficient").to_numpy()
-    values = np.empty((*drawn.shape[:2], len(labels)))
+    values, months = np.empty((*drawn.shape[:2], len(labels))), np.zeros(len(labels))
+    if curved := "curvature" in coefficient:
+        middle = design["middle_of_cycle"].transpose("patient", "injection").to_numpy()
     for row, (patient, of) in enumerate(zip(place, labels["cycles"], strict=True)):
         columns = coefficient.get_indexer([f"change {k}" for k in of])
         values[..., row] = drawn[..., patient, columns].mean(axis=-1)
+        if curved:
+            months[row] = middle[patient, [k - 1 for k in of]].mean()
     coords = {name: ("row", labels[name].to_numpy()) for name in ("patient", "injection", "n_visits")}
     # In single precision, which halves the memory of a large cohort: it is only ever compared with a share of itself.
     slopes = drawn[..., coefficient.get_loc("slope")].astype(np.float32)[..., place]
+    if curved:
+        slopes += (drawn[..., place, coefficient.get_loc("curvature")] * months).astype(np.float32)
     data = {"change": ((*SAMPLES, "row"), values), "slope": ((*SAMPLES, "row"), slopes)}
     return xr.Dataset(data, coords={**coords, "sign": sign_of(design)})
 
@@ -255,7 +277,7 @@ def responders(patient_draws: xr.Dataset, percents: Sequence[float] = (SLOWING_P
 def flags(patient_draws: xr.Dataset, posterior: Posterior) -> list[str]:
     """Say of every row of `patients` what a reader must know before its numbers: empty, or codes joined by "; ".
 
-    `percent undefined`: the lead-in slope may be near zero (see NEAR_ZERO_SHARE). `short lead-in`: fewer than two
+    `percent undefined`: the natural slope may be near zero (see NEAR_ZERO_SHARE). `short lead-in`: fewer than two
     values up to the first injection, so the lead-in slope is mostly borrowed from the population.
     """
     usual = posterior.draws["population"].sel(coefficient="slope")
@@ -354,19 +376,16 @@ def _population_changes(draws: xr.Dataset, design: xr.Dataset) -> dict[str, xr.D
     return by_injection | {OVERALL: change.weighted(number.to_xarray()).mean("injection")}
 
 
-def _slope_rows(
-    change: xr.DataArray, slope: xr.DataArray, injection: str, rate: str, curved: bool, sign: float
-) -> list[Row]:
+def _slope_rows(change: xr.DataArray, natural: xr.DataArray, injection: str, rate: str, sign: float) -> list[Row]:
     rows = [
         _row(change, quantity="change", injection=injection, unit=rate),
-        _row(slows(change, slope, sign=sign), quantity="prob_slowing_25", injection=injection, unit="probability"),
+        _row(natural + change, quantity="segment_slope", injection=injection, unit=rate),
+        _row(slows(change, natural, sign=sign), quantity="prob_slowing_25", injection=injection, unit="probability"),
     ]
-    if not curved:
-        rows.insert(1, _row(slope + change, quantity="segment_slope", injection=injection, unit=rate))
-    if (improvement(slope, sign) < 0).mean() >= 0.999 and not curved:
+    if (improvement(natural, sign) < 0).mean() >= 0.999:
         rows += [
-            _row(-100 * change / slope, quantity="percent_slowing", injection=injection, unit="%"),
-            _row((slope + change) / slope, quantity="rate_ratio", injection=injection, unit="ratio"),
+            _row(-100 * change / natural, quantity="percent_slowing", injection=injection, unit="%"),
+            _row((natural + change) / natural, quantity="rate_ratio", injection=injection, unit="ratio"),
         ]
     return rows
 
@@ -387,6 +406,8 @@ def _spread_rows(draws: xr.Dataset, unit: str) -> list[Row]:
         "sd_level": unit,
         "sd_slope": rate,
         "sd_curvature": f"{rate}^2",
+        "curvature_by_level": "1/month^2",
+        "curvature_by_slope": "1/month",
         "sd_response": rate,
         "sd_cycle": rate,
         **{name: each.format(unit=unit) for name, each in UNITS.items()},

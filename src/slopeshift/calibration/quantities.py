@@ -37,7 +37,7 @@ class Asked:
 
     `extra` names scalars of the model besides those of every model; `patient` is the place of the first of the patients
     with the most informed cycles, `name` his name, `cycles` his informed ones; `informed` (patient, injection) says
-    which cycles are; `sign` is that of the outcome.
+    which cycles are, and `middle` (patient,) is the month in the middle of each one's; `sign` is that of the outcome.
     """
 
     extra: tuple[str, ...]
@@ -45,6 +45,7 @@ class Asked:
     name: str
     cycles: tuple[int, ...]
     informed: NDArray[np.bool_]
+    middle: Floats
     sign: int
 
 
@@ -54,7 +55,14 @@ def asked(prior: Posterior) -> Asked:
     informed = visits.visits_in_cycle > 0
     patient = int(informed.sum(axis=1).argmax())
     cycles = tuple(k for k, there in zip(visits.injections, informed[patient], strict=True) if there)
-    return Asked(_extra(prior.draws), patient, visits.patients[patient], cycles, informed, visits.outcome.sign)
+    name, middle = visits.patients[patient], _middle(visits.middle_of_cycle, informed)
+    return Asked(_extra(prior.draws), patient, name, cycles, informed, middle, visits.outcome.sign)
+
+
+def _middle(months: Floats, informed: NDArray[np.bool_]) -> Floats:
+    """Average each patient's informed cycles (patient, injection): 0 where there is none, and nothing asked."""
+    mean: Floats = np.where(informed, months, 0.0).sum(axis=1) / np.maximum(informed.sum(axis=1), 1)
+    return mean
 
 
 def _extra(prior_draws: xr.Dataset) -> tuple[str, ...]:
@@ -109,7 +117,9 @@ def _of_patients(draws: xr.Dataset, of: Asked) -> dict[str, Floats]:
     there = of.informed.any(axis=1)
     weight = of.informed[there] / of.informed[there].sum(axis=1, keepdims=True)
     overall = (changes[:, :, there] * weight).sum(axis=3)
-    slowed = reported.slows(xr.DataArray(overall), xr.DataArray(theta[:, :, there, place("slope")]), sign=of.sign)
+    coefficients = draws["coefficients"].transpose("chain", "draw", "patient", "coefficient")[:, :, there]
+    natural = reported.natural_slope(coefficients, xr.DataArray(of.middle[there], dims="patient"))
+    slowed = reported.slows(xr.DataArray(overall), xr.DataArray(natural.to_numpy()), sign=of.sign)
     return found | {RESPONDERS: slowed.to_numpy().astype(float).sum(axis=2)}
 
 

@@ -131,8 +131,9 @@ def _slopes(prior: Posterior) -> Iterator[tuple[str, float, float, float, str]]:
 
 
 def _after_a_year(prior: Posterior, seed: int) -> tuple[str, float, float, float, str]:
-    """Follow the line before injections for a year: the value that would be recorded then."""
-    level, slope = (flat(prior.draws["coefficients"].sel(coefficient=name)) for name in ("level", "slope"))
+    """Follow the course before injections for a year: the value that would be recorded then."""
+    level = flat(prior.draws["coefficients"].sel(coefficient="level"))
+    slope = flat(quantities.natural_slope(prior.draws["coefficients"], YEAR / 2))  # on average over the year
     noise = np.random.default_rng(seed).standard_normal(level.shape) * flat(prior.draws["sigma"])[:, None]
     words = "Value 12 months after the first injection, nothing having changed"
     return (words, *_range((level + YEAR * slope + noise).ravel()), prior.unit)

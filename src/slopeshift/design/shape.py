@@ -94,12 +94,27 @@ class Shape:
 
         It ends on the day when the next one sets in, or the window does. `month` and `patient` are those of the values.
         """
+        counts = np.zeros(injection_month.shape, dtype=np.intp)
+        np.add.at(counts, patient, self._informs(month, patient, injection_month))
+        return counts
+
+    def middles(self, month: Floats, patient: NDArray[np.intp], injection_month: Floats) -> Floats:
+        """Find the middle between when a change sets in and the last value that informs it: month (patient, injection).
+
+        Over these months, a course without the change would have the slope that it has in their middle, on average.
+        NaN where no value informs the change. `month` and `patient` are those of the values.
+        """
+        last = np.full(injection_month.shape, np.nan)
+        inside = self._informs(month, patient, injection_month)
+        np.fmax.at(last, patient, np.where(inside, month[:, None], np.nan))
+        middle: Floats = (injection_month + self.lag + last) / 2
+        return middle
+
+    def _informs(self, month: Floats, patient: NDArray[np.intp], injection_month: Floats) -> NDArray[np.bool_]:
+        """Say which values (visit,) inform which change: (visit, injection)."""
         begin = injection_month + self.lag
         end = np.fmin(np.nan_to_num(_following(begin), nan=inf), begin + self.window)
-        inside = (month[:, None] > begin[patient]) & (month[:, None] <= end[patient])
-        counts = np.zeros(injection_month.shape, dtype=np.intp)
-        np.add.at(counts, patient, inside)
-        return counts
+        return np.asarray((month[:, None] > begin[patient]) & (month[:, None] <= end[patient]))
 
     def recorded(self) -> dict[str, float | bool]:
         """Lay the shape out as numbers, to be kept with a fit."""

@@ -76,6 +76,11 @@ class Visits:
         return self.shape.starts(self.injection_month)
 
     @property
+    def middle_of_cycle(self) -> Floats:
+        """Months at the middle of what was seen of every cycle: (patient, injection), NaN of one without a value."""
+        return self.shape.middles(self.month, self.patient_index, self.injection_month)
+
+    @property
     def since_injections(self) -> Floats:
         """Months from every injection to every visit of its patient: (visit, injection), NaN where not given."""
         return self.month[:, None] - self.injection_month[self.patient_index]
@@ -112,6 +117,7 @@ class Visits:
                 "basis": (("visit", "coefficient"), self.basis),
                 "injection_month": (("patient", "injection"), self.injection_month),
                 "visits_in_cycle": (("patient", "injection"), self.visits_in_cycle),
+                "middle_of_cycle": (("patient", "injection"), self.middle_of_cycle),
                 "visits_in_lead_in": ("patient", self.visits_in_lead_in),
                 "sign": ((), self.outcome.sign),
                 **{name: ((), value) for name, value in self.shape.recorded().items()},

@@ -1,8 +1,9 @@
 """What a density is sampled in: a few scalars on the unconstrained scale, and the loading that they make.
 
-Each scalar has one of four priors. A standard deviation times an entry of the correlation's Cholesky factor, or a
-standard deviation alone, times a pattern of zeros and ones, is a part of the loading; the loading is their sum. Forward
-are values, back are gradients, by hand: PyTensor would compile a program of its own for every model.
+Each scalar has one of four priors. A part of the loading is a standard deviation times a pattern of zeros and ones; it
+may be times an entry of the correlation's Cholesky factor besides, and times a regression of one row on another. The
+loading is the sum of its parts. Forward are values, back are gradients, by hand: PyTensor would compile a program of
+its own for every model.
 
 The factor comes from partial correlations c_ij = 2 x_ij - 1, row by row (Lewandowski, Kurowicka and Joe 2009, doi
 10.1016/j.jmva.2009.04.008, section 2.4): F_ij = c_ij prod_k<j r_ik, F_ii = prod_k<i r_ik, r_ik = sqrt(1 - c_ik^2).
@@ -122,8 +123,8 @@ def correlation_factor(partial, x):
 def loading_of(parts, patterns, x, factor, rows):
     """Return the loading (rows, source), `rows` at least the coefficients of the patterns: the rest of it is zero.
 
-    `parts` (part, 3) has row and column of an entry of the factor, -1 where the part has none, and the place in x of
-    its standard deviation; `patterns` is (part, coefficient, source).
+    `parts` (part, 4) has row and column of an entry of the factor, -1 where the part has none, and the places in x of
+    its standard deviation and of its regression, -1 without one; `patterns` is (part, coefficient, source).
     """
     number, p, q = patterns.shape
     loading = np.zeros((rows, q))
@@ -131,6 +132,8 @@ def loading_of(parts, patterns, x, factor, rows):
         scalar = x[int(parts[n, 2])]
         if parts[n, 0] >= 0:
             scalar *= factor[int(parts[n, 0]), int(parts[n, 1])]
+        if parts[n, 3] >= 0:
+            scalar *= x[int(parts[n, 3])]
         for a in range(p):
             for s in range(q):
                 loading[a, s] += scalar * patterns[n, a, s]
@@ -147,10 +150,15 @@ def add_by_scalars(parts, patterns, partial, x, factor, by_loading, by_x):
         for a in range(p):
             for s in range(q):
                 found += by_loading[a, s] * patterns[n, a, s]
+        times = 1.0
         if parts[n, 0] >= 0:
-            i, j = int(parts[n, 0]), int(parts[n, 1])
-            by_factor[i, j] += found * x[scalar]
-            found *= factor[i, j]
+            times = factor[int(parts[n, 0]), int(parts[n, 1])]
+        if parts[n, 3] >= 0:
+            by_x[int(parts[n, 3])] += found * x[scalar] * times
+            found *= x[int(parts[n, 3])]
+        if parts[n, 0] >= 0:
+            by_factor[int(parts[n, 0]), int(parts[n, 1])] += found * x[scalar]
+            found *= times
         by_x[scalar] += found
     _add_by_partial(partial, x, by_factor, by_x)
 

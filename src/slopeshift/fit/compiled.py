@@ -5,7 +5,7 @@ Only models whose coefficients are integrated out can do this: their data enter 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
+    from slopeshift.design.shape import Shape
     from slopeshift.design.visits import Visits
     from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
@@ -54,12 +55,13 @@ SMALL = Sampling()
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """A compiled model by its name, the priors of its terms, and how it is sampled."""
+    """A compiled model by its name, the priors of its terms, how it is sampled, and its own shape."""
 
     name: str
     model: Any
     terms: xr.Dataset
     sampling: Sampling
+    shape: Shape
 
     def fit(self, trial: Trial, visits: Visits, seed: int) -> Posterior:
         """Draw from the posterior given the values of `visits`, which are those of a trial or stand for them.
@@ -92,19 +94,19 @@ def compile_once(name: str, source: str, trial: Trial, sampling: Sampling) -> Co
     reason = _not_exchangeable(model)
     if reason:
         raise RefitError(f"{name}: {reason}")
-    return Compiled(name, ready(model, file.visits(trial)), labelled(model, terms_of(model)), sampling)
+    return Compiled(name, ready(model, file.visits(trial)), labelled(model, terms_of(model)), sampling, file.shape)
 
 
 def refusal(file: ModelFile, trial: Trial) -> str:
     """Say why a model cannot be refitted to null trials of a trial; empty where it can.
 
-    It can where it is a line per patient that may change at each injection, integrated out; covariates of patients may
-    act on it, those of cycles may not.
+    It can where it is a course per patient that may change at each injection, for the whole cycle, integrated out;
+    covariates of patients may act on it, those of cycles may not.
     """
     from slopeshift.model.covariates import by_cycle
 
     model = file.build(trial)
-    more = file.shape != PLAIN or by_cycle(model)
+    more = replace(file.shape, curved=False) != PLAIN or by_cycle(model)
     return _not_exchangeable(model) or (MORE if more else "")
 
 
@@ -158,5 +160,6 @@ def trial_content(trial: Trial) -> str:
         *(table.to_csv(index=False) for table in tables),
     ]
     if trial.control is not None:
-        texts += [repr(sorted(trial.control.between_study_sd.items())), trial_content(trial.control.trial)]
+        texts += [repr(sorted(trial.control.spreads(of).items())) for of in ("slope", "curvature")]
+        texts.append(trial_content(trial.control.trial))
     return "\n".join(texts)

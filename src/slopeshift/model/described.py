@@ -29,8 +29,9 @@ def described(file: ModelFile, recorded: Statement | None = None) -> dict[str, A
     """Describe a model in values that JSON has: as its file states it, or as was `recorded` when it was built.
 
     Keys: title, description (the docstring), family, shape (empty where it is the plain one), varies (the name of the
-    file that it varies, or empty) and priors, rows of `stated.row` with `differs`: whether it is not as there. Raises
-    ModelError where only a built model shows its priors, and none was recorded.
+    file that it varies, or empty), dropped (the priors of that file that it does without) and priors, rows of
+    `stated.row` with `differs`: whether it is not as there. Raises ModelError where only a built model shows its
+    priors, and none was recorded.
     """
     base = file.varies
     parts = {"family": _family(file) if recorded is None else recorded.family, "shape": _shape(file.shape)}
@@ -40,9 +41,16 @@ def described(file: ModelFile, recorded: Statement | None = None) -> dict[str, A
         "description": file.description,
         **parts,
         "varies": "" if base is None else f"{base.name}.py",
+        "dropped": [] if base is None else _dropped(file, base),
         "differs": [part for part, value in parts.items() if value != theirs[part]],
         "priors": _marked(file, file.stated() if recorded is None else recorded.priors),
     }
+
+
+def _dropped(file: ModelFile, base: ModelFile) -> list[str]:
+    """Name the priors of the varied file that this one does without."""
+    ours = {row["name"] for row in file.stated()}
+    return [row["name"] for row in base.stated() if row["name"] not in ours]
 
 
 def _marked(file: ModelFile, priors: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -74,6 +82,8 @@ def text(model: Mapping[str, Any]) -> str:
     for part in ("family", "shape"):
         if model[part]:
             lines.append(f"{MARK if part in model['differs'] else '  '}{part.capitalize()}: {model[part]}")
+    if model.get("dropped"):
+        lines.append(f"{MARK}Without: {', '.join(model['dropped'])}")
     lines += ["", "Priors:"]
     for row in model["priors"]:
         lines += [(MARK if row["differs"] else "  ") + _heading(row), indent(_reason(row), "      ")]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
+    from slopeshift.model.line import Part
 
 TRAITS = ("level", "slope", "response")
 """What is correlated between patients, as far as a trial has it."""
@@ -50,12 +51,12 @@ def describe(model: pm.Model, visits: Visits) -> Arrays:
     _refuse_more(model, visits)
     names = [variable.name for variable in model.free_RVs]
     terms = terms_of(model)
-    parts, sources = loading_parts(visits), tuple(map(str, model.coords["source"]))
+    parts, sources = loading_parts(visits, names), tuple(map(str, model.coords["source"]))
     deviations = {part.trait: _place(names, f"sd_{part.trait}") for part in parts}
     traits = [trait for trait in TRAITS if trait in deviations]
     arrays = Arrays(
         priors=_priors(model),
-        parts=np.array([[*(part.entry or (-1, -1)), deviations[part.trait]] for part in parts], dtype=float),
+        parts=np.array([_places(part, names) for part in parts], dtype=float),
         patterns=np.array([pattern(part, visits.coefficients, sources) for part in parts]),
         partial=_partial(names, len(traits)),
         traits=np.array([deviations[trait] for trait in traits], dtype=float),
@@ -80,9 +81,15 @@ def _refuse_more(model: pm.Model, visits: Visits) -> None:
 
 
 def _refuse_unused(names: list[str], arrays: Arrays) -> None:
-    used = {*arrays.parts[:, 2], *arrays.partial[arrays.partial >= 0], arrays.sigma}
+    used = {*arrays.parts[:, 2:].ravel(), *arrays.partial[arrays.partial >= 0], arrays.sigma}
     if more := [name for k, name in enumerate(names) if k not in used]:
         raise UnknownError(f"it samples {', '.join(more)}")
+
+
+def _places(part: Part, names: list[str]) -> tuple[int, int, int, int]:
+    """Lay a part of the loading out as a row of `spread.loading_of`."""
+    regression = -1 if part.by is None else _place(names, part.by)
+    return *(part.entry or (-1, -1)), _place(names, f"sd_{part.trait}"), regression
 
 
 def _place(names: list[str], name: str) -> int:

@@ -5,8 +5,13 @@
     (level_i, slope_i, response_i) ~ Normal((level, slope, 0), diag(sd) R diag(sd)),     R ~ LKJ(eta)
     cycle_ik  ~ Normal(0, sd_cycle)
 
-On a curved course, curvature_i ~ Normal(curvature, sd_curvature) stands beside the slope, independent of the rest: the
-visits of a trial would hardly tell a correlation of it from none.
+On a curved course, the curvature of a patient goes with level and slope, and is otherwise its own:
+
+    curvature_i ~ Normal(curvature + curvature_by_level (level_i - level) + curvature_by_slope (slope_i - slope),
+                         sd_curvature)
+
+where level_i and slope_i are less what covariates say of them. Regressions, unlike correlations, have priors in units
+that other cohorts state; the visits of a trial would hardly tell them from none.
 
 With covariates, sum_c gamma_c x_ic is added to level_i, slope_i or change_ik (x_ikc, where it differs between cycles);
 the population's coefficients are those where all covariates are 0. See `covariates`.
@@ -18,7 +23,7 @@ The correlation of lead-in slope and response separates regression to the mean f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -32,7 +37,7 @@ from slopeshift.model.covariates import record_regressors, regressors_of
 from slopeshift.model.stated import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
@@ -51,7 +56,9 @@ LABELS = {
     "change_by_injection": "deviation of each injection's change from it",
     "sd_level": "SD of levels between patients",
     "sd_slope": "SD of slopes between patients",
-    "sd_curvature": "SD of curvatures between patients",
+    "curvature_by_level": "curvature by level, between patients",
+    "curvature_by_slope": "curvature by slope, between patients",
+    "sd_curvature": "SD of curvatures between patients of one level and slope",
     "sd_response": "SD of changes between patients",
     "sd_cycle": "SD of changes between cycles of a patient",
     "correlation": "correlations of level, slope and change between patients",
@@ -67,7 +74,7 @@ class Spread:
 
     `level`, `slope`, `response`, `cycle` and `curvature` are standard deviations, which may carry a sign (see
     `signed_scale`); response and cycle are None without injections, and curvature where the course has none. `factor`
-    is the Cholesky factor of R, a row per trait.
+    is the Cholesky factor of R, a row per trait. `regressions` are those of the curvature on traits, by name.
     """
 
     level: TensorVariable
@@ -76,6 +83,7 @@ class Spread:
     cycle: TensorVariable | None
     factor: list[list[TensorVariable]]
     curvature: TensorVariable | None = None
+    regressions: Mapping[str, TensorVariable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,19 +126,23 @@ def piecewise_line(
     covariates: tuple[Covariate, ...] = (),
     curvature: Normal | None = None,
     sd_curvature: HalfNormal | Gamma | None = None,
+    curvature_by_level: Normal | None = None,
+    curvature_by_slope: Normal | None = None,
 ) -> PiecewiseLine:
     """Add the spread between patients to the current PyMC model and return the curve that families build on.
 
     The arguments are the prior table of the model, in the order of the equations above; units as in PiecewiseLine.
-    Adds `sd_level`, `sd_slope`, `correlation` (pair), in a trial with injections `sd_response` and `sd_cycle`, and on a
-    curved course `sd_curvature`, and records the priors. Without injections those of the changes play no part.
+    A regression of the curvature without a prior is none. Adds `sd_level`, `sd_slope`, `correlation` (pair), in a trial
+    with injections `sd_response` and `sd_cycle`, and on a curved course `sd_curvature` and what it is regressed by, and
+    records the priors. Without injections those of the changes play no part.
     Raises ValueError where the course is curved without priors of its curvature, or the other way round, and
     CovariateError where a covariate cannot be what it is said to be.
     """
-    _check_curvature(visits, curvature, sd_curvature)
+    by = {"curvature_by_level": curvature_by_level, "curvature_by_slope": curvature_by_slope}
+    _check_curvature(visits, (curvature, sd_curvature), tuple(by.values()))
     stated: dict[str, Prior | None]
     stated = {"level": level, "slope": slope, "sd_level": sd_level, "sd_slope": sd_slope, "correlation": correlation}
-    stated |= {"curvature": curvature, "sd_curvature": sd_curvature}
+    stated |= {"curvature": curvature, "sd_curvature": sd_curvature, **by}
     if visits.injections:
         stated |= {"change": change, "change_by_injection": change_by_injection}
         stated |= {"sd_response": sd_response, "sd_cycle": sd_cycle}
@@ -144,16 +156,16 @@ def piecewise_line(
     factor = correlation_factor(correlation, len(traits))
     _report_correlation(factor, traits)
     bent = None if sd_curvature is None else scale("sd_curvature", sd_curvature)
-    spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, bent)
+    regressions = {name: prior.variable(name) for name, prior in by.items() if prior is not None}
+    spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, bent, regressions)
     return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, regressors, curvature)
 
 
-def _check_curvature(visits: Visits, *priors: object) -> None:
-    stated = [prior is not None for prior in priors]
-    if visits.shape.curved and not all(stated):
+def _check_curvature(visits: Visits, needed: tuple[object, ...], regressions: tuple[object, ...]) -> None:
+    if visits.shape.curved and None in needed:
         raise ValueError("the course is curved: state priors for curvature and sd_curvature")
-    if not visits.shape.curved and any(stated):
-        raise ValueError("priors for curvature or its standard deviation, but the course is not: Shape(curved=True)")
+    if not visits.shape.curved and any(prior is not None for prior in (*needed, *regressions)):
+        raise ValueError("priors for curvature or how patients differ in it, but the course is not: Shape(curved=True)")
 
 
 def _record(priors: Mapping[str, Prior | None], regressors: tuple[Regressor, ...]) -> None:
@@ -248,22 +260,33 @@ class Part:
     """A scalar of the loading and where it stands.
 
     The scalar is the standard deviation of `trait`, times entry (row, column) of the correlation's factor where
-    `entry` is one; `places` are pairs of coefficient and source.
+    `entry` is one, and times the regression `by` where that is one; `places` are pairs of coefficient and source.
     """
 
     trait: str
     entry: tuple[int, int] | None
     places: tuple[tuple[str, str], ...]
+    by: str | None = None
 
 
-def loading_parts(visits: Visits) -> list[Part]:
-    """Take the loading apart: the scalars whose sum, each times a pattern of zeros and ones, it is."""
+def loading_parts(visits: Visits, regressions: Collection[str]) -> list[Part]:
+    """Take the loading apart: the scalars whose sum, each times a pattern of zeros and ones, it is.
+
+    `regressions` names those of the curvature that the model has: its row is then theirs times the rows of their traits
+    besides a part of its own.
+    """
     segments, cycles = visits.segments, tuple((segment, _source(segment)) for segment in visits.segments)
     moved = {"level": ("level",), "slope": ("slope",)} | ({"response": segments} if segments else {})
     parts = [
         Part(trait, (row, column), tuple((coefficient, source) for coefficient in moved[trait]))
         for row, trait in enumerate(moved)
         for column, source in enumerate(list(moved)[: row + 1])
+    ]
+    parts += [
+        replace(part, places=(("curvature", source),), by=by)
+        for part in parts
+        for (_, source) in part.places[:1]
+        if (by := f"curvature_by_{part.trait}") in regressions
     ]
     parts += [Part("curvature", None, (("curvature", "curvature"),))] if visits.shape.curved else []
     return parts + ([Part("cycle", None, cycles)] if cycles else [])
@@ -282,9 +305,11 @@ def loading(curve: PiecewiseLine) -> TensorVariable:
 
     Every entry is one of a few scalars, so the matrix is these scalars times constant patterns.
     """
-    spread, parts = curve.spread, loading_parts(curve.visits)
+    spread, parts = curve.spread, loading_parts(curve.visits, curve.spread.regressions)
     scalars = [
-        getattr(spread, part.trait) * (spread.factor[part.entry[0]][part.entry[1]] if part.entry else 1.0)
+        getattr(spread, part.trait)
+        * (spread.factor[part.entry[0]][part.entry[1]] if part.entry else 1.0)
+        * (spread.regressions[part.by] if part.by else 1.0)
         for part in parts
     ]
     patterns = [pattern(part, curve.visits.coefficients, _sources(curve)) for part in parts]

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from slopeshift.design.shape import PLAIN
-from slopeshift.model.control import FromControl, lead_in_slope
+from slopeshift.model.control import FromControl, from_control
 from slopeshift.model.covariates import CHANGE, Covariate
 from slopeshift.model.line import COVARIATE, LABELS, piecewise_line
 from slopeshift.model.stated import row, sampled
@@ -64,9 +64,9 @@ class Beside:
 class LineModel:
     """A line per patient whose slope may change at each injection, as a value that builds a PyMC model on a trial.
 
-    Priors are those of `piecewise_line`; that of the slope may come from the trial's control. `family` says how values
-    scatter around the line, `shape` how changes act in time. Raises ValueError, when called, as `piecewise_line` does,
-    and LookupError where the trial does not record the outcome.
+    Priors are those of `piecewise_line`; those of slope and curvature may come from the trial's control. `family` says
+    how values scatter around the line, `shape` how changes act in time. Raises ValueError, when called, as
+    `piecewise_line` does, and LookupError where the trial does not record the outcome.
     """
 
     outcome: str
@@ -81,8 +81,10 @@ class LineModel:
     sd_cycle: HalfNormal | Gamma
     correlation: LKJ
     family: Family
-    curvature: Normal | None = None
+    curvature: Normal | FromControl | None = None
     sd_curvature: HalfNormal | Gamma | None = None
+    curvature_by_level: Normal | None = None
+    curvature_by_slope: Normal | None = None
     covariates: tuple[Covariate | ByInterval, ...] = ()
     shape: Shape = PLAIN
     beside: Beside | None = None
@@ -95,8 +97,9 @@ class LineModel:
 
         visits = visits_of(trial, self.outcome, self.shape)
         priors: dict[str, Any] = {name: getattr(self, name) for name in LABELS}
-        if isinstance(self.slope, FromControl):
-            priors["slope"] = lead_in_slope(trial, self.outcome, self.slope.otherwise)
+        for name, prior in priors.items():
+            if isinstance(prior, FromControl):
+                priors[name] = from_control(trial, self.outcome, prior.otherwise, name, curved=self.shape.curved)
         covariates = tuple(c.of(trial, visits) if isinstance(c, ByInterval) else c for c in self.covariates)
         with pm.Model(coords=visits.coords) as model:
             self.family.observe(piecewise_line(visits, **priors, covariates=covariates))
@@ -121,10 +124,11 @@ class LineModel:
         return replace(self, **changes)
 
     def stated(self) -> list[dict[str, Any]]:
-        """List the priors as rows of the prior table (see `stated.row`), that of the slope as without a control."""
-        priors = {name: getattr(self, name) for name in LABELS}
-        if isinstance(self.slope, FromControl):
-            priors["slope"] = replace(self.slope.otherwise, source="model file, unless the trial's control gives one")
+        """List the priors as rows of the prior table (see `stated.row`), as they are without a control."""
+        priors: dict[str, Any] = {name: getattr(self, name) for name in LABELS}
+        for name, prior in priors.items():
+            if isinstance(prior, FromControl):
+                priors[name] = replace(prior.otherwise, source="model file, unless the trial's control gives one")
         rows = [row(name, prior, LABELS[name]) for name, prior in priors.items() if prior is not None]
         rows += [row(each.title, each.prior, COVARIATE) for each in self.covariates]
         family = self.family

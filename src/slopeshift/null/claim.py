@@ -268,7 +268,7 @@ def _enrolled(
     level, slope, values = np.empty(patients), np.empty(patients), np.empty((patients, lead_in.visits))
     wanted = np.arange(patients)
     for _ in range(LARGEST_SEARCH):
-        drawn_level, drawn_slope, _ = (x[0] for x in history.draw(rng, np.zeros(1, dtype=np.intp), len(wanted)))
+        drawn_level, drawn_slope, *_ = (x[0] for x in history.draw(rng, np.zeros(1, dtype=np.intp), len(wanted)))
         mean = drawn_level[:, None] + drawn_slope[:, None] * lead_in.times
         level[wanted], slope[wanted] = drawn_level, drawn_slope
         values[wanted] = _scored(mean + history.residual * rng.standard_normal(mean.shape))

@@ -1,7 +1,7 @@
 """Populations in which no injection changes anything: from a fit, or from published natural history.
 
-A population hands out what is true of each simulated trial, and then level and slope of that trial's patients. Nothing
-in it knows of injections.
+A population hands out what is true of each simulated trial, and then level, slope and curvature of that trial's
+patients, whose courses are level + slope t + curvature t^2 / 2. Nothing in it knows of injections.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.intp]
+    Drawn = tuple[Floats, Floats, Floats, Floats]
 
 DISTRIBUTIONS = ("normal", "gamma", "lognormal", "mixture")
 
@@ -37,8 +38,11 @@ class Population(Protocol):
     def versions(self, rng: np.random.Generator, trials: int) -> Places:
         """Choose, for every trial, the version of the population it is drawn from: (trial,)."""
 
-    def draw(self, rng: np.random.Generator, version: Places, patients: int) -> tuple[Floats, Floats, Floats]:
-        """Draw new patients of every trial's version: level and slope (trial, patient), residual SD (trial,)."""
+    def draw(self, rng: np.random.Generator, version: Places, patients: int) -> Drawn:
+        """Draw new patients of every trial's version.
+
+        Returns level, slope and curvature (trial, patient), and the residual SD (trial,).
+        """
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,11 @@ class NaturalHistory:
         """Choose the one version there is: (trial,)."""
         return np.zeros(trials, dtype=np.intp)
 
-    def draw(self, rng: np.random.Generator, version: Places, patients: int) -> tuple[Floats, Floats, Floats]:
-        """Draw new patients: level and slope (trial, patient), residual SD (trial,)."""
+    def draw(self, rng: np.random.Generator, version: Places, patients: int) -> Drawn:
+        """See `Population`: published courses are lines."""
         shape = (len(version), patients)
         level = rng.normal(self.level, self.sd_level, shape)
-        return level, self.slopes(rng, shape), np.full(len(version), self.residual)
+        return level, self.slopes(rng, shape), np.zeros(shape), np.full(len(version), self.residual)
 
     def slopes(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Draw slopes of this distribution, mean and standard deviation."""
@@ -119,9 +123,10 @@ class NaturalHistory:
 class Fitted:
     """The population of a fit with every change left out: one posterior draw a simulated trial, new patients in each.
 
-    Arrays are (draw,): mean level and slope, their standard deviations and correlation, and the residual one. New
-    patients have the trial's covariates: `regression` (draw, covariate) times `moves` (covariate, patient, 2) is what
-    these add to level and slope.
+    Arrays are (draw,): mean level and slope, their standard deviations and correlation, and the residual one; mean
+    curvature, its regressions on level and slope, and its standard deviation given these, all 0 of a straight course.
+    New patients have the trial's covariates: `regression` (draw, covariate) times `moves` (covariate, patient, 2) is
+    what these add to level and slope.
     """
 
     name: str
@@ -131,6 +136,10 @@ class Fitted:
     sd_slope: Floats
     correlation: Floats
     residual: Floats
+    curvature: Floats
+    curvature_by_level: Floats
+    curvature_by_slope: Floats
+    sd_curvature: Floats
     regression: Floats
     moves: Floats
 
@@ -138,17 +147,20 @@ class Fitted:
         """Choose a posterior draw for every trial: (trial,)."""
         return rng.integers(len(self.level), size=trials)
 
-    def draw(self, rng: np.random.Generator, version: Places, patients: int) -> tuple[Floats, Floats, Floats]:
-        """Draw new patients: level and slope (trial, patient), residual SD (trial,)."""
+    def draw(self, rng: np.random.Generator, version: Places, patients: int) -> Drawn:
+        """See `Population`."""
         of = version[:, None]
         z, other = rng.standard_normal((2, len(of), patients))
         along = self.correlation[of] * z + np.sqrt(1 - self.correlation[of] ** 2) * other
-        level = self.level[of] + self.sd_level[of] * z
-        slope = self.slope[of] + self.sd_slope[of] * along
+        level, slope = self.sd_level[of] * z, self.sd_slope[of] * along
+        curvature = self.curvature[of] + self.curvature_by_level[of] * level + self.curvature_by_slope[of] * slope
+        if self.sd_curvature.any():
+            curvature = curvature + self.sd_curvature[of] * rng.standard_normal(z.shape)
+        level, slope = self.level[of] + level, self.slope[of] + slope
         if self.moves.size:
             moved = np.tensordot(self.regression[version], self.moves, axes=1)
             level, slope = level + moved[..., 0], slope + moved[..., 1]
-        return level, slope, self.residual[version]
+        return level, slope, curvature, self.residual[version]
 
 
 def fitted(name: str, posterior: Posterior) -> Fitted:
@@ -159,6 +171,7 @@ def fitted(name: str, posterior: Posterior) -> Fitted:
     """
     draws = posterior.draws
     population, none = draws["population"], xr.zeros_like(draws["sigma"])
+    curved = "curvature" in population.indexes["coefficient"]
     parts = {
         "level": population.sel(coefficient="level"),
         "slope": population.sel(coefficient="slope"),
@@ -166,6 +179,8 @@ def fitted(name: str, posterior: Posterior) -> Fitted:
         "sd_slope": draws["sd_slope"],
         "correlation": draws["correlation"].sel(pair="level, slope") if "correlation" in draws else none,
         "residual": draws["sigma"],
+        "curvature": population.sel(coefficient="curvature") if curved else none,
+        **{name: draws.get(name, none) for name in ("curvature_by_level", "curvature_by_slope", "sd_curvature")},
     }
     return Fitted(name, **{part: flat(values) for part, values in parts.items()}, **_covariates(posterior))
 

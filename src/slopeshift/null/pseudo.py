@@ -75,7 +75,7 @@ def refitted(untreated: Trial, outcome: str, compiled: Compiled, seed: list[int]
     """
     for_days, for_fit = np.random.SeedSequence(seed).spawn(2)
     trial = moved(untreated, outcome, np.random.default_rng(for_days))
-    visits = visits_of(trial, outcome)
+    visits = visits_of(trial, outcome, compiled.shape)
     posterior = compiled.fit(trial, visits, int(for_fit.generate_state(1)[0]))
     table = population_changes(posterior).query("injection == '1'")
     kept = ["mean", "lower", "upper", "prob_positive", "rhat", "ess_bulk", "passed"]

@@ -86,8 +86,8 @@ class RefitJob(ModelJob):
 @lru_cache(maxsize=2)
 def _prepared(job: RefitJob) -> tuple[Compiled, Visits, Layout]:
     """Compile the model, and lay the trial's segments out, once per process."""
-    visits = visits_of(job.trial, job.outcome)
     compiled = compile_once(job.model, job.source, job.trial, job.sampling)
+    visits = visits_of(job.trial, job.outcome, compiled.shape)
     return compiled, visits, layout_of(job.trial, visits, Rules())
 
 

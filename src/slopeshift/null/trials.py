@@ -78,8 +78,9 @@ def recorded(values: Floats, outcome: Outcome) -> Floats:
 
 
 def _drawn(rng: np.random.Generator, visits: Visits, population: Population, version: Places) -> Floats:
-    level, slope, residual = population.draw(rng, version, len(visits.patients))
-    mean = level[:, visits.patient_index] + slope[:, visits.patient_index] * visits.month
+    level, slope, curvature, residual = population.draw(rng, version, len(visits.patients))
+    of, month = visits.patient_index, visits.month
+    mean = level[:, of] + slope[:, of] * month + curvature[:, of] * month**2 / 2
     return recorded(mean + residual[:, None] * rng.standard_normal(mean.shape), visits.outcome)
 
 

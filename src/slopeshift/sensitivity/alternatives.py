@@ -104,10 +104,24 @@ def alternatives(file: ModelFile, posterior: Posterior, weights: Floats) -> list
         detail = f"scale of the SD of patients' changes, times {factor:g}"
         scaled = Scaled("sd_response", factor)
         found.append(Alternative(f"prior of how patients' changes differ {word}", detail, own, scaled))
+    found += _bends(own, names, posterior.rate)
     if decline > 0:
         found += _sceptic_and_enthusiast(own, terms, weights, decline, rate)
     without = _without_control(file, posterior.trial, own)
     return [*found, *([without] if without else [])]
+
+
+def _bends(own: NormalPrior, names: list[str], rate: str) -> list[Alternative]:
+    """Let the mean curvature of a curved course vary less, or more, between cohorts: 0.02 or 0.05 instead of 0.03."""
+    if "curvature" not in names:
+        return []
+    place = names.index("curvature")
+    found = []
+    for word, factor in (("narrower", 2 / 3), ("wider", 5 / 3)):
+        sd = np.where(np.arange(len(names)) == place, factor * own.sd, own.sd)
+        detail = f"SD {sd[place]:.2g} instead of {own.sd[place]:.2g} {rate}^2"
+        found.append(Alternative(f"prior of the mean curvature {word}", detail, NormalPrior(own.mean, sd)))
+    return found
 
 
 def _sceptic_and_enthusiast(
@@ -140,7 +154,7 @@ def _without_control(file: ModelFile, trial: Trial, own: NormalPrior) -> Alterna
     other = own_prior(terms_of(file.build(replace(trial, control=None))))
     if np.array_equal(other.mean, own.mean) and np.array_equal(other.sd, own.sd):
         return None
-    return Alternative("control not used", "lead-in slope: the model's own prior instead of the control's", other)
+    return Alternative("control not used", "natural history: the model's own prior instead of the control's", other)
 
 
 def log_ratio_of(model: Any, posterior: Posterior, scaled: Scaled | None) -> Floats | float:

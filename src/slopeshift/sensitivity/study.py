@@ -21,7 +21,7 @@ from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.refits import VariationJob
 from slopeshift.sensitivity.rows import COLUMNS, beside_main, labelled, refused, withheld
 from slopeshift.sensitivity.subject import Subject
-from slopeshift.sensitivity.weighed import bent_rows, bias_rows, curve_tables, prior_rows
+from slopeshift.sensitivity.weighed import bent_rows, bias_rows, curve_tables, curved, prior_rows
 from slopeshift.trial.roles import chance_of_better
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _tables(subject: Subject, grid: ModelFile | None, work: Callable[[VariationJ
         why = variations.why_nothing_imputed(subject)
         notes.append(refused(why, analysis=variations.AFTER_LEAVING, detail="", **labels))
     lines, tipping = curve_tables(subject)
-    weighed = (prior_rows(subject), bent_rows(subject), bias_rows(subject))
+    weighed = (prior_rows(subject), *([] if curved(subject) else [bent_rows(subject)]), bias_rows(subject))
     table = pd.concat([subject.main, *refitted, *notes, *weighed], ignore_index=True)
     sign = subject.posterior.visits.outcome.sign
     table, lines = (each.assign(prob_better=chance_of_better(each["prob_positive"], sign)) for each in (table, lines))

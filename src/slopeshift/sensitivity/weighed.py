@@ -76,9 +76,9 @@ def population_from(subject: Subject, terms: Floats) -> Posterior:
 def bent(subject: Subject) -> tuple[float, pd.DataFrame | None]:
     """Let all patients' courses bend by a common curvature with the prior Normal(0, CURVATURE_SD x decline).
 
-    A term of the population with the column month^2 / 2 is added, and the draws are weighed. Returns the probability
-    that courses bend upwards, and the changes from what the slope would then be; NaN and None where the weights cannot
-    be relied on.
+    A term of the population with the column month^2 / 2 is added to a straight model, and the draws are weighed.
+    Returns the probability that courses bend upwards, and the changes from what the slope would then be; NaN and None
+    where the weights cannot be relied on.
     """
     found = under(_with_bend(subject), _bending(subject, bend=True), _bending(subject, bend=False))
     if not found.reliable:
@@ -90,10 +90,11 @@ def bent(subject: Subject) -> tuple[float, pd.DataFrame | None]:
 def bend_evidence(subject: Subject) -> tuple[float, float]:
     """Compare a common bend without any change with changes without a bend, and with neither.
 
-    Returns the logs of two ratios of densities of the data (Bayes factors), each the logarithm of the mean, over the
-    draws, of the ratio given the draw; NaN where a mean hangs on few draws.
+    The bend is that of `bent`, or of a curved model its mean curvature under its own prior. Returns the
+    logs of two ratios of densities of the data (Bayes factors), each the logarithm of the mean, over the draws, of the
+    ratio given the draw; NaN where a mean hangs on few draws.
     """
-    evidence = _with_bend(subject)
+    evidence = subject.evidence if curved(subject) else _with_bend(subject)
     own = log_evidence(evidence, _bending(subject, bend=False))
     alone = log_evidence(evidence, _bending(subject, bend=True, change=False)) - own
     neither = log_evidence(evidence, _bending(subject, bend=False, change=False)) - own
@@ -108,6 +109,11 @@ def _log_mean(log_ratio: Floats) -> float:
     return float(np.logaddexp.reduce(log_ratio) - np.log(len(log_ratio)))
 
 
+def curved(subject: Subject) -> bool:
+    """Say whether the model's own natural history has a curvature."""
+    return subject.file.shape.curved
+
+
 @cache
 def _with_bend(subject: Subject) -> Evidence:
     bend = subject.posterior.visits.month[:, None] ** 2 / 2
@@ -118,11 +124,14 @@ def _bending(subject: Subject, *, bend: bool, change: bool = True) -> NormalPrio
     """The model's own prior with a curvature, or with changes, let free or held at zero."""
     own, sd = own_prior(subject.posterior.design), CURVATURE_SD * abs(expected_decline(subject.posterior.design))
     sds = own.sd if change else np.where(is_change(subject.posterior.design), HELD * own.sd, own.sd)
+    if curved(subject):
+        bends = subject.posterior.design["term"].to_numpy() == "curvature"
+        return NormalPrior(own.mean, sds if bend else np.where(bends, HELD * sds, sds))
     return NormalPrior(np.append(own.mean, 0.0), np.append(sds, sd if bend else HELD * sd))
 
 
 def bent_rows(subject: Subject) -> pd.DataFrame:
-    """Make the rows of the sensitivity table in which natural history may have a curvature."""
+    """Make the rows of the sensitivity table in which the natural history of a straight model may have a curvature."""
     upwards, table = bent(subject)
     sd = CURVATURE_SD * abs(expected_decline(subject.posterior.design))
     detail = f"one curvature for all, Normal(0, {sd:.2g}) {subject.posterior.rate} a month"

@@ -33,6 +33,7 @@ _ALWAYS = {
 }
 _LISTED = 100
 FEWEST_PATIENTS = 10  # of a control, with two values each: fewer say little of a mean slope
+VALUES_OF_A_BEND, MONTHS_OF_A_BEND = 4, 6.0  # of a patient: fewer, or in less time, say nothing of a curvature
 _WIDEST = {"file": 32, "row": 8, "column": 24, "found": 60, "remedy": 160}
 
 
@@ -58,12 +59,18 @@ class TrialError(ValueError):
 class Control:
     """A natural history that a trial names in its settings: where from, and how far studies differ.
 
-    `between_study_sd` holds, by outcome, the standard deviation of mean slopes between studies, in units a month.
+    `between_study_sd` holds, by outcome, the standard deviation of mean slopes between studies, in units a month, and
+    `between_study_sd_curvature` that of mean curvatures, in those per month.
     """
 
     source: str
     between_study_sd: Mapping[str, float]
     trial: Trial = field(repr=False)
+    between_study_sd_curvature: Mapping[str, float] = field(default_factory=dict)
+
+    def spreads(self, of: str) -> Mapping[str, float]:
+        """Take the standard deviations between studies, by outcome, of "slope" or "curvature"."""
+        return {"slope": self.between_study_sd, "curvature": self.between_study_sd_curvature}[of]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,23 +178,44 @@ def _control(directory: Path, settings: Mapping[str, Any]) -> tuple[Control | No
     except TrialError as error:
         found = f"{_counted(len(error.problems), 'problem')} in {given['source']}"
         return None, [_of_control("source", found, f"run `slopeshift check {folder}`")]
-    problems = list(_unusable(trial, given["between_study_sd"], settings))
-    return Control(given["source"], dict(given["between_study_sd"]), trial), problems
+    slopes, bends = dict(given["between_study_sd"]), dict(given.get("between_study_sd_curvature", {}))
+    problems = list(_unusable(trial, slopes, bends, settings))
+    return Control(given["source"], slopes, trial, bends), problems
 
 
-def _unusable(trial: Trial, spread: Mapping[str, float], settings: Mapping[str, Any]) -> Iterator[Problem]:
+def _unusable(
+    trial: Trial, slopes: Mapping[str, float], bends: Mapping[str, float], settings: Mapping[str, Any]
+) -> Iterator[Problem]:
     if trial.synthetic and settings.get("synthetic") is False:
         yield _of_control("source", "a synthetic control for real data", "name a trial of real patients")
-    for outcome in spread:
+    for key, outcome in (*(("", each) for each in slopes), *(("_curvature", each) for each in bends)):
+        where = f"between_study_sd{key}.{outcome}"
         if outcome not in trial.outcomes:
             remedy = f"delete it; the control records {', '.join(trial.outcomes)}"
-            yield _of_control(f"between_study_sd.{outcome}", f"no value of {outcome!r} in the control", remedy)
-            continue
-        rows = trial.natural_history(outcome)
-        count = int((rows.groupby("patient")["month"].nunique() >= 2).sum())
-        if count < FEWEST_PATIENTS:
-            found = f"{_counted(count, 'patient')} with two values of {outcome} before an injection"
-            yield _of_control("source", found, f"name a trial with at least {FEWEST_PATIENTS}")
+            yield _of_control(where, f"no value of {outcome!r} in the control", remedy)
+        elif key and outcome not in slopes:
+            yield _of_control(where, "no between-study SD of the slope beside it", f"give between_study_sd.{outcome}")
+        elif key:
+            yield from _too_short(trial, outcome, where)
+        else:
+            yield from _too_few(trial, outcome)
+
+
+def _too_few(trial: Trial, outcome: str) -> Iterator[Problem]:
+    count = int((trial.natural_history(outcome).groupby("patient")["month"].nunique() >= 2).sum())
+    if count < FEWEST_PATIENTS:
+        found = f"{_counted(count, 'patient')} with two values of {outcome} before an injection"
+        yield _of_control("source", found, f"name a trial with at least {FEWEST_PATIENTS}")
+
+
+def _too_short(trial: Trial, outcome: str, where: str) -> Iterator[Problem]:
+    """Say where too few patients were seen for so long that a bend shows."""
+    months = trial.natural_history(outcome).groupby("patient")["month"]
+    long_enough = (months.nunique() >= VALUES_OF_A_BEND) & (months.max() - months.min() >= MONTHS_OF_A_BEND)
+    if (count := int(long_enough.sum())) < FEWEST_PATIENTS:
+        needed = f"{VALUES_OF_A_BEND} values of {outcome} over {MONTHS_OF_A_BEND:g} months before an injection"
+        remedy = f"delete it, or name a trial with at least {FEWEST_PATIENTS}: fewer do not show how courses bend"
+        yield _of_control(where, f"{_counted(count, 'patient')} with {needed}", remedy)
 
 
 def _of_control(key: str, found: str, remedy: str) -> Problem:

@@ -79,6 +79,9 @@ _CONTROL = {
     "between_study_sd": _Entry(
         _is_spread, "an SD above 0 for each outcome, in its units a month: { alsfrsr = 0.15 }", required=True
     ),
+    "between_study_sd_curvature": _Entry(
+        _is_spread, "an SD above 0 for each outcome, in its units a month, per month: { alsfrsr = 0.015 }"
+    ),
 }
 _OUTCOME = {
     "unit": _Entry(_is_line, 'one line of text in quotes: unit = "..."', required=True),

@@ -37,7 +37,7 @@ class Course:
     """One patient's record of one outcome, and the model's lines through it, empty where the gate was failed.
 
     `month` and `value` (visit,) are what was recorded; `injections` the months of the injections that were given.
-    `line` follows the patient's mean from the first to the last value. `without` continues the slope before treatment
+    `line` follows the patient's mean from the first to the last value. `without` continues the course before treatment
     from the first injection to the last value, as if no injection had changed it: a counterfactual of the model, which
     nobody observed. Both have columns month, median, lower, upper. `gap` holds, at the last value, the draws of `line`
     less those of `without`: none where the two are one.

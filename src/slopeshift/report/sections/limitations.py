@@ -31,12 +31,13 @@ def of_trial(trial: Trial, control: pd.DataFrame) -> list[str]:
     found += _borrowed(trial, control)
     found.append(_dropout(trial))
     if trial.injections.empty:
-        found.append("Decline is assumed to be linear; natural courses can bend.")
+        found.append("Natural courses can bend; a straight model takes decline for linear.")
     else:
         found.append(
-            "Decline is assumed to be linear between injections. A course that bends without treatment is mistaken for "
-            "a change of slope. With few visits before the first injection, checks of the trial alone often miss it; "
-            "injections moved into untreated patients show it."
+            "A course that bends without treatment looks like a change of slope. A straight model mistakes it for one; "
+            "a curved one allows for as much of it as its prior expects, and is the less sure. With few visits before "
+            "the first injection, checks of the trial alone often miss it; injections moved into untreated patients "
+            "show it."
         )
         found.append(
             "The model does not know by which rule patients entered. If entry required a prior loss, decline appears "
@@ -96,8 +97,8 @@ def of_fit(analysis: Analysis) -> list[str]:
         )
     if undefined := len({row.patient for row in table.itertuples() if "percent undefined" in row.flag}):
         found.append(
-            f"{counted(undefined, 'patient')} with a slope before treatment that may be near zero: a percentage of it "
-            "means little."
+            f"{counted(undefined, 'patient')} with a slope without injections that may be near zero: a percentage of "
+            "it means little."
         )
     weak = table[(table["injection"] != OVERALL) & (table["contraction"] < WEAK_CONTRACTION)]
     if len(weak):
@@ -130,12 +131,16 @@ def _borrowed(trial: Trial, control: pd.DataFrame) -> list[str]:
     found = []
     for row in control.itertuples():
         label = trial.control.trial.outcomes[row.outcome].label
+        what, unit, digits = {"slope": ("slope before treatment", "a month", 2)}.get(
+            row.quantity, ("curvature", "a month, per month", 3)
+        )
+        course = "" if row.course == "any" else f" of models with {row.course} courses"
         found.append(
-            f"The prior of the {label} slope before treatment is taken from {trial.control.source} "
-            f"({counted(row.patients, 'patient')}, {row.mean:.2f} a month, standard error "
-            f"{row.standard_error:.2f}), widened by a between-study SD of {row.between_study_sd:g} that was chosen, "
-            f"not estimated: mean {row.prior_mean:.2f}, SD {row.prior_sd:.2f}. It is right only if that cohort "
-            "declines as this one would."
+            f"The prior of the {label} {what}{course} is taken from {trial.control.source} "
+            f"({counted(row.patients, 'patient')}, {row.mean:.{digits}f} {unit}, standard error "
+            f"{row.standard_error:.{digits}f}), widened by a between-study SD of {row.between_study_sd:g} that was "
+            f"chosen, not estimated: mean {row.prior_mean:.{digits}f}, SD {row.prior_sd:.{digits}f}. It is right only "
+            "if that cohort declines as this one would."
         )
     return found
 

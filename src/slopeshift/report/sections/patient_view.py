@@ -34,8 +34,8 @@ _NOTHING = {
 }
 
 _FLAGS = {
-    "percent undefined": "Percent undefined: the slope before treatment may be near zero, and a percentage of it means "
-    "little, although the patient still counts among those who may have slowed.",
+    "percent undefined": "Percent undefined: the slope without injections may be near zero, and a percentage of it "
+    "means little, although the patient still counts among those who may have slowed.",
     "short lead-in": "Short lead-in: fewer than two values up to the first injection, so that the slope before "
     "treatment is mostly that of other patients.",
 }
@@ -161,14 +161,14 @@ def _change(overall: Any, words: Mapping[str, str], analysis: Analysis) -> list[
 
 
 def _gap(course: Course, analysis: Analysis) -> list[str]:
-    """Say how far, at the last value, the fitted line is from the slope before treatment, continued."""
+    """Say how far, at the last value, the fitted line is from the course before treatment, continued."""
     if not course.gap.size:
         return []
     unit, gap = analysis.visits.outcome.unit, float(np.median(course.gap))
     lower, upper = np.quantile(course.gap, INTERVAL)
     return [
         f"At the last value, in month {course.month.max():.1f}, the fitted line is {in_unit(abs(gap), unit)} {unit} "
-        f"{'above' if gap >= 0 else 'below'} the slope before treatment, continued (95 % interval of the difference "
+        f"{'above' if gap >= 0 else 'below'} the course before treatment, continued (95 % interval of the difference "
         f"{between(lower, upper, unit, sign=True)})."
     ]
 

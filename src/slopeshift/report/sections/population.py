@@ -57,11 +57,12 @@ def population(analysis: Analysis) -> Table:
 _AVERAGE_PATIENT = {
     "level": "Level at month 0",
     "lead_in_slope": "Slope",
+    "natural_slope": "Slope without injections",
     "segment_slope": "Slope",
     "change": "Change of slope from before",
     "increment": "Change of slope from the previous cycle",
     "percent_slowing": "Slowing of the decline",
-    "rate_ratio": "Rate ratio (slope / slope before)",
+    "rate_ratio": "Rate ratio (slope / slope without injections)",
 }
 
 

@@ -28,8 +28,8 @@ def attributes(trial: Trial) -> Table:
         ["Intercurrent events", "see the next table"],
         [
             "Summary",
-            "mean change of slope in each cycle from the slope before injection 1, in units a month and in percent; "
-            "the probability that it exceeds any value"
+            "mean change of slope in each cycle from what it would have been without injections, in units a month and "
+            "in percent; the probability that it exceeds any value"
             if treated
             else "mean slope in units a month",
         ],

@@ -54,6 +54,8 @@ PRIORS = {
     "sd_cycle": "SD of changes between a patient's cycles",
     "curvature": "curvature of the course before the first injection",
     "sd_curvature": "SD of curvatures between patients",
+    "curvature_by_level": "curvature by level",
+    "curvature_by_slope": "curvature by slope",
     "nu": "degrees of freedom of the residual",
     "autocorrelation": "correlation of residuals one month apart",
 }
@@ -142,7 +144,11 @@ def priors_that_matter(table: pd.DataFrame) -> list[str]:
 
 
 def _by(prior: str, quantity: str) -> str:
-    own = prior == quantity or (prior, quantity) == ("slope", "lead_in_slope") or quantity.startswith(f"{prior}_")
+    own = (
+        prior == quantity
+        or (prior, quantity) == ("slope", "lead_in_slope")
+        or (quantity not in PRIORS and quantity.startswith(f"{prior}_"))
+    )
     return "by its own prior" if own else f"by the prior of the {_prior(prior)}"
 
 

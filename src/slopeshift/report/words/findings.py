@@ -85,8 +85,9 @@ def _overall_responders(results: Results) -> pd.Series[Any] | None:
 def _finding(results: Results, injection: str) -> Finding:
     population = results.population
     change = _row(population, "change", injection)
-    declining = bool((population["quantity"] == "percent_slowing").any())
-    slowing = _row(population, "percent_slowing", injection) if declining else None
+    percents = population[population["quantity"] == "percent_slowing"]
+    declining, given = not percents.empty, injection in set(percents["injection"])
+    slowing = _row(population, "percent_slowing", injection) if given else None
     return Finding(
         injection=injection,
         after="All injections together" if injection == OVERALL else f"Injection {injection}",

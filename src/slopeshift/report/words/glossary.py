@@ -17,6 +17,8 @@ POPULATION = ("level", "lead_in_slope", "curvature", "change")
 SPREAD = (
     "sd_level",
     "sd_slope",
+    "curvature_by_level",
+    "curvature_by_slope",
     "sd_curvature",
     "sd_response",
     "sd_cycle",

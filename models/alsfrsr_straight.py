@@ -1,0 +1,23 @@
+"""ALSFRS-R, straight: a line per patient, whose slope changes at injections and at nothing else.
+
+score_ij  ~ Normal(level_i + slope_i t_ij + sum_k change_ik b_k(t_ij), sigma)
+change_ik = change + change_k + response_i + cycle_ik                 (> 0: slower decline than in the lead-in)
+
+All else as in alsfrsr.py, where a course may bend by itself. Here a bend counts as a change of slope: where courses
+flatten and injections do nothing, this model claims an effect far more often than it says. It stands beside, as the
+answer of those who are sure that natural courses are straight; its changes are then the more precise.
+"""
+
+from slopeshift.design.shape import Shape
+from slopeshift.model.files import variation
+
+OUTCOME = "alsfrsr"
+
+build = variation(
+    "alsfrsr.py",
+    shape=Shape(curved=False),
+    curvature=None,
+    sd_curvature=None,
+    curvature_by_level=None,
+    curvature_by_slope=None,
+)
