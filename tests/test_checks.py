@@ -27,10 +27,11 @@ from slopeshift.keep.tables import current, save
 from slopeshift.model.families.bounded import BoundedResidual
 from slopeshift.model.families.normal import NormalResidual, log_likelihood, predicted
 from slopeshift.model.families.student_t import StudentTResidual
+from slopeshift.model.files import source_of
 from slopeshift.sensitivity.subsets import of_patients, without
 from slopeshift.trial import trial_from_tables
 
-MODEL = (ROOT / "models" / "alsfrsr.py").read_text()
+MODEL = source_of(ROOT / "models" / "alsfrsr_straight.py")
 SMALL = Sampling(chains=2, draws=400, tune=300)
 
 

@@ -13,6 +13,7 @@ from slopeshift.checks import predictive
 from slopeshift.checks.rules import UNIFORM
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.compiled import Sampling, compile_once
+from slopeshift.model.files import source_of
 
 TRIALS = 5
 
@@ -39,7 +40,7 @@ def often():
     """How often each check fires, as a share of TRIALS trials of a kind."""
     trial = line_trial(patients=20, injections=2, seed=4)
     visits = visits_of(trial, "alsfrsr")
-    source = (ROOT / "models" / "alsfrsr.py").read_text()
+    source = source_of(ROOT / "models" / "alsfrsr_straight.py")
     compiled = compile_once("alsfrsr", source, trial, Sampling(chains=2, draws=400, tune=300))
 
     @cache

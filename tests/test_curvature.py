@@ -11,10 +11,13 @@ from slopeshift.answers import quantities
 from slopeshift.answers.control import control_table
 from slopeshift.design.shape import Shape
 from slopeshift.design.visits import visits_of
+from slopeshift.fit.compiled import Sampling, refusal
 from slopeshift.fit.precompiled import precompiled
 from slopeshift.model.control import means
-from slopeshift.model.files import load_model
-from slopeshift.null.population import fitted
+from slopeshift.model.files import load_model, source_of
+from slopeshift.null.population import PLATFORM, fitted
+from slopeshift.null.pseudo import PseudoJob
+from slopeshift.null.rates import RefitJob
 from slopeshift.null.trials import null_values
 from slopeshift.report.sections.limitations import of_trial
 from slopeshift.report.words.findings import findings
@@ -152,6 +155,23 @@ def test_null_trials_of_a_curved_fit_bend_as_it_does():
     (values,) = null_values(visits, population, 500, 1)
     mean = values[:, visits.month == 10.0].mean()
     assert mean == pytest.approx(24 - 5 + 0.04 * 50, abs=0.5)
+
+
+@pytest.mark.parametrize("name", ["alsfrsr", "alsfrsr_straight"])
+def test_null_trials_and_moved_injections_are_refitted_with_the_course_of_the_model(name):
+    path = ROOT / "models" / f"{name}.py"
+    trial, given = line_trial(patients=8), {"outcome": "alsfrsr", "model": name, "source": source_of(path), "seed": 1}
+    assert refusal(load_model(path), trial) == ""
+    few = Sampling(chains=1, draws=60, tune=60)
+    refits = RefitJob(trial=trial, population=PLATFORM, sampling=few, **given).rows(0)
+    moves = PseudoJob(trial=trial, sampling=few, **given).rows(0)
+    assert [row["injection"] for row in refits] == ["1", "2", "overall"]
+    assert np.isfinite([row["mean"] for row in (*refits, *moves)]).all()
+
+
+@pytest.mark.parametrize("name", ["alsfrsr_waning", "interval_fixed_window", "interval"])
+def test_a_curved_model_with_more_in_it_is_not_refitted(name):
+    assert "not refitted" in refusal(load_model(ROOT / "models" / f"{name}.py"), line_trial())
 
 
 # ---- the prior of the mean curvature ----

@@ -13,7 +13,6 @@ from scipy.stats import multivariate_normal
 from trials import ROOT, line_trial, written_out
 
 from slopeshift.answers.quantities import summarise
-from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact as marginal
 from slopeshift.engine import kernel
 from slopeshift.engine.simd import LANES
@@ -155,7 +154,7 @@ def unusual_trial(kind):
 def test_the_model_has_the_density_of_the_dense_oracle(kind, files):
     """End to end through PyMC: prior terms, statistics, loading and Op, at a point away from the start."""
     trial = unusual_trial(kind)
-    model, visits = files[0].build(trial), visits_of(trial, "alsfrsr")
+    model, visits = files[0].build(trial), files[0].visits(trial)
     rng = np.random.default_rng(4)
     point = {name: value + 0.3 * rng.normal(size=np.shape(value)) for name, value in model.initial_point().items()}
     names = ("loading", "sigma", "term_mean", "term_sd", "term_design")
@@ -183,7 +182,7 @@ def test_pymc_samples_and_predicts_from_the_observed_variable_as_from_any_other(
     terms = [tree["constant_data"][f"term_{part}"].to_numpy() for part in ("mean", "sd", "design")]
     for draw in range(5):
         loading, sigma = (tree["posterior"][name][0, draw].to_numpy() for name in ("loading", "sigma"))
-        expected = dense_log_density(visits_of(trial, "alsfrsr"), loading, sigma, *terms)
+        expected = dense_log_density(files[0].visits(trial), loading, sigma, *terms)
         assert float(together[0, draw]) == pytest.approx(expected, rel=1e-9)
 
 
@@ -251,8 +250,8 @@ def test_both_paths_predict_the_same(fits, group):
     assert float(abs(exact.mean(("chain", "draw")) - sampled.mean(("chain", "draw"))).max()) < float(tolerance)
 
 
-def test_the_log_density_of_a_patient_is_that_of_its_values_given_the_population(fits, trial):
-    tree, visits = fits[0].tree, visits_of(trial, "alsfrsr")
+def test_the_log_density_of_a_patient_is_that_of_its_values_given_the_population(fits, files, trial):
+    tree, visits = fits[0].tree, files[0].visits(trial)
     draws = tree["posterior"].to_dataset().isel(chain=1, draw=7)
     loading, population = draws["loading"].to_numpy(), draws["population"].to_numpy()
     for i, patient in enumerate(visits.patients):
@@ -264,8 +263,8 @@ def test_the_log_density_of_a_patient_is_that_of_its_values_given_the_population
         assert float(found) == pytest.approx(expected, rel=1e-9)
 
 
-def test_drawing_back_needs_a_seed_and_repeats_with_it(fits, trial):
-    tree, visits = fits[0].tree, visits_of(trial, "alsfrsr")
+def test_drawing_back_needs_a_seed_and_repeats_with_it(fits, files, trial):
+    tree, visits = fits[0].tree, files[0].visits(trial)
     draws = tree["posterior"].to_dataset().drop_vars(["population", "coefficients"])
     terms = tree["constant_data"].to_dataset()
     one, again, other = (

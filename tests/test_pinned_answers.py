@@ -74,13 +74,22 @@ def test_an_increment_needs_both_of_its_cycles():
     assert [injection for name, injection in of if name == "change"] == ["1", "3", "overall"]
 
 
-def test_a_curved_course_has_its_curvature_and_no_ratio_of_a_slope():
+def test_ratios_of_a_curved_course_are_of_its_slope_in_the_middle_of_the_cycle():
     curved = draws([35, -1, 0.02, 0.3], names=("level", "slope", "curvature", "change 1"))
-    of = found(curved, design([[1], [1]]))
-    assert of["curvature", ""] == pytest.approx(0.02)
-    assert {name for name, _ in of} == {
-        "level", "lead_in_slope", "curvature", "change", "prob_slowing_25", "increment",
+    of = found(curved, design([[1], [1]], middle_of_cycle=(("patient", "injection"), [[2.0], [4.0]])))
+    assert {name: round(value, 9) for name, value in of.items() if name[1] != "overall"} == {
+        ("level", ""): 35, ("lead_in_slope", ""): -1, ("curvature", ""): 0.02, ("natural_slope", "1"): -0.94,
+        ("change", "1"): 0.3, ("segment_slope", "1"): -0.64, ("prob_slowing_25", "1"): 1,
+        ("percent_slowing", "1"): 31.914893617, ("rate_ratio", "1"): 0.680851064, ("increment", "1"): 0.3,
     }  # fmt: skip
+    assert of["natural_slope", "overall"] == pytest.approx(-0.94)
+
+
+def test_a_cycle_that_nobody_informs_has_no_part_in_the_natural_slope():
+    curved = draws([35, -1, 0.02, 0.3, 0.3], names=("level", "slope", "curvature", "change 1", "change 2"))
+    middles = (("patient", "injection"), [[2.0, 9.0], [4.0, np.nan]])
+    of = found(curved, design([[1, 0], [1, 0]], middle_of_cycle=middles))
+    assert of["natural_slope", "overall"] == pytest.approx(-0.94)
 
 
 def test_spreads_and_correlations_that_a_model_has_stand_after_the_changes_with_their_units():

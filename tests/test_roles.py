@@ -18,6 +18,7 @@ from slopeshift.classical import STATISTICS, model_free
 from slopeshift.cli.answers import input_errors
 from slopeshift.design.covariates import CovariateError
 from slopeshift.design.cycles import cycle_lengths
+from slopeshift.design.shape import shape_of
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
 from slopeshift.fit.compiled import refusal, trial_content
@@ -263,7 +264,7 @@ def test_a_covariate_is_one_line_of_a_model_file(informed):
 def made_of(trial, tree, passed=True):
     """A posterior that is its prior."""
     prior, design = tree["prior"].to_dataset(), tree["constant_data"].to_dataset()
-    visits = visits_of(trial, "alsfrsr")
+    visits = visits_of(trial, "alsfrsr", shape_of(design))
     return Posterior(trial, visits, design, prior, "alsfrsr", passed=passed, groups={"prior": prior})
 
 

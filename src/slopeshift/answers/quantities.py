@@ -187,7 +187,7 @@ def natural_slope(coefficients: xr.DataArray, month: float | xr.DataArray) -> xr
 
 def _middle(design: xr.Dataset, injection: str) -> float:
     """Average the middles of the informed cycles after an injection, or of all: months."""
-    middles = design["middle_of_cycle"]
+    middles = design["middle_of_cycle"].where(informed(design))
     return float((middles if injection == OVERALL else middles.sel(injection=int(injection))).mean())
 
 
