@@ -27,7 +27,7 @@ def prior_of(file, trial, draws, seed=5):
 
 @pytest.fixture(scope="module")
 def some():
-    return prior_of(load_model(ROOT / "models" / "alsfrsr_curved.py"), line_trial(patients=4), 400)[0]
+    return prior_of(load_model(ROOT / "models" / "alsfrsr.py"), line_trial(patients=4), 400)[0]
 
 
 def dense(posterior, draw, *, changes):
@@ -57,9 +57,9 @@ def test_both_densities_are_those_of_dense_normals(some):
 
 def test_a_wider_prior_of_the_changes_is_that_of_a_model_with_it(some):
     trial = some.trial
-    build = load_model(ROOT / "models" / "alsfrsr_curved.py").build
+    build = load_model(ROOT / "models" / "alsfrsr.py").build
     wide = {name: replace(getattr(build, name), sd=2 * getattr(build, name).sd) for name in CHANGES}
-    other = prior_of(varied("alsfrsr_curved", **wide), trial, 400)[0]
+    other = prior_of(varied("alsfrsr", **wide), trial, 400)[0]
     same_draws = replace(other, draws=some.draws)
     doubled = any_change._Known(some).densities(any_change._of_change(some.design), 2.0)
     np.testing.assert_allclose(doubled, any_change._Known(same_draws).densities(), rtol=1e-10)
@@ -70,7 +70,7 @@ CHANGES = ("change", "change_by_injection")
 
 def test_the_bayes_factor_is_the_ratio_of_averages_over_the_prior():
     """Of a small trial, where draws of the prior are near enough to the posterior to average over."""
-    file = load_model(ROOT / "models" / "alsfrsr.py")
+    file = load_model(ROOT / "models" / "alsfrsr_straight.py")
     trial = line_trial(patients=2, injections=1, seed=3)
     prior, compiled = prior_of(file, trial, 30_000)
     known, of = any_change._Known(prior), any_change._of_change(prior.design)

@@ -27,7 +27,7 @@ def posterior_like(name, draws=40, **trial):
     return Posterior(of, visits, tree["constant_data"].to_dataset(), tree["prior"].to_dataset(), name)
 
 
-@pytest.fixture(scope="module", params=["alsfrsr", "alsfrsr_curved"])
+@pytest.fixture(scope="module", params=["alsfrsr_straight", "alsfrsr"])
 def posterior(request):
     return posterior_like(request.param)
 
@@ -103,10 +103,11 @@ def test_a_truth_without_change_has_none(posterior):
 
 def test_the_bend_between_patients_is_the_models_own_or_else_three_percent_of_the_slope_a_month():
     place = np.array([0, 5])
-    for name, column in (("alsfrsr", -1), ("alsfrsr_curved", 2)):
+    for name, column in (("alsfrsr_straight", -1), ("alsfrsr", 2)):
         posterior = posterior_like(name)
         _, spread, bend = operating._nothing_changed(posterior, place)
-        own = posterior.draws["sd_curvature"].to_numpy()[0, place] if name == "alsfrsr_curved" else 1.5 * bend
+        row = posterior.draws["loading"].isel(coefficient=2).to_numpy()[0, place]  # with what goes with level and slope
+        own = np.sqrt((row**2).sum(axis=1)) if name == "alsfrsr" else 1.5 * bend
         np.testing.assert_allclose(spread[:, column, column], own**2)
 
 

@@ -26,7 +26,7 @@ from slopeshift.fit.compiled import CLAIMED, Sampling, compile_once
 from slopeshift.keep import made_from
 from slopeshift.keep.atomic import replacing
 from slopeshift.keep.replicates import replicates
-from slopeshift.model.files import load_model
+from slopeshift.model.files import load_model, source_of
 from slopeshift.trial import trial_from_tables
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class HeadlineJob:
     @cached_property
     def key(self) -> str:
         """Hash of everything that decides the results."""
-        text = (MODELS / f"{self.model}.py").read_text(encoding="utf-8")
+        text = source_of(MODELS / f"{self.model}.py")
         own = Path(__file__).read_text(encoding="utf-8")
         modules = {module for each in (text, own) for module in made_from.imported(each)}
         return made_from.key(

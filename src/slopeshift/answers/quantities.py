@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from slopeshift.answers.natural import middle, natural_slope
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES, Posterior
 from slopeshift.model.families import UNITS
@@ -165,7 +166,7 @@ def population(posterior: Posterior) -> xr.DataArray:
         rows.append(_row(bend, quantity="curvature", injection="", unit=f"{rate}^2"))
     changes = _population_changes(draws, design)
     for injection, change in changes.items():
-        natural = natural_slope(draws["population"], _middle(design, injection) if curved else 0.0)
+        natural = natural_slope(draws["population"], middle(design, injection) if curved else 0.0)
         rows += [_row(natural, quantity="natural_slope", injection=injection, unit=rate)] if curved else []
         rows += _slope_rows(change, natural, injection, rate, sign_of(design))
     rows += _increment_rows(changes, rate)
@@ -175,20 +176,6 @@ def population(posterior: Posterior) -> xr.DataArray:
         rows.append(_row(regression.sel(row=name), quantity=name, injection="", unit=unit_of))
     rows += _spread_rows(draws, posterior.unit)
     return _tidy(rows, ("quantity", "injection", "unit"))
-
-
-def natural_slope(coefficients: xr.DataArray, month: float | xr.DataArray) -> xr.DataArray:
-    """Take the slope that a course would have at a month without any injection; on a straight one, at any."""
-    slope = coefficients.sel(coefficient="slope", drop=True)
-    if "curvature" not in coefficients.indexes["coefficient"]:
-        return slope
-    return slope + coefficients.sel(coefficient="curvature", drop=True) * month
-
-
-def _middle(design: xr.Dataset, injection: str) -> float:
-    """Average the middles of the informed cycles after an injection, or of all: months."""
-    middles = design["middle_of_cycle"].where(informed(design))
-    return float((middles if injection == OVERALL else middles.sel(injection=int(injection))).mean())
 
 
 def of_quantity(rows: xr.DataArray, quantity: str) -> xr.DataArray:
@@ -222,12 +209,12 @@ def patients(posterior: Posterior) -> xr.Dataset:
     drawn = draws["coefficients"].transpose(*SAMPLES, "patient", "coefficient").to_numpy()
     values, months = np.empty((*drawn.shape[:2], len(labels))), np.zeros(len(labels))
     if curved := "curvature" in coefficient:
-        middle = design["middle_of_cycle"].transpose("patient", "injection").to_numpy()
+        middles = design["middle_of_cycle"].transpose("patient", "injection").to_numpy()
     for row, (patient, of) in enumerate(zip(place, labels["cycles"], strict=True)):
         columns = coefficient.get_indexer([f"change {k}" for k in of])
         values[..., row] = drawn[..., patient, columns].mean(axis=-1)
         if curved:
-            months[row] = middle[patient, [k - 1 for k in of]].mean()
+            months[row] = middles[patient, [k - 1 for k in of]].mean()
     coords = {name: ("row", labels[name].to_numpy()) for name in ("patient", "injection", "n_visits")}
     # In single precision, which halves the memory of a large cohort: it is only ever compared with a share of itself.
     slopes = drawn[..., coefficient.get_loc("slope")].astype(np.float32)[..., place]

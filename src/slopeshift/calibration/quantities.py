@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from slopeshift.answers import quantities as reported
+from slopeshift.answers.natural import natural_slope
 from slopeshift.model.families.normal import log_likelihood as of_values
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _of_patients(draws: xr.Dataset, of: Asked) -> dict[str, Floats]:
     weight = of.informed[there] / of.informed[there].sum(axis=1, keepdims=True)
     overall = (changes[:, :, there] * weight).sum(axis=3)
     coefficients = draws["coefficients"].transpose("chain", "draw", "patient", "coefficient")[:, :, there]
-    natural = reported.natural_slope(coefficients, xr.DataArray(of.middle[there], dims="patient"))
+    natural = natural_slope(coefficients, xr.DataArray(of.middle[there], dims="patient"))
     slowed = reported.slows(xr.DataArray(overall), xr.DataArray(natural.to_numpy()), sign=of.sign)
     return found | {RESPONDERS: slowed.to_numpy().astype(float).sum(axis=2)}
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers import quantities
+from slopeshift.answers.natural import natural_slope
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES, flat
 from slopeshift.trial.roles import improvement
@@ -133,7 +134,7 @@ def _slopes(prior: Posterior) -> Iterator[tuple[str, float, float, float, str]]:
 def _after_a_year(prior: Posterior, seed: int) -> tuple[str, float, float, float, str]:
     """Follow the course before injections for a year: the value that would be recorded then."""
     level = flat(prior.draws["coefficients"].sel(coefficient="level"))
-    slope = flat(quantities.natural_slope(prior.draws["coefficients"], YEAR / 2))  # on average over the year
+    slope = flat(natural_slope(prior.draws["coefficients"], YEAR / 2))  # on average over the year
     noise = np.random.default_rng(seed).standard_normal(level.shape) * flat(prior.draws["sigma"])[:, None]
     words = "Value 12 months after the first injection, nothing having changed"
     return (words, *_range((level + YEAR * slope + noise).ravel()), prior.unit)
