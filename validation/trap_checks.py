@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 MODELS = Path(__file__).parents[1] / "models"
 OUTCOME = "alsfrsr"
+MODEL = "alsfrsr_straight"
+"""The model that is checked: what a trap does shows where nothing in the model gives way to it."""
 SAMPLING = compiled.Sampling(chains=2, draws=400, tune=250)
 MORE = replace(SAMPLING, draws=2000)
 """For the interval, where posterior SDs are compared: as many draws as a stored fit has."""
@@ -103,7 +105,7 @@ class Seen:
     @cached_property
     def visits(self) -> Visits:
         """The values of the outcome."""
-        return _file(OUTCOME).visits(self.trial)
+        return _file(MODEL).visits(self.trial)
 
     @cached_property
     def compiled(self) -> compiled.Compiled:
@@ -118,7 +120,7 @@ class Seen:
     @cached_property
     def subject(self) -> Subject:
         """What sensitivity checks start from."""
-        return Subject(_file(OUTCOME), self.posterior, self.seed)
+        return Subject(_file(MODEL), self.posterior, self.seed)
 
     @property
     def predicted(self) -> Posterior:
@@ -204,9 +206,9 @@ def _size(cell: Cell) -> tuple[object, ...]:
 
 def _compiled(cell: Cell) -> compiled.Compiled:
     """Compile the model for trials of a size; which trial it is built for does not matter but for its control."""
-    key = (OUTCOME, *_size(cell))
+    key = (MODEL, *_size(cell))
     if key not in _PROGRAMS:
-        _PROGRAMS[key] = compiled.compile_once(OUTCOME, _file(OUTCOME).source, trial_of(cell, 0), SAMPLING)
+        _PROGRAMS[key] = compiled.compile_once(MODEL, _file(MODEL).source, trial_of(cell, 0), SAMPLING)
     found: compiled.Compiled = _PROGRAMS[key]
     return found
 
@@ -252,7 +254,7 @@ def entry(seen: Seen) -> Iterator[Found]:
 
 def _among_null_trials(seen: Seen, minimum_loss: float | None, words: str) -> Iterator[Found]:
     plan = layout_of(seen.trial, seen.visits, Rules())
-    population = fitted(OUTCOME, seen.posterior)
+    population = fitted(MODEL, seen.posterior)
     (null,) = null_values(seen.visits, population, NULL_TRIALS, seen.seed, minimum_loss)
     counts = [_counts(plan, values) for values in (seen.visits.value[None], null)]
     for name, own, others in zip((FIRST, EVER), *counts, strict=True):
@@ -341,13 +343,13 @@ def _coefficients(name: str, seen: Seen) -> pd.DataFrame:
 
 def pseudo(seen: Seen) -> Iterator[Found]:
     """Injections moved to where nothing happened, in a trial of untreated patients."""
-    file = _file(OUTCOME)
+    file = _file(MODEL)
     untreated = before_treatment(seen.trial, OUTCOME)
     size = ("pseudo", len(untreated.patients))
     if size not in _PROGRAMS:
         first = moved(untreated, OUTCOME, np.random.default_rng(seen.seed))
-        _PROGRAMS[size] = compiled.compile_once(OUTCOME, file.source, first, MOVES)
-    job = PseudoJob(seen.trial, OUTCOME, OUTCOME, file.source, seen.seed, MOVES)
+        _PROGRAMS[size] = compiled.compile_once(MODEL, file.source, first, MOVES)
+    job = PseudoJob(seen.trial, OUTCOME, MODEL, file.source, seen.seed, MOVES)
     rows = [row for move in range(MOVED) for row in refitted(untreated, OUTCOME, _PROGRAMS[size], [seen.seed, move])]
     (found,) = pseudo_table(job, rows).to_dict("records")
     yield PSEUDO, found["mean_prob_positive"], found["finds_change"]

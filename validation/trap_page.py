@@ -76,7 +76,7 @@ def _introduction(table: pd.DataFrame, seed: int) -> str:
 Written by `make validate`; all numbers are in `traps.csv`.
 
 Each row is about a statistical trap and a check made for it.
-Trials of the published shape were simulated with the trap and without it, all else equal, fitted by `models/alsfrsr.py`, and checked.
+Trials of the published shape were simulated with the trap and without it, all else equal, fitted by `models/alsfrsr_straight.py`, in which nothing gives way to a trap, and checked.
 The last two columns are the shares of at least {least} trials each in which the check fired, with their 95 % interval (Wilson).
 
 Of 20 patients 19, 12 and 10 have the three injections, as published; other sizes are in proportion.
