@@ -340,7 +340,7 @@ def test_null_patients_have_the_covariates_part_of_level_and_slope_and_no_change
     still = draws.assign(regression=0 * draws["regression"] + xr.DataArray([0.5, -8.0, 3.0], dims="covariate"))
     population, without = (fitted("fit", known.with_draws(drawn)) for drawn in (still, draws.drop_vars("regression")))
     version = np.arange(50)
-    (level, slope, _), (bare, flat, _) = (
+    (level, slope, *_), (bare, flat, *_) = (
         each.draw(np.random.default_rng(1), version, 8) for each in (population, without)
     )
     np.testing.assert_allclose((level - bare)[0], -8.0 * (ABOUT["onset_site"] == "bulbar"), atol=1e-9)
