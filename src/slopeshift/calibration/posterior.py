@@ -10,6 +10,7 @@ import numpy as np
 from slopeshift.calibration import CalibrationError
 from slopeshift.calibration.graph import data_of, with_exchangeable_values
 from slopeshift.engine.exact import integrated_out
+from slopeshift.engine.sequence import apart
 from slopeshift.fit import nuts
 
 if TYPE_CHECKING:
@@ -85,8 +86,7 @@ def check_same_density(prior: Prior, simulated: Simulated, posterior: Posterior)
         used = float(stats["logp"].isel(last).squeeze())
         expected = float(np.sum(prior.graph.log_densities(one, simulated.data)))
         if prior.terms is not None:
-            loading, sigma = one["loading"].squeeze(("chain", "draw")).to_numpy(), float(one["sigma"].squeeze())
-            expected += dense_log_density(posterior.visits, prior.terms, loading, sigma)
+            expected += dense_log_density(posterior.visits, prior.terms, one.squeeze(("chain", "draw")))
         if not abs(used - expected) < TOLERANCE * max(1.0, abs(expected) / 100):
             raise CalibrationError(
                 f"{prior.file.name}: the log density that was sampled is {used:.6f} where that of the model simulated "
@@ -94,10 +94,11 @@ def check_same_density(prior: Prior, simulated: Simulated, posterior: Posterior)
             )
 
 
-def dense_log_density(visits: Visits, terms: xr.Dataset, loading: Floats, sigma: float) -> float:
+def dense_log_density(visits: Visits, terms: xr.Dataset, draw: xr.Dataset) -> float:
     """Log density of all values as one normal: population, patients and residuals in its covariance (visit, visit).
 
-    The slow and obvious version of what `kernel.density` computes. `terms` is `terms.terms_of` the model.
+    The slow and obvious version of what the exact engine computes, at one draw of `loading` (coefficient, source),
+    `sigma` and, where residuals are correlated in time, `autocorrelation`. `terms` is `terms.terms_of` the model.
     """
     from scipy.stats import Covariance, multivariate_normal
 
@@ -108,8 +109,18 @@ def dense_log_density(visits: Visits, terms: xr.Dataset, loading: Floats, sigma:
         columns[:, -moved.shape[1] :] += moved
     mean, sd = terms["term_mean"].to_numpy(), terms["term_sd"].to_numpy()
     same = visits.patient_index[:, None] == visits.patient_index
-    differing = visits.basis @ loading
+    differing = visits.basis @ draw["loading"].to_numpy()
     covariance = (columns * sd**2) @ columns.T + np.where(same, differing @ differing.T, 0.0)
-    covariance[np.diag_indices_from(covariance)] += sigma**2
+    covariance += float(draw["sigma"]) ** 2 * _residual_correlation(visits, draw)
     factored = Covariance.from_cholesky(np.linalg.cholesky(covariance))
     return float(multivariate_normal.logpdf(visits.value, columns @ mean, factored))
+
+
+def _residual_correlation(visits: Visits, draw: xr.Dataset) -> Floats:
+    """Correlate residuals as a draw says: (visit, visit)."""
+    correlation = np.eye(len(visits.value))
+    if "autocorrelation" in draw:
+        for patient in range(len(visits.patients)):
+            mine = np.flatnonzero(visits.patient_index == patient)
+            correlation[np.ix_(mine, mine)] = float(draw["autocorrelation"]) ** apart(visits.month[mine])
+    return correlation

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import carray, types
 
-from slopeshift.engine import kernel
+from slopeshift.engine import correlated, kernel
 from slopeshift.engine.compiling import c_function, compiled
 from slopeshift.engine.spread import (
     add_by_scalars,
@@ -29,18 +29,19 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA, STATISTICS, DESIGN, PRECISION = range(10)
+PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA, CORRELATION, STATISTICS, DESIGN, PRECISION = range(11)
 AXES = 3
 """Dimensions that an array has in a buffer: the first ones of one with fewer have length 1."""
 
-density = kernel.density
+density, density_in_time = kernel.density, correlated.density
 
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
     """All that the density of an exact model is made of, places as numbers; shapes as in `spread` and `kernel`.
 
-    `sigma` is the place of the residual standard deviation among the scalars.
+    `sigma` is the place of the residual standard deviation among the scalars, `correlation` that of the correlation of
+    residuals: -1 where they are independent. Else `statistics` are laid out as `correlated.pack` does.
     """
 
     priors: Floats
@@ -50,6 +51,7 @@ class Arrays:
     traits: Floats
     signed: Floats
     sigma: int
+    correlation: int
     statistics: Floats
     design: Floats
     precision: Floats
@@ -80,12 +82,18 @@ def log_density(u, by_u, data):
     """Write the gradient at u (scalar,) into by_u and return the log density; `data` is a buffer of `Arrays`."""
     priors, parts, patterns = _array(data, PRIORS)[0], _array(data, PARTS)[0], _array(data, PATTERNS)
     partial, design, precision = _array(data, PARTIAL)[0], _array(data, DESIGN)[0], _array(data, PRECISION)[0, 0]
-    sigma = int(_array(data, SIGMA)[0, 0, 0])
+    sigma, correlation = int(_array(data, SIGMA)[0, 0, 0]), int(_array(data, CORRELATION)[0, 0, 0])
     x, by_x = np.empty(u.size), np.zeros(u.size)
     total = from_unconstrained(priors, u, x, by_u)
     factor = correlation_factor(partial, x)
     loading = loading_of(parts, patterns, x, factor, design.shape[0])
-    value, by_loading, by_variance = density(loading, x[sigma] ** 2, _array(data, STATISTICS), design, precision)
+    variance, known = x[sigma] ** 2, _array(data, STATISTICS)
+    if correlation < 0:
+        value, by_loading, by_variance = density(loading, variance, known, design, precision)
+    else:
+        value, by_loading, by_variance, by_x[correlation] = density_in_time(
+            loading, variance, x[correlation], known, design, precision
+        )
     add_by_scalars(parts, patterns, partial, x, factor, by_loading, by_x)
     by_x[sigma] += 2.0 * x[sigma] * by_variance
     add_by_u(priors, x, by_x, by_u)

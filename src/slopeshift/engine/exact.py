@@ -2,7 +2,8 @@
 
 With a normal residual, the coefficients of population and patients have a joint normal distribution given the data and
 a few standard deviations and correlations. NUTS then moves among these alone, in about ten dimensions whatever the
-number of patients, and visits enter through sufficient statistics, formed once. `kernel` has the algebra.
+number of patients. Visits enter through sufficient statistics, formed once; where a patient's residuals are correlated
+in time, through their rows in the order of time. `kernel` and `correlated` have the algebra.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pytensor.tensor as pt
 import xarray as xr
 
 from slopeshift.design.visits import patient_sums
-from slopeshift.engine import kernel
+from slopeshift.engine import correlated, kernel
 from slopeshift.engine.foreign import (
     Apply,
     Op,
@@ -25,6 +26,7 @@ from slopeshift.engine.foreign import (
     numba_njit,
     register_funcify_default_op_cache_key,
 )
+from slopeshift.engine.sequence import fading, sequence
 from slopeshift.engine.terms import record_terms, terms_from
 
 if TYPE_CHECKING:
@@ -50,26 +52,36 @@ def statistics(visits: Visits, mean: Floats) -> Floats:
 
 
 class MarginalNormal(Op):  # type: ignore[misc]
-    """log p(y | loading, variance) with everything else integrated out, and its two gradients, in one evaluation.
+    """log p(y | loading, scalars) with everything else integrated out, and its gradients, in one evaluation.
 
-    Inputs: loading (p, q), variance (scalar), then packed statistics, design and precision, as in `kernel`.
+    Inputs: loading (p, q), the scalars variance and, where residuals are `correlated`, correlation, then statistics,
+    design and precision, as in `kernel` or `correlated`.
     """
 
-    __props__ = ()
+    __props__ = ("correlated",)
+
+    def __init__(self, *, correlated: bool) -> None:
+        self.correlated = correlated
+
+    @property
+    def sampled(self) -> int:
+        """Number of inputs that the density has gradients by: the first ones."""
+        return 3 if self.correlated else 2
 
     def make_node(self, *inputs: TensorVariable) -> Apply:
-        """Make the node: outputs log density (scalar), its gradients by loading (p, q) and by variance."""
+        """Make the node: outputs log density (scalar), its gradients by loading (p, q) and by each scalar."""
         inputs = tuple(map(pt.as_tensor_variable, inputs))
-        return Apply(self, inputs, [pt.dscalar(), pt.dmatrix(), pt.dscalar()])
+        return Apply(self, inputs, [pt.dscalar(), pt.dmatrix(), *(pt.dscalar() for _ in range(self.sampled - 1))])
 
     def infer_shape(self, node: Apply, shapes: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
         """Say that each gradient has the shape of what it is taken by."""
-        return [(), shapes[0], shapes[1]]
+        return [(), *shapes[: self.sampled]]
 
     def perform(self, node: Apply, inputs: Sequence[Floats], outputs: list[list[object]]) -> None:
         """Evaluate outside compiled graphs."""
-        loading, variance, *known = inputs
-        found = kernel.density(np.ascontiguousarray(loading), float(variance), *map(np.ascontiguousarray, known))
+        density = correlated.density if self.correlated else kernel.density
+        loading, scalars, known = inputs[0], inputs[1 : self.sampled], inputs[self.sampled :]
+        found = density(np.ascontiguousarray(loading), *map(float, scalars), *map(np.ascontiguousarray, known))
         for storage, value in zip(outputs, found, strict=True):
             storage[0] = np.asarray(value)
 
@@ -77,28 +89,35 @@ class MarginalNormal(Op):  # type: ignore[misc]
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], cotangents: Sequence[TensorVariable]
     ) -> list[TensorVariable]:
         """Scale the gradients that were computed with the density; the data have none."""
-        cotangent = cotangents[0]
-        return [cotangent * outputs[1], cotangent * outputs[2], *(disconnected_type() for _ in inputs[2:])]
+        gradients = [cotangents[0] * gradient for gradient in outputs[1:]]
+        return [*gradients, *(disconnected_type() for _ in inputs[self.sampled :])]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Connect the density with loading and variance, and nothing else."""
-        return [[i < 2, False, False] for i in range(len(node.inputs))]
+        """Connect the density with what it has gradients by, and nothing else."""
+        return [[i < self.sampled, *(False for _ in range(self.sampled))] for i in range(len(node.inputs))]
 
 
-marginal_normal = MarginalNormal()
+marginal_normal, marginal_normal_in_time = MarginalNormal(correlated=False), MarginalNormal(correlated=True)
 
 
 @register_funcify_default_op_cache_key(MarginalNormal)  # type: ignore[untyped-decorator]
 def _compiled(op: MarginalNormal, node: Apply, **_: object) -> tuple[object, int]:
     """Hand PyTensor the compiled density, and a number that changes with its code, for the cache on disk."""
-    density = kernel.density
+    independent, in_time = kernel.density, correlated.density
 
     @numba_njit
     def marginal_normal(loading, variance, packed, design, precision):  # type: ignore[no-untyped-def]
-        value, d_loading, d_variance = density(loading, variance.item(), packed, design, precision)
+        value, d_loading, d_variance = independent(loading, variance.item(), packed, design, precision)
         return np.asarray(value), d_loading, np.asarray(d_variance)
 
-    return marginal_normal, cache_version("engine.kernel")
+    @numba_njit
+    def marginal_normal_in_time(loading, variance, correlation, series, design, precision):  # type: ignore[no-untyped-def]
+        value, d_loading, d_variance, d_correlation = in_time(
+            loading, variance.item(), correlation.item(), series, design, precision
+        )
+        return np.asarray(value), d_loading, np.asarray(d_variance), np.asarray(d_correlation)
+
+    return marginal_normal_in_time if op.correlated else marginal_normal, cache_version("engine.correlated")
 
 
 def widened(visits: Visits, terms: xr.Dataset) -> tuple[Floats, Floats]:
@@ -117,17 +136,26 @@ def _widened(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
     return replace(visits, basis=np.column_stack([visits.basis, *columns])), np.vstack([terms.design, picked])
 
 
-def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable) -> None:
-    """Observe the values of an outcome, everything but loading and sigma integrated out, in the current PyMC model.
+def observe(
+    visits: Visits,
+    terms: Terms,
+    loading: TensorVariable,
+    sigma: TensorVariable,
+    correlation: TensorVariable | None = None,
+) -> None:
+    """Observe the values of an outcome, all but what is handed in integrated out, in the current PyMC model.
 
+    `sigma` is the standard deviation of a residual, `correlation` that of two residuals of a patient a month apart,
+    which fades as `sequence` says; without it they are independent.
     Adds `loading` (coefficient, source), `statistics` (block, row, lane) as data, and the observed variable
     (visit,), which has a density, for sampling, and a generative graph, for prediction.
     `with_posterior_coefficients` draws back what was integrated out. A compiled model takes another trial's values by
     its `statistics`. The terms are fixed once the model is built, and recorded.
     """
     model = pm.modelcontext(None)
+    terms = replace(terms, correlated=correlation is not None)
     wide, design = _widened(visits, terms)
-    packed = statistics(wide, design @ terms.mean)
+    packed = _statistics(wide, design, terms)
     places = dict(zip(("block", "row", "lane"), map(range, packed.shape), strict=True))
     record_terms(terms)
     model.add_coords({"source": terms.sources} | places)
@@ -135,27 +163,33 @@ def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: Tensor
     known = pm.Data("statistics", packed, dims=tuple(places))
     if terms.covariates:
         loading = pt.concatenate([loading, np.zeros((len(terms.covariates), len(terms.sources)))])
+    parameters = [loading, sigma, *([] if correlation is None else [correlation])]
 
-    def log_density(value: TensorVariable, loading: TensorVariable, sigma: TensorVariable) -> TensorVariable:
+    def log_density(value: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
+        loading, sigma, *more = inputs
         if not np.array_equal(getattr(value, "data", np.nan), visits.value):
             raise NotImplementedError(
                 f"the density of {visits.outcome.name} is known at the recorded values only; build the model of a "
                 "trial with the other values"
             )
-        return marginal_normal(loading, sigma**2, known, design, terms.sd**-2.0)[0]
+        density = marginal_normal_in_time if more else marginal_normal
+        return density(loading, sigma**2, *more, known, design, terms.sd**-2.0)[0]
 
-    def generate(loading: TensorVariable, sigma: TensorVariable, _: TensorVariable) -> TensorVariable:
+    def generate(loading: TensorVariable, sigma: TensorVariable, *more: TensorVariable) -> TensorVariable:
         z = pm.Normal.dist(size=(len(visits.patients), len(terms.sources)))
         theta = design @ pm.Normal.dist(terms.mean, terms.sd) + z @ loading.T
-        return pm.Normal.dist((wide.basis * theta[visits.patient_index]).sum(axis=1), sigma)
+        mean = (wide.basis * theta[visits.patient_index]).sum(axis=1)
+        if correlation is None:
+            return pm.Normal.dist(mean, sigma)
+        order = sequence(visits.patient_index, visits.month)
+        return mean + fading(pm.Normal.dist(size=len(visits.value)), sigma, more[0], order)
 
     pm.CustomDist(
         visits.outcome.name,
-        loading,
-        sigma,
+        *parameters,
         dist=generate,
         logp=log_density,
-        signature="(p,q),()->(v)",
+        signature=",".join(["(p,q)", *("()" for _ in parameters[1:])]) + "->(v)",
         observed=visits.value,
         dims="visit",
     )
@@ -172,7 +206,16 @@ def statistics_of(visits: Visits, terms: xr.Dataset) -> Floats:
     `terms` is `terms_of` the model. Returns (block, row, lane).
     """
     wide, design = _widened(visits, known := terms_from(terms, visits))
-    return statistics(wide, design @ known.mean)
+    return _statistics(wide, design, known)
+
+
+def _statistics(wide: Visits, design: Floats, terms: Terms) -> Floats:
+    """Form the statistics of visits that are widened; of correlated residuals, as `correlated.pack` lays them out."""
+    if not terms.correlated:
+        return statistics(wide, design @ terms.mean)
+    residual = wide.value - wide.basis @ (design @ terms.mean)
+    order = sequence(wide.patient_index, wide.month)
+    return correlated.pack(wide.basis, residual, wide.patient_index, len(wide.patients), order)
 
 
 def with_prior_coefficients(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> xr.Dataset:
@@ -191,7 +234,8 @@ def with_posterior_coefficients(
 ) -> tuple[xr.Dataset, xr.DataArray]:
     """Draw back, exactly, what was integrated out: the coefficients given the data and each draw of what was sampled.
 
-    `draws` has `loading` (chain, draw, coefficient, source) and `sigma` (chain, draw); `terms` as for the prior.
+    `draws` has `loading` (chain, draw, coefficient, source), `sigma` (chain, draw) and, where residuals are correlated,
+    `autocorrelation` (chain, draw); `terms` as for the prior.
     Returns them with `population` (coefficient), `coefficients` (patient, coefficient), the covariates' part included,
     and `regression` (covariate), where there are covariates, added; and the log density of all of a patient's values
     given the population, its own coefficients integrated out: (chain, draw, patient).
@@ -200,12 +244,16 @@ def with_posterior_coefficients(
     wide, design = _widened(visits, known)
     loading, variance = flat(draws["loading"]), flat(draws["sigma"]) ** 2
     loading = np.pad(loading, ((0, 0), (0, len(known.covariates)), (0, 0)))
-    packed = statistics(wide, design @ known.mean)
+    packed = _statistics(wide, design, known)
     drawn = np.empty((len(loading), len(known.mean)))
     theta = np.empty((len(loading), len(visits.patients), wide.basis.shape[1]))
     by_patient = np.empty(theta.shape[:2])
     rng = np.random.default_rng(seed)
-    kernel.draw_back(loading, variance, packed, design, known.sd**-2.0, rng, drawn, theta, by_patient)
+    data, found = (packed, design, known.sd**-2.0, rng), (drawn, theta, by_patient)
+    if known.correlated:
+        correlated.draw_back(loading, variance, flat(draws["autocorrelation"]), *data, *found)
+    else:
+        kernel.draw_back(loading, variance, *data, *found)
     theta += design @ known.mean
     filled = _with_coefficients(draws, visits, known, known.mean + drawn, theta[..., : len(visits.coefficients)])
     coords = {name: filled[name] for name in ("chain", "draw", "patient")}

@@ -291,6 +291,13 @@ def _residual(here, centre, residual):
 @compiled
 def density(loading, variance, packed, design, precision):
     """Return log p(y), its gradient with respect to loading (p, q), and with respect to variance."""
+    value, d_loading, d_variance, _, _ = with_population(loading, variance, packed, design, precision)
+    return value, d_loading, d_variance
+
+
+@compiled
+def with_population(loading, variance, packed, design, precision):
+    """Return what `density` does, then mean (p,) and covariance (p, p) of B mu given y."""
     p, (blocks, rows, lanes) = loading.shape[0], packed.shape
     count = packed[:, rows - 1].sum()
     triangle, r = _triangle(loading)
@@ -305,7 +312,7 @@ def density(loading, variance, packed, design, precision):
 
     centre, spread = _project(design, chol, half)
     d_loading, scaled = _by_loading(loading, info, info_sum, score_sum, centre, spread)
-    return -0.5 * total, d_loading, 0.5 * (scaled + misfit - count) / variance
+    return -0.5 * total, d_loading, 0.5 * (scaled + misfit - count) / variance, centre, spread
 
 
 @compiled

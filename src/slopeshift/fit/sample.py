@@ -106,7 +106,7 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
 
     from slopeshift.engine import exact
     from slopeshift.model.covariates import labelled
-    from slopeshift.model.families.normal import predicted
+    from slopeshift.model.families import predicted
 
     draws = min(draws, max(LARGEST // (len(visits.patients) * len(visits.coefficients)), 1))
     for_model, for_coefficients, for_values = _seeds(seed, 3)
@@ -120,7 +120,7 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
     prior = tree["prior"].to_dataset()
     if exact.integrated_out(model):
         prior = exact.with_prior_coefficients(prior, visits, data, for_coefficients)
-        values = predicted(_thinned(prior, visits), visits, for_values).to_dataset()
+        values = predicted(statement(model).family, _thinned(prior, visits), visits, for_values).to_dataset()
     else:
         values = tree["prior_predictive"].to_dataset()
     return xr.DataTree.from_dict({"prior": prior, "prior_predictive": values, "constant_data": data})
@@ -130,7 +130,7 @@ def _constants(model: pm.Model) -> xr.Dataset:
     """Take the data out of a model, as PyMC does when it draws from the prior."""
     import xarray as xr
 
-    dims = {variable.name: model.named_vars_to_dims[variable.name] for variable in model.data_vars}
+    dims = {variable.name: model.named_vars_to_dims.get(variable.name, ()) for variable in model.data_vars}
     coords = {dim: list(model.coords[dim]) for each in dims.values() for dim in each}
     return xr.Dataset({name: (each, model[name].get_value()) for name, each in dims.items()}, coords)
 
@@ -161,7 +161,7 @@ def _complete(
     data = before["constant_data"].to_dataset()
     draws = sampled["posterior"].to_dataset()
     if exact.integrated_out(model):
-        groups = _drawn_back(draws, visits, data, for_posterior)
+        groups = _drawn_back(statement(model).family, draws, visits, data, for_posterior)
     else:
         groups = _predicted(sampled, model, for_posterior)
     stats = sampled["sample_stats"].to_dataset()
@@ -176,18 +176,18 @@ def _complete(
     )
 
 
-def _drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
+def _drawn_back(family: str, draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
     """Draw back what was integrated out, and predict from it."""
     from slopeshift.engine import exact
-    from slopeshift.model.families.normal import log_likelihood, predicted
+    from slopeshift.model.families import log_likelihood, predicted
 
     for_coefficients, for_values = _seeds(seed, 2)
     drawn, by_patient = exact.with_posterior_coefficients(draws, visits, terms, for_coefficients)
     some = _thinned(drawn, visits)
     return {
         "posterior": drawn,
-        "posterior_predictive": predicted(some, visits, for_values).to_dataset(),
-        "log_likelihood": log_likelihood(some, visits).to_dataset(),
+        "posterior_predictive": predicted(family, some, visits, for_values).to_dataset(),
+        "log_likelihood": log_likelihood(family, some, visits).to_dataset(),
         "log_likelihood_of_patient": by_patient.to_dataset(),
     }
 
