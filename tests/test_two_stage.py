@@ -116,8 +116,8 @@ def on_a_finer_grid(regression, y):
     """Posterior mean and covariance of the terms, by dense matrices at every pair of standard deviations."""
     same, x = (regression.group[:, None] == regression.group).astype(float), regression.rows
     found = []
-    for tau in np.geomspace(1e-3, 4, 40) * regression.sd_between:
-        for sigma in np.geomspace(0.02, 4, 70) * regression.sd_within:
+    for tau in np.geomspace(1e-3, 12, 40) * regression.sd_between:
+        for sigma in np.geomspace(0.02, 12, 70) * regression.sd_within:
             noise = np.linalg.inv(sigma**2 * np.eye(len(y)) + tau**2 * same)
             covariance = np.linalg.inv(x.T @ noise @ x + np.diag(regression.sd**-2.0))
             score = x.T @ noise @ y + regression.mean / regression.sd**2

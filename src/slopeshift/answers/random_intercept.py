@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-WIDEST = (1e-3, 6.0)
-"""Where standard deviations are looked for, in multiples of their priors': outside, the prior has 0.08 %."""
+LOWEST, HIGHEST = (1e-3, 1e-5), 6.0
+"""Where tau and sigma are looked for, in multiples of their priors': up to the largest value, where that is larger."""
 
 POINTS, FINER = 24, 32
 """Points of the grid for each standard deviation: where it is looked for, and where it is drawn from."""
@@ -55,8 +55,9 @@ class Regression:
     def draw(self, values: Floats, rng: np.random.Generator) -> Floats:
         """Draw the terms once from the posterior of each data set y: (set, row) to (set, term)."""
         parts = [values[at : at + TOGETHER] for at in range(0, len(values), TOGETHER)]
-        low, high = np.log(WIDEST)
-        grid, step = self._grid([np.linspace(low, high, POINTS)] * 2), (high - low) / (POINTS - 1)
+        largest = np.abs(values).max() / np.array([self.sd_between, self.sd_within])
+        low, high = np.log(LOWEST), np.log(np.maximum(2 * largest, HIGHEST))
+        grid, step = self._grid([*np.linspace(low, high, POINTS).T]), (high - low) / (POINTS - 1)
         logs = grid.logs[np.any([self._likely(grid, part) for part in parts], axis=0)]
         ends = zip(logs.min(axis=0) - step, logs.max(axis=0) + step, strict=True)
         finer = self._grid([np.linspace(*each, FINER) for each in ends])
