@@ -15,7 +15,7 @@ from slopeshift.checks.tables import compared, tables_of
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import Fit
-from slopeshift.model.families.normal import log_likelihood
+from slopeshift.model.families import log_likelihood
 from slopeshift.report.sections import checks as check_section
 from slopeshift.report.words import checks as check_words
 
@@ -26,7 +26,7 @@ def with_densities(fit, trial):
     """Add the groups that leaving out and power-scaling need."""
     draws, name = fit.tree["posterior"].to_dataset(), "alsfrsr"
     tree = fit.tree.copy()
-    tree["log_likelihood"] = xr.DataTree(log_likelihood(draws, visits_of(trial, name)).to_dataset(name=name))
+    tree["log_likelihood"] = xr.DataTree(log_likelihood("normal", draws, visits_of(trial, name)).to_dataset(name=name))
     slope = draws["population"].sel(coefficient="slope", drop=True)
     tree["log_prior"] = xr.DataTree(
         xr.Dataset({"slope": -0.5 * ((slope + 1) / 0.1) ** 2, "sigma": -0.5 * ((draws["sigma"] - 2) / 0.1) ** 2})

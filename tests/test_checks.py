@@ -24,8 +24,9 @@ from slopeshift.fit.compiled import Sampling, compile_once
 from slopeshift.fit.posterior import NORMAL, SAMPLES, Posterior, flat, posterior_of
 from slopeshift.fit.store import Fit, FitError
 from slopeshift.keep.tables import current, save
+from slopeshift.model.families import log_likelihood, predicted
 from slopeshift.model.families.bounded import BoundedResidual
-from slopeshift.model.families.normal import NormalResidual, log_likelihood, predicted
+from slopeshift.model.families.normal import NormalResidual
 from slopeshift.model.families.student_t import StudentTResidual
 from slopeshift.model.files import source_of
 from slopeshift.sensitivity.subsets import of_patients, without
@@ -71,11 +72,11 @@ def fit(visits, refit, compiled):
     tree = xr.DataTree.from_dict(
         {
             "posterior": draws,
-            "posterior_predictive": predicted(draws, visits, 5).to_dataset(),
-            "log_likelihood": log_likelihood(draws, visits).to_dataset(),
+            "posterior_predictive": predicted(NORMAL, draws, visits, 5).to_dataset(),
+            "log_likelihood": log_likelihood(NORMAL, draws, visits).to_dataset(),
             "log_likelihood_of_patient": by_patient.to_dataset(),
             "prior": prior_draws,
-            "prior_predictive": predicted(prior_draws, visits, 6).to_dataset(),
+            "prior_predictive": predicted(NORMAL, prior_draws, visits, 6).to_dataset(),
             "constant_data": visits.dataset().merge(compiled.terms),
         }
     )
@@ -116,23 +117,9 @@ def test_a_value_given_the_others_is_that_of_the_dense_normal(posterior):
 
 def in_time(posterior, correlation):
     """The posterior of a model whose residuals are correlated in time, with the densities that such a model stores."""
-    import pytensor
-    import pytensor.tensor as pt
-
-    from slopeshift.model.families.autocorrelated import log_density_after_previous, sequence
-
-    visits, draws = posterior.visits, posterior.draws
-    left = visits.value - (posterior.visits.basis * flat(draws["coefficients"])[:, visits.patient_index]).sum(axis=2)
-    order, residual, sigma = sequence(visits.patient_index, visits.month), pt.dvector(), pt.dscalar()
-    density = log_density_after_previous(residual, sigma, pt.as_tensor(correlation), order)
-    evaluate = pytensor.function([residual, sigma], density)
-    stored = np.array([evaluate(*each) for each in zip(left, flat(draws["sigma"]), strict=True)])
-    known = posterior.stored("log_likelihood")
-    correlated = draws.assign(autocorrelation=xr.full_like(draws["sigma"], correlation))
-    return with_stored(
-        replace(posterior, draws=correlated, family="autocorrelated"),
-        log_likelihood=known.copy(data=stored.reshape(known.shape)),
-    )
+    draws = posterior.draws.assign(autocorrelation=xr.full_like(posterior.draws["sigma"], correlation))
+    stored = log_likelihood("autocorrelated", draws, posterior.visits)
+    return with_stored(replace(posterior, draws=draws, family="autocorrelated"), log_likelihood=stored)
 
 
 def test_a_value_whose_residual_is_correlated_in_time_is_that_of_the_dense_normal(posterior):
@@ -361,8 +348,14 @@ def test_densities_of_another_model_are_not_taken_for_those_of_this_arithmetic(f
 
 
 def test_draws_without_a_loading_are_refused(refit):
-    with pytest.raises(ValueError, match="these draws have no `loading`: give those of a model whose coefficients are"):
+    with pytest.raises(ValueError, match="have no `loading`, or no exact family: give those of a model"):
         with_predictions(replace(refit, draws=refit.draws.drop_vars("loading")), seed=1)
+
+
+@pytest.mark.parametrize("family", [None, "student_t"])
+def test_draws_of_a_family_that_samples_its_coefficients_are_not_predicted_from(refit, family):
+    with pytest.raises(ValueError, match="no exact family"):
+        with_predictions(replace(refit, family=family), seed=1)
 
 
 def test_equal_whole_numbers_are_ranked_at_random(posterior):

@@ -24,13 +24,14 @@ from slopeshift.fit import precompiled as fitting
 from slopeshift.keep.made_from import closure, code
 from slopeshift.model.covariates import Covariate
 from slopeshift.model.description import UnknownError, describe
-from slopeshift.model.families import normal, normal_written_out
+from slopeshift.model.families import autocorrelated, normal, normal_written_out
 from slopeshift.model.files import load_model
 from slopeshift.model.line import piecewise_line
-from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
+from slopeshift.model.priors import LKJ, Beta, Gamma, HalfNormal, Normal, Prior
 from slopeshift.trial import read_trial
 
-EXACT = ("alsfrsr", "alsfrsr_straight", "alsfrsr_waning", "fvc", "fvc_straight", "interval", "interval_fixed_window")
+EXACT = "alsfrsr alsfrsr_autocorrelated alsfrsr_straight alsfrsr_waning fvc fvc_straight interval".split()
+EXACT.append("interval_fixed_window")
 
 PRIORS = {
     "level": Normal(35, 4),
@@ -62,7 +63,8 @@ def built(trial, *, shape=None, sigma=None, family=normal, covariates=False, **s
         elif covariates:
             stated["covariates"] = covariates
         curve = piecewise_line(visits, **PRIORS | stated)
-        family(sigma=sigma or Gamma(2.0, 0.4)).observe(curve)
+        more = {"autocorrelation": Beta(1.5, 3)} if family is autocorrelated else {}
+        family(sigma=sigma or Gamma(2.0, 0.4), **more).observe(curve)
     return model, visits
 
 
@@ -123,6 +125,7 @@ scale = st.one_of(st.builds(HalfNormal, positive), st.builds(Gamma, positive, po
     shape=st.sampled_from([Shape(), Shape(window=2.0), Shape(lag=1.0, half_life=3.0), Shape(curved=True)]),
     covariates=st.booleans(),
     by=st.sets(st.sampled_from([*BY])),
+    family=st.sampled_from([normal, autocorrelated]),
 )
 def test_value_and_gradient_are_those_of_any_variation(trial, shape, covariates, by, **stated):
     stated |= CURVED | {name: BY[name] for name in by} if shape.curved else {}
@@ -146,6 +149,17 @@ def without_values(trial, patient):
     return trial_from_tables("lines", tables, {"title": "Lines", "synthetic": True, "source": "test"})
 
 
+def in_pairs(trial):
+    """Every patient is seen twice within two days, and then not for two months, P2 once in all."""
+    from slopeshift.trial import trial_from_tables
+
+    visits = trial.visits
+    visits["month"] = visits["month"] - 0.95 * (visits["month"] % 2)
+    visits = visits[(visits["patient"] != "P2") | (visits.index == visits.index[visits["patient"] == "P2"][0])]
+    tables = {"patients": trial.patients, "visits": visits, "injections": trial.injections}
+    return trial_from_tables("lines", tables, {"title": "Lines", "synthetic": True, "source": "test"})
+
+
 def at_the_ends(trial):
     from slopeshift.trial import trial_from_tables
 
@@ -162,14 +176,16 @@ def at_the_ends(trial):
         line_trial(patients=1, injections=1),
         without_values(line_trial(patients=9), "P3"),
         at_the_ends(line_trial(patients=9)),
+        in_pairs(line_trial(patients=9)),
     ],
-    ids=["no injections", "one patient", "a patient without values", "scores at both ends"],
+    ids=["no injections", "one patient", "a patient without values", "scores at both ends", "visits in pairs"],
 )
-def test_value_and_gradient_are_those_of_an_odd_trial(trial):
-    check_equal(*built(trial))
+@pytest.mark.parametrize("family", [normal, autocorrelated])
+def test_value_and_gradient_are_those_of_an_odd_trial(trial, family):
+    check_equal(*built(trial, family=family))
 
 
-@pytest.mark.parametrize("name", ["alsfrsr", "interval", "alsfrsr_straight"])
+@pytest.mark.parametrize("name", ["alsfrsr", "alsfrsr_autocorrelated", "interval", "alsfrsr_straight"])
 def test_a_draw_is_reported_as_the_model_states_it(name, example):
     """Names, dims, and correlations with the signs of standard deviations put back."""
     file = load_model(ROOT / f"models/{name}.py")
@@ -369,6 +385,7 @@ def test_what_is_kept_of_a_function_is_stamped_with_all_code_that_it_calls(monke
 
 
 def test_the_density_is_out_of_date_where_the_kernel_is():
-    assert {"engine.kernel", "engine.simd", "engine.spread"} <= closure(frozenset({"engine.density"}))
+    called = {"engine.correlated", "engine.kernel", "engine.simd", "engine.spread"}
+    assert called <= closure(frozenset({"engine.density"}))
     stamp = code("engine.density")
     assert {each._cache._cache_file._source_stamp for each in (density.log_density, density.c_density())} == {stamp}

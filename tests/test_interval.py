@@ -31,7 +31,7 @@ from slopeshift.engine import exact
 from slopeshift.engine.terms import terms_of
 from slopeshift.fit.sample import prior_draws
 from slopeshift.model.covariates import Covariate
-from slopeshift.model.families.normal import log_likelihood
+from slopeshift.model.families import log_likelihood
 from slopeshift.model.files import load_model
 from slopeshift.model.priors import Normal
 from slopeshift.report.figures.interval import response_against_interval
@@ -275,7 +275,7 @@ def test_the_mean_at_a_visit_is_basis_times_coefficients_with_the_regression_in_
     for coefficient, x in zip(regression, (within, between), strict=True):
         by_hand += coefficient * (visits.basis[:, 2:] * x[visits.patient_index][:, 2:]).sum(axis=1)
     expected = -0.5 * ((visits.value - by_hand) / 1.7) ** 2 - np.log(1.7 * np.sqrt(2 * np.pi))
-    found = log_likelihood(draws, visits).isel(chain=0, draw=1)
+    found = log_likelihood("normal", draws, visits).isel(chain=0, draw=1)
     np.testing.assert_allclose(found, expected)
 
 

@@ -13,11 +13,10 @@ import xarray as xr
 from scipy import stats
 from scipy.special import log_ndtr
 
+from slopeshift.engine.sequence import apart, fading, sequence
 from slopeshift.model import families
-from slopeshift.model.families.autocorrelated import Autocorrelated, apart, fading, innovations, sequence
 from slopeshift.model.families.bounded import log_normal_cdf, on_scale, sd_on_scale, within
 from slopeshift.model.families.family import Family
-from slopeshift.model.families.normal import log_likelihood, predicted
 from slopeshift.model.priors import HalfNormal
 from slopeshift.trial import Outcome
 
@@ -229,38 +228,27 @@ def test_an_autocorrelated_value_has_its_density_given_the_one_before():
         mine = of.patient_index == patient
         law = stats.multivariate_normal(mean[mine], covariance(of.month[mine], 2.0, 0.6))
         wanted[patient] = law.logpdf(of.value[mine])
-    for found in both("autocorrelated", of.value, mean, {"sigma": 2.0, "autocorrelation": 0.6}, of):
-        totals = [found[of.patient_index == patient].sum() for patient in (0, 1)]
-        np.testing.assert_allclose(totals, wanted)
-        assert found[2] == pytest.approx(stats.norm(30, 2).logpdf(29))
+    one = residual("autocorrelated", of, sigma=np.array([2.0]), autocorrelation=np.array([0.6]))
+    found = one.log_density(of.value, mean[None, None])[0, 0]
+    np.testing.assert_allclose([found[of.patient_index == patient].sum() for patient in (0, 1)], wanted)
+    assert found[2] == pytest.approx(stats.norm(30, 2).logpdf(29))
 
 
-def test_innovations_undo_what_fades():
-    of = visits(**MIXED)
-    order = sequence(of.patient_index, of.month)
-    constants = pt.constant(2.0), pt.constant(0.6)
+def test_a_residual_fades_and_what_is_new_is_added():
+    order = sequence(np.array(MIXED["patient"]), np.array(MIXED["month"]))
     z = np.array([1.0, -1.0, 0.5, 2.0, 0.0])
-    left = value_of(fading(pt.constant(z), *constants, order))
+    left = value_of(fading(pt.constant(z), pt.constant(2.0), pt.constant(0.6), order))
     assert left[[2, 1]].tolist() == [1, -2]
     assert left[4] == pytest.approx(-2 * 0.6**5)
     assert left[3] == pytest.approx(0.6**0.9 + 2 * 2 * np.sqrt(1 - 0.6**1.8))
-    back = innovations(pt.constant(left[:, None]), *constants, order)
-    np.testing.assert_allclose(value_of(back)[:, 0], z, atol=1e-12)
-    rows = pt.constant(np.column_stack([left, 2 * left]))
-    found = Autocorrelated.standardise(rows, None, constants, of)
-    np.testing.assert_allclose(value_of(found), np.column_stack([z, 2 * z]), atol=1e-12)
 
 
-def test_autocorrelated_draws_have_the_correlation_of_their_months():
-    import pymc as pm
-
-    of = visits(np.tile([0.0, 1.0, 3.0], 4000), np.repeat(np.arange(4000), 3), np.zeros(12000))
-    constants = pt.constant(2.0), pt.constant(0.6)
-    mean = np.tile([10.0, 20.0, 30.0], 4000)
-    expression = Autocorrelated.simulate(pt.constant(mean), constants, of)
-    drawn = pm.draw(expression, random_seed=1, mode=INTERPRETED).reshape(4000, 3)
-    np.testing.assert_allclose(drawn.mean(axis=0), [10, 20, 30], atol=0.15)
-    np.testing.assert_allclose(np.cov(drawn.T), covariance(np.array([0.0, 1, 3]), 2.0, 0.6), atol=0.2)
+def test_drawn_residuals_have_the_correlation_of_their_months():
+    of = visits([3.0, 0.0, 1.0], [0, 0, 0], np.zeros(3))
+    one = residual("autocorrelated", of, sigma=np.full(8000, 2.0), autocorrelation=np.full(8000, 0.6))
+    drawn = one.draw(np.tile([30.0, 10.0, 20.0], (8000, 1)), np.random.default_rng(1))
+    np.testing.assert_allclose(drawn.mean(axis=0), [30, 10, 20], atol=0.15)
+    np.testing.assert_allclose(np.cov(drawn.T), covariance(of.month, 2.0, 0.6), atol=0.2)
 
 
 def test_months_apart_are_at_least_half_a_month_for_each_step():
@@ -285,7 +273,7 @@ def lines(value=30.0):
 
 def test_stored_log_likelihoods_are_those_of_each_draws_line():
     draws, of = lines(value=27.0)
-    found = log_likelihood(draws, of)
+    found = families.log_likelihood("normal", draws, of)
     assert (found.dims, found.dtype, found.name) == (("chain", "draw", "visit"), np.float32, "alsfrsr")
     for chain, sigma in enumerate((2, 3)):
         wanted = stats.norm([30, 28, 38], sigma).logpdf([30, 27, 38])
@@ -295,10 +283,10 @@ def test_stored_log_likelihoods_are_those_of_each_draws_line():
 def test_predictions_scatter_around_each_draws_line_by_its_sigma():
     draws, of = lines()
     many = xr.concat([draws] * 3000, "draw").assign_coords(draw=range(3000)).transpose("chain", "draw", ...)
-    found = predicted(many, of, seed=1)
+    found = families.predicted("normal", many, of, seed=1)
     np.testing.assert_allclose(found.mean("draw"), np.tile([30, 28, 38], (2, 1)), atol=0.2)
     np.testing.assert_allclose(found.std("draw"), [[2] * 3, [3] * 3], rtol=0.05)
-    assert not np.array_equal(found, predicted(many, of, seed=2))
+    assert not np.array_equal(found, families.predicted("normal", many, of, seed=2))
 
 
 # ---- what a family is ----
@@ -307,7 +295,7 @@ def test_predictions_scatter_around_each_draws_line_by_its_sigma():
 def test_families_say_whether_they_are_integrated_out_and_independent():
     facts = {name: (each.integrated_out, each.independent) for name, each in families.FAMILIES.items()}
     assert facts == {
-        "normal": (True, True), "bounded": (False, True), "student_t": (False, True), "autocorrelated": (False, False),
+        "normal": (True, True), "bounded": (False, True), "student_t": (False, True), "autocorrelated": (True, False),
     }  # fmt: skip
     assert families.normal_written_out.integrated_out is False
     assert families.FAMILIES["normal"] is families.normal

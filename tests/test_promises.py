@@ -337,7 +337,7 @@ def test_predictions_are_thinned_above_20_million_numbers(visits, kept):
 
 
 def test_residuals_of_values_within_half_a_month_count_as_half_a_month_apart():
-    from slopeshift.model.families.autocorrelated import sequence
+    from slopeshift.engine.sequence import sequence
 
     months = sequence(np.zeros(4, int), np.array([0.0, 0.1, 0.61, 1.0])).months
     np.testing.assert_allclose(months, [1, 0.5, 0.51, 0.5])

@@ -3,10 +3,10 @@
     change_ik = intercept + interval (x_ik - xbar) + patient_i + e_ik
     patient_i ~ Normal(0, sd_patient),   e_ik ~ Normal(0, sigma)
 
-Every posterior draw of the changes is a data set of its own, to which one Bambi model is fitted; the draws of all these
-fits together carry the uncertainty of the first stage into the second. The first stage did not know the interval, and
-drew patients and cycles towards each other whatever their interval: hence the coefficient is nearer to zero, and its
-interval narrower, than those of one model for both, beside which it belongs.
+Every posterior draw of the changes is a data set of its own, and the coefficient is drawn once from the posterior of
+each; these draws together carry the uncertainty of the first stage into the second. The first stage did not know the
+interval, and drew patients and cycles towards each other whatever their interval: hence the coefficient is nearer to
+zero, and its interval narrower, than those of one model for both, beside which it belongs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import xarray as xr
 
 from slopeshift.answers import convergence, quantities
 from slopeshift.answers.covariates import HARDLY
-from slopeshift.fit import nuts
+from slopeshift.answers.random_intercept import Regression
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.keep import tables
 from slopeshift.keep.made_from import code
@@ -30,9 +30,7 @@ from slopeshift.trial.roles import improvement
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pymc as pm
     from numpy.typing import NDArray
-    from pytensor.tensor import TensorVariable
 
     from slopeshift.fit.posterior import Posterior
     from slopeshift.fit.store import Fit
@@ -52,10 +50,6 @@ READ_AS = (
 TABLE = "two_stage"
 """What the answer is called among the tables that are kept beside the fits."""
 
-FORMULA = "change ~ interval + (1 | patient)"
-TUNE, KEPT = 300, 25
-"""Warm-up draws of each second-stage fit, and draws kept of it."""
-
 
 @dataclass(frozen=True)
 class RegressionPriors:
@@ -72,15 +66,15 @@ ALSFRSR = RegressionPriors(Normal(0, 0.5), Normal(0, 0.1), HalfNormal(0.3), Half
 
 
 def two_stage(
-    posterior: Posterior, lengths: pd.DataFrame, *, seed: int, priors: RegressionPriors = ALSFRSR, number: int = 400
+    posterior: Posterior, lengths: pd.DataFrame, *, seed: int, priors: RegressionPriors = ALSFRSR
 ) -> pd.DataFrame:
     """Regress the changes of a fit on the interval: one row, with COLUMNS.
 
-    `lengths` is `interval.cycle_lengths` of the trial; `number` of the posterior draws are taken, evenly spaced. The
-    coefficient `interval` is in outcome units per month, per month of interval: above 0, the slope is higher in a
-    longer cycle; `prob_shorter_better` is the probability that a shorter cycle goes with a slower worsening. Changes
-    are those of patients, with what the fit's own covariates say of them. Where the trial says nothing about it, a
-    stage fails the gate, or the fit's own model already regresses on cycles, there is no number and the note says why.
+    `lengths` is `cycles.cycle_lengths` of the trial. The coefficient `interval` is in outcome units per month, per
+    month of interval: above 0, the slope is higher in a longer cycle; `prob_shorter_better` is the probability that a
+    shorter cycle goes with a slower worsening. Changes are those of patients, with what the fit's own covariates say of
+    them. Where the trial says nothing about it, a stage fails the gate, or the fit's own model already regresses on
+    cycles, there is no number and the note says why.
     """
     design = posterior.design
     cycles, changes = closed_changes(posterior, lengths)
@@ -93,8 +87,8 @@ def two_stage(
         "note": _why_not(posterior, cycles),
     }
     if not row["note"]:
-        coefficient, diverging = regression_draws(cycles, _evenly(changes, number), priors, seed)
-        row |= _summary(coefficient, diverging, priors, quantities.sign_of(design))
+        coefficient = regression_draws(cycles, changes, priors, seed)
+        row |= _summary(coefficient, priors, quantities.sign_of(design))
     return pd.DataFrame([row]).reindex(columns=COLUMNS)
 
 
@@ -127,64 +121,22 @@ def closed_changes(posterior: Posterior, lengths: pd.DataFrame) -> tuple[pd.Data
     return cycles[["patient", "injection", "months"]], drawn.to_numpy()[..., cycles["row"]]
 
 
-def regression_draws(
-    cycles: pd.DataFrame, changes: Floats, priors: RegressionPriors, seed: int
-) -> tuple[Floats, float]:
-    """Fit the second stage to every draw of the changes (chain, draw, cycle), and pool what is drawn of `interval`.
+def regression_draws(cycles: pd.DataFrame, changes: Floats, priors: RegressionPriors, seed: int) -> Floats:
+    """Draw `interval` once from the posterior that each draw of the changes (chain, draw, cycle) gives: (chain, draw).
 
-    Returns (chain, draws of all fits to that chain) and the share of diverging draws. Chains stay apart, so that R-hat
-    and effective sample size are about both stages.
+    Chains stay apart, so that R-hat and effective sample size are those of the first stage's chains too.
     """
-    compiled = nuts.compile_model(second_stage(cycles, changes[0, 0], priors))
-    seeds = np.random.SeedSequence(seed).generate_state(changes.shape[0] * changes.shape[1])
-    drawn = np.empty((*changes.shape[:2], KEPT))
-    diverging = 0
-    for at, its_seed in zip(np.ndindex(changes.shape[:2]), seeds, strict=True):
-        data = nuts.with_data(compiled, values=changes[at])
-        tree = nuts.draw(data, draws=KEPT, tune=TUNE, chains=1, seed=int(its_seed), target_accept=0.9)
-        drawn[at] = tree["posterior"]["interval"].to_numpy()[0]
-        diverging += int(tree["sample_stats"]["diverging"].sum())
-    return drawn.reshape(len(drawn), -1), diverging / drawn.size
-
-
-def second_stage(cycles: pd.DataFrame, change: Floats, priors: RegressionPriors) -> pm.Model:
-    """Build Bambi's model of FORMULA, its `change` (cycle,) held as data under the name `values`, to be swapped."""
-    import bambi as bmb
-    import pymc as pm
-
-    def observed(
-        name: str, mu: TensorVariable, sigma: TensorVariable, observed: Floats, dims: tuple[str, ...]
-    ) -> TensorVariable:
-        return pm.Normal(name, mu, sigma, observed=pm.Data("values", observed), dims=dims)
-
-    likelihood = bmb.Likelihood("Normal", params=["mu", "sigma"], parent="mu", dist=observed)
-    table = pd.DataFrame(
-        {
-            "change": change,
-            "interval": (cycles["months"] - cycles["months"].mean()).to_numpy(),
-            "patient": pd.Categorical(cycles["patient"]),
-        }
+    months, terms = cycles["months"].to_numpy(dtype=float), (priors.intercept, priors.interval)
+    regression = Regression(
+        rows=np.column_stack([np.ones(len(months)), months - months.mean()]),
+        group=pd.factorize(cycles["patient"])[0],
+        mean=np.array([prior.mean for prior in terms], dtype=float),
+        sd=np.array([prior.sd for prior in terms], dtype=float),
+        sd_between=priors.sd_patient.sd,
+        sd_within=priors.sigma.sd,
     )
-    model = bmb.Model(
-        FORMULA,
-        table,
-        family=bmb.Family("normal_of_swapped_values", likelihood, {"mu": "identity", "sigma": "identity"}),
-        priors={
-            "Intercept": bmb.Prior("Normal", mu=priors.intercept.mean, sigma=priors.intercept.sd),
-            "interval": bmb.Prior("Normal", mu=priors.interval.mean, sigma=priors.interval.sd),
-            "1|patient": bmb.Prior("Normal", mu=0, sigma=bmb.Prior("HalfNormal", sigma=priors.sd_patient.sd)),
-            "sigma": bmb.Prior("HalfNormal", sigma=priors.sigma.sd),
-        },
-        center_predictors=False,
-    )
-    model.build()
-    return model.backend.model
-
-
-def _evenly(changes: Floats, number: int) -> Floats:
-    """Keep `number` draws in all, evenly spaced, as many of each chain."""
-    kept = min(max(number // len(changes), 1), changes.shape[1])
-    return changes[:, np.linspace(0, changes.shape[1] - 1, kept).round().astype(int)]
+    values = changes.reshape(-1, len(months))
+    return regression.draw(values, np.random.default_rng(seed))[:, 1].reshape(changes.shape[:2])
 
 
 def _why_not(posterior: Posterior, cycles: pd.DataFrame) -> str:
@@ -203,7 +155,7 @@ def _why_not(posterior: Posterior, cycles: pd.DataFrame) -> str:
     return ""
 
 
-def _summary(coefficient: Floats, diverging: float, priors: RegressionPriors, sign: float) -> dict[str, object]:
+def _summary(coefficient: Floats, priors: RegressionPriors, sign: float) -> dict[str, object]:
     """Summarise the pooled draws, or say which limit of the gate they do not keep."""
     values = xr.DataArray(coefficient[..., None], dims=(*SAMPLES, "row"))
     found = quantities.summarise(values).iloc[0]
@@ -211,7 +163,6 @@ def _summary(coefficient: Floats, diverging: float, priors: RegressionPriors, si
         f"R-hat {found['rhat']:.3f}": found["rhat"] <= convergence.RHAT_MAX,
         f"bulk ESS {found['ess_bulk']:.0f}": found["ess_bulk"] >= convergence.ESS_MIN,
         f"tail ESS {found['ess_tail']:.0f}": found["ess_tail"] >= convergence.ESS_MIN,
-        f"share of divergences {diverging:.4f}": diverging <= convergence.DIVERGING_MAX,
     }
     failed = [text for text, kept in limits.items() if not kept]
     if failed:

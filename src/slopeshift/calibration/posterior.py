@@ -10,6 +10,7 @@ import numpy as np
 from slopeshift.calibration import CalibrationError
 from slopeshift.calibration.graph import data_of, with_exchangeable_values
 from slopeshift.engine.exact import integrated_out
+from slopeshift.engine.sequence import apart
 from slopeshift.fit import nuts
 
 if TYPE_CHECKING:
@@ -96,14 +97,14 @@ def check_same_density(prior: Prior, simulated: Simulated, posterior: Posterior)
 def dense_log_density(visits: Visits, terms: xr.Dataset, draw: xr.Dataset) -> float:
     """Log density of all values as one normal: population, patients and residuals in its covariance (visit, visit).
 
-    The slow and obvious version of what `kernel.density` computes. `terms` is `terms.terms_of` the model; `draw` has
-    `loading` (coefficient, source), `sigma`, and the terms that were sampled.
+    The slow and obvious version of what the exact engine computes, at one draw of `loading` (coefficient, source),
+    `sigma`, the terms that were sampled and, where residuals are correlated in time, `autocorrelation`. `terms` is
+    `terms.terms_of` the model.
     """
     from scipy.stats import Covariance, multivariate_normal
 
     from slopeshift.engine.terms import sampled_name
 
-    loading, sigma = draw["loading"].to_numpy(), float(draw["sigma"])
     columns = visits.basis @ terms["term_design"].to_numpy()
     if "covariates" in terms:
         shift = terms["covariates"].transpose("covariate", "patient", "coefficient").to_numpy()
@@ -114,8 +115,18 @@ def dense_log_density(visits: Visits, terms: xr.Dataset, draw: xr.Dataset) -> fl
         if name in draw:
             mean[place], sd[place] = mean[place] + sd[place] * float(draw[name]), 0.0
     same = visits.patient_index[:, None] == visits.patient_index
-    differing = visits.basis @ loading
+    differing = visits.basis @ draw["loading"].to_numpy()
     covariance = (columns * sd**2) @ columns.T + np.where(same, differing @ differing.T, 0.0)
-    covariance[np.diag_indices_from(covariance)] += sigma**2
+    covariance += float(draw["sigma"]) ** 2 * _residual_correlation(visits, draw)
     factored = Covariance.from_cholesky(np.linalg.cholesky(covariance))
     return float(multivariate_normal.logpdf(visits.value, columns @ mean, factored))
+
+
+def _residual_correlation(visits: Visits, draw: xr.Dataset) -> Floats:
+    """Correlate residuals as a draw says: (visit, visit)."""
+    correlation = np.eye(len(visits.value))
+    if "autocorrelation" in draw:
+        for patient in range(len(visits.patients)):
+            mine = np.flatnonzero(visits.patient_index == patient)
+            correlation[np.ix_(mine, mine)] = float(draw["autocorrelation"]) ** apart(visits.month[mine])
+    return correlation

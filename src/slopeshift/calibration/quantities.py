@@ -14,7 +14,8 @@ import xarray as xr
 
 from slopeshift.answers import quantities as reported
 from slopeshift.answers.natural import natural_slope
-from slopeshift.model.families.normal import log_likelihood as of_values
+from slopeshift.model.families import log_likelihood as of_values
+from slopeshift.model.stated import statement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,5 +132,6 @@ def log_likelihood(prior: Prior, data: Data, posterior: Posterior) -> Floats:
     """
     total = prior.graph.log_densities(posterior.draws, data)[1]
     if prior.terms is not None:
-        total = total + of_values(posterior.draws, posterior.visits).to_numpy()[0].astype(float).sum(axis=1)
+        family = statement(prior.model).family
+        total = total + of_values(family, posterior.draws, posterior.visits).to_numpy()[0].astype(float).sum(axis=1)
     return np.asarray(total)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.engine.sequence import apart
 from slopeshift.fit.posterior import flat
-from slopeshift.model.families.autocorrelated import apart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

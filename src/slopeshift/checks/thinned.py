@@ -37,15 +37,17 @@ def with_predictions(posterior: Posterior, seed: int) -> Posterior:
 
     Raises ValueError where it is not of a model whose coefficients are integrated out.
     """
-    from slopeshift.model.families.normal import log_likelihood, predicted
+    from slopeshift.model.families import FAMILIES, log_likelihood, predicted
 
-    # Densities and predictions are those of a normal residual, which only such a model is known to have.
-    if "loading" not in posterior.draws:
-        raise ValueError("these draws have no `loading`: give those of a model whose coefficients are integrated out")
+    family = posterior.family
+    if "loading" not in posterior.draws or family is None or not FAMILIES[family].integrated_out:
+        raise ValueError(
+            "these draws have no `loading`, or no exact family: give those of a model that integrates coefficients out"
+        )
     some = thinned(posterior)
     groups = {
-        "posterior_predictive": predicted(some.draws, some.visits, seed, some.design).to_dataset(),
-        "log_likelihood": log_likelihood(some.draws, some.visits).to_dataset(),
+        "posterior_predictive": predicted(family, some.draws, some.visits, seed, some.design).to_dataset(),
+        "log_likelihood": log_likelihood(family, some.draws, some.visits).to_dataset(),
     }
     return replace(some, groups={**some.groups, **groups})
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import carray, types
 
-from slopeshift.engine import kernel
+from slopeshift.engine import correlated, kernel
 from slopeshift.engine.compiling import c_function, compiled
 from slopeshift.engine.entry import log_factor
 from slopeshift.engine.spread import (
@@ -30,20 +30,23 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA, STATISTICS, DESIGN, PRECISION, APART, RULES = range(12)
+PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA = range(7)
+CORRELATION, STATISTICS, DESIGN, PRECISION, APART, RULES = range(7, 13)
 AXES = 3
 """Dimensions that an array has in a buffer: the first ones of one with fewer have length 1."""
 
-density = kernel.density
+density, density_in_time = kernel.density, correlated.density
 
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
     """All that the density of an exact model is made of, places as numbers; shapes as in `spread` and `kernel`.
 
-    `sigma` is the place of the residual standard deviation among the scalars. `apart` (term, 1 + p) has a row for each
-    term that is sampled: its place among the scalars, and what a unit of that adds to the coefficients; `rules` are
-    those of entry (see `entry.pack`), without a row where there are none.
+    `sigma` is the place of the residual standard deviation among the scalars, `correlation` that of the correlation of
+    residuals: -1 where they are independent. Else `statistics` are laid out as `correlated.pack` does. `apart` (term,
+    1 + p) has a row for each term that is sampled: its place among the scalars, and what a unit of that adds to the
+    coefficients; `rules` are those of entry (see `entry.pack`), without a row where there are none. Neither is there
+    where residuals are correlated.
     """
 
     priors: Floats
@@ -53,6 +56,7 @@ class Arrays:
     traits: Floats
     signed: Floats
     sigma: int
+    correlation: int
     statistics: Floats
     design: Floats
     precision: Floats
@@ -85,15 +89,20 @@ def log_density(u, by_u, data):
     """Write the gradient at u (scalar,) into by_u and return the log density; `data` is a buffer of `Arrays`."""
     priors, parts, patterns = _array(data, PRIORS)[0], _array(data, PARTS)[0], _array(data, PATTERNS)
     partial, design, precision = _array(data, PARTIAL)[0], _array(data, DESIGN)[0], _array(data, PRECISION)[0, 0]
-    sigma, apart, rules = int(_array(data, SIGMA)[0, 0, 0]), _array(data, APART)[0], _array(data, RULES)[0]
+    sigma, correlation = int(_array(data, SIGMA)[0, 0, 0]), int(_array(data, CORRELATION)[0, 0, 0])
+    apart, rules = _array(data, APART)[0], _array(data, RULES)[0]
     x, by_x = np.empty(u.size), np.zeros(u.size)
     total = from_unconstrained(priors, u, x, by_u)
     factor = correlation_factor(partial, x)
     loading = loading_of(parts, patterns, x, factor, design.shape[0])
-    offset, variance = _offset(apart, x, design.shape[0]), x[sigma] ** 2
-    value, by_loading, by_variance, by_offset = density(
-        loading, variance, offset, _array(data, STATISTICS), design, precision
-    )
+    offset, variance, known = _offset(apart, x, design.shape[0]), x[sigma] ** 2, _array(data, STATISTICS)
+    by_offset = np.zeros(design.shape[0])
+    if correlation < 0:
+        value, by_loading, by_variance, by_offset = density(loading, variance, offset, known, design, precision)
+    else:
+        value, by_loading, by_variance, by_x[correlation] = density_in_time(
+            loading, variance, x[correlation], known, design, precision
+        )
     if rules.shape[0]:
         factor_of_entry, more_by_loading, more_by_variance, more_by_offset = log_factor(
             loading, variance, offset, rules

@@ -2,7 +2,8 @@
 
 With a normal residual, the coefficients of population and patients have a joint normal distribution given the data and
 a few standard deviations and correlations. NUTS then moves among these alone, in about ten dimensions whatever the
-number of patients, and visits enter through sufficient statistics, formed once. `kernel` has the algebra.
+number of patients. Visits enter through sufficient statistics, formed once; where a patient's residuals are correlated
+in time, through their rows in the order of time. `kernel` and `correlated` have the algebra.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import pytensor.tensor as pt
 import xarray as xr
 
 from slopeshift.design.visits import patient_sums
-from slopeshift.engine import admitted, kernel
+from slopeshift.engine import admitted, correlated, kernel
 from slopeshift.engine.entry import log_probabilities
-from slopeshift.engine.operation import entry_factor, marginal_normal
+from slopeshift.engine.operation import entry_factor, marginal_normal, marginal_normal_in_time
+from slopeshift.engine.sequence import fading, sequence
 from slopeshift.engine.terms import record_terms, sampled_name, sampled_terms, terms_from
 
 if TYPE_CHECKING:
@@ -60,10 +62,18 @@ def _widened(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
 
 
 def observe(
-    visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable, rules: Rules | None = None
+    visits: Visits,
+    terms: Terms,
+    loading: TensorVariable,
+    sigma: TensorVariable,
+    *,
+    correlation: TensorVariable | None = None,
+    rules: Rules | None = None,
 ) -> None:
-    """Observe the values of an outcome, everything but loading and sigma integrated out, in the current PyMC model.
+    """Observe the values of an outcome, all but what is handed in integrated out, in the current PyMC model.
 
+    `sigma` is the standard deviation of a residual, `correlation` that of two residuals of a patient a month apart,
+    which fades as `sequence` says; without it they are independent.
     Adds `loading` (coefficient, source), `statistics` (block, row, lane) as data, and the observed variable
     (visit,), which has a density, for sampling, and a generative graph, for prediction.
     `with_posterior_coefficients` draws back what was integrated out. A compiled model takes another trial's values by
@@ -74,8 +84,9 @@ def observe(
     generative graph is that of anybody.
     """
     model = pm.modelcontext(None)
+    terms = replace(terms, correlated=correlation is not None)
     wide, design = _widened(visits, terms)
-    packed = statistics(wide, design @ terms.mean)
+    packed = _statistics(wide, design, terms)
     places = dict(zip(("block", "row", "lane"), map(range, packed.shape), strict=True))
     record_terms(terms)
     model.add_coords({"source": terms.sources} | places)
@@ -94,25 +105,30 @@ def observe(
                 f"the density of {visits.outcome.name} is known at the recorded values only; build the model of a "
                 "trial with the other values"
             )
-        loading, sigma, offset = inputs
-        return marginal_normal(loading, sigma**2, offset, known, design[:, ~apart], terms.sd[~apart] ** -2.0)[0]
+        loading, sigma, third = inputs
+        density = marginal_normal if correlation is None else marginal_normal_in_time
+        return density(loading, sigma**2, third, known, design[:, ~apart], terms.sd[~apart] ** -2.0)[0]
 
     def generate(
-        loading: TensorVariable, sigma: TensorVariable, offset: TensorVariable, _: TensorVariable
+        loading: TensorVariable, sigma: TensorVariable, third: TensorVariable, _: TensorVariable
     ) -> TensorVariable:
         z = pm.Normal.dist(size=(len(visits.patients), len(terms.sources)))
-        mean = design @ terms.mean + offset
-        theta = mean + design[:, ~apart] @ pm.Normal.dist(0.0, terms.sd[~apart]) + z @ loading.T
-        return pm.Normal.dist((wide.basis * theta[visits.patient_index]).sum(axis=1), sigma)
+        centre = design @ terms.mean + (third if correlation is None else 0.0)
+        theta = centre + design[:, ~apart] @ pm.Normal.dist(0.0, terms.sd[~apart]) + z @ loading.T
+        mean = (wide.basis * theta[visits.patient_index]).sum(axis=1)
+        if correlation is None:
+            return pm.Normal.dist(mean, sigma)
+        order = sequence(visits.patient_index, visits.month)
+        return mean + fading(pm.Normal.dist(size=len(visits.value)), sigma, third, order)
 
     pm.CustomDist(
         visits.outcome.name,
         loading,
         sigma,
-        offset,
+        offset if correlation is None else correlation,
         dist=generate,
         logp=log_density,
-        signature="(p,q),(),(p)->(v)",
+        signature=f"(p,q),(),{'(p)' if correlation is None else '()'}->(v)",
         observed=visits.value,
         dims="visit",
     )
@@ -149,7 +165,16 @@ def statistics_of(visits: Visits, terms: xr.Dataset) -> Floats:
     `terms` is `terms_of` the model. Returns (block, row, lane).
     """
     wide, design = _widened(visits, known := terms_from(terms, visits))
-    return statistics(wide, design @ known.mean)
+    return _statistics(wide, design, known)
+
+
+def _statistics(wide: Visits, design: Floats, terms: Terms) -> Floats:
+    """Form the statistics of visits that are widened; of correlated residuals, as `correlated.pack` lays them out."""
+    if not terms.correlated:
+        return statistics(wide, design @ terms.mean)
+    residual = wide.value - wide.basis @ (design @ terms.mean)
+    order = sequence(wide.patient_index, wide.month)
+    return correlated.pack(wide.basis, residual, wide.patient_index, len(wide.patients), order)
 
 
 def entered(visits: Visits, terms: xr.Dataset, selection: Selection | None) -> tuple[xr.Dataset, dict[str, Floats]]:
@@ -198,8 +223,8 @@ def with_posterior_coefficients(
 ) -> tuple[xr.Dataset, xr.DataArray]:
     """Draw back, exactly, what was integrated out: the coefficients given the data and each draw of what was sampled.
 
-    `draws` has `loading` (chain, draw, coefficient, source), `sigma` (chain, draw), and the terms that were sampled;
-    `terms` as for the prior.
+    `draws` has `loading` (chain, draw, coefficient, source), `sigma` (chain, draw), the terms that were sampled and,
+    where residuals are correlated, `autocorrelation` (chain, draw); `terms` as for the prior.
     Returns them with `population` (coefficient), `coefficients` (patient, coefficient), the covariates' part included,
     and `regression` (covariate), where there are covariates, added; and the log density of all of a patient's values
     given the population, its own coefficients integrated out, and given that it entered: (chain, draw, patient).
@@ -213,9 +238,12 @@ def with_posterior_coefficients(
     drawn = np.empty((len(loading), int((~apart).sum())))
     theta = np.empty((len(loading), len(visits.patients), wide.basis.shape[1]))
     by_patient = np.empty(theta.shape[:2])
-    rng = np.random.default_rng(seed)
     inside = np.ascontiguousarray(design[:, ~apart]), known.sd[~apart] ** -2.0
-    kernel.draw_back(loading, variance, offset, statistics(wide, centre), *inside, rng, drawn, theta, by_patient)
+    rest = (_statistics(wide, design, known), *inside, np.random.default_rng(seed), drawn, theta, by_patient)
+    if known.correlated:
+        correlated.draw_back(loading, variance, flat(draws["autocorrelation"]), *rest)
+    else:
+        kernel.draw_back(loading, variance, offset, *rest)
     moved[:, ~apart] = drawn
     theta = theta[..., : len(visits.coefficients)] + centre[: len(visits.coefficients)]
     if (rules := admitted.rules_from(terms)) is not None and rules.refused == admitted.UNKNOWN:

@@ -311,6 +311,13 @@ def _residual(here, centre, residual):
 @compiled
 def density(loading, variance, offset, packed, design, precision):
     """Return log p(y) and its gradients by loading (p, q), by variance and by offset (p,)."""
+    value, d_loading, d_variance, d_offset, _, _ = with_population(loading, variance, offset, packed, design, precision)
+    return value, d_loading, d_variance, d_offset
+
+
+@compiled
+def with_population(loading, variance, offset, packed, design, precision):
+    """Return what `density` does, then mean (p,) and covariance (p, p) of B mu given y."""
     p, (blocks, rows, lanes) = loading.shape[0], packed.shape
     count = packed[:, rows - 1].sum()
     triangle, r = _triangle(loading)
@@ -329,7 +336,7 @@ def density(loading, variance, offset, packed, design, precision):
     for a in range(p):
         for b in range(p):
             d_offset[a] -= info_sum[a, b] * centre[b]
-    return -0.5 * total, d_loading, 0.5 * (scaled + misfit - count) / variance, d_offset
+    return -0.5 * total, d_loading, 0.5 * (scaled + misfit - count) / variance, d_offset, centre, spread
 
 
 @compiled

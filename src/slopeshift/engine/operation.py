@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytensor.tensor as pt
 
-from slopeshift.engine import entry, kernel
+from slopeshift.engine import correlated, entry, kernel
 from slopeshift.engine.foreign import (
     Apply,
     Op,
@@ -25,18 +25,22 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FUNCTIONS: dict[str, Any] = {"kernel": kernel.density, "entry": entry.log_factor}
+FUNCTIONS: dict[str, Any] = {
+    "kernel": kernel.density,
+    "correlated": correlated.density,
+    "entry": entry.log_factor,
+}
 """The function of each module of the engine."""
 
 BY = 3
-"""Inputs that a density has a gradient by: loading (p, q), variance (scalar) and offset (p,)."""
+"""Inputs that a density has a gradient by: loading (p, q), variance, and offset (p,) or correlation."""
 
 
 class LogDensity(Op):  # type: ignore[misc]
-    """A log density of loading, variance and offset, and its three gradients, in one evaluation.
+    """A log density of loading, variance and offset or correlation, and its three gradients, in one evaluation.
 
-    `module` says whose function it is. Inputs: loading (p, q), variance (scalar), offset (p,), then the data of the
-    function, which have no gradient.
+    `module` says whose function it is. Inputs: loading (p, q), variance (scalar), offset (p,) or correlation (scalar),
+    then the data of the function, which have no gradient.
     """
 
     __props__ = ("module",)
@@ -45,9 +49,10 @@ class LogDensity(Op):  # type: ignore[misc]
         self.module = module
 
     def make_node(self, *inputs: TensorVariable) -> Apply:
-        """Make the node: outputs log density (scalar), its gradients by loading, by variance and by offset."""
+        """Make the node: outputs log density (scalar), and its gradients, each of the type of its input."""
         inputs = tuple(map(pt.as_tensor_variable, inputs))
-        return Apply(self, inputs, [pt.dscalar(), pt.dmatrix(), pt.dscalar(), pt.dvector()])
+        third = pt.dscalar() if self.module == "correlated" else pt.dvector()
+        return Apply(self, inputs, [pt.dscalar(), pt.dmatrix(), pt.dscalar(), third])
 
     def infer_shape(self, node: Apply, shapes: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
         """Say that each gradient has the shape of what it is taken by."""
@@ -55,8 +60,7 @@ class LogDensity(Op):  # type: ignore[misc]
 
     def perform(self, node: Apply, inputs: Sequence[Floats], outputs: list[list[object]]) -> None:
         """Evaluate outside compiled graphs."""
-        loading, variance, *known = inputs
-        arguments = (np.ascontiguousarray(loading), float(variance), *map(np.ascontiguousarray, known))
+        arguments = [float(each) if np.ndim(each) == 0 else np.ascontiguousarray(each) for each in inputs]
         for storage, value in zip(outputs, FUNCTIONS[self.module](*arguments), strict=True):
             storage[0] = np.asarray(value)
 
@@ -75,6 +79,9 @@ class LogDensity(Op):  # type: ignore[misc]
 marginal_normal = LogDensity("kernel")
 """log p(y | loading, variance, offset); then come packed statistics, design and precision, as in `kernel.density`."""
 
+marginal_normal_in_time = LogDensity("correlated")
+"""log p(y | loading, variance, correlation); then come the series, design and precision, as in `correlated.density`."""
+
 entry_factor = LogDensity("entry")
 """The log factor of entry; then come the rules, as in `entry.log_factor`."""
 
@@ -89,4 +96,9 @@ def _compiled(op: LogDensity, node: Apply, **_: object) -> tuple[object, int]:
         value, d_loading, d_variance, d_offset = density(loading, variance.item(), *known)
         return np.asarray(value), d_loading, np.asarray(d_variance), d_offset
 
-    return log_density, cache_version(f"engine.{op.module}")
+    @numba_njit
+    def log_density_in_time(loading, variance, correlation, *known):  # type: ignore[no-untyped-def]
+        value, d_loading, d_variance, d_correlation = density(loading, variance.item(), correlation.item(), *known)
+        return np.asarray(value), d_loading, np.asarray(d_variance), np.asarray(d_correlation)
+
+    return log_density_in_time if op.module == "correlated" else log_density, cache_version(f"engine.{op.module}")

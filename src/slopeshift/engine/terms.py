@@ -23,7 +23,7 @@ else:
     pm = later("pymc")
 
 CORRELATED = "residuals_correlated"
-"""Records that residuals are correlated in time; where they are not, there is no such record."""
+"""The name of what records that residuals are correlated in time; where they are not, there is no such record."""
 
 SHIFT = ("covariate", "patient", "coefficient")
 """Dims of how far a covariate moves each patient's coefficients, per unit of its own coefficient."""
@@ -41,6 +41,7 @@ class Terms:
     `shift` has the dims SHIFT: the last terms are the covariates' coefficients, and each moves patient i's coefficients
     by so much per unit. The engine sees such a term as a coefficient of its own, which does not differ between
     patients, of a column basis . shift_i; outside it, a patient's coefficients have the moves in them.
+    `correlated` says whether a patient's residuals are correlated in time.
     """
 
     names: tuple[str, ...]
@@ -49,6 +50,7 @@ class Terms:
     sd: Floats
     design: Floats
     shift: Floats
+    correlated: bool = False
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -69,6 +71,7 @@ def sampled_terms(names: Container[str], terms: Terms) -> NDArray[np.bool_]:
 def record_terms(terms: Terms) -> None:
     """Keep `term_mean`, `term_sd`, `term_design` and, with covariates, `covariates` as data of the current PyMC model.
 
+    Where residuals are correlated in time, CORRELATED is kept too.
     They are a record: the graph has them as constants, because every variable that is shared costs a second of
     compiling.
     """
@@ -80,11 +83,13 @@ def record_terms(terms: Terms) -> None:
     if terms.covariates:
         model.add_coord("covariate", terms.covariates)
         pm.Data("covariates", terms.shift, dims=SHIFT)
+    if terms.correlated:
+        pm.Data(CORRELATED, 1, dims=())
 
 
 def terms_of(model: pm.Model) -> xr.Dataset:
     """Take the record of the terms out of a model, as `with_posterior_coefficients` and `statistics_of` need it."""
-    recorded = ("term_mean", "term_sd", "term_design", "covariates", *ENTRY)
+    recorded = ("term_mean", "term_sd", "term_design", "covariates", CORRELATED, *ENTRY)
     names = [name for name in recorded if name in model.named_vars]
     dims = {name: tuple(model.named_vars_to_dims.get(name, ())) for name in names}
     coords = {dim: list(model.coords[dim]) for dim in {"source", *(dim for each in dims.values() for dim in each)}}
@@ -97,4 +102,4 @@ def terms_from(data: xr.Dataset, visits: Visits) -> Terms:
     mean, sd, design = (data[f"term_{part}"].to_numpy() for part in ("mean", "sd", "design"))
     none = np.empty((0, len(visits.patients), len(visits.coefficients)))
     shift = data["covariates"].transpose(*SHIFT).to_numpy() if "covariates" in data else none
-    return Terms(names, sources, mean, sd, design, shift)
+    return Terms(names, sources, mean, sd, design, shift, CORRELATED in data)

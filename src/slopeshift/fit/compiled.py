@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slopeshift.design.shape import PLAIN
+from slopeshift.engine.terms import CORRELATED
 from slopeshift.fit import nuts
 from slopeshift.fit.posterior import NORMAL, Posterior
 from slopeshift.keep.made_from import imported, key, without_docstrings
@@ -116,6 +117,8 @@ def _not_exchangeable(model: pm.Model) -> str:
     """Say why a compiled model cannot take other data: empty where all that it knows of them are the sums of visits."""
     if "statistics" not in model.named_vars:
         return "this model samples its coefficients; only one that integrates them out can be refitted"
+    if CORRELATED in model.named_vars:
+        return "this model's residuals depend on each other in time; only one of independent residuals can be refitted"
     return MORE if len(model.observed_RVs) > 1 else ""
 
 

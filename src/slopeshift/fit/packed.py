@@ -99,7 +99,9 @@ def _made(groups: Groups, visits: Visits, record: Mapping[str, Any]) -> dict[str
     data = design.drop_vars([str(name) for name, values in design.data_vars.items() if not values.ndim])
     known = {**groups, "constant_data": groups["constant_data"].assign(data)}
     settings = record["inputs"].get("settings")
-    return {"constant_data": data} | ({} if settings is None else remade(known, visits, settings["seed"]))
+    return {"constant_data": data} | (
+        {} if settings is None else remade(record["family"], known, visits, settings["seed"])
+    )
 
 
 def _groups(tree: xr.DataTree) -> dict[str, xr.Dataset]:

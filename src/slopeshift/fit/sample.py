@@ -141,7 +141,7 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
         data = labelled(model, data.merge(tree["constant_data"].to_dataset()))
     prior = tree["prior"].to_dataset()
     if exact.integrated_out(model):
-        groups = before_data(prior, visits, data, for_rest)
+        groups = before_data(statement(model).family, prior, visits, data, for_rest)
     else:
         groups = {"prior": prior, "prior_predictive": tree["prior_predictive"].to_dataset()}
     return xr.DataTree.from_dict(groups | {"constant_data": data})
@@ -184,7 +184,7 @@ def _complete(
     data = before["constant_data"].to_dataset()
     draws = sampled["posterior"].to_dataset()
     if exact.integrated_out(model):
-        groups = drawn_back(draws, visits, data, for_posterior)
+        groups = drawn_back(statement(model).family, draws, visits, data, for_posterior)
     else:
         groups = _predicted(sampled, model, for_posterior)
     groups |= {name: group.to_dataset() for name, group in before.children.items()}
@@ -201,29 +201,29 @@ def _complete(
     )
 
 
-def before_data(prior: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
+def before_data(family: str, prior: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
     """Draw from the prior what is integrated out, and predict from it: groups `prior` and `prior_predictive`."""
     from slopeshift.engine import exact
-    from slopeshift.model.families.normal import predicted
+    from slopeshift.model.families import predicted
 
     for_coefficients, for_values = _seeds(seed, 2)
     drawn = exact.with_prior_coefficients(prior, visits, terms, for_coefficients)
     some = _thinned(drawn, visits)
-    return {"prior": drawn, "prior_predictive": predicted(some, visits, for_values, terms).to_dataset()}
+    return {"prior": drawn, "prior_predictive": predicted(family, some, visits, for_values, terms).to_dataset()}
 
 
-def drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
+def drawn_back(family: str, draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
     """Draw back what was integrated out, and predict from it: `posterior`, predictions and log likelihoods."""
     from slopeshift.engine import exact
-    from slopeshift.model.families.normal import log_likelihood, predicted
+    from slopeshift.model.families import log_likelihood, predicted
 
     for_coefficients, for_values = _seeds(seed, 2)
     drawn, by_patient = exact.with_posterior_coefficients(draws, visits, terms, for_coefficients)
     some = _thinned(drawn, visits)
     return {
         "posterior": drawn,
-        "posterior_predictive": predicted(some, visits, for_values, terms).to_dataset(),
-        "log_likelihood": log_likelihood(some, visits).to_dataset(),
+        "posterior_predictive": predicted(family, some, visits, for_values, terms).to_dataset(),
+        "log_likelihood": log_likelihood(family, some, visits).to_dataset(),
         "log_likelihood_of_patient": by_patient.to_dataset(),
     }
 
@@ -266,18 +266,19 @@ def _predicted(sampled: xr.DataTree, model: pm.Model, seed: int) -> dict[str, xr
     }
 
 
-def remade(groups: Mapping[str, xr.Dataset], visits: Visits, seed: int) -> dict[str, xr.Dataset]:
+def remade(family: str, groups: Mapping[str, xr.Dataset], visits: Visits, seed: int) -> dict[str, xr.Dataset]:
     """Make once more, of what was sampled of a model with integrated patients, all that `sample` added to it.
 
-    `groups` are those of a fit by name; `seed` is that of the settings. Empty where patients were sampled.
+    `family` is the recorded name, `groups` are those of a fit by name, and `seed` is that of the settings. Empty where
+    patients were sampled.
     """
     data = groups["constant_data"]
     if "statistics" not in data:
         return {}
     for_prior, for_posterior = _seeds(seed, 2)
     prior, posterior = (groups[name].drop_vars(DRAWN_BACK, errors="ignore") for name in ("prior", "posterior"))
-    made = before_data(prior, visits, data, _seeds(for_prior, 2)[1])
-    made |= drawn_back(posterior, visits, data, for_posterior)
+    made = before_data(family, prior, visits, data, _seeds(for_prior, 2)[1])
+    made |= drawn_back(family, posterior, visits, data, for_posterior)
     return made | {name: made[name][[v for v in DRAWN_BACK if v in made[name]]] for name in ("prior", "posterior")}
 
 

@@ -14,7 +14,7 @@ from slopeshift.engine import exact
 from slopeshift.engine.density import Arrays
 from slopeshift.engine.foreign import constant, interpreted
 from slopeshift.engine.spread import BETA, GAMMA, HALF_NORMAL, NORMAL, prior_row
-from slopeshift.engine.terms import sampled_name, sampled_terms, terms_from, terms_of
+from slopeshift.engine.terms import CORRELATED, sampled_name, sampled_terms, terms_from, terms_of
 from slopeshift.model.line import loading_parts, pattern
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class UnknownError(LookupError):
 def describe(model: pm.Model, visits: Visits) -> Arrays:
     """Describe an exact model of these visits as arrays.
 
-    Raises UnknownError where the model holds anything else than a piecewise line with a normal residual: it is then
-    compiled as PyMC states it.
+    Raises UnknownError where the model holds anything else than a piecewise line with a normal residual, independent or
+    correlated in time: it is then compiled as PyMC states it.
     """
     _refuse_more(model, visits)
     names = [variable.name for variable in model.free_RVs]
@@ -63,6 +63,7 @@ def describe(model: pm.Model, visits: Visits) -> Arrays:
         traits=np.array([deviations[trait] for trait in traits], dtype=float),
         signed=np.array([k for k, name in enumerate(names) if name.endswith("_signed")], dtype=float),
         sigma=_place(names, "sigma"),
+        correlation=_place(names, "autocorrelation") if CORRELATED in terms else -1,
         statistics=model["statistics"].get_value(),
         design=design[:, ~apart],
         precision=known.sd[~apart] ** -2.0,
@@ -90,7 +91,7 @@ def _refuse_more(model: pm.Model, visits: Visits) -> None:
 
 def _refuse_unused(names: list[str], arrays: Arrays) -> None:
     of_loading = (*arrays.parts[:, 2:].ravel(), *arrays.partial[arrays.partial >= 0])
-    used = {*of_loading, arrays.sigma, *arrays.apart[:, 0]}
+    used = {*of_loading, arrays.sigma, arrays.correlation, *arrays.apart[:, 0]}
     if more := [name for k, name in enumerate(names) if k not in used]:
         raise UnknownError(f"it samples {', '.join(more)}")
 

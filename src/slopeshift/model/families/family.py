@@ -1,7 +1,8 @@
 """The contract of a residual family: how a recorded value scatters around its patient's line.
 
-A family is a value with the priors of its parameters. It has its density twice, as a PyTensor expression that NUTS
-evaluates and in NumPy for the checks of stored draws; one test holds the two together for all families.
+A family is a value with the priors of its parameters. It has its density in NumPy, for the checks of stored draws. One
+whose patients are sampled has it a second time, as a PyTensor expression that NUTS evaluates; one test holds the two
+together for all of them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
+    from slopeshift.engine.admitted import Rules
     from slopeshift.model.line import PiecewiseLine
 
     Floats = NDArray[np.float64]
@@ -32,6 +34,13 @@ class Residual(Protocol):
 
     def log_density(self, value: Floats, mean: Floats) -> Floats:
         """Evaluate the log density of values: as `mean`."""
+
+
+class DrawnResidual(Residual, Protocol):
+    """A residual of which values can be drawn."""
+
+    def draw(self, mean: Floats, rng: np.random.Generator) -> Floats:
+        """Draw a value at every visit around the means (draw, visit): as `mean`."""
 
 
 class IndependentResidual(Residual, Protocol):
@@ -117,3 +126,28 @@ class Family:
     def residual(parameters: Mapping[str, Floats], visits: Visits) -> Residual:
         """Take the same family in NumPy, its parameters (draw,) by name."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class IntegratedOut(Family):
+    """A family of normal residuals, whose patients' coefficients are integrated out; its `residual` can draw."""
+
+    integrated_out: ClassVar[bool] = True
+
+    def observe(self, curve: PiecewiseLine) -> None:
+        """Observe every value with the coefficients integrated out, to be drawn back after sampling.
+
+        Adds the parameters by their names and what `exact.observe` adds, in the current PyMC model.
+        """
+        self.observe_with(curve)
+
+    def observe_with(self, curve: PiecewiseLine, rules: Rules | None = None) -> None:
+        """Observe values of patients who entered by `rules`, which only independent residuals may have."""
+        from slopeshift.engine import exact
+        from slopeshift.model.line import loading, population_terms
+
+        sigma, *more = self.variables()
+        correlation = more[0] if more else None
+        exact.observe(
+            curve.visits, population_terms(curve), loading(curve), sigma, correlation=correlation, rules=rules
+        )

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from slopeshift.model.families.family import Family
-from slopeshift.model.stated import statement
+from slopeshift.model.families.family import Family, IntegratedOut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import xarray as xr
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
@@ -32,6 +30,10 @@ class NormalResidual:
         sigma = self.sigma[:, None, None]
         density: Floats = -0.5 * (((value - mean) / sigma) ** 2 + np.log(2 * np.pi)) - np.log(sigma)
         return density
+
+    def draw(self, mean: Floats, rng: np.random.Generator) -> Floats:
+        """See `family.DrawnResidual`."""
+        return mean + self.sigma[:, None] * rng.standard_normal(mean.shape)
 
     def lower(self, value: Floats, mean: Floats) -> tuple[Floats, Floats]:
         """See `family.IndependentResidual`."""
@@ -76,66 +78,14 @@ class WrittenOut(Family):
 
 
 @dataclass(frozen=True)
-class Normal(WrittenOut):
+class Normal(IntegratedOut, WrittenOut):
     """Values are Normal(mean, sigma); `sigma` is the prior of the residual standard deviation, in outcome units."""
 
-    integrated_out: ClassVar[bool] = True
-
     def observe(self, curve: PiecewiseLine) -> None:
-        """Observe every value with the coefficients integrated out, to be drawn back after sampling.
-
-        Adds `sigma` and what `exact.observe` adds, in the current PyMC model.
-        """
-        from slopeshift.engine import exact
+        """See `IntegratedOut`; what is known of how patients entered is part of the likelihood."""
         from slopeshift.engine.admitted import rules_of
-        from slopeshift.model.line import loading, population_terms
+        from slopeshift.model.stated import statement
 
         rules = rules_of(curve.selection)
         statement().entry = bool(rules)
-        scale, *_ = self.variables()
-        exact.observe(curve.visits, population_terms(curve), loading(curve), scale, rules)
-
-
-def predicted(draws: xr.Dataset, visits: Visits, seed: int, terms: xr.Dataset | None = None) -> xr.DataArray:
-    """Draw a new value at every visit of every patient: (chain, draw, visit), outcome units.
-
-    Where `terms`, the record of the model's, has entry rules, the new values meet them again.
-    """
-    from slopeshift.engine.admitted import admit_values, rules_from
-
-    mean, sigma, rng = _means(draws, visits), _flat(draws["sigma"]), np.random.default_rng(seed)
-    value = mean + sigma[:, None] * rng.standard_normal(mean.shape)
-    if terms is not None and (rules := rules_from(terms)) is not None:
-        admit_values(rules, visits, value, mean, sigma, rng)
-    return _by_visit(draws, visits, value)
-
-
-def log_likelihood(draws: xr.Dataset, visits: Visits) -> xr.DataArray:
-    """Evaluate the log density of every value given its patient's coefficients: (chain, draw, visit)."""
-    residual = NormalResidual(_flat(draws["sigma"]))
-    return _by_visit(draws, visits, residual.log_density(visits.value, _means(draws, visits)[:, None])[:, 0])
-
-
-def _means(draws: xr.Dataset, visits: Visits) -> Floats:
-    """Expected value at every visit: (draw, visit)."""
-    theta = _flat(draws["coefficients"])
-    mean = np.zeros((len(theta), len(visits.value)))
-    for a in range(visits.basis.shape[1]):
-        mean += visits.basis[:, a] * theta[:, visits.patient_index, a]
-    return mean
-
-
-def _flat(values: xr.DataArray) -> Floats:
-    from slopeshift.engine.exact import flat
-
-    return flat(values)
-
-
-def _by_visit(draws: xr.Dataset, visits: Visits, values: Floats) -> xr.DataArray:
-    import xarray as xr
-
-    shape = (draws.sizes["chain"], draws.sizes["draw"], -1)
-    coords = {"chain": draws["chain"], "draw": draws["draw"], "visit": range(len(visits.value))}
-    # Single precision, as it is stored: these are the largest arrays of a large cohort.
-    single = values.reshape(shape).astype(np.float32)
-    return xr.DataArray(single, coords, ("chain", "draw", "visit"), name=visits.outcome.name)
+        self.observe_with(curve, rules)
