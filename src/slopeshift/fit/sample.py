@@ -106,7 +106,6 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
 
     from slopeshift.engine import exact
     from slopeshift.model.covariates import labelled
-    from slopeshift.model.families.normal import predicted
 
     draws = min(draws, max(LARGEST // (len(visits.patients) * len(visits.coefficients)), 1))
     for_model, for_coefficients, for_values = _seeds(seed, 3)
@@ -120,10 +119,19 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
     prior = tree["prior"].to_dataset()
     if exact.integrated_out(model):
         prior = exact.with_prior_coefficients(prior, visits, data, for_coefficients)
-        values = predicted(_thinned(prior, visits), visits, for_values).to_dataset()
-    else:
+    if "prior_predictive" in tree:
         values = tree["prior_predictive"].to_dataset()
+    else:
+        values = _values(_thinned(prior, visits), model, visits, for_values)
     return xr.DataTree.from_dict({"prior": prior, "prior_predictive": values, "constant_data": data})
+
+
+def _values(draws: xr.Dataset, model: pm.Model, visits: Visits, seed: int) -> xr.Dataset:
+    """Predict values from the coefficients of draws: (chain, draw, visit)."""
+    from slopeshift.model.families import residual_of
+    from slopeshift.model.families.normal import predicted
+
+    return predicted(draws, visits, seed, residual_of(statement(model).family, draws, visits)).to_dataset()
 
 
 def _constants(model: pm.Model) -> xr.Dataset:
@@ -161,9 +169,11 @@ def _complete(
     data = before["constant_data"].to_dataset()
     draws = sampled["posterior"].to_dataset()
     if exact.integrated_out(model):
-        groups = _drawn_back(draws, visits, data, for_posterior)
+        groups = _drawn_back(draws, model, visits, data, for_posterior)
+    elif isinstance(compiled, nuts.Precompiled):
+        groups = {"posterior": draws} | _of_values(draws, model, visits, for_posterior)
     else:
-        groups = _predicted(sampled, model, for_posterior)
+        groups = _predicted_by_pymc(sampled, model, for_posterior)
     stats = sampled["sample_stats"].to_dataset()
     return xr.DataTree.from_dict(
         {
@@ -176,19 +186,28 @@ def _complete(
     )
 
 
-def _drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
+def _drawn_back(
+    draws: xr.Dataset, model: pm.Model, visits: Visits, terms: xr.Dataset, seed: int
+) -> dict[str, xr.Dataset]:
     """Draw back what was integrated out, and predict from it."""
     from slopeshift.engine import exact
-    from slopeshift.model.families.normal import log_likelihood, predicted
 
     for_coefficients, for_values = _seeds(seed, 2)
     drawn, by_patient = exact.with_posterior_coefficients(draws, visits, terms, for_coefficients)
-    some = _thinned(drawn, visits)
+    groups = {"posterior": drawn} | _of_values(drawn, model, visits, for_values)
+    return groups | {"log_likelihood_of_patient": by_patient.to_dataset()}
+
+
+def _of_values(draws: xr.Dataset, model: pm.Model, visits: Visits, seed: int) -> dict[str, xr.Dataset]:
+    """Predict values from the coefficients of draws, and evaluate the log density of the recorded ones."""
+    from slopeshift.model.families import residual_of
+    from slopeshift.model.families.normal import log_likelihood
+
+    some = _thinned(draws, visits)
+    residual = residual_of(statement(model).family, some, visits)
     return {
-        "posterior": drawn,
-        "posterior_predictive": predicted(some, visits, for_values).to_dataset(),
-        "log_likelihood": log_likelihood(some, visits).to_dataset(),
-        "log_likelihood_of_patient": by_patient.to_dataset(),
+        "posterior_predictive": _values(some, model, visits, seed),
+        "log_likelihood": log_likelihood(some, visits, residual).to_dataset(),
     }
 
 
@@ -198,8 +217,8 @@ def _thinned(draws: xr.Dataset, visits: Visits) -> xr.Dataset:
     return draws.isel(draw=slice(None, None, max(-(-numbers // LARGEST), 1)))
 
 
-def _predicted(sampled: xr.DataTree, model: pm.Model, seed: int) -> dict[str, xr.Dataset]:
-    """Let PyMC predict from a model that is written out."""
+def _predicted_by_pymc(sampled: xr.DataTree, model: pm.Model, seed: int) -> dict[str, xr.Dataset]:
+    """Let PyMC predict from a model that it compiled."""
     import pymc as pm
 
     with model, _quiet("pymc"):

@@ -1,4 +1,4 @@
-"""What a PyMC model of the exact engine comes down to: arrays, for the density that is compiled once.
+"""What a PyMC model of a line comes down to: arrays, for the densities that are compiled once.
 
 Scalars and their priors are read off the graph, terms and statistics off the model's data, so that nothing is stated
 twice. The PyMC model stays the definition: whoever uses a description compares the two densities first.
@@ -13,9 +13,12 @@ import numpy as np
 from slopeshift.engine import exact
 from slopeshift.engine.density import Arrays
 from slopeshift.engine.foreign import constant, interpreted
+from slopeshift.engine.sampled import Sampled
 from slopeshift.engine.spread import BETA, GAMMA, HALF_NORMAL, NORMAL, prior_row
-from slopeshift.engine.terms import terms_of
+from slopeshift.engine.terms import terms_from, terms_of
+from slopeshift.model.families import FAMILIES
 from slopeshift.model.line import loading_parts, pattern
+from slopeshift.model.stated import statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
+    from slopeshift.engine.buffer import Density
 
 TRAITS = ("level", "slope", "response")
 """What is correlated between patients, as far as a trial has it."""
@@ -41,46 +45,87 @@ class UnknownError(LookupError):
     """A model has something in it that the density does not know; the text says what."""
 
 
-def describe(model: pm.Model, visits: Visits) -> Arrays:
-    """Describe an exact model of these visits as arrays.
+WRITTEN_OUT = ["terms", "z"]
+"""What a model samples after its scalars where the coefficients of population and patients are sampled."""
 
-    Raises UnknownError where the model holds anything else than a piecewise line with a normal residual: it is then
-    compiled as PyMC states it.
+
+def describe(model: pm.Model, visits: Visits) -> Density:
+    """Describe a model of these visits as the arrays of a density that is compiled once.
+
+    Raises UnknownError where the model holds anything else than a piecewise line with a family that the engine has: it
+    is then compiled as PyMC states it.
     """
-    _refuse_more(model, visits)
-    names = [variable.name for variable in model.free_RVs]
-    terms = terms_of(model)
-    parts, sources = loading_parts(visits), tuple(map(str, model.coords["source"]))
-    deviations = {part.trait: _place(names, f"sd_{part.trait}") for part in parts}
-    traits = [trait for trait in TRAITS if trait in deviations]
-    arrays = Arrays(
-        priors=_priors(model),
-        parts=np.array([[*(part.entry or (-1, -1)), deviations[part.trait]] for part in parts], dtype=float),
-        patterns=np.array([pattern(part, visits.coefficients, sources) for part in parts]),
-        partial=_partial(names, len(traits)),
-        traits=np.array([deviations[trait] for trait in traits], dtype=float),
-        signed=np.array([k for k, name in enumerate(names) if name.endswith("_signed")], dtype=float),
-        sigma=_place(names, "sigma"),
-        statistics=model["statistics"].get_value(),
-        design=exact.widened(visits, terms)[1],
-        precision=terms["term_sd"].to_numpy() ** -2.0,
-    )
-    _refuse_unused(names, arrays)
-    return arrays
-
-
-def _refuse_more(model: pm.Model, visits: Visits) -> None:
-    if not exact.integrated_out(model):
-        raise UnknownError("it samples the coefficients")
     if model.potentials:
         raise UnknownError(f"it has a further term, {model.potentials[0].name}")
     observed = [variable.name for variable in model.observed_RVs]
     if observed != [visits.outcome.name]:
         raise UnknownError(f"it observes {', '.join(observed)}")
+    return _integrated_out(model, visits) if exact.integrated_out(model) else _sampled(model, visits)
 
 
-def _refuse_unused(names: list[str], arrays: Arrays) -> None:
-    used = {*arrays.parts[:, 2], *arrays.partial[arrays.partial >= 0], arrays.sigma}
+def _integrated_out(model: pm.Model, visits: Visits) -> Arrays:
+    scalars, terms = list(model.free_RVs), terms_of(model)
+    names = [variable.name for variable in scalars]
+    spread = _spread(model, visits, scalars)
+    sigma = _place(names, "sigma")
+    _refuse_unused(names, spread, [sigma])
+    return Arrays(
+        **spread,
+        sigma=sigma,
+        statistics=model["statistics"].get_value(),
+        design=exact.widened(visits, terms)[1],
+        precision=terms["term_sd"].to_numpy() ** -2.0,
+    )
+
+
+def _sampled(model: pm.Model, visits: Visits) -> Sampled:
+    family = FAMILIES.get(statement(model).family)
+    if family is None or family.kernel is None:
+        raise UnknownError(f"its family, {statement(model).family or 'which it does not state'}, is not in the engine")
+    scalars, written = model.free_RVs[:-2], [variable.name for variable in model.free_RVs[-2:]]
+    if written != WRITTEN_OUT:
+        raise UnknownError("it samples its coefficients in a way of its own")
+    names, terms = [variable.name for variable in scalars], terms_of(model)
+    spread, known = _spread(model, visits, scalars), terms_from(terms, visits)
+    basis, design = exact.widened(visits, terms)
+    places = {name: _place(names, name) for name in family.parameters}
+    _refuse_unused(names, spread, [*places.values()])
+    half, ends = family.limits(visits.outcome)
+    return Sampled(
+        **spread,
+        family=family.kernel,
+        sigma=places["sigma"],
+        nu=places.get("nu", -1),
+        half=half,
+        ends=ends,
+        mean=known.mean,
+        sd=known.sd,
+        design=design,
+        shift=known.shift,
+        basis=basis,
+        patient=visits.patient_index,
+        recorded=model["recorded"].get_value(),
+    )
+
+
+def _spread(model: pm.Model, visits: Visits, scalars: list[TensorVariable]) -> dict[str, Any]:
+    """Describe scalars and loading: what every density begins with, see `spread`."""
+    names = [variable.name for variable in scalars]
+    parts, sources = loading_parts(visits), tuple(map(str, model.coords["source"]))
+    deviations = {part.trait: _place(names, f"sd_{part.trait}") for part in parts}
+    traits = [trait for trait in TRAITS if trait in deviations]
+    return {
+        "priors": priors_of(model, scalars),
+        "parts": np.array([[*(part.entry or (-1, -1)), deviations[part.trait]] for part in parts], dtype=float),
+        "patterns": np.array([pattern(part, visits.coefficients, sources) for part in parts]),
+        "partial": _partial(names, len(traits)),
+        "traits": np.array([deviations[trait] for trait in traits], dtype=float),
+        "signed": np.array([k for k, name in enumerate(names) if name.endswith("_signed")], dtype=float),
+    }
+
+
+def _refuse_unused(names: list[str], spread: dict[str, Any], residual: list[int]) -> None:
+    used = {*spread["parts"][:, 2], *spread["partial"][spread["partial"] >= 0], *residual}
     if more := [name for k, name in enumerate(names) if k not in used]:
         raise UnknownError(f"it samples {', '.join(more)}")
 
@@ -101,9 +146,12 @@ def _partial(names: list[str], size: int) -> np.ndarray:
     return found
 
 
-def _priors(model: pm.Model) -> np.ndarray:
-    """Read the priors of the scalars off the graph: the table of `spread.prior_row` (scalar, 4)."""
-    rows = [_stated(variable, model.rvs_to_transforms[variable]) for variable in model.free_RVs]
+def priors_of(model: pm.Model, scalars: list[TensorVariable]) -> np.ndarray:
+    """Read the priors of scalars off the graph: the table of `spread.prior_row` (scalar, 4).
+
+    Raises UnknownError where one has another distribution than those of KINDS, or depends on another parameter.
+    """
+    rows = [_stated(variable, model.rvs_to_transforms[variable]) for variable in scalars]
     numbers = iter(_evaluated([number for _, parameters in rows for number in parameters]))
     found = []
     for (name, transform), parameters in rows:

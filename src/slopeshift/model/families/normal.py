@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from slopeshift.engine.residual_kernel import NORMAL
 from slopeshift.model.families.family import Family
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
-    from slopeshift.model.families.family import Floats, Tensors
+    from slopeshift.model.families.family import Floats, IndependentResidual, Tensors
     from slopeshift.model.line import PiecewiseLine
 
 
@@ -31,6 +32,10 @@ class NormalResidual:
         sigma = self.sigma[:, None, None]
         density: Floats = -0.5 * (((value - mean) / sigma) ** 2 + np.log(2 * np.pi)) - np.log(sigma)
         return density
+
+    def draw(self, mean: Floats, rng: np.random.Generator) -> Floats:
+        """See `family.IndependentResidual`."""
+        return mean + self.sigma[:, None] * rng.standard_normal(mean.shape)
 
     def lower(self, value: Floats, mean: Floats) -> tuple[Floats, Floats]:
         """See `family.IndependentResidual`."""
@@ -48,6 +53,7 @@ class WrittenOut(Family):
     """Values are Normal(mean, sigma), with the coefficients sampled: the slow and obvious version of `Normal`."""
 
     name: ClassVar[str] = "normal"
+    kernel: ClassVar[int | None] = NORMAL
 
     @staticmethod
     def standardise(rows: TensorVariable, value: TensorVariable, parameters: Tensors, visits: Visits) -> TensorVariable:
@@ -91,16 +97,23 @@ class Normal(WrittenOut):
         exact.observe(curve.visits, population_terms(curve), loading(curve), *self.variables())
 
 
-def predicted(draws: xr.Dataset, visits: Visits, seed: int) -> xr.DataArray:
-    """Draw a new value at every visit of every patient: (chain, draw, visit), outcome units."""
-    mean, sigma = _means(draws, visits), _flat(draws["sigma"])
-    noise = np.random.default_rng(seed).standard_normal(mean.shape)
-    return _by_visit(draws, visits, mean + sigma[:, None] * noise)
+def predicted(
+    draws: xr.Dataset, visits: Visits, seed: int, residual: IndependentResidual | None = None
+) -> xr.DataArray:
+    """Draw a new value at every visit of every patient: (chain, draw, visit), outcome units.
+
+    `residual` is that of the draws; normal where none is given.
+    """
+    residual = residual or NormalResidual(_flat(draws["sigma"]))
+    return _by_visit(draws, visits, residual.draw(_means(draws, visits), np.random.default_rng(seed)))
 
 
-def log_likelihood(draws: xr.Dataset, visits: Visits) -> xr.DataArray:
-    """Evaluate the log density of every value given its patient's coefficients: (chain, draw, visit)."""
-    residual = NormalResidual(_flat(draws["sigma"]))
+def log_likelihood(draws: xr.Dataset, visits: Visits, residual: IndependentResidual | None = None) -> xr.DataArray:
+    """Evaluate the log density of every value given its patient's coefficients: (chain, draw, visit).
+
+    `residual` as in `predicted`.
+    """
+    residual = residual or NormalResidual(_flat(draws["sigma"]))
     return _by_visit(draws, visits, residual.log_density(visits.value, _means(draws, visits)[:, None])[:, 0])
 
 
