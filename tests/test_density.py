@@ -35,6 +35,7 @@ from slopeshift.trial import read_trial
 
 EXACT = ("alsfrsr", "alsfrsr_curved", "alsfrsr_waning", "fvc", "interval", "interval_fixed_window")
 SAMPLED = ("alsfrsr_student", "alsfrsr_bounded")
+BESIDE = "interval_negative_control"
 FAMILIES = {
     "normal": normal,
     "normal written out": normal_written_out,
@@ -101,7 +102,7 @@ def check_equal(model, visits, points=5, reach=2.0):
 # ---- equality ----
 
 
-@pytest.mark.parametrize("name", [*EXACT, *SAMPLED])
+@pytest.mark.parametrize("name", [*EXACT, *SAMPLED, BESIDE])
 def test_value_and_gradient_are_those_of_the_model_file(name, example):
     file = load_model(ROOT / f"models/{name}.py")
     check_equal(file.build(example), file.visits(example))
@@ -172,7 +173,9 @@ def test_value_and_gradient_are_those_of_an_odd_trial(trial, family):
     check_equal(*built(trial, family=family))
 
 
-@pytest.mark.parametrize("name", ["alsfrsr", "interval", "alsfrsr_curved", "alsfrsr_student", "interval_student"])
+@pytest.mark.parametrize(
+    "name", ["alsfrsr", "interval", "alsfrsr_curved", "alsfrsr_student", "interval_student", BESIDE]
+)
 def test_a_draw_is_reported_as_the_model_states_it(name, example):
     """Names, dims, correlations with the signs of standard deviations put back, and coefficients."""
     student = student_t(nu=Gamma(20, 14.1))

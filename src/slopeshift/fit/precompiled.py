@@ -58,11 +58,12 @@ def _filled_in(ready: nuts.Precompiled) -> nuts.Precompiled:
 
 
 def _named(model: pm.Model, arrays: Density) -> nuts.Precompiled:
-    """Name what is reported of a draw, in the order of `spread.report_of` and, beyond it, of `sampled.report`."""
+    """Name what is reported of a draw, in the order of `spread.report_of`, `sampled_density.report` and `beside`."""
     scalars = [variable.name for variable in model.free_RVs if variable.ndim == 0]
     signed = [name.removesuffix("_signed") for name in scalars if name.endswith("_signed")]
     more = [name for name in REPORTED if name in model.named_vars]
-    dims = {name: _dims(model, name) for name in (*scalars, *signed, *more)}
+    beside = [variable.name for variable in model.free_RVs if variable.name not in {*scalars, *more}]
+    dims = {name: _dims(model, name) for name in (*scalars, *signed, *more, *beside)}
     coords = {dim: list(model.coords[dim]) for each in dims.values() for dim in each}
     return nuts.Precompiled(arrays, dims, coords)
 

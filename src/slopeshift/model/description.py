@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slopeshift.engine import exact
+from slopeshift.engine.beside import WithRegression
 from slopeshift.engine.density import Arrays
 from slopeshift.engine.foreign import constant, interpreted
 from slopeshift.engine.sampled import Sampled
 from slopeshift.engine.spread import BETA, GAMMA, HALF_NORMAL, NORMAL, prior_row
 from slopeshift.engine.terms import terms_from, terms_of
+from slopeshift.model.beside import regression_of
 from slopeshift.model.families import FAMILIES
 from slopeshift.model.line import loading_parts, pattern
 from slopeshift.model.stated import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pymc as pm
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
     from slopeshift.engine.buffer import Density
+    from slopeshift.model.beside import Regression
 
 TRAITS = ("level", "slope", "response")
 """What is correlated between patients, as far as a trial has it."""
@@ -57,18 +60,37 @@ def describe(model: pm.Model, visits: Visits) -> Density:
     """
     if model.potentials:
         raise UnknownError(f"it has a further term, {model.potentials[0].name}")
-    observed = [variable.name for variable in model.observed_RVs]
-    if observed != [visits.outcome.name]:
+    observed, beside = [variable.name for variable in model.observed_RVs], regression_of(model)
+    if observed != [visits.outcome.name, *([beside.observed] if beside else [])]:
         raise UnknownError(f"it observes {', '.join(observed)}")
-    return _integrated_out(model, visits) if exact.integrated_out(model) else _sampled(model, visits)
+    if not exact.integrated_out(model):
+        return _sampled(model, visits)
+    return _with_regression(model, visits, beside) if beside else _integrated_out(model, visits, list(model.free_RVs))
 
 
-def _integrated_out(model: pm.Model, visits: Visits) -> Arrays:
-    scalars, terms = list(model.free_RVs), terms_of(model)
+def _with_regression(model: pm.Model, visits: Visits, beside: Regression) -> WithRegression:
+    *scalars, z = model.free_RVs
     names = [variable.name for variable in scalars]
+    if z.name != beside.z:
+        raise UnknownError(f"it samples {z.name}")
+    first, second, third, fourth = (_place(names, name) for name in beside.scalars)
+    return WithRegression(
+        line=_integrated_out(model, visits, scalars, [first, second, third, fourth]),
+        places=(first, second, third, fourth),
+        known=beside.known,
+        groups=len(visits.patients),
+        data={name: np.asarray(model[name].get_value(), dtype=float) for name in beside.data},
+    )
+
+
+def _integrated_out(
+    model: pm.Model, visits: Visits, scalars: list[TensorVariable], beside: Sequence[int] = ()
+) -> Arrays:
+    """Describe the line of an exact model; `beside` are the places of scalars that are of something else."""
+    names, terms = [variable.name for variable in scalars], terms_of(model)
     spread = _spread(model, visits, scalars)
     sigma = _place(names, "sigma")
-    _refuse_unused(names, spread, [sigma])
+    _refuse_unused(names, spread, [sigma, *beside])
     return Arrays(
         **spread,
         sigma=sigma,
