@@ -379,6 +379,32 @@ def test_exchanged_data_give_what_a_model_built_on_them_gives(family):
         ready.with_data(score=other.value)
 
 
+def test_exchanged_data_of_the_regression_beside_the_line_reach_its_density(example):
+    file = load_model(ROOT / f"models/{BESIDE}.py")
+    model = file.build(example)
+    ready = fitting.precompiled(model, file.visits(example))
+    rng, names = np.random.default_rng(4), ("interval", "seen_change")
+    other = {name: rng.normal(size=len(model[name].get_value())) for name in names}
+    assert nuts.data_names(ready) == {"statistics", "seen_patient", *names}
+    point, before = ready.arrays.start() + 0.1, ready.arrays.evaluate(ready.arrays.start() + 0.1)[0]
+    for name, values in other.items():
+        model[name].set_value(values)
+    found = ready.with_data(**other).arrays.evaluate(point)[0]
+    assert found == pytest.approx(stated_by(model)(point)[0], rel=1e-10)
+    assert found != pytest.approx(before, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("variable", "samples more"), ("observed", "observes alsfrsr, interval_given, more")]
+)
+def test_a_model_with_more_than_a_regression_beside_it_is_not_described(kind, said, example):
+    file = load_model(ROOT / f"models/{BESIDE}.py")
+    model = file.build(example)
+    change(kind, model)
+    with pytest.raises(UnknownError, match=said):
+        describe(model, file.visits(example))
+
+
 def test_what_is_reported_has_its_room():
     """A C function would write beyond it."""
     ready = fitting.precompiled(*built(line_trial()))

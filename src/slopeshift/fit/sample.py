@@ -119,19 +119,25 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
     prior = tree["prior"].to_dataset()
     if exact.integrated_out(model):
         prior = exact.with_prior_coefficients(prior, visits, data, for_coefficients)
-    if "prior_predictive" in tree:
-        values = tree["prior_predictive"].to_dataset()
-    else:
+    if exact.integrated_out(model) or isinstance(compiled, nuts.Precompiled):
         values = _values(_thinned(prior, visits), model, visits, for_values)
+    else:
+        values = tree["prior_predictive"].to_dataset()
     return xr.DataTree.from_dict({"prior": prior, "prior_predictive": values, "constant_data": data})
 
 
 def _values(draws: xr.Dataset, model: pm.Model, visits: Visits, seed: int) -> xr.Dataset:
     """Predict values from the coefficients of draws: (chain, draw, visit)."""
-    from slopeshift.model.families import residual_of
     from slopeshift.model.families.normal import predicted
 
-    return predicted(draws, visits, seed, residual_of(statement(model).family, draws, visits)).to_dataset()
+    return predicted(draws, visits, seed, _residual(draws, model, visits)).to_dataset()
+
+
+def _residual(draws: xr.Dataset, model: pm.Model, visits: Visits) -> Any:
+    """Take the residual of a model at draws: normal where it states no family."""
+    from slopeshift.model.families import Normal, residual_of
+
+    return residual_of(statement(model).family or Normal.name, draws, visits)
 
 
 def _constants(model: pm.Model) -> xr.Dataset:
@@ -200,14 +206,12 @@ def _drawn_back(
 
 def _of_values(draws: xr.Dataset, model: pm.Model, visits: Visits, seed: int) -> dict[str, xr.Dataset]:
     """Predict values from the coefficients of draws, and evaluate the log density of the recorded ones."""
-    from slopeshift.model.families import residual_of
     from slopeshift.model.families.normal import log_likelihood
 
     some = _thinned(draws, visits)
-    residual = residual_of(statement(model).family, some, visits)
     return {
         "posterior_predictive": _values(some, model, visits, seed),
-        "log_likelihood": log_likelihood(some, visits, residual).to_dataset(),
+        "log_likelihood": log_likelihood(some, visits, _residual(some, model, visits)).to_dataset(),
     }
 
 
