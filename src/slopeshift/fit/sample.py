@@ -135,9 +135,9 @@ def _values(draws: xr.Dataset, model: pm.Model, visits: Visits, seed: int) -> xr
 
 def _residual(draws: xr.Dataset, model: pm.Model, visits: Visits) -> Any:
     """Take the residual of a model at draws: normal where it states no family."""
-    from slopeshift.model.families import Normal, residual_of
+    from slopeshift.model.families import normal, residual_of
 
-    return residual_of(statement(model).family or Normal.name, draws, visits)
+    return residual_of(statement(model).family or normal.name, draws, visits)
 
 
 def _constants(model: pm.Model) -> xr.Dataset:
