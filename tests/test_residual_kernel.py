@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from slopeshift.engine import simd_functions
+from slopeshift.engine import simd, simd_functions
 from slopeshift.engine.compiling import OPTIONS
 from slopeshift.engine.residual_kernel import AFTER_BASIS, BOUNDED, NORMAL, STUDENT_T, SUMS, add_values, digamma, weight
 from slopeshift.engine.simd import LANES, load, store
@@ -22,7 +22,7 @@ def each(name, x):
     """Apply a function of lanes to numbers, of which there is a multiple of LANES."""
     from numba import njit
 
-    function = getattr(simd_functions, name)
+    function = getattr(simd if name == "absolute" else simd_functions, name)
 
     @njit(**OPTIONS)
     def run(x, out):

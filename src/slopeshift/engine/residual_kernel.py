@@ -21,8 +21,8 @@ from math import lgamma, log, pi, sqrt
 import numpy as np
 
 from slopeshift.engine.compiling import compiled
-from slopeshift.engine.simd import every, load, store
-from slopeshift.engine.simd_functions import absolute, exponential, logarithm, scaled_error, where_positive
+from slopeshift.engine.simd import absolute, every, load, store, where_positive
+from slopeshift.engine.simd_functions import exponential, logarithm, scaled_error
 
 NORMAL, STUDENT_T, BOUNDED = range(3)
 

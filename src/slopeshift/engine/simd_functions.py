@@ -9,15 +9,9 @@ from __future__ import annotations
 from math import log
 
 import numpy as np
-from llvmlite import ir
-from numba.core.cgutils import get_or_insert_function
-from numba.extending import intrinsic
 
 from slopeshift.engine.compiling import compiled
-from slopeshift.engine.simd import LANES, every, lanes
-
-_VECTOR = ir.VectorType(ir.DoubleType(), LANES)
-_BITS = ir.VectorType(ir.IntType(64), LANES)
+from slopeshift.engine.simd import every, exponent, fraction, rounded, two_to, where_positive
 
 LOG_2 = log(2.0)
 EXPONENTIAL = tuple(1.0 / float(np.prod(np.arange(1.0, k + 1))) for k in range(14))
@@ -60,93 +54,22 @@ computed anew with 80 digits.
 """
 
 
-def _constant(number, of):
-    return ir.Constant(of, [number] * LANES)
-
-
-@intrinsic
-def where_positive(typing, number, then, otherwise):
-    """Take `then` for patients whose number is above 0, and `otherwise` for the others, NaN among them."""
-
-    def code(context, builder, signature, arguments):
-        above = builder.fcmp_ordered(">", arguments[0], _constant(0.0, _VECTOR))
-        return builder.select(above, arguments[1], arguments[2])
-
-    return lanes(lanes, lanes, lanes), code
-
-
-@intrinsic
-def absolute(typing, number):
-    """Take the absolute value of each patient's number."""
-    return lanes(lanes), _called("fabs")
-
-
-@intrinsic
-def _rounded(typing, number):
-    """Round each patient's number to a whole one."""
-    return lanes(lanes), _called("rint")
-
-
-def _called(name):
-    def code(context, builder, signature, arguments):
-        function = ir.FunctionType(_VECTOR, [_VECTOR])
-        return builder.call(get_or_insert_function(builder.module, function, f"llvm.{name}.v{LANES}f64"), arguments)
-
-    return code
-
-
-@intrinsic
-def _two_to(typing, power):
-    """Raise 2 to whole numbers from -1022 to 1023."""
-
-    def code(context, builder, signature, arguments):
-        # The last bits of this sum are those of the exponent, 1023 more than the power.
-        shown = builder.fadd(arguments[0], _constant(1.5 * 2.0**52 + 1023.0, _VECTOR))
-        bits = builder.shl(builder.bitcast(shown, _BITS), _constant(52, _BITS))
-        return builder.bitcast(bits, _VECTOR)
-
-    return lanes(lanes), code
-
-
-@intrinsic
-def _exponent(typing, number):
-    """Find the power of 2 below numbers above 0."""
-
-    def code(context, builder, signature, arguments):
-        bits = builder.lshr(builder.bitcast(arguments[0], _BITS), _constant(52, _BITS))
-        shown = builder.bitcast(builder.or_(bits, _constant(0x4330000000000000, _BITS)), _VECTOR)
-        return builder.fsub(shown, _constant(2.0**52 + 1023.0, _VECTOR))
-
-    return lanes(lanes), code
-
-
-@intrinsic
-def _fraction(typing, number):
-    """Divide numbers above 0 by the power of 2 below them: from 1 to 2."""
-
-    def code(context, builder, signature, arguments):
-        bits = builder.and_(builder.bitcast(arguments[0], _BITS), _constant(0x000FFFFFFFFFFFFF, _BITS))
-        return builder.bitcast(builder.or_(bits, _constant(0x3FF0000000000000, _BITS)), _VECTOR)
-
-    return lanes(lanes), code
-
-
 @compiled
 def exponential(x):
     """Evaluate exp(x), that of -300 below it: products of smaller numbers would be slow; x up to 709."""
     x = where_positive(x + 300.0, x, every(-300.0))
-    power = _rounded(x * (1.0 / LOG_2))
+    power = rounded(x * (1.0 / LOG_2))
     rest = x - power * LOG_2
     found = every(EXPONENTIAL[13])
     for k in range(12, -1, -1):
         found = found * rest + EXPONENTIAL[k]
-    return found * _two_to(power)
+    return found * two_to(power)
 
 
 @compiled
 def logarithm(x):
     """Evaluate log(x), x finite; minus infinity where x is not a number above 0."""
-    power, m = _exponent(x), _fraction(x)
+    power, m = exponent(x), fraction(x)
     over = m - 1.4142135623730951
     m = where_positive(over, m * 0.5, m)
     power = where_positive(over, power + 1.0, power)
