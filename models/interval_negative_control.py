@@ -14,6 +14,7 @@ own. The scores have the model of alsfrsr.py, with which this regression shares 
 import pymc as pm
 
 from slopeshift.design.cycles import seen_changes
+from slopeshift.model.beside import regression_by_patient
 from slopeshift.model.files import variation
 from slopeshift.model.priors import HalfNormal, Normal
 from slopeshift.model.program import Beside
@@ -44,11 +45,19 @@ def observe(trial, visits, interval_control, mean_interval, sd_habit, sd_interva
     pm.modelcontext(None).add_coord("closed_cycle", cycles.index)
     seen = pm.Data("seen_change", cycles["seen"], dims="closed_cycle")
     months = pm.Data("interval", cycles["months"], dims="closed_cycle")
-    habit = sd_habit * pm.Normal("habit_z", dims="patient")
     patient = pm.Data("seen_patient", cycles["patient_index"], dims="closed_cycle")
-    expected = mean_interval + interval_control * seen + habit[patient]
-    scatter = pm.math.sqrt(sd_interval**2 + DAYS**2)
-    pm.Normal("interval_given", expected, scatter, observed=months, dims="closed_cycle")
+    regression_by_patient(
+        "interval_given",
+        months,
+        seen,
+        patient,
+        mean=mean_interval,
+        slope=interval_control,
+        sd_patient=sd_habit,
+        sd=sd_interval,
+        known=DAYS,
+        z="habit_z",
+    )
 
 
 build = variation("alsfrsr.py", beside=Beside(observe, PRIORS))

@@ -2,29 +2,32 @@
 
 import ctypes
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pymc as pm
 import pytensor
+import pytensor.tensor as pt
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, gamma, halfnorm, kstest, norm
-from trials import ROOT, line_trial
+from trials import ROOT, line_trial, varied
 
 from slopeshift.design.shape import Shape
 from slopeshift.design.visits import visits_of
-from slopeshift.engine import compiling, density, exact
+from slopeshift.engine import compiling, density, exact, sampled_density
+from slopeshift.engine.buffer import UNUSABLE
 from slopeshift.engine.foreign import interpreted
-from slopeshift.engine.spread import BETA, GAMMA, HALF_NORMAL, NORMAL, drawn_from, middle, prior_row
+from slopeshift.engine.spread import BETA, GAMMA, HALF_NORMAL, NORMAL, drawn_from, prior_row
 from slopeshift.engine.terms import terms_of
 from slopeshift.fit import nuts
 from slopeshift.fit import precompiled as fitting
 from slopeshift.keep.made_from import closure, code
 from slopeshift.model.covariates import Covariate
 from slopeshift.model.description import UnknownError, describe
-from slopeshift.model.families import autocorrelated, normal, normal_written_out
+from slopeshift.model.families import autocorrelated, bounded, normal, normal_written_out, student_t
 from slopeshift.model.files import load_model
 from slopeshift.model.line import piecewise_line
 from slopeshift.model.priors import LKJ, Beta, Gamma, HalfNormal, Normal, Prior
@@ -32,6 +35,16 @@ from slopeshift.trial import read_trial
 
 EXACT = "alsfrsr alsfrsr_autocorrelated alsfrsr_straight alsfrsr_waning fvc fvc_straight interval".split()
 EXACT.append("interval_fixed_window")
+SAMPLED = ("alsfrsr_student", "alsfrsr_bounded")
+BESIDE = "interval_negative_control"
+FAMILIES = {
+    "normal": normal,
+    "autocorrelated": autocorrelated,
+    "normal written out": normal_written_out,
+    "Student-t": partial(student_t, nu=Gamma(20, 14.1)),
+    "bounded": bounded,
+}
+families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
 PRIORS = {
     "level": Normal(35, 4),
@@ -75,26 +88,25 @@ def stated_by(model):
     function = interpreted(model.value_vars, outputs)
 
     def at(point):
-        value, *gradient = function(*point)
-        return float(value), np.array(gradient, dtype=float)
+        value, *gradient = function(*fitting.laid_out(point, model))
+        return float(value), np.concatenate([np.ravel(each) for each in gradient])
 
     return at
 
 
 def check_equal(model, visits, points=5, reach=2.0):
     arrays = describe(model, visits)
-    stated, start, buffer = stated_by(model), middle(arrays.priors), arrays.buffer()
+    stated, start = stated_by(model), arrays.start()
     for point in start + np.random.default_rng(7).uniform(-reach, reach, (points, len(start))):
-        value, gradient = stated(point)
-        found = np.empty(len(start))
-        assert density.log_density(point, found, buffer) == pytest.approx(value, rel=1e-10, abs=1e-10)
-        np.testing.assert_allclose(found, gradient, rtol=1e-9, atol=1e-9)
+        (value, gradient), (found, by_point) = stated(point), arrays.evaluate(point)
+        assert found == pytest.approx(value, rel=1e-10, abs=1e-10)
+        np.testing.assert_allclose(by_point, gradient, rtol=1e-9, atol=1e-9)
 
 
 # ---- equality ----
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", [*EXACT, *SAMPLED, BESIDE])
 def test_value_and_gradient_are_those_of_the_model_file(name, example):
     file = load_model(ROOT / f"models/{name}.py")
     check_equal(file.build(example), file.visits(example))
@@ -112,7 +124,7 @@ positive = st.floats(0.05, 5.0)
 scale = st.one_of(st.builds(HalfNormal, positive), st.builds(Gamma, positive, positive))
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.generate])  # shrinking takes minutes
+@settings(max_examples=20, deadline=None, phases=[Phase.generate])  # shrinking takes minutes
 @given(
     trial=st.builds(line_trial, patients=st.integers(1, 12), injections=st.integers(0, 3), seed=st.integers(0, 99)),
     sd_level=scale,
@@ -125,7 +137,7 @@ scale = st.one_of(st.builds(HalfNormal, positive), st.builds(Gamma, positive, po
     shape=st.sampled_from([Shape(), Shape(window=2.0), Shape(lag=1.0, half_life=3.0), Shape(curved=True)]),
     covariates=st.booleans(),
     by=st.sets(st.sampled_from([*BY])),
-    family=st.sampled_from([normal, autocorrelated]),
+    family=st.sampled_from([*FAMILIES.values()]),
 )
 def test_value_and_gradient_are_those_of_any_variation(trial, shape, covariates, by, **stated):
     stated |= CURVED | {name: BY[name] for name in by} if shape.curved else {}
@@ -133,11 +145,12 @@ def test_value_and_gradient_are_those_of_any_variation(trial, shape, covariates,
     check_equal(model, visits, points=2, reach=1.0)
 
 
-def test_value_and_gradient_are_those_of_a_model_with_covariates_of_patients(example):
+@families
+def test_value_and_gradient_are_those_of_a_model_with_covariates_of_patients(family, example):
     age = Covariate("age", on="slope", centre=60, per=10, prior=Normal(0, 0.2))
     site = Covariate("onset_site", on="level", reference="limb", prior=Normal(0, 3))
     riluzole = Covariate("riluzole", on="change", reference="no", prior=Normal(0, 0.3))
-    check_equal(*built(example, covariates=(age, site, riluzole)))
+    check_equal(*built(example, covariates=(age, site, riluzole), family=family))
 
 
 def without_values(trial, patient):
@@ -169,6 +182,7 @@ def at_the_ends(trial):
     return trial_from_tables("lines", tables, {"title": "Lines", "synthetic": True, "source": "test"})
 
 
+@families
 @pytest.mark.parametrize(
     "trial",
     [
@@ -180,15 +194,18 @@ def at_the_ends(trial):
     ],
     ids=["no injections", "one patient", "a patient without values", "scores at both ends", "visits in pairs"],
 )
-@pytest.mark.parametrize("family", [normal, autocorrelated])
 def test_value_and_gradient_are_those_of_an_odd_trial(trial, family):
     check_equal(*built(trial, family=family))
 
 
-@pytest.mark.parametrize("name", ["alsfrsr", "alsfrsr_autocorrelated", "interval", "alsfrsr_straight"])
+@pytest.mark.parametrize(
+    "name",
+    [*"alsfrsr alsfrsr_autocorrelated interval alsfrsr_straight alsfrsr_student interval_student".split(), BESIDE],
+)
 def test_a_draw_is_reported_as_the_model_states_it(name, example):
-    """Names, dims, and correlations with the signs of standard deviations put back."""
-    file = load_model(ROOT / f"models/{name}.py")
+    """Names, dims, correlations with the signs of standard deviations put back, and coefficients."""
+    student = student_t(nu=Gamma(20, 14.1))
+    file = varied("interval", family=student) if name == "interval_student" else varied(name)
     model = file.build(example)
     ready = fitting.precompiled(model, file.visits(example))
     reported = ready.prior(4, seed=3)
@@ -197,7 +214,7 @@ def test_a_draw_is_reported_as_the_model_states_it(name, example):
     stated = interpreted(given, model.deterministics)
     for draw in range(4):
         one = reported.isel(chain=0, draw=draw)
-        values = stated(*(float(one[variable.name]) for variable in given))
+        values = stated(*(one[variable.name].to_numpy() for variable in given))
         for variable, expected in zip(model.deterministics, values, strict=True):
             np.testing.assert_allclose(one[variable.name], expected, rtol=1e-6, atol=1e-12)
             assert one[variable.name].dims == model.named_vars_to_dims.get(variable.name, ())
@@ -259,12 +276,16 @@ class OfAnother(Prior):
         return pm.HalfNormal(name, pm.modelcontext(None)["sd_level"])
 
 
+class OfTheirOwn(student_t):
+    name = "their own"
+
+
 @pytest.mark.parametrize(
     ("stated", "said"),
     [
         ({"sd_slope": Exponential()}, "a prior of sd_slope that the density does not know"),
         ({"sd_slope": OfAnother()}, "a prior that depends on another parameter"),
-        ({"family": normal_written_out}, "samples the coefficients"),
+        ({"family": partial(OfTheirOwn, nu=Gamma(20, 14.1))}, "its family, their own, is not in the engine"),
     ],
 )
 def test_a_model_of_other_priors_or_families_is_not_described(stated, said):
@@ -308,36 +329,52 @@ def called(point, arrays):
     gradient, value, buffer = np.empty(len(point)), np.empty(1), arrays.buffer()
     places = [ctypes.c_void_p(each.ctypes.data) for each in (point, gradient, value, buffer)]
     argtypes = [ctypes.c_uint64, *[ctypes.c_void_p] * 4]
-    function = ctypes.CFUNCTYPE(ctypes.c_int64, *argtypes)(density.c_density().address)
+    function = ctypes.CFUNCTYPE(ctypes.c_int64, *argtypes)(arrays.c_density().address)
     return function(len(point), *places), value[0], gradient
 
 
-def test_the_c_function_is_the_density():
-    arrays = describe(*built(line_trial()))
-    point, gradient = middle(arrays.priors), np.empty(len(arrays.priors))
-    expected = density.log_density(point, gradient, arrays.buffer())
+@families
+def test_the_c_function_is_the_density(family):
+    arrays = describe(*built(line_trial(), family=family))
+    point = arrays.start()
+    expected, gradient = arrays.evaluate(point)
     code, value, found = called(point, arrays)
     assert (code, value) == (0, expected)
     np.testing.assert_array_equal(found, gradient)
 
 
-@pytest.mark.parametrize("place", [-800.0, 800.0, np.nan])
-def test_a_density_that_is_not_finite_is_said_to_nutpie_and_raises_nothing(place, capfd):
+@families
+def test_a_density_that_is_not_finite_is_said_to_nutpie_and_raises_nothing(family, capfd):
     """An exception in a C function is printed, and 0 returned as if all were well."""
-    arrays = describe(*built(line_trial()))
-    point = middle(arrays.priors)
-    point[arrays.sigma] = place
-    assert called(point, arrays)[0] == density.UNUSABLE
+    arrays = describe(*built(line_trial(), family=family))
+    everywhere = [(place, np.nan) for place in range(len(arrays.start()))]
+    for place, value in [(arrays.sigma, -800.0), (arrays.sigma, 800.0), *everywhere]:
+        point = arrays.start()
+        point[place] = value
+        assert called(point, arrays)[0] == UNUSABLE, (place, value)
     assert capfd.readouterr().err == ""
 
 
-@pytest.fixture(scope="module")
-def small():
-    model, visits = built(line_trial())
+SETTINGS = {"draws": 400, "tune": 400, "chains": 2, "seed": 1, "target_accept": 0.9}
+
+
+@pytest.fixture(scope="module", params=FAMILIES.values(), ids=FAMILIES)
+def small(request):
+    model, visits = built(line_trial(), family=request.param)
     return model, visits, fitting.precompiled(model, visits)
 
 
-SETTINGS = {"draws": 400, "tune": 400, "chains": 2, "seed": 1, "target_accept": 0.9}
+def unconstrained(model, draw):
+    """What NUTS moved in, of one draw that was reported."""
+    values = []
+    for variable in model.free_RVs:
+        value, transform = draw[variable.name].to_numpy(), model.rvs_to_transforms[variable]
+        if transform is not None:
+            inputs = [draw[each.name].to_numpy() for each in model.free_RVs]
+            moved = transform.forward(pt.as_tensor(value), *variable.owner.inputs)
+            value = interpreted(model.free_RVs, moved)(*inputs)
+        values.append(np.ravel(value))
+    return np.concatenate(values)
 
 
 def test_nutpie_samples_what_was_filled_in_by_hand(small):
@@ -347,25 +384,72 @@ def test_nutpie_samples_what_was_filled_in_by_hand(small):
     posterior = tree["posterior"].to_dataset()
     assert set(posterior.data_vars) == {variable.name for variable in [*model.free_RVs, *model.deterministics]}
     assert posterior["loading"].dims == ("chain", "draw", "coefficient", "source")
-    assert not tree["sample_stats"]["diverging"].any()
-    buffer, priors = ready.arrays.buffer(), ready.arrays.priors[:, 0]
-    last = posterior.isel(chain=0, draw=-1)
-    scalars = np.array([float(last[variable.name]) for variable in model.free_RVs])
-    point = np.where(priors == NORMAL, scalars, np.log(scalars, where=scalars > 0, out=scalars.copy()))
-    shares = priors == BETA
-    point[shares] = np.log(scalars[shares] / (1 - scalars[shares]))
-    expected = density.log_density(point, np.empty(len(point)), buffer)
-    assert float(tree["sample_stats"]["logp"][0, -1]) == pytest.approx(expected, rel=1e-9)
+    assert tree["sample_stats"]["diverging"].mean() < 0.01
+    point = unconstrained(model, posterior.isel(chain=0, draw=-1))
+    assert float(tree["sample_stats"]["logp"][0, -1]) == pytest.approx(ready.arrays.evaluate(point)[0], rel=1e-9)
 
 
-def test_exchanged_data_give_what_a_model_built_on_them_gives(small):
-    ready = small[2]
-    model, other = built(line_trial(seed=8))
-    exchanged = ready.with_data(statistics=exact.statistics_of(other, terms_of(model)))
-    alone = fitting.precompiled(model, other)
-    draws = [nuts.draw(each, **SETTINGS)["posterior"]["sigma"].to_numpy() for each in (exchanged, alone)]
-    np.testing.assert_array_equal(*draws)
-    assert nuts.data_names(ready) == {"statistics"}
+@families
+def test_exchanged_data_give_what_a_model_built_on_them_gives(family):
+    (model, visits), (_, other) = built(line_trial(), family=family), built(line_trial(seed=8), family=family)
+    alone = fitting.precompiled(*built(line_trial(seed=8), family=family))
+    exact_one = exact.integrated_out(model)
+    data = {"statistics": exact.statistics_of(other, terms_of(model))} if exact_one else {"recorded": other.value}
+    ready = fitting.precompiled(model, visits)
+    assert nuts.data_names(ready) == set(data)
+    point = ready.arrays.start() + 0.1
+    found, gradient = ready.with_data(**data).arrays.evaluate(point)
+    assert (found, [*gradient]) == (alone.arrays.evaluate(point)[0], [*alone.arrays.evaluate(point)[1]])
+    assert ready.with_data().arrays.evaluate(point)[0] != found
+    with pytest.raises(KeyError, match=f"the density has no data score; it has {next(iter(data))}"):
+        ready.with_data(score=other.value)
+
+
+def test_exchanged_data_of_the_regression_beside_the_line_reach_its_density(example):
+    file = load_model(ROOT / f"models/{BESIDE}.py")
+    model = file.build(example)
+    ready = fitting.precompiled(model, file.visits(example))
+    rng, names = np.random.default_rng(4), ("interval", "seen_change")
+    other = {name: rng.normal(size=len(model[name].get_value())) for name in names}
+    assert nuts.data_names(ready) == {"statistics", "seen_patient", *names}
+    point, before = ready.arrays.start() + 0.1, ready.arrays.evaluate(ready.arrays.start() + 0.1)[0]
+    for name, values in other.items():
+        model[name].set_value(values)
+    found = ready.with_data(**other).arrays.evaluate(point)[0]
+    assert found == pytest.approx(stated_by(model)(point)[0], rel=1e-10)
+    assert found != pytest.approx(before, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("variable", "samples more"), ("observed", "observes alsfrsr, interval_given, more")]
+)
+def test_a_model_with_more_than_a_regression_beside_it_is_not_described(kind, said, example):
+    file = load_model(ROOT / f"models/{BESIDE}.py")
+    model = file.build(example)
+    change(kind, model)
+    with pytest.raises(UnknownError, match=said):
+        describe(model, file.visits(example))
+
+
+def test_what_is_reported_has_its_room():
+    """A C function would write beyond it."""
+    ready = fitting.precompiled(*built(line_trial()))
+    with pytest.raises(ValueError, match="what is named of a draw are"):
+        replace(ready, dims=ready.dims | {"more": ()})
+
+
+@dataclass
+class Upgraded:
+    """A class for compiled models with other fields than those that are filled in."""
+
+    program: object
+
+
+def test_where_nutpies_class_cannot_be_filled_in_the_model_is_compiled_and_one_line_says_so(monkeypatch, caplog):
+    monkeypatch.setattr("nutpie.compile_pymc.CompiledPyMCModel", Upgraded)
+    said = compiled_as_pymc_states_it(*built(line_trial()), monkeypatch, caplog)
+    assert "nutpie has changed" in said
+    assert "\n" not in said
 
 
 # ---- what is kept on disk ----
@@ -385,7 +469,13 @@ def test_what_is_kept_of_a_function_is_stamped_with_all_code_that_it_calls(monke
 
 
 def test_the_density_is_out_of_date_where_the_kernel_is():
-    called = {"engine.correlated", "engine.kernel", "engine.simd", "engine.spread"}
-    assert called <= closure(frozenset({"engine.density"}))
-    stamp = code("engine.density")
-    assert {each._cache._cache_file._source_stamp for each in (density.log_density, density.c_density())} == {stamp}
+    called_by_both = {"engine.kernel", "engine.simd", "engine.spread", "engine.buffer"}
+    assert called_by_both | {"engine.correlated", "engine.entry"} <= closure(frozenset({"engine.density"}))
+    assert called_by_both | {"engine.sampled_kernel", "engine.residual_kernel", "engine.simd_functions"} <= closure(
+        frozenset({"engine.sampled"})
+    )
+    for module, family in ((density, normal), (sampled_density, bounded)):
+        arrays = describe(*built(line_trial(), family=family))
+        for each in (module.log_density, arrays.c_density(), arrays.c_report()):
+            own = each._cache._py_func.__module__.partition(".")[2]
+            assert each._cache._cache_file._source_stamp == code(own)

@@ -8,6 +8,7 @@ from trials import ROOT, line_trial, written_out
 
 from slopeshift.fit.log_prior import log_prior
 from slopeshift.fit.sample import prior_draws
+from slopeshift.model.description import UnknownError
 from slopeshift.model.files import load_model
 
 MODELS = ROOT / "models"
@@ -87,6 +88,18 @@ def test_a_formulas_parameters_each_have_theirs():
     assert expected <= set(density)
     assert not [name for name in density if "patient" in name]
     np.testing.assert_allclose(density["since"], stats.norm(0, 0.3).logpdf(draws["since"]))
+
+
+def test_priors_have_the_densities_that_pymc_gives_them(monkeypatch):
+    """Read off the graph and evaluated in NumPy, or by PyMC where one of them is of another kind."""
+    file, trial = written_out("interval"), uneven_trial()
+    found, _ = of_prior(file, trial)
+
+    def unknown(*_):
+        raise UnknownError
+
+    monkeypatch.setattr("slopeshift.fit.log_prior.priors_of", unknown)
+    xr.testing.assert_allclose(found, of_prior(file, trial)[0], rtol=1e-6)
 
 
 def test_arviz_reads_it_as_it_is():

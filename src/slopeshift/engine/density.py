@@ -6,23 +6,27 @@ what the visits say (`kernel`) are data of one program. Its C functions have the
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import carray, types
+from numba import carray
 
 from slopeshift.engine import correlated, kernel
+from slopeshift.engine.buffer import DENSITY, REPORT, UNUSABLE, array, laid_out
 from slopeshift.engine.compiling import c_function, compiled
 from slopeshift.engine.entry import log_factor
 from slopeshift.engine.spread import (
     add_by_scalars,
     add_by_u,
     correlation_factor,
+    drawn_from,
     from_unconstrained,
     loading_of,
+    middle,
     report_of,
+    width_of,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +36,6 @@ if TYPE_CHECKING:
 
 PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA = range(7)
 CORRELATION, STATISTICS, DESIGN, PRECISION, APART, RULES = range(7, 13)
-AXES = 3
-"""Dimensions that an array has in a buffer: the first ones of one with fewer have length 1."""
 
 density, density_in_time = kernel.density, correlated.density
 
@@ -63,39 +65,60 @@ class Arrays:
     apart: Floats
     rules: Floats
 
+    @property
+    def exchangeable(self) -> tuple[str, ...]:
+        """See `buffer.Density`: `entry_rules` too, where there are any."""
+        return ("statistics", "entry_rules") if self.rules.size else ("statistics",)
+
+    @property
+    def width(self) -> int:
+        """See `buffer.Density`."""
+        return width_of(self.priors, self.patterns, self.traits, self.signed)
+
+    def exchanged(self, **data: Any) -> Arrays:
+        """See `buffer.Density`: `statistics` (block, row, lane) and `entry_rules` of other values, or other visits."""
+        names = {"statistics": "statistics", "entry_rules": "rules"}
+        return replace(self, **{names[name]: values for name, values in data.items()})
+
     def buffer(self) -> Floats:
-        """Lay the arrays out one after another, behind a head that says where and of what shape: (number,).
+        """See `buffer.Density`."""
+        return laid_out(astuple(self))
 
-        The head has the length of the buffer, then of each array its place and three lengths.
-        """
-        arrays = [np.atleast_1d(np.asarray(each, dtype=float)) for each in astuple(self)]
-        sizes = np.cumsum([1 + (1 + AXES) * len(arrays), *(each.size for each in arrays)])
-        head = [sizes[-1]]
-        for place, each in zip(sizes, arrays, strict=False):
-            head += [place, *(1,) * (AXES - each.ndim), *each.shape]
-        return np.concatenate([np.array(head, dtype=float), *(each.ravel() for each in arrays)])
+    def start(self) -> Floats:
+        """See `buffer.Density`: the mean of each prior."""
+        return middle(self.priors)
 
+    def evaluate(self, point: Floats) -> tuple[float, Floats]:
+        """See `buffer.Density`."""
+        gradient = np.empty(len(point))
+        return log_density(point, gradient, self.buffer()), gradient
 
-@compiled
-def _array(data, which):
-    """Find an array in a buffer, with three dimensions."""
-    head = data[1 + (1 + AXES) * which : 1 + (1 + AXES) * (which + 1)]
-    place, a, b, c = int(head[0]), int(head[1]), int(head[2]), int(head[3])
-    return data[place : place + a * b * c].reshape((a, b, c))
+    def prior(self, draws: int, rng: np.random.Generator) -> Floats:
+        """See `buffer.Density`."""
+        found: Floats = reports(drawn_from(self.priors, draws, rng), self.width, self.buffer())
+        return found
+
+    def c_density(self) -> Any:
+        """See `buffer.Density`."""
+        return _c_density()
+
+    def c_report(self) -> Any:
+        """See `buffer.Density`."""
+        return _c_report()
 
 
 @compiled
 def log_density(u, by_u, data):
     """Write the gradient at u (scalar,) into by_u and return the log density; `data` is a buffer of `Arrays`."""
-    priors, parts, patterns = _array(data, PRIORS)[0], _array(data, PARTS)[0], _array(data, PATTERNS)
-    partial, design, precision = _array(data, PARTIAL)[0], _array(data, DESIGN)[0], _array(data, PRECISION)[0, 0]
-    sigma, correlation = int(_array(data, SIGMA)[0, 0, 0]), int(_array(data, CORRELATION)[0, 0, 0])
-    apart, rules = _array(data, APART)[0], _array(data, RULES)[0]
+    priors, parts, patterns = array(data, PRIORS)[0], array(data, PARTS)[0], array(data, PATTERNS)
+    partial, design, precision = array(data, PARTIAL)[0], array(data, DESIGN)[0], array(data, PRECISION)[0, 0]
+    sigma, correlation = int(array(data, SIGMA)[0, 0, 0]), int(array(data, CORRELATION)[0, 0, 0])
+    apart, rules = array(data, APART)[0], array(data, RULES)[0]
     x, by_x = np.empty(u.size), np.zeros(u.size)
     total = from_unconstrained(priors, u, x, by_u)
     factor = correlation_factor(partial, x)
     loading = loading_of(parts, patterns, x, factor, design.shape[0])
-    offset, variance, known = _offset(apart, x, design.shape[0]), x[sigma] ** 2, _array(data, STATISTICS)
+    offset, variance, known = _offset(apart, x, design.shape[0]), x[sigma] ** 2, array(data, STATISTICS)
     by_offset = np.zeros(design.shape[0])
     if correlation < 0:
         value, by_loading, by_variance, by_offset = density(loading, variance, offset, known, design, precision)
@@ -131,8 +154,8 @@ def _offset(apart, x, p):
 @compiled
 def report(x, out, data):
     """Write what is reported of the scalars x (scalar,) into out (width,), see `spread.report_of`."""
-    parts, patterns, partial = _array(data, PARTS)[0], _array(data, PATTERNS), _array(data, PARTIAL)[0]
-    report_of(parts, patterns, partial, _array(data, TRAITS)[0, 0], _array(data, SIGNED)[0, 0], x, out)
+    parts, patterns, partial = array(data, PARTS)[0], array(data, PATTERNS), array(data, PARTIAL)[0]
+    report_of(parts, patterns, partial, array(data, TRAITS)[0, 0], array(data, SIGNED)[0, 0], x, out)
 
 
 @compiled
@@ -142,11 +165,6 @@ def reports(draws, width, data):
     for d in range(draws.shape[0]):
         report(draws[d], out[d], data)
     return out
-
-
-NUMBERS = types.CPointer(types.double)
-UNUSABLE = 1
-"""What a C function returns where the density is not finite; nutpie takes a number above 0 for a divergence."""
 
 
 def _density_at(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def]
@@ -160,20 +178,16 @@ def _density_at(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def
 def _report_at(dimension, width, u, out, data):  # type: ignore[no-untyped-def]
     everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
     x, unused = np.empty(dimension), np.empty(dimension)
-    from_unconstrained(_array(everything, PRIORS)[0], carray(u, (dimension,)), x, unused)
+    from_unconstrained(array(everything, PRIORS)[0], carray(u, (dimension,)), x, unused)
     report(x, carray(out, (width,)), everything)
     return 0
 
 
 @cache
-def c_density() -> Any:
-    """Compile, or load, the C function (dimension, u, gradient, value, buffer) of `log_density`."""
-    signature = types.int64(types.uint64, NUMBERS, NUMBERS, NUMBERS, types.voidptr)
-    return c_function(_density_at, signature)
+def _c_density() -> Any:
+    return c_function(_density_at, DENSITY)
 
 
 @cache
-def c_report() -> Any:
-    """Compile, or load, the C function (dimension, width, u, out, buffer) of `report`, at u."""
-    signature = types.int64(types.uint64, types.uint64, NUMBERS, NUMBERS, types.voidptr)
-    return c_function(_report_at, signature)
+def _c_report() -> Any:
+    return c_function(_report_at, REPORT)

@@ -17,6 +17,7 @@ from numba.extending import intrinsic, models, overload, register_model
 LANES = 8
 
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
+_BITS = ir.VectorType(ir.IntType(64), LANES)
 _FLAGS = ("reassoc", "contract", "arcp", "nsz")  # sums may be reordered and products fused; NaN and infinity stay
 
 
@@ -80,10 +81,76 @@ def every(typing, value):
 @intrinsic
 def square_root(typing, value):
     """Take the square root of each patient's value."""
+    return lanes(lanes), _called("sqrt")
+
+
+def _constant(number, of):
+    return ir.Constant(of, [number] * LANES)
+
+
+@intrinsic
+def where_positive(typing, number, then, otherwise):
+    """Take `then` for patients whose number is above 0, and `otherwise` for the others, NaN among them."""
 
     def code(context, builder, signature, arguments):
-        root = ir.FunctionType(_VECTOR, [_VECTOR])
-        return builder.call(get_or_insert_function(builder.module, root, f"llvm.sqrt.v{LANES}f64"), arguments)
+        above = builder.fcmp_ordered(">", arguments[0], _constant(0.0, _VECTOR))
+        return builder.select(above, arguments[1], arguments[2])
+
+    return lanes(lanes, lanes, lanes), code
+
+
+@intrinsic
+def absolute(typing, number):
+    """Take the absolute value of each patient's number."""
+    return lanes(lanes), _called("fabs")
+
+
+@intrinsic
+def rounded(typing, number):
+    """Round each patient's number to a whole one."""
+    return lanes(lanes), _called("rint")
+
+
+def _called(name):
+    def code(context, builder, signature, arguments):
+        function = ir.FunctionType(_VECTOR, [_VECTOR])
+        return builder.call(get_or_insert_function(builder.module, function, f"llvm.{name}.v{LANES}f64"), arguments)
+
+    return code
+
+
+@intrinsic
+def two_to(typing, power):
+    """Raise 2 to whole numbers from -1022 to 1023."""
+
+    def code(context, builder, signature, arguments):
+        # The last bits of this sum are those of the exponent, 1023 more than the power.
+        shown = builder.fadd(arguments[0], _constant(1.5 * 2.0**52 + 1023.0, _VECTOR))
+        bits = builder.shl(builder.bitcast(shown, _BITS), _constant(52, _BITS))
+        return builder.bitcast(bits, _VECTOR)
+
+    return lanes(lanes), code
+
+
+@intrinsic
+def exponent(typing, number):
+    """Find the power of 2 below numbers above 0."""
+
+    def code(context, builder, signature, arguments):
+        bits = builder.lshr(builder.bitcast(arguments[0], _BITS), _constant(52, _BITS))
+        shown = builder.bitcast(builder.or_(bits, _constant(0x4330000000000000, _BITS)), _VECTOR)
+        return builder.fsub(shown, _constant(2.0**52 + 1023.0, _VECTOR))
+
+    return lanes(lanes), code
+
+
+@intrinsic
+def fraction(typing, number):
+    """Divide numbers above 0 by the power of 2 below them: from 1 to 2."""
+
+    def code(context, builder, signature, arguments):
+        bits = builder.and_(builder.bitcast(arguments[0], _BITS), _constant(0x000FFFFFFFFFFFFF, _BITS))
+        return builder.bitcast(builder.or_(bits, _constant(0x3FF0000000000000, _BITS)), _VECTOR)
 
     return lanes(lanes), code
 

@@ -58,6 +58,20 @@ def drawn_from(priors: Floats, number: int, rng: np.random.Generator) -> Floats:
     return np.column_stack([draws[int(kind)](a, b, number) for kind, a, b, _ in priors])
 
 
+def log_densities(priors: Floats, x: Floats) -> Floats:
+    """Evaluate the log density of the priors on the scalars' own scale: (draw, scalar), as x."""
+    from scipy.special import xlog1py, xlogy
+
+    densities = {
+        NORMAL: lambda x, a, b: -0.5 * ((x - a) / b) ** 2,
+        GAMMA: lambda x, a, b: xlogy(a - 1.0, x) - b * x,
+        HALF_NORMAL: lambda x, a, _: -0.5 * (x / a) ** 2,
+        BETA: lambda x, a, b: xlogy(a - 1.0, x) + xlog1py(b - 1.0, -x),
+    }
+    found = [densities[int(kind)](x[:, k], a, b) + constant for k, (kind, a, b, constant) in enumerate(priors)]
+    return np.column_stack(found)
+
+
 @compiled
 def from_unconstrained(priors, u, x, by_u):
     """Write the scalars at u into x and the gradient of their log prior by u into by_u; return the log prior.
@@ -177,6 +191,11 @@ def _add_by_partial(partial, x, by_factor, by_x):
             r = np.sqrt(1.0 - c * c)
             by_x[int(partial[i, j])] += 2.0 * left[j] * (by_factor[i, j] - by_left * c / r)
             by_left = by_factor[i, j] * c + by_left * r
+
+
+def width_of(priors: Floats, patterns: Floats, traits: Floats, signed: Floats) -> int:
+    """Count the numbers that `report_of` writes."""
+    return len(priors) + len(signed) + len(traits) * (len(traits) - 1) // 2 + patterns[0].size
 
 
 @compiled

@@ -16,7 +16,9 @@ import pytensor
 import pytensor.tensor as pt
 import xarray as xr
 
+from slopeshift.engine.spread import log_densities
 from slopeshift.engine.terms import sampled_name
+from slopeshift.model.description import UnknownError, priors_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +37,7 @@ def log_prior(model: pm.Model, draws: xr.Dataset, terms: xr.Dataset) -> xr.Datas
     formula, has a variable for every parameter of its population instead.
     """
     stated = [v for v in model.free_RVs if v.ndim == 0 and v.name not in _of_terms(terms)]
-    density = _with_correlation(_densities(stated, draws), draws)
+    density = _with_correlation(_densities(model, stated, draws), draws)
     density |= _of_population(draws, terms) if "term_mean" in terms else {}
     return xr.Dataset({name.removesuffix("_signed"): values for name, values in density.items()})
 
@@ -45,12 +47,17 @@ def _of_terms(terms: xr.Dataset) -> set[str]:
     return {sampled_name(str(term)) for term in terms.indexes.get("term", ())}
 
 
-def _densities(variables: list[pt.TensorVariable], draws: xr.Dataset) -> dict[str, xr.DataArray]:
+def _densities(model: pm.Model, variables: list[pt.TensorVariable], draws: xr.Dataset) -> dict[str, xr.DataArray]:
     """Evaluate the log density of scalar variables whose parameters are constants."""
     values = [draws[variable.name] for variable in variables]
-    logp = [pm.logp(variable, value.to_numpy()) for variable, value in zip(variables, values, strict=True)]
-    # Evaluated once: to compile it would take longer.
-    evaluated = pytensor.function([], logp, mode="FAST_COMPILE")()
+    try:
+        table = priors_of(model, variables)
+        x = np.column_stack([value.to_numpy().ravel() for value in values])
+        evaluated = [each.reshape(value.shape) for each, value in zip(log_densities(table, x).T, values, strict=True)]
+    except UnknownError:
+        logp = [pm.logp(variable, value.to_numpy()) for variable, value in zip(variables, values, strict=True)]
+        # Evaluated once: to compile it would take longer.
+        evaluated = pytensor.function([], logp, mode="FAST_COMPILE")()
     return {
         variable.name: value.copy(data=density).reset_coords(drop=True)
         for variable, value, density in zip(variables, values, evaluated, strict=True)

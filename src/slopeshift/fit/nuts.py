@@ -12,47 +12,43 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from slopeshift.engine.density import Arrays
+    from slopeshift.engine.buffer import Density
 
 ADAPTATION = "draw_diag"
 """How nutpie scales its steps: by the variance of draws, as Stan does. By the draws' gradients, its default, sampled
 coefficients of a small trial mix half as well; where they are integrated out, either does."""
 
 
-DATA = {"statistics": "statistics", "entry_rules": "rules"}
-"""The data of an exact model that differ between trials of a design, and where `density.Arrays` has them."""
-
-
 @dataclass(frozen=True, eq=False)
 class Precompiled:
     """A model that needs no compiling: the engine has its density, and what differs between models is in `arrays`.
 
-    `dims` and `coords` are those of what is reported of a draw, by name, in the order of `spread.report_of`.
+    `dims` and `coords` are those of what is reported of a draw, by name, in the order in which the density reports it.
     """
 
-    arrays: Arrays
+    arrays: Density
     dims: dict[str, tuple[str, ...]]
     coords: dict[str, list[Any]]
 
+    def __post_init__(self) -> None:
+        # The C function would write beyond what there is room for.
+        if (room := self._layout()[1][-1].stop) != self.arrays.width:
+            raise ValueError(f"what is named of a draw are {room} numbers, and {self.arrays.width} are reported")
+
     def with_data(self, **data: NDArray[Any]) -> Precompiled:
-        """Exchange data named in `data_names` for that of other values, or of other visits; KeyError else."""
-        if unknown := set(data) - (known := data_names(self)):
-            has = ", ".join(sorted(known))
-            raise KeyError(f"the density has no data {', '.join(sorted(unknown))}; it has {has}")
-        exchanged: dict[str, Any] = {DATA[name]: values for name, values in data.items()}
-        return replace(self, arrays=replace(self.arrays, **exchanged))
+        """Exchange data of the density by name. Raises KeyError where it has none of this name."""
+        if unknown := set(data) - set(self.arrays.exchangeable):
+            known = ", ".join(self.arrays.exchangeable)
+            raise KeyError(f"the density has no data {', '.join(sorted(unknown))}; it has {known}")
+        return replace(self, arrays=self.arrays.exchanged(**data))
 
     def prior(self, draws: int, seed: int) -> xr.Dataset:
         """Draw from the prior what NUTS draws from the posterior: dims chain (1), draw, and those of each variable."""
         import numpy as np
         import xarray as xr
 
-        from slopeshift.engine.density import reports
-        from slopeshift.engine.spread import drawn_from
-
         names, places, shapes = self._layout()
-        scalars = drawn_from(self.arrays.priors, draws, np.random.default_rng(seed))
-        values = reports(scalars, places[-1].stop, self.arrays.buffer())
+        values = self.arrays.prior(draws, np.random.default_rng(seed))
         found = {
             name: (("chain", "draw", *self.dims[name]), values[:, place].reshape(1, draws, *shape))
             for name, place, shape in zip(names, places, shapes, strict=True)
@@ -68,16 +64,13 @@ class Precompiled:
         import pandas as pd
         from nutpie.compile_pymc import CompiledPyMCModel
 
-        from slopeshift.engine.density import c_density, c_report
-        from slopeshift.engine.spread import middle
-
         names, places, shapes = self._layout()
-        start = middle(self.arrays.priors)
+        start = self.arrays.start()
         return CompiledPyMCModel(
             dims=self.dims,
             reparameterized_names=[],
-            compiled_logp_func=c_density(),
-            compiled_expand_func=c_report(),
+            compiled_logp_func=self.arrays.c_density(),
+            compiled_expand_func=self.arrays.c_report(),
             initial_point_func=lambda seed: start + np.random.default_rng(seed).uniform(-1.0, 1.0, len(start)),
             shared_data={},
             shared_var_keys={},
@@ -113,7 +106,7 @@ def compile_model(model: pm.Model) -> Any:
 def data_names(compiled: Any) -> set[str]:
     """Name the data that the density of a compiled model uses; what the model merely records is not among them."""
     if isinstance(compiled, Precompiled):
-        return {name for name, place in DATA.items() if getattr(compiled.arrays, place).size}
+        return set(compiled.arrays.exchangeable)
     return {variable.name for variable in compiled.shared_var_keys}
 
 

@@ -129,6 +129,7 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
 
     from slopeshift.engine import exact
     from slopeshift.model.covariates import labelled
+    from slopeshift.model.families import predicted
 
     draws = min(draws, max(LARGEST // (len(visits.patients) * len(visits.coefficients)), 1))
     for_model, for_rest = _seeds(seed, 2)
@@ -141,10 +142,20 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
         data = labelled(model, data.merge(tree["constant_data"].to_dataset()))
     prior = tree["prior"].to_dataset()
     if exact.integrated_out(model):
-        groups = before_data(statement(model).family, prior, visits, data, for_rest)
+        groups = before_data(_family(model), prior, visits, data, for_rest)
+    elif isinstance(compiled, nuts.Precompiled):
+        some = _thinned(prior, visits)
+        groups = {"prior": prior, "prior_predictive": predicted(_family(model), some, visits, for_rest).to_dataset()}
     else:
         groups = {"prior": prior, "prior_predictive": tree["prior_predictive"].to_dataset()}
     return xr.DataTree.from_dict(groups | {"constant_data": data})
+
+
+def _family(model: pm.Model) -> str:
+    """Name the residual family of a model: normal where it states none."""
+    from slopeshift.model.families import normal
+
+    return statement(model).family or normal.name
 
 
 def _constants(model: pm.Model) -> xr.Dataset:
@@ -184,9 +195,11 @@ def _complete(
     data = before["constant_data"].to_dataset()
     draws = sampled["posterior"].to_dataset()
     if exact.integrated_out(model):
-        groups = drawn_back(statement(model).family, draws, visits, data, for_posterior)
+        groups = drawn_back(_family(model), draws, visits, data, for_posterior)
+    elif isinstance(compiled, nuts.Precompiled):
+        groups = {"posterior": draws} | _of_values(_family(model), draws, visits, for_posterior)
     else:
-        groups = _predicted(sampled, model, for_posterior)
+        groups = _predicted_by_pymc(sampled, model, for_posterior)
     groups |= {name: group.to_dataset() for name, group in before.children.items()}
     if not exact.integrated_out(model):
         groups = {name: smaller(group) for name, group in groups.items()}
@@ -215,16 +228,23 @@ def before_data(family: str, prior: xr.Dataset, visits: Visits, terms: xr.Datase
 def drawn_back(family: str, draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
     """Draw back what was integrated out, and predict from it: `posterior`, predictions and log likelihoods."""
     from slopeshift.engine import exact
-    from slopeshift.model.families import log_likelihood, predicted
 
     for_coefficients, for_values = _seeds(seed, 2)
     drawn, by_patient = exact.with_posterior_coefficients(draws, visits, terms, for_coefficients)
-    some = _thinned(drawn, visits)
+    groups = {"posterior": drawn} | _of_values(family, drawn, visits, for_values, terms)
+    return groups | {"log_likelihood_of_patient": by_patient.to_dataset()}
+
+
+def _of_values(
+    family: str, draws: xr.Dataset, visits: Visits, seed: int, terms: xr.Dataset | None = None
+) -> dict[str, xr.Dataset]:
+    """Predict values from the coefficients of draws, and evaluate the log density of the recorded ones."""
+    from slopeshift.model.families import log_likelihood, predicted
+
+    some = _thinned(draws, visits)
     return {
-        "posterior": drawn,
-        "posterior_predictive": predicted(family, some, visits, for_values, terms).to_dataset(),
+        "posterior_predictive": predicted(family, some, visits, seed, terms).to_dataset(),
         "log_likelihood": log_likelihood(family, some, visits).to_dataset(),
-        "log_likelihood_of_patient": by_patient.to_dataset(),
     }
 
 
@@ -250,8 +270,8 @@ def _thinned(draws: xr.Dataset, visits: Visits) -> xr.Dataset:
     return draws.isel(draw=slice(None, None, max(-(-numbers // LARGEST), 1)))
 
 
-def _predicted(sampled: xr.DataTree, model: pm.Model, seed: int) -> dict[str, xr.Dataset]:
-    """Let PyMC predict from a model that is written out."""
+def _predicted_by_pymc(sampled: xr.DataTree, model: pm.Model, seed: int) -> dict[str, xr.Dataset]:
+    """Let PyMC predict from a model that it compiled."""
     import pymc as pm
 
     with model, _quiet("pymc"):

@@ -1,4 +1,4 @@
-"""What a PyMC model of the exact engine comes down to: arrays, for the density that is compiled once.
+"""What a PyMC model of a line comes down to: arrays, for the densities that are compiled once.
 
 Scalars and their priors are read off the graph, terms and statistics off the model's data, so that nothing is stated
 twice. The PyMC model stays the definition: whoever uses a description compares the two densities first.
@@ -11,19 +11,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slopeshift.engine import exact
+from slopeshift.engine.beside import WithRegression
 from slopeshift.engine.density import Arrays
 from slopeshift.engine.foreign import constant, interpreted
+from slopeshift.engine.sampled import Sampled
 from slopeshift.engine.spread import BETA, GAMMA, HALF_NORMAL, NORMAL, prior_row
 from slopeshift.engine.terms import CORRELATED, sampled_name, sampled_terms, terms_from, terms_of
+from slopeshift.model.beside import regression_of
+from slopeshift.model.families import FAMILIES
 from slopeshift.model.line import loading_parts, pattern
+from slopeshift.model.stated import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pymc as pm
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.visits import Visits
+    from slopeshift.engine.buffer import Density
+    from slopeshift.model.beside import Regression
     from slopeshift.model.line import Part
 
 TRAITS = ("level", "slope", "response")
@@ -42,58 +49,118 @@ class UnknownError(LookupError):
     """A model has something in it that the density does not know; the text says what."""
 
 
-def describe(model: pm.Model, visits: Visits) -> Arrays:
-    """Describe an exact model of these visits as arrays.
+WRITTEN_OUT = ["terms", "z"]
+"""What a model samples after its scalars where the coefficients of population and patients are sampled."""
 
-    Raises UnknownError where the model holds anything else than a piecewise line with a normal residual, independent or
-    correlated in time: it is then compiled as PyMC states it.
+
+def describe(model: pm.Model, visits: Visits) -> Density:
+    """Describe a model of these visits as the arrays of a density that is compiled once.
+
+    Raises UnknownError where the model holds anything else than a piecewise line with a family that the engine has: it
+    is then compiled as PyMC states it.
     """
-    _refuse_more(model, visits)
-    names = [variable.name for variable in model.free_RVs]
+    if more := [potential.name for potential in model.potentials if potential.name != "entry"]:
+        raise UnknownError(f"it has a further term, {more[0]}")
+    observed, beside = [variable.name for variable in model.observed_RVs], regression_of(model)
+    if observed != [visits.outcome.name, *([beside.observed] if beside else [])]:
+        raise UnknownError(f"it observes {', '.join(observed)}")
+    if not exact.integrated_out(model):
+        return _sampled(model, visits)
+    return _with_regression(model, visits, beside) if beside else _integrated_out(model, visits, list(model.free_RVs))
+
+
+def _with_regression(model: pm.Model, visits: Visits, beside: Regression) -> WithRegression:
+    *scalars, z = model.free_RVs
+    names = [variable.name for variable in scalars]
+    if z.name != beside.z:
+        raise UnknownError(f"it samples {z.name}")
+    first, second, third, fourth = (_place(names, name) for name in beside.scalars)
+    return WithRegression(
+        line=_integrated_out(model, visits, scalars, [first, second, third, fourth]),
+        places=(first, second, third, fourth),
+        known=beside.known,
+        groups=len(visits.patients),
+        data={name: np.asarray(model[name].get_value(), dtype=float) for name in beside.data},
+    )
+
+
+def _integrated_out(
+    model: pm.Model, visits: Visits, scalars: list[TensorVariable], beside: Sequence[int] = ()
+) -> Arrays:
+    """Describe the line of an exact model; `beside` are the places of scalars that are of something else."""
+    names = [variable.name for variable in scalars]
     known = terms_from(terms := terms_of(model), visits)
     apart, design = sampled_terms(names, known), exact.widened(visits, terms)[1]
-    parts, sources = loading_parts(visits, names), tuple(map(str, model.coords["source"]))
-    deviations = {part.trait: _place(names, f"sd_{part.trait}") for part in parts}
-    traits = [trait for trait in TRAITS if trait in deviations]
-    arrays = Arrays(
-        priors=_priors(model),
-        parts=np.array([_places(part, names) for part in parts], dtype=float),
-        patterns=np.array([pattern(part, visits.coefficients, sources) for part in parts]),
-        partial=_partial(names, len(traits)),
-        traits=np.array([deviations[trait] for trait in traits], dtype=float),
-        signed=np.array([k for k, name in enumerate(names) if name.endswith("_signed")], dtype=float),
-        sigma=_place(names, "sigma"),
-        correlation=_place(names, "autocorrelation") if CORRELATED in terms else -1,
+    spread, sigma = _spread(model, visits, scalars), _place(names, "sigma")
+    correlation = _place(names, "autocorrelation") if CORRELATED in terms else -1
+    of_terms = {k: _place(names, sampled_name(known.names[k])) for k in np.flatnonzero(apart)}
+    _refuse_unused(names, spread, [sigma, correlation, *of_terms.values(), *beside])
+    return Arrays(
+        **spread,
+        sigma=sigma,
+        correlation=correlation,
         statistics=model["statistics"].get_value(),
         design=design[:, ~apart],
         precision=known.sd[~apart] ** -2.0,
-        apart=np.array(
-            [
-                [_place(names, sampled_name(known.names[k])), *(known.sd[k] * design[:, k])]
-                for k in np.flatnonzero(apart)
-            ]
-        ).reshape(-1, 1 + len(design)),
+        apart=np.array([[at, *(known.sd[k] * design[:, k])] for k, at in of_terms.items()]).reshape(
+            -1, 1 + len(design)
+        ),
         rules=model["entry_rules"].get_value() if "entry_rules" in model.named_vars else np.empty((0, 0)),
     )
-    _refuse_unused(names, arrays)
-    return arrays
 
 
-def _refuse_more(model: pm.Model, visits: Visits) -> None:
-    if not exact.integrated_out(model):
-        raise UnknownError("it samples the coefficients")
-    if more := [potential.name for potential in model.potentials if potential.name != "entry"]:
-        raise UnknownError(f"it has a further term, {more[0]}")
-    observed = [variable.name for variable in model.observed_RVs]
-    if observed != [visits.outcome.name]:
-        raise UnknownError(f"it observes {', '.join(observed)}")
+def _sampled(model: pm.Model, visits: Visits) -> Sampled:
+    if model.potentials:
+        raise UnknownError(f"it has a further term, {model.potentials[0].name}")
+    family = FAMILIES.get(statement(model).family)
+    if family is None or family.kernel is None:
+        raise UnknownError(f"its family, {statement(model).family or 'which it does not state'}, is not in the engine")
+    scalars, written = model.free_RVs[:-2], [variable.name for variable in model.free_RVs[-2:]]
+    if written != WRITTEN_OUT:
+        raise UnknownError("it samples its coefficients in a way of its own")
+    names, terms = [variable.name for variable in scalars], terms_of(model)
+    spread, known = _spread(model, visits, scalars), terms_from(terms, visits)
+    basis, design = exact.widened(visits, terms)
+    places = {name: _place(names, name) for name in family.parameters}
+    _refuse_unused(names, spread, [*places.values()])
+    half, ends = family.limits(visits.outcome)
+    return Sampled(
+        **spread,
+        family=family.kernel,
+        sigma=places["sigma"],
+        nu=places.get("nu", -1),
+        half=half,
+        ends=ends,
+        mean=known.mean,
+        sd=known.sd,
+        design=design,
+        shift=known.shift,
+        basis=basis,
+        patient=visits.patient_index,
+        recorded=model["recorded"].get_value(),
+    )
 
 
-def _refuse_unused(names: list[str], arrays: Arrays) -> None:
-    of_loading = (*arrays.parts[:, 2:].ravel(), *arrays.partial[arrays.partial >= 0])
-    used = {*of_loading, arrays.sigma, arrays.correlation, *arrays.apart[:, 0]}
-    if more := [name for k, name in enumerate(names) if k not in used]:
-        raise UnknownError(f"it samples {', '.join(more)}")
+def _spread(model: pm.Model, visits: Visits, scalars: list[TensorVariable]) -> dict[str, Any]:
+    """Describe scalars and loading: what every density begins with, see `spread`."""
+    names = [variable.name for variable in scalars]
+    parts, sources = loading_parts(visits, names), tuple(map(str, model.coords["source"]))
+    deviations = {part.trait: _place(names, f"sd_{part.trait}") for part in parts}
+    traits = [trait for trait in TRAITS if trait in deviations]
+    return {
+        "priors": priors_of(model, scalars),
+        "parts": np.array([_places(part, names) for part in parts], dtype=float),
+        "patterns": np.array([pattern(part, visits.coefficients, sources) for part in parts]),
+        "partial": _partial(names, len(traits)),
+        "traits": np.array([deviations[trait] for trait in traits], dtype=float),
+        "signed": np.array([k for k, name in enumerate(names) if name.endswith("_signed")], dtype=float),
+    }
+
+
+def _refuse_unused(names: list[str], spread: dict[str, Any], more: list[int]) -> None:
+    used = {*spread["parts"][:, 2:].ravel(), *spread["partial"][spread["partial"] >= 0], *more}
+    if unused := [name for k, name in enumerate(names) if k not in used]:
+        raise UnknownError(f"it samples {', '.join(unused)}")
 
 
 def _places(part: Part, names: list[str]) -> tuple[int, int, int, int]:
@@ -118,9 +185,12 @@ def _partial(names: list[str], size: int) -> np.ndarray:
     return found
 
 
-def _priors(model: pm.Model) -> np.ndarray:
-    """Read the priors of the scalars off the graph: the table of `spread.prior_row` (scalar, 4)."""
-    rows = [_stated(variable, model.rvs_to_transforms[variable]) for variable in model.free_RVs]
+def priors_of(model: pm.Model, scalars: list[TensorVariable]) -> np.ndarray:
+    """Read the priors of scalars off the graph: the table of `spread.prior_row` (scalar, 4).
+
+    Raises UnknownError where one has another distribution than those of KINDS, or depends on another parameter.
+    """
+    rows = [_stated(variable, model.rvs_to_transforms[variable]) for variable in scalars]
     numbers = iter(_evaluated([number for _, parameters in rows for number in parameters]))
     found = []
     for (name, transform), parameters in rows:

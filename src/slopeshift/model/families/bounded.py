@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from slopeshift.engine.residual_kernel import BOUNDED
 from slopeshift.model.families.family import Family
 from slopeshift.model.families.normal import NormalResidual
 from slopeshift.model.stated import Parameter
@@ -45,6 +46,11 @@ class BoundedResidual:
             return found
         between = ~(self._at_minimum(value) | self._at_maximum(value))
         return np.where(between, NormalResidual(self.sigma).log_density(value, mean), found)
+
+    def draw(self, mean: Floats, rng: np.random.Generator) -> Floats:
+        """See `family.IndependentResidual`."""
+        latent = NormalResidual(self.sigma).draw(mean, rng)
+        return np.clip(np.round(latent) if self.scale.integer else latent, *self.scale.ends)
 
     def lower(self, value: Floats, mean: Floats) -> tuple[Floats, Floats]:
         """See `family.IndependentResidual`."""
@@ -101,6 +107,7 @@ class Bounded(Family):
     """
 
     name: ClassVar[str] = "bounded"
+    kernel: ClassVar[int | None] = BOUNDED
     parameters: ClassVar[Mapping[str, Parameter]] = {"sigma": Parameter("SD of the latent residual", "{unit}")}
 
     @staticmethod
@@ -120,6 +127,11 @@ class Bounded(Family):
         import pymc as pm
 
         return on_scale(pm.Normal.dist(mean, parameters[0]), visits.outcome)
+
+    @staticmethod
+    def limits(scale: Outcome) -> tuple[float, tuple[float, float]]:
+        """See `Family`."""
+        return 0.5 if scale.integer else 0.0, scale.ends
 
     @staticmethod
     def residual(parameters: Mapping[str, Floats], visits: Visits) -> BoundedResidual:

@@ -8,6 +8,7 @@ together for all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from math import inf
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from slopeshift.design.visits import Visits
     from slopeshift.engine.admitted import Rules
     from slopeshift.model.line import PiecewiseLine
+    from slopeshift.trial import Outcome
 
     Floats = NDArray[np.float64]
     Tensors = Sequence[TensorVariable]
@@ -49,6 +51,9 @@ class IndependentResidual(Residual, Protocol):
     def lower(self, value: Floats, mean: Floats) -> tuple[Floats, Floats]:
         """Evaluate the probability of a lower value, and of the same one: as `mean` each."""
 
+    def draw(self, mean: Floats, rng: np.random.Generator) -> Floats:
+        """Draw values at means (draw, visit): as `mean`."""
+
     def working(self, value: Floats, mean: Floats) -> tuple[Floats, Floats]:
         """Residual and SD of the normal value that pulls at these means (draw, visit) as each value does: as `mean`."""
 
@@ -59,7 +64,8 @@ class Family:
 
     `name` is what a fit records, `title` and `equation` are for people. `parameters` gives unit and label of each.
     `integrated_out` says that patients' coefficients are not sampled but drawn back; `independent` that values are
-    independent given their patient's coefficients.
+    independent given their patient's coefficients; `kernel` which family of `engine.residual_kernel` it is, None where
+    it is none and its models are compiled one by one.
     """
 
     sigma: HalfNormal | Gamma | None = None
@@ -68,6 +74,7 @@ class Family:
     parameters: ClassVar[Mapping[str, Parameter]] = {"sigma": Parameter("residual SD", "{unit}")}
     integrated_out: ClassVar[bool] = False
     independent: ClassVar[bool] = True
+    kernel: ClassVar[int | None] = None
 
     @property
     def priors(self) -> dict[str, Prior]:
@@ -121,6 +128,11 @@ class Family:
     def simulate(mean: TensorVariable, parameters: Tensors, visits: Visits) -> TensorVariable:
         """Draw values given their means: (visit,)."""
         raise NotImplementedError
+
+    @staticmethod
+    def limits(scale: Outcome) -> tuple[float, tuple[float, float]]:
+        """Say how far a latent value may lie from the recorded one, and where the scale ends, if the family knows."""
+        return 0.0, (-inf, inf)
 
     @staticmethod
     def residual(parameters: Mapping[str, Floats], visits: Visits) -> Residual:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from slopeshift.engine.residual_kernel import NORMAL
 from slopeshift.model.families.family import Family, IntegratedOut
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class NormalResidual:
         return density
 
     def draw(self, mean: Floats, rng: np.random.Generator) -> Floats:
-        """See `family.DrawnResidual`."""
+        """See `family.IndependentResidual`."""
         return mean + self.sigma[:, None] * rng.standard_normal(mean.shape)
 
     def lower(self, value: Floats, mean: Floats) -> tuple[Floats, Floats]:
@@ -51,6 +52,7 @@ class WrittenOut(Family):
     """Values are Normal(mean, sigma), with the coefficients sampled: the slow and obvious version of `Normal`."""
 
     name: ClassVar[str] = "normal"
+    kernel: ClassVar[int | None] = NORMAL
 
     @staticmethod
     def standardise(rows: TensorVariable, value: TensorVariable, parameters: Tensors, visits: Visits) -> TensorVariable:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from slopeshift.engine.residual_kernel import STUDENT_T
 from slopeshift.model.families.family import Family
 from slopeshift.model.stated import Parameter
 
@@ -36,6 +37,10 @@ class StudentTResidual:
         density: Floats = constant - (nu + 1) / 2 * np.log1p(((value - mean) / sigma) ** 2 / nu)
         return density
 
+    def draw(self, mean: Floats, rng: np.random.Generator) -> Floats:
+        """See `family.IndependentResidual`."""
+        return mean + self.sigma[:, None] * rng.standard_t(self.nu[:, None], mean.shape)
+
     def lower(self, value: Floats, mean: Floats) -> tuple[Floats, Floats]:
         """See `family.IndependentResidual`."""
         from scipy.special import stdtr
@@ -62,6 +67,7 @@ class StudentT(Family):
     nu: Gamma | None = None
 
     name: ClassVar[str] = "student_t"
+    kernel: ClassVar[int | None] = STUDENT_T
     parameters: ClassVar[Mapping[str, Parameter]] = {
         "sigma": Parameter("residual scale", "{unit}"),
         "nu": Parameter("degrees of freedom of the residual", "degrees of freedom"),
