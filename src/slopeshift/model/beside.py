@@ -53,9 +53,9 @@ def regression_by_patient(
         name, mean + slope * on + own[patient], scatter, observed=value, dims=model.named_vars_to_dims[value.name]
     )
     scalars = tuple(each.name for each in (mean, slope, sd_patient, sd))
-    model.regression = Regression(name, z, scalars, tuple(each.name for each in (value, on, patient)), known)
+    model.regression_beside = Regression(name, z, scalars, tuple(each.name for each in (value, on, patient)), known)
 
 
 def regression_of(model: pm.Model) -> Regression | None:
     """Find the regression beside the line of a model, None where it has none."""
-    return cast("Regression | None", getattr(model, "regression", None))
+    return cast("Regression | None", getattr(model, "regression_beside", None))
