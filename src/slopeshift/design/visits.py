@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.design.shape import PLAIN, Shape
-from slopeshift.trial import DAYS_PER_MONTH
+from slopeshift.trial.columns import SAME_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from slopeshift.trial.roles import CovariateRole
 
     Floats = NDArray[np.float64]
-
-SAME_DAY = 0.5 / DAYS_PER_MONTH
-"""Months within which a value counts as recorded on the day of an injection."""
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,15 @@ import pandas as pd
 
 from slopeshift.trial.columns import DAYS_PER_MONTH, ITEMS, Problem, Records
 from slopeshift.trial.door import Delivery, from_folder, from_frames, inspect
+from slopeshift.trial.keys import FILE as SETTINGS
 from slopeshift.trial.roles import CovariateRole, Outcome
-from slopeshift.trial.settings import FILE as SETTINGS
-from slopeshift.trial.settings import covariates_of, settings_problems
+from slopeshift.trial.settings import covariates_of, entry_rules_of, settings_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from slopeshift.trial.entry import EntryRule
 
 __all__ = ["DAYS_PER_MONTH", "Control", "Outcome", "Trial", "TrialError", "read_trial", "trial_from_tables"]
 
@@ -72,7 +74,8 @@ class Trial:
 
     Every month is counted from the patient's first injection; for a patient without one, from month 0 of the tables,
     or, where they give dates, from the first visit. `synthetic` tells generated data from real data; `source` says
-    where they are from. `control` is another trial that this one names as its natural history.
+    where they are from. `control` is another trial that this one names as its natural history, and `entry` states the
+    rules by which its patients entered.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Trial:
     _tables: Mapping[str, pd.DataFrame] = field(repr=False)
     _covariates: tuple[CovariateRole, ...] = field(default=(), repr=False)
     control: Control | None = field(default=None, repr=False)
+    entry: tuple[EntryRule, ...] = field(default=(), repr=False)
 
     @property
     def patients(self) -> pd.DataFrame:
@@ -212,6 +216,7 @@ def _admitted(delivery: Delivery) -> Trial:
         _outcomes=recorded,
         _files=tuple(delivery.files.items()),
         _covariates=tuple(covariates_of(settings).values()),
+        entry=tuple(entry_rules_of(settings).values()),
         _tables={name: _finished(records, name, table, given.get(name, [])) for name, table in tables.items()},
     )
 

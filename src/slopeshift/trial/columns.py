@@ -29,11 +29,17 @@ from slopeshift.trial.cells import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from slopeshift.trial.roles import Outcome
 
 DAYS_PER_MONTH = 30.4375
+SAME_DAY = 0.5 / DAYS_PER_MONTH
+"""Months within which two times are on one day."""
+
+EXEMPT = "entry_exempt"
+"""The column of patients.csv that says who entered although an entry rule was broken."""
+
 END_REASONS = ("completed", "death", "withdrawal", "lost", "ongoing")
 ITEMS = tuple(f"alsfrsr_{item}" for item in range(1, 13))
 HIGHEST_ITEM = 4
@@ -58,11 +64,12 @@ class Records:
 
     clock: str
     tables: Mapping[str, pd.DataFrame]
+    screening: Collection[str] = ()
 
     @property
     def times(self) -> tuple[str, ...]:
-        """Names of the columns that hold a time, in whatever table."""
-        return (self.clock, *(f"{what}_{self.clock}" for what in ("onset", "end", "planned")))
+        """Names of the columns that hold a time, in whatever table; `screening` names values with a time of theirs."""
+        return (self.clock, *(f"{what}_{self.clock}" for what in ("onset", "end", "planned", *self.screening)))
 
     @cached_property
     def origin(self) -> pd.Series[float]:
@@ -85,17 +92,22 @@ class Records:
         return (table[time] - origin) / _CLOCKS[self.clock][1]
 
 
-def layout(clock: str, outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Kind]]:
-    """Return the kind of cell of every column of every table; columns that must be filled must also be there."""
+def layout(clock: str, outcomes: Mapping[str, Outcome], screening: Mapping[str, Outcome]) -> dict[str, dict[str, Kind]]:
+    """Return the kind of cell of every column of every table; columns that must be filled must also be there.
+
+    `screening` names the values in the patients' table that entry rules use, each with the outcome that it is of.
+    """
     time = _CLOCKS[clock][0]
     patient, occasion = {"patient": required(PATIENT)}, {clock: required(time)}
     return {
         "patients": patient
         | {"age": quantity(0, 130), "sex": TEXT, f"onset_{clock}": time, "onset_site": TEXT}
-        | {f"end_{clock}": time, "end_reason": choice(*END_REASONS)},
+        | {f"end_{clock}": time, "end_reason": choice(*END_REASONS), EXEMPT: choice("yes", "no")}
+        | _measured(screening)
+        | {f"{name}_{clock}": time for name in screening},
         "visits": patient
         | occasion
-        | {name: quantity(o.minimum, o.maximum, integer=o.integer) for name, o in outcomes.items()}
+        | _measured(outcomes)
         | {item: quantity(0, HIGHEST_ITEM, integer=True) for item in ITEMS},
         "injections": patient
         | {"injection": required(quantity(1, integer=True))}
@@ -105,6 +117,10 @@ def layout(clock: str, outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, K
         | occasion
         | {"term": required(TEXT), "serious": required(YES_NO), "grade": TEXT, "related": TEXT},
     }
+
+
+def _measured(columns: Mapping[str, Outcome]) -> dict[str, Kind]:
+    return {name: quantity(o.minimum, o.maximum, integer=o.integer) for name, o in columns.items()}
 
 
 def clock_of(tables: Iterable[pd.DataFrame]) -> str:

@@ -31,10 +31,11 @@ from slopeshift.trial.columns import (
     layout,
     values,
 )
+from slopeshift.trial.entry_values import value_problems
+from slopeshift.trial.keys import FILE as SETTINGS
 from slopeshift.trial.roles import fault_of
 from slopeshift.trial.rules import RULES
-from slopeshift.trial.settings import BUILT_IN, covariates_of, outcomes_of, settings_problems
-from slopeshift.trial.settings import FILE as SETTINGS
+from slopeshift.trial.settings import BUILT_IN, covariates_of, entry_rules_of, outcomes_of, settings_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -105,17 +106,20 @@ def inspect(delivery: Delivery) -> tuple[Records, dict[str, Outcome], list[Probl
     """Hold a delivery to every rule; return its values, the outcomes visits may record, and all problems by file."""
     outcomes = outcomes_of(delivery.settings)
     clock = clock_of(delivery.tables[name] for name in TIMED if name in delivery.tables)
-    kinds = layout(clock, outcomes)
+    rules = entry_rules_of(delivery.settings)
+    screening = {name: outcomes[rule.outcome] for rule in rules.values() for name in rule.columns}
+    kinds = layout(clock, outcomes, screening)
     problems = [*delivery.problems, *_whole_trial(delivery, outcomes)]
     for name, table in delivery.tables.items():
         problems += column_problems(name, table, kinds[name], clock, declared=delivery.settings is not None)
     usable = {name: _usable(delivery.tables.get(name)) for name in TABLES}
     in_cells = [problem for name in TABLES for problem in cell_problems(name, usable[name], kinds[name])]
-    records = Records(clock, {name: values(usable[name], kinds[name]) for name in TABLES})
+    records = Records(clock, {name: values(usable[name], kinds[name]) for name in TABLES}, tuple(screening))
     known = {problem[:3] for problem in in_cells}
     for rule in RULES if len(usable["patients"]) else ():
         problems += (problem for problem in rule(records) if problem[:3] not in known)
     problems += _covariates(records, delivery.settings or {})
+    problems += value_problems(rules, records, usable["patients"].columns, outcomes)
     return records, outcomes, sorted([*problems, *in_cells], key=_place)
 
 

@@ -1,114 +1,94 @@
-"""The settings of a trial, `trial.toml`: title, synthetic, source, outcomes that are not built in, covariates."""
+"""The settings of a trial, `trial.toml`: title, synthetic, source, own outcomes, covariates, entry rules, control."""
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from slopeshift.trial.cells import has_control_character
 from slopeshift.trial.columns import ITEMS, Problem
+from slopeshift.trial.entry_settings import entry_problems, rules_of
+from slopeshift.trial.keys import (
+    FILE,
+    NAME,
+    Key,
+    is_blocks,
+    is_flag,
+    is_line,
+    is_number,
+    is_section,
+    is_size,
+    is_table,
+    is_text,
+    key_problems,
+)
 from slopeshift.trial.roles import HIGHER, LOWER, CovariateRole, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-FILE = "trial.toml"
+    from slopeshift.trial.entry import EntryRule
+
 BUILT_IN = {
     "alsfrsr": Outcome("alsfrsr", "ALSFRS-R", "points", 0.0, 48.0, integer=True),
     "fvc": Outcome("fvc", "FVC", "% predicted", 0.0, 200.0, integer=False),
 }
 
 _TAKEN = ("patient", "month", "date", *BUILT_IN, *ITEMS)
-_OUTCOME_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-
-
-class _Entry(NamedTuple):
-    fits: Callable[[Any], bool]
-    expected: str
-    required: bool = False
-
-
-def _is_line(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and not has_control_character(value)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and _is_line(re.sub(r"[\r\n\t]", " ", value))
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-
-
-def _is_size(value: Any) -> bool:
-    return _is_number(value) and value > 0
 
 
 def _is_direction(value: Any) -> bool:
     return isinstance(value, str) and value in (HIGHER, LOWER)
 
 
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(entry, Mapping) for entry in value.values())
-
-
-def _is_section(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
 def _is_spread(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(map(_is_size, value.values()))
+    return isinstance(value, Mapping) and all(map(is_size, value.values()))
 
 
 _TRIAL = {
-    "title": _Entry(_is_line, 'one line of text in quotes: title = "..."', required=True),
-    "synthetic": _Entry(_is_flag, "true or false, without quotes: synthetic = false", required=True),
-    "source": _Entry(_is_text, 'a text in quotes: source = "..."', required=True),
-    "outcomes": _Entry(_is_table, "one section for each outcome: [outcomes.NAME]"),
-    "covariates": _Entry(_is_table, "one section for each column of patients.csv: [covariates.NAME]"),
-    "control": _Entry(_is_section, "a section [control] with source and between_study_sd"),
+    "title": Key(is_line, 'one line of text in quotes: title = "..."', required=True),
+    "synthetic": Key(is_flag, "true or false, without quotes: synthetic = false", required=True),
+    "source": Key(is_text, 'a text in quotes: source = "..."', required=True),
+    "outcomes": Key(is_table, "one section for each outcome: [outcomes.NAME]"),
+    "covariates": Key(is_table, "one section for each column of patients.csv: [covariates.NAME]"),
+    "entry": Key(is_blocks, "one block for each entry rule: [[entry]]"),
+    "control": Key(is_section, "a section [control] with source and between_study_sd"),
 }
 _CONTROL = {
-    "source": _Entry(_is_line, 'the folder of another trial, from this one: source = "../other"', required=True),
-    "between_study_sd": _Entry(
+    "source": Key(is_line, 'the folder of another trial, from this one: source = "../other"', required=True),
+    "between_study_sd": Key(
         _is_spread, "an SD above 0 for each outcome, in its units a month: { alsfrsr = 0.15 }", required=True
     ),
 }
 _OUTCOME = {
-    "unit": _Entry(_is_line, 'one line of text in quotes: unit = "..."', required=True),
-    "label": _Entry(_is_line, 'one line of text in quotes: label = "..."'),
-    "min": _Entry(_is_number, "a finite number: min = 0"),
-    "max": _Entry(_is_number, "a finite number: max = 100"),
-    "integer": _Entry(_is_flag, "true or false, without quotes: integer = true"),
-    "better": _Entry(_is_direction, f'"{HIGHER}" or "{LOWER}", whichever is good for a patient: better = "{LOWER}"'),
+    "unit": Key(is_line, 'one line of text in quotes: unit = "..."', required=True),
+    "label": Key(is_line, 'one line of text in quotes: label = "..."'),
+    "min": Key(is_number, "a finite number: min = 0"),
+    "max": Key(is_number, "a finite number: max = 100"),
+    "integer": Key(is_flag, "true or false, without quotes: integer = true"),
+    "better": Key(_is_direction, f'"{HIGHER}" or "{LOWER}", whichever is good for a patient: better = "{LOWER}"'),
 }
 _NUMERIC_COVARIATE = {
-    "unit": _Entry(_is_line, 'one line of text in quotes: unit = "years"'),
-    "centre": _Entry(_is_number, "a finite number, at which the covariate counts as 0: centre = 60"),
-    "per": _Entry(_is_size, "a number above 0, for which the coefficient stands: per = 10"),
+    "unit": Key(is_line, 'one line of text in quotes: unit = "years"'),
+    "centre": Key(is_number, "a finite number, at which the covariate counts as 0: centre = 60"),
+    "per": Key(is_size, "a number above 0, for which the coefficient stands: per = 10"),
 }
 _COVARIATE = {
-    "label": _Entry(_is_line, 'one line of text in quotes: label = "..."'),
-    "reference": _Entry(_is_line, 'the level that others are compared with: reference = "limb"'),
+    "label": Key(is_line, 'one line of text in quotes: label = "..."'),
+    "reference": Key(is_line, 'the level that others are compared with: reference = "limb"'),
     **_NUMERIC_COVARIATE,
 }
 
 
 def settings_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong with the settings: keys missing, unknown or of the wrong type, names that cannot be."""
-    yield from _entries(settings, _TRIAL, "")
+    yield from key_problems(settings, _TRIAL, "")
     if isinstance(control := settings.get("control"), Mapping):
-        yield from _entries(control, _CONTROL, "control.")
+        yield from key_problems(control, _CONTROL, "control.")
     for name, outcome in _declared(settings, "outcomes").items():
         yield from _outcome_problems(name, outcome)
     for name, covariate in _declared(settings, "covariates").items():
         yield from _covariate_problems(name, covariate)
+    yield from entry_problems(_entry_blocks(settings), outcomes_of(settings))
 
 
 def outcomes_of(settings: Mapping[str, Any] | None) -> dict[str, Outcome]:
@@ -131,6 +111,16 @@ def covariates_of(settings: Mapping[str, Any]) -> dict[str, CovariateRole]:
     return {name: CovariateRole(**{"name": name, "label": name, **given}) for name, given in good.items()}
 
 
+def entry_rules_of(settings: Mapping[str, Any] | None) -> dict[int, EntryRule]:
+    """Return the entry rules by the place of their block, from 0; those with a fault are left out."""
+    return rules_of(_entry_blocks(settings or {}), outcomes_of(settings))
+
+
+def _entry_blocks(settings: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    blocks = settings.get("entry", [])
+    return blocks if is_blocks(blocks) else []
+
+
 def _outcome(name: str, given: Mapping[str, Any]) -> Outcome:
     low, high = given.get("min"), given.get("max")
     return Outcome(
@@ -146,39 +136,27 @@ def _outcome(name: str, given: Mapping[str, Any]) -> Outcome:
 
 def _declared(settings: Mapping[str, Any], what: str) -> Mapping[str, Mapping[str, Any]]:
     sections = settings.get(what, {})
-    return sections if _is_table(sections) else {}
+    return sections if is_table(sections) else {}
 
 
 def _outcome_problems(name: str, given: Mapping[str, Any]) -> Iterator[Problem]:
     section = f"outcomes.{name}"
     if name in BUILT_IN:
         yield Problem(FILE, None, section, f"{name!r} is built in", "delete this section, or choose another name")
-    elif name in _TAKEN or not _OUTCOME_NAME.fullmatch(name):
+    elif name in _TAKEN or not NAME.fullmatch(name):
         remedy = "choose another name: a letter, then letters, digits and underscores"
         yield Problem(FILE, None, section, f"{name!r} cannot name an outcome", remedy)
-    yield from _entries(given, _OUTCOME, f"{section}.")
-    limits = [given[key] for key in ("min", "max") if _is_number(given.get(key))]
+    yield from key_problems(given, _OUTCOME, f"{section}.")
+    limits = [given[key] for key in ("min", "max") if is_number(given.get(key))]
     if len(limits) == 2 and limits[0] >= limits[1]:
         yield Problem(FILE, None, section, f"min = {limits[0]} and max = {limits[1]}", "let min be below max")
 
 
 def _covariate_problems(name: str, given: Mapping[str, Any]) -> Iterator[Problem]:
     section = f"covariates.{name}"
-    yield from _entries(given, _COVARIATE, f"{section}.")
+    yield from key_problems(given, _COVARIATE, f"{section}.")
     numeric = [key for key in _NUMERIC_COVARIATE if key in given]
     if "reference" in given and numeric:
         found = f"reference beside {', '.join(numeric)}"
         remedy = f"give a reference (levels) or {', '.join(_NUMERIC_COVARIATE)} (numbers), not both"
         yield Problem(FILE, None, section, found, remedy)
-
-
-def _entries(given: Mapping[str, Any], known: Mapping[str, _Entry], section: str) -> Iterator[Problem]:
-    for key, entry in known.items():
-        if entry.required and key not in given:
-            yield Problem(FILE, None, section + key, "no such key", f"give {entry.expected}")
-        if key in given and not entry.fits(given[key]):
-            yield Problem(FILE, None, section + key, repr(given[key]), f"write {entry.expected}")
-    for key in given:
-        if key not in known:
-            remedy = f"delete it; known are {', '.join(known)}"
-            yield Problem(FILE, None, section + key, f"unknown key {key!r}", remedy)
