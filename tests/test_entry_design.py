@@ -234,8 +234,21 @@ def test_a_judgement_scatters_by_its_spread():
     assert share == pytest.approx(norm.cdf((np.array([3, 4, 6, 4]) - 2.5) / 1.5), abs=0.012)
 
 
-def test_nobody_can_be_selected_by_a_value_that_is_not_among_the_visits():
-    made = trial(SCORE | {"from": "column:screening"}, screening=[44, 40, 33, 45], screening_month=-6.0)
+def test_values_that_the_visits_lack_follow_those_that_they_have():
+    rules = (SCORE | {"from": "column:screening"}, {**LOSS, "from": "column:screening", "at_least": 3})
+    made = trial(*rules, screening=[44, 40, 33, 45], screening_month=[-6.0, -5.0, -6.0, -6.0])
     visits = visits_of(made, "alsfrsr")
-    with pytest.raises(EntryError, match=r"screening: a value .* not among the visits.*record it in visits.csv"):
-        conditions(made, visits).met(visits.value[None], np.random.default_rng(0))
+    found = conditions(made, visits)
+    assert list(found.other_index) == [0, 1, 2, 3]
+    assert list(found.other_month) == [-6, -5, -6, -6]
+    values = np.append(visits.value, [40, 33, 30, 41])[None]
+    # The last values are 37, 32, 24 and 38: losses of 3, 1, 6 and 3.
+    assert found.met(values, np.random.default_rng(0)).tolist() == [[True, False, True, True]]
+
+
+def test_who_lacks_a_value_that_a_rule_needs_is_named():
+    made = trial(LOSS)
+    fewer = made.visits[~((made.visits["patient"] == "P2") & (made.visits["month"] < 0))]
+    later = replace(made, _tables=made._tables | {"visits": fewer})
+    with pytest.raises(EntryError, match="P2: no alsfrsr at 'first' and 'last', which an entry rule needs"):
+        conditions(later, visits_of(later, "alsfrsr"))

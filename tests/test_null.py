@@ -1,5 +1,7 @@
 """The null reference: its patients, their values, and where a trial's own statistics lie among them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,12 +9,14 @@ from posteriors import posterior_from
 from trials import ROOT, line_trial, posterior
 
 from slopeshift.classical import FROM_ONSET, STATISTICS, Rules, layout, layout_of, statistics
+from slopeshift.design.entry import conditions
 from slopeshift.design.visits import visits_of
 from slopeshift.null.claim import ENTRY_RULES, LeadIn, claim_table, claim_text, published_counts
 from slopeshift.null.population import DISTRIBUTIONS, NATURAL_HISTORIES, PLATFORM, NaturalHistory, fitted
 from slopeshift.null.reference import COLUMNS, distribution_table, reference, reference_table
 from slopeshift.null.trials import BLOCK, NullError, null_values
 from slopeshift.trial import read_trial
+from slopeshift.trial.entry import EntryRule
 
 SYNTHETIC = read_trial(ROOT / "data" / "synthetic-msc-als")
 VISITS = visits_of(SYNTHETIC, "alsfrsr")
@@ -70,7 +74,7 @@ def test_an_entry_rule_keeps_each_trial_with_its_own_posterior_draw():
     draws = posterior(draws=1, sd_level=1.0)
     draws["population"].loc[{"coefficient": "level", "chain": 0}] = 40.0
     draws["population"].loc[{"coefficient": "level", "chain": 1}] = 20.0
-    (values,) = null_values(VISITS, fitted("fit", posterior_from(draws)), BLOCK, 1, minimum_loss=3)
+    (values,) = null_values(VISITS, fitted("fit", posterior_from(draws)), BLOCK, 1, by_rule(at_least=3))
     at_injection = values[:, VISITS.month == 0]
     assert ((at_injection > 30).all(axis=1) | (at_injection < 30).all(axis=1)).all()
 
@@ -97,27 +101,96 @@ def test_scores_are_whole_and_on_the_scale_and_measurements_are_not_rounded():
     assert (percent != percent.round()).mean() > 0.9
 
 
+def by_rule(quantity="loss", start="first", end="last", trial=SYNTHETIC, **limits):
+    """The conditions of one rule on the visits of a trial, whose own values it may break."""
+    rule = EntryRule("alsfrsr", quantity, start, "test", end, **limits)
+    return conditions(replace(trial, entry=(rule,)), visits_of(trial, "alsfrsr"))
+
+
 def test_more_trials_begin_with_the_fewer():
-    some = np.concatenate(list(null_values(VISITS, PLATFORM, BLOCK + 3, 7, 3)))
-    more = np.concatenate(list(null_values(VISITS, PLATFORM, 2 * BLOCK, 7, 3)))
+    some = np.concatenate(list(null_values(VISITS, PLATFORM, BLOCK + 3, 7, by_rule(at_least=3))))
+    more = np.concatenate(list(null_values(VISITS, PLATFORM, 2 * BLOCK, 7, by_rule(at_least=3))))
     np.testing.assert_array_equal(some, more[: BLOCK + 3])
 
 
-def test_with_an_entry_rule_every_injected_patient_lost_enough():
-    (values,) = null_values(VISITS, PLATFORM, 200, 1, minimum_loss=3)
-    judged = 0
+def ends_of_lead_in():
+    """Patients of the synthetic trial with two values up to injection 1: places of the first and the last."""
     for patient in range(len(VISITS.patients)):
         mine = np.flatnonzero((VISITS.patient_index == patient) & (VISITS.month <= 0))
-        if np.isnan(VISITS.injection_month[patient, 0]) or len(mine) < 2:
-            continue
-        judged += 1
-        assert (values[:, mine[0]] - values[:, mine[-1]] >= 3).all()
-    assert judged >= 18
+        yield mine[0], mine[-1]
+
+
+def test_nobody_in_a_null_trial_breaks_a_rule():
+    (values,) = null_values(VISITS, PLATFORM, 200, 1, by_rule(at_least=3, below=6))
+    losses = [values[:, first] - values[:, last] for first, last in ends_of_lead_in()]
+    assert len(losses) == len(VISITS.patients)
+    assert np.min(losses) == 3
+    assert np.max(losses) == 5
+
+
+def test_who_is_exempt_is_not_chosen():
+    patients = SYNTHETIC.patients.assign(entry_exempt=["yes", *[""] * 19])
+    exempting = replace(SYNTHETIC, _tables=SYNTHETIC._tables | {"patients": patients})
+    (values,) = null_values(VISITS, PLATFORM, 500, 1, by_rule(at_least=3, trial=exempting))
+    losses = [(values[:, first] - values[:, last]).min() for first, last in ends_of_lead_in()]
+    assert losses[0] < 0
+    assert min(losses[1:]) == 3
+
+
+def brute_force(before=()):
+    """A great many patients of the platform's population: scores (patient, value) at `before`, then at P's visits."""
+    rng = np.random.default_rng(5)
+    months = np.array([*before, *VISITS.month[of_one_patient()]])
+    level, slope = rng.normal(34, 6, (400_000, 1)), rng.normal(-1.03, 0.76, (400_000, 1))
+    return np.clip(np.round(level + slope * months + rng.normal(0, 1.77, (400_000, len(months)))), 0, 48)
+
+
+def of_one_patient():
+    return np.flatnonzero(VISITS.patient_index == 0)
+
+
+def assert_same_distribution(values, expected):
+    error = expected.std(axis=0) / np.sqrt(len(values))
+    assert (np.abs(values.mean(axis=0) - expected.mean(axis=0)) < 4.5 * error).all()
+    np.testing.assert_allclose(values.std(axis=0), expected.std(axis=0), rtol=0.05)
+
+
+def test_the_chosen_are_distributed_as_those_of_many_who_meet_the_rule():
+    every, last = brute_force(), (VISITS.month[of_one_patient()] <= 0).sum() - 1
+    expected = every[every[:, 0] - every[:, last] >= 3]
+    blocks = null_values(VISITS, PLATFORM, 4000, 1, by_rule(at_least=3))
+    values = np.concatenate(list(blocks))[:, of_one_patient()]
+    assert_same_distribution(values, expected)
+    losses, wanted = (drawn[:, 0] - drawn[:, last] for drawn in (values, expected))
+    for loss in (3, 4, 5, 8):
+        share = (wanted == loss).mean()
+        assert (losses == loss).mean() == pytest.approx(share, abs=4.5 * np.sqrt(share * (1 - share) / len(losses)))
+
+
+def test_a_screening_value_that_was_not_recorded_is_simulated_at_its_own_time():
+    patients = SYNTHETIC.patients.assign(screening=40.0, screening_month=-6.0)
+    earlier = replace(SYNTHETIC, _tables=SYNTHETIC._tables | {"patients": patients})
+    entry = by_rule(start="column:screening", end="first", at_least=4, trial=earlier)
+    assert entry.other_month.tolist() == [-6.0] * 20
+    every = brute_force(before=[-6.0])
+    values = np.concatenate(list(null_values(VISITS, PLATFORM, 4000, 1, entry)))
+    assert values.shape == (4000, len(VISITS.value))
+    assert_same_distribution(values[:, of_one_patient()], every[every[:, 0] - every[:, 1] >= 4][:, 1:])
+
+
+def test_a_judged_rule_lets_some_in_who_break_it():
+    (values,) = null_values(VISITS, PLATFORM, 200, 1, by_rule(at_least=3, spread=1.5))
+    broken = np.mean([(values[:, first] - values[:, last]) < 3 for first, last in ends_of_lead_in()])
+    assert 0.1 < broken < 0.4
 
 
 def test_an_entry_rule_that_nobody_meets_is_refused():
-    with pytest.raises(NullError, match=r"no patient of 'PRO-ACT placebo, normal' lost 60 points or more before"):
-        list(null_values(VISITS, PLATFORM, 1, 1, minimum_loss=60))
+    with pytest.raises(
+        NullError, match=r"'PRO-ACT placebo, normal' almost never meets the entry rule: 0 of \d+ patients"
+    ):
+        list(null_values(VISITS, PLATFORM, 1, 1, by_rule(at_least=40)))
+    with pytest.raises(NullError, match=r"ALSFRS-R loss at least 40 points, from the first value .* Correct the rule"):
+        list(null_values(VISITS, PLATFORM, BLOCK, 1, by_rule(at_least=40)))
 
 
 # ---- the reference ----

@@ -397,7 +397,7 @@ JOB = SimpleNamespace(
     outcome="alsfrsr",
     population=SimpleNamespace(name="p"),
     sampling="s",
-    minimum_loss=None,
+    entry="",
     trial=SimpleNamespace(name="t"),
 )
 

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,6 @@ def test_a_job_is_known_by_its_content():
     different = [
         refits(),
         refits(seed=2),
-        refits(minimum_loss=3.0),
         refits(source=TEXT + "\nMORE = 1\n"),
         refits(population=other_fit),
         refits(population=replace(other_fit, slope=other_fit.slope + 1e-12)),
@@ -183,7 +183,7 @@ def test_rates_are_shares_of_the_refits_that_passed():
         row(prob=1.0, passed=False, called=9),
         row("overall"),
     ]
-    table = rates_table(refits(minimum_loss=3.0), rows).set_index("injection")
+    table = rates_table(refits(), rows).set_index("injection")
     first = table.loc["1"]
     assert (first["n_refits"], first["n_failed"]) == (5, 1)
     assert (first["share_positive"], first["share_negative"]) == (0.25, 0.25)
@@ -192,7 +192,7 @@ def test_rates_are_shares_of_the_refits_that_passed():
     assert (first["mean_called"], first["share_any_called"]) == (0.5, 0.25)
     assert first["expected_false_claims"] == pytest.approx(0.075)
     assert (first["mean_called_alone"], first["expected_false_alone"]) == (4, pytest.approx(0.4))
-    assert first["minimum_loss"] == 3.0
+    assert first["entry"] == ""
     assert table.loc["overall", "n_refits"] == 1
 
 
@@ -297,12 +297,25 @@ def test_what_is_asked_is_written_and_what_does_not_apply_is_said(tmp_path):
     assert "no evidence" in said[0]
 
 
-def test_the_entry_rule_selects_by_the_score_alone(tmp_path):
-    options = Options(Rules(), replicates=20, refits=0, minimum_loss=3.0)
-    run(SYNTHETIC, [], options, tmp_path, say=print)
-    losses = pd.read_csv(tmp_path / "null_reference.csv").groupby("outcome")["minimum_loss"].unique()
-    assert losses["alsfrsr"].tolist() == [3.0]
-    assert np.isnan(losses["fvc"]).all()
+RULE = {"outcome": "alsfrsr", "quantity": "loss", "from": "first", "to": "last", "at_least": -9, "source": "4.1"}
+
+
+def test_a_stated_rule_chooses_by_its_outcome_and_from_populations_it_has_yet_to_choose_from(tmp_path):
+    chosen = line_trial(entry=[RULE])
+    run(chosen, [], Options(Rules(), replicates=20, refits=0), tmp_path, say=print)
+    table = pd.read_csv(tmp_path / "null_reference.csv")
+    assert table["entry"].unique().tolist() == [
+        "ALSFRS-R loss at least -9 points, from the first value to the last value up to injection 1 (4.1)"
+    ]
+    of_enrolled = fitted("fit of alsfrsr", posterior_from(posterior()))
+    made = study._Study(chosen, [], Options(Rules()), print, list)
+    file = SimpleNamespace(name="alsfrsr", outcome="alsfrsr")
+    assert made.drawn_from(file, [of_enrolled, PLATFORM]) is PLATFORM
+    of_screened = replace(of_enrolled, screened=True)
+    assert made.drawn_from(file, [of_screened, PLATFORM]) is of_screened
+    assert replace(made, trial=line_trial()).drawn_from(file, [of_enrolled, PLATFORM]) is of_enrolled
+    assert refits(chosen, population=of_enrolled).entry == ""
+    assert refits(chosen, population=of_screened).entry.startswith("ALSFRS-R loss at least -9")
 
 
 def test_a_trial_without_injections_has_nothing_but_pseudo_injections(tmp_path):

@@ -5,7 +5,6 @@ import re
 import tomllib
 from importlib.resources import files
 
-import numpy as np
 import pandas as pd
 import pytest
 from made_reports import (
@@ -43,7 +42,7 @@ NO_INTERVAL = pd.DataFrame(columns=interval.COLUMNS)
 
 
 def refits(model="alsfrsr", mean=0.01, sd=0.1):
-    columns = {"source": "fit", "minimum_loss": np.nan, "n_refits": 50, "n_failed": 2, "mean_called": 0.37}
+    columns = {"source": "fit", "entry": "", "n_refits": 50, "n_failed": 2, "mean_called": 0.37}
     rest = dict.fromkeys(("share_positive", "share_negative", "mc_error", "share_any_called"), 0.0)
     rest |= dict.fromkeys(("share_covering_zero", "expected_false_claims", "mean_called_alone"), 1.0)
     table = {"model": model, "outcome": "alsfrsr", "injection": ["1", "2", "overall"], "mean_change": mean}
@@ -231,10 +230,6 @@ def test_without_refits_of_this_model_nothing_is_said_of_chance(analysed):
         assert by_chance.named_by_chance(chance) == ""
         assert answer.beside_chance(findings.findings(analysed.results)[0], 0.1, chance, "points/month") == ""
         assert "chance" not in answer.figure(analysed, chance).caption
-
-
-def test_null_trials_with_an_entry_rule_are_no_scale_for_this_trial(analysed):
-    assert by_chance.by_chance({"null_refits": refits().assign(minimum_loss=3.0)}, "alsfrsr").empty
 
 
 def test_the_figure_tells_its_numbers_to_who_cannot_see_it(analysed, study):

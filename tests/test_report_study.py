@@ -38,7 +38,7 @@ def study(trial, fits):
         "model": "alsfrsr",
         "outcome": "alsfrsr",
         "source": "fit of alsfrsr",
-        "minimum_loss": np.nan,
+        "entry": "",
         "injection": ["1", "overall"],
         "n_refits": 100,
         "n_failed": 1,

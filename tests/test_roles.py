@@ -18,6 +18,7 @@ from slopeshift.classical import STATISTICS, model_free
 from slopeshift.cli.answers import input_errors
 from slopeshift.design.covariates import CovariateError
 from slopeshift.design.cycles import cycle_lengths
+from slopeshift.design.entry import conditions
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact
 from slopeshift.fit.compiled import refusal, trial_content
@@ -37,6 +38,7 @@ from slopeshift.sensitivity.alternatives import alternatives, expected_decline, 
 from slopeshift.sensitivity.curves import tipping
 from slopeshift.sensitivity.evidence import evidence_of, under
 from slopeshift.trial import TrialError, trial_from_tables
+from slopeshift.trial.entry import EntryRule
 
 TOP = 48.0
 SETTINGS = {"title": "t", "synthetic": True, "source": "s"}
@@ -153,8 +155,10 @@ def test_the_trials_own_counts_are_those_of_the_mirror_image(rule):
 
 def test_a_loss_before_entry_is_one_in_the_bad_direction():
     worse = NaturalHistory("made", "y", 12.0, 4.0, 1.0, 0.5, 2.0, "gamma", "a test", sign=-1)
-    visits = visits_of(mirrored("lower"), "y")
-    (values,) = null_values(visits, worse, 50, 1, minimum_loss=3)
+    trial = mirrored("lower")
+    rule = EntryRule("y", "loss", "first", "test", "injection", at_least=3, spread=0)
+    visits = visits_of(trial, "y")
+    (values,) = null_values(visits, worse, 50, 1, conditions(replace(trial, entry=(rule,)), visits))
     first = [np.flatnonzero((visits.patient_index == p) & (visits.month == -3))[0] for p in range(8)]
     start = [np.flatnonzero((visits.patient_index == p) & (visits.month == 0))[0] for p in range(8)]
     assert (values[:, start] - values[:, first]).min() >= 3

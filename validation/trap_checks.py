@@ -25,13 +25,15 @@ from slopeshift.fit import compiled, nuts
 from slopeshift.fit.posterior import Posterior
 from slopeshift.keep import made_from
 from slopeshift.model.files import load_model
-from slopeshift.null.population import fitted
+from slopeshift.null.population import Fitted, entry_of, fitted
 from slopeshift.null.pseudo import PseudoJob, before_treatment, moved, pseudo_table, refitted
 from slopeshift.null.trials import null_values
 from slopeshift.report.analysis import NEAR_END_SHARE
 from slopeshift.sensitivity import rules
 from slopeshift.sensitivity.subject import Subject
 from slopeshift.trial import Control, trial_from_tables
+from slopeshift.trial.columns import EXEMPT
+from slopeshift.trial.entry import EntryRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -239,7 +241,7 @@ def _claim(seen: Seen) -> Iterator[Found]:
 
 def chance(seen: Seen) -> Iterator[Found]:
     """Counts of improved patients, those who improved in any cycle too, among null trials of the same design."""
-    yield from _among_null_trials(seen, None, "")
+    yield from _among_null_trials(seen, fitted(OUTCOME, seen.posterior), "")
     patients = quantities.patients(seen.posterior)
     claims = quantities.responders(patients, [quantities.SLOWING_PERCENT]).set_index("injection").loc[OVERALL]
     yield CALLED, claims["n_called"], claims["n_called"] > 0
@@ -247,14 +249,26 @@ def chance(seen: Seen) -> Iterator[Found]:
 
 
 def entry(seen: Seen) -> Iterator[Found]:
-    """The same counts among null trials with the entry rule that was applied."""
-    yield from _among_null_trials(seen, seen.cell.design.minimum_loss, KNOWN)
+    """The same counts among null trials whose patients were chosen by the rule that was applied, from all screened."""
+    truth = seen.cell.truth
+    parts = (truth.level, truth.slope, truth.sd_level, truth.sd_slope, truth.correlation_level_slope, truth.sigma)
+    screened = Fitted("truth", *np.array(parts)[:, None], np.empty((1, 0)), np.empty((0, 0, 2)), screened=True)
+    yield from _among_null_trials(seen, screened, KNOWN)
 
 
-def _among_null_trials(seen: Seen, minimum_loss: float | None, words: str) -> Iterator[Found]:
+def _chosen(seen: Seen) -> Trial:
+    """State the rule in the trial: for all but those without an injection, who have no value on its day."""
+    patients = seen.trial.patients
+    injected = patients["patient"].isin(seen.trial.injections["patient"])
+    patients[EXEMPT] = np.where(injected, "no", "yes")
+    rule = EntryRule(OUTCOME, "loss", "first", "design", "injection", at_least=seen.cell.design.minimum_loss)
+    return replace(seen.trial, entry=(rule,), _tables={**seen.trial._tables, "patients": patients})
+
+
+def _among_null_trials(seen: Seen, population: Fitted, words: str) -> Iterator[Found]:
     plan = layout_of(seen.trial, seen.visits, Rules())
-    population = fitted(OUTCOME, seen.posterior)
-    (null,) = null_values(seen.visits, population, NULL_TRIALS, seen.seed, minimum_loss)
+    conditions = entry_of(_chosen(seen), seen.visits, population)
+    (null,) = null_values(seen.visits, population, NULL_TRIALS, seen.seed, conditions)
     counts = [_counts(plan, values) for values in (seen.visits.value[None], null)]
     for name, own, others in zip((FIRST, EVER), *counts, strict=True):
         share = float((others >= own[0]).mean())

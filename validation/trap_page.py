@@ -150,7 +150,7 @@ def _claims(table: pd.DataFrame) -> str:
         "nothing changed;\n"
         "- patients called slowed: at least one patient is slowed by 25 % or more with a probability above 0.8, where "
         "nothing changed;\n"
-        "- classical count above chance: it is above that of null trials with the same entry rule;\n"
+        "- classical count above chance: it is above that of null trials, chosen from all screened where the rule is known;\n"
         "- interval said to matter: the 95 % interval of its coefficient excludes 0, where the length has no effect."
     )
     return told + "\n\n" + _table(["trap", "patients", "claim", "with the trap", "without"], _rows(claims))

@@ -127,7 +127,6 @@ def null(
     pseudo: Annotated[bool, typer.Option("--pseudo", help="Also move injections to where nothing happened.")] = False,
     replicates: Annotated[int, typer.Option(min=1, help="Null trials to analyse as the trial itself was.")] = 10_000,
     refits: Annotated[int, typer.Option(min=0, help="Null trials, and sets of pseudo-injections, to refit.")] = 200,
-    minimum_loss: Annotated[float | None, typer.Option(help="ALSFRS-R points lost in the lead-in to enter.")] = None,
     lead_in: Annotated[str, typer.Option(help="least_squares, end_to_end or from_onset.")] = "least_squares",
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to refit on.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random step.")] = 1,
@@ -148,7 +147,7 @@ def null(
         rules = Rules(lead_in)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--lead-in") from None
-    options = Options(rules, replicates, refits, minimum_loss, published, pseudo, scheduler, seed)
+    options = Options(rules, replicates, refits, published, pseudo, scheduler, seed)
     with input_errors(context):
         read = read_trial(trial)
         candidates = null_candidates(read, models, fits / read.name)

@@ -53,9 +53,11 @@ class Conditions:
     """Every condition that the entry rules put on the values of one outcome; a rule in percent has one a limit.
 
     Arrays are by patient, condition and, last, the one or two values of a condition: `weight` and `month` (patient,
-    condition, value), a weight of 0 where there is only one; `place` the same, of each value among the visits, -1 where
-    it was not recorded; `lower` and `upper` (patient, condition) in outcome units, infinite where open; `spread`
-    (condition,), the SD of a judgement; `judged` (patient,), False for who is exempt. `rules` names each's rule.
+    condition, value), a weight of 0 where there is only one; `place` the same, of each value among the visits followed
+    by those that the visits do not have, which are of patients `other_index` at months `other_month` (other,); `lower`
+    and `upper` (patient, condition) in outcome units, infinite where open; `spread` (condition,), the SD of a
+    judgement; `judged` (patient,), False for who is exempt; `recorded` (condition,), whether the visits have the values
+    of everyone who was judged. `rules` has the rule of each.
     """
 
     rules: tuple[EntryRule, ...]
@@ -66,25 +68,15 @@ class Conditions:
     upper: Floats
     spread: Floats
     judged: NDArray[np.bool_]
-
-    @property
-    def recorded(self) -> NDArray[np.bool_]:
-        """Which conditions are on values that the visits have, of everyone who was judged: (condition,)."""
-        known = (self.place != _ABSENT) | (self.weight == 0)
-        return np.asarray(known[self.judged].all(axis=(0, 2)))
+    recorded: NDArray[np.bool_]
+    other_index: Places
+    other_month: Floats
 
     def met(self, values: Floats, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Say which patients would enter with values (trial, visit): (trial, patient), True for who is exempt.
+        """Say which patients enter with values (trial, visit then other): (trial, patient), True for who is exempt.
 
-        A condition on a value that is not among the visits raises EntryError. Judgements are drawn from `rng`.
+        Judgements are drawn from `rng`.
         """
-        if not self.recorded.all():
-            wanted = next(rule for rule, known in zip(self.rules, self.recorded, strict=True) if not known)
-            named = " and ".join(wanted.columns) or wanted.outcome
-            raise EntryError(
-                f"{named}: a value that an entry rule uses is not among the visits, so that nobody can be selected by "
-                "it; record it in visits.csv too"
-            )
         combined = (self.weight * values[:, self.place]).sum(axis=-1)
         judged = combined + self.spread * rng.standard_normal(combined.shape) if self.spread.any() else combined
         inside = (judged >= self.lower - SAME) & (judged <= self.upper + SAME)
@@ -177,10 +169,26 @@ def conditions(trial: Trial, visits: Visits, *, lattice: bool = True) -> Conditi
         return None
     stacked = {name: np.stack([part[name] for _, part in parts], axis=1) for name in parts[0][1]}
     rules = tuple(rule for rule, _ in parts)
-    spread = np.array([rule.spread for rule in rules])
-    place = stacked["place"].astype(np.intp)
-    weight, month = stacked["weight"], stacked["month"]
-    return Conditions(rules, weight, month, place, stacked["lower"], stacked["upper"], spread, _judged(trial))
+    judged, place = _judged(trial), stacked["place"].astype(np.intp)
+    absent = (place == _ABSENT) & (stacked["weight"] != 0) & judged[:, None, None]
+    other = list(dict.fromkeys(zip(np.nonzero(absent)[0].tolist(), stacked["month"][absent].tolist(), strict=True)))
+    places = {of: len(visits.value) + number for number, of in enumerate(other)}
+    place[absent] = [
+        places[of] for of in zip(np.nonzero(absent)[0].tolist(), stacked["month"][absent].tolist(), strict=True)
+    ]
+    return Conditions(
+        rules=rules,
+        weight=stacked["weight"],
+        month=stacked["month"],
+        place=place,
+        lower=stacked["lower"],
+        upper=stacked["upper"],
+        spread=np.array([rule.spread for rule in rules]),
+        judged=judged,
+        recorded=~absent.any(axis=(0, 2)),
+        other_index=np.array([patient for patient, _ in other], dtype=np.intp),
+        other_month=np.array([month for _, month in other], dtype=float),
+    )
 
 
 def _judged(trial: Trial) -> NDArray[np.bool_]:

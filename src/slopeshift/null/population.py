@@ -7,11 +7,12 @@ in it knows of injections.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import xarray as xr
 
+from slopeshift.design.entry import conditions
 from slopeshift.fit.posterior import flat
 from slopeshift.simulate.cohort import SLOW_RATE, SLOW_SHARE
 from slopeshift.trial.roles import improvement
@@ -19,10 +20,16 @@ from slopeshift.trial.roles import improvement
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from slopeshift.design.entry import Conditions
+    from slopeshift.design.visits import Visits
     from slopeshift.fit.posterior import Posterior
+    from slopeshift.trial import Outcome, Trial
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.intp]
+
+SCREENED = "screened"
+"""What the `constant_data` of a fit holds, above 0, if its likelihood is of patients whom entry rules chose."""
 
 DISTRIBUTIONS = ("normal", "gamma", "lognormal", "mixture")
 
@@ -33,6 +40,10 @@ class Population(Protocol):
     @property
     def name(self) -> str:
         """What the population is called in tables."""
+
+    @property
+    def screened(self) -> bool:
+        """Whether entry rules have yet to choose from it: not where it describes those who entered."""
 
     def versions(self, rng: np.random.Generator, trials: int) -> Places:
         """Choose, for every trial, the version of the population it is drawn from: (trial,)."""
@@ -63,6 +74,7 @@ class NaturalHistory:
     distribution: str
     sources: str
     sign: int = 1
+    screened: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         wrong = [
@@ -121,7 +133,8 @@ class Fitted:
 
     Arrays are (draw,): mean level and slope, their standard deviations and correlation, and the residual one. New
     patients have the trial's covariates: `regression` (draw, covariate) times `moves` (covariate, patient, 2) is what
-    these add to level and slope.
+    these add to level and slope. `screened` says that the fit took the entry rules into account: the population is then
+    that from which they chose.
     """
 
     name: str
@@ -133,6 +146,7 @@ class Fitted:
     residual: Floats
     regression: Floats
     moves: Floats
+    screened: bool = False
 
     def versions(self, rng: np.random.Generator, trials: int) -> Places:
         """Choose a posterior draw for every trial: (trial,)."""
@@ -167,7 +181,8 @@ def fitted(name: str, posterior: Posterior) -> Fitted:
         "correlation": draws["correlation"].sel(pair="level, slope") if "correlation" in draws else none,
         "residual": draws["sigma"],
     }
-    return Fitted(name, **{part: flat(values) for part, values in parts.items()}, **_covariates(posterior))
+    drawn = {part: flat(values) for part, values in parts.items()}
+    return Fitted(name, **drawn, **_covariates(posterior), screened=bool(posterior.design.get(SCREENED, False)))
 
 
 def _covariates(posterior: Posterior) -> dict[str, Floats]:
@@ -177,6 +192,16 @@ def _covariates(posterior: Posterior) -> dict[str, Floats]:
     moves = posterior.design["covariates"].sel(coefficient=["level", "slope"])
     drawn = posterior.draws["regression"].transpose("chain", "draw", "covariate")
     return {"regression": flat(drawn), "moves": moves.transpose("covariate", "patient", "coefficient").to_numpy()}
+
+
+def entry_of(trial: Trial, visits: Visits, population: Population) -> Conditions | None:
+    """Take what null trials of `visits` are chosen by: nothing where `population` describes those who entered."""
+    return conditions(trial, visits) if population.screened else None
+
+
+def entry_words(entry: Conditions | None, outcome: Outcome) -> str:
+    """Say by which rules null trials were chosen: empty where by none."""
+    return "" if entry is None else "; ".join(dict.fromkeys(rule.words(outcome) for rule in entry.rules))
 
 
 def described(population: Population) -> str:

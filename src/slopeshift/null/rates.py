@@ -19,13 +19,14 @@ from slopeshift.classical import Rules, improvements, layout_of
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.compiled import CLAIMED, SMALL, Compiled, ModelJob, Sampling, compile_once
 from slopeshift.keep.replicates import rows_of
-from slopeshift.null.population import described
+from slopeshift.null.population import described, entry_of, entry_words
 from slopeshift.null.trials import null_trial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slopeshift.classical import Layout
+    from slopeshift.design.entry import Conditions
     from slopeshift.design.visits import Visits
     from slopeshift.null.population import Population
     from slopeshift.trial import Trial
@@ -36,7 +37,7 @@ DRAWS_ALONE = 1000
 """Draws of each patient's own slopes."""
 
 COLUMNS = (
-    "model outcome source minimum_loss sampling injection n_refits n_failed share_positive share_negative mc_error "
+    "model outcome source entry sampling injection n_refits n_failed share_positive share_negative mc_error "
     "share_covering_zero mean_change sd_change mean_called expected_false_claims share_any_called "
     "mean_called_alone expected_false_alone"
 )
@@ -46,7 +47,8 @@ COLUMNS = (
 class RefitJob(ModelJob):
     """Null trials of a trial, drawn from `population`, each refitted with a model given by the text of its file.
 
-    Replicate r depends on `seed` and r alone.
+    Patients enter by the trial's rules, unless the population describes those who did. Replicate r depends on `seed`
+    and r alone.
     """
 
     trial: Trial
@@ -55,20 +57,25 @@ class RefitJob(ModelJob):
     source: str
     population: Population
     seed: int
-    minimum_loss: float | None = None
     sampling: Sampling = SMALL
 
     @property
     def settings(self) -> tuple[object, ...]:
         """See `ModelJob`."""
-        stated = (self.outcome, self.model, self.seed, self.minimum_loss, self.sampling)
+        stated = (self.outcome, self.model, self.seed, self.sampling)
         return *stated, described(self.population)
+
+    @property
+    def entry(self) -> str:
+        """The rules by which patients enter, in words: empty where by none."""
+        visits = visits_of(self.trial, self.outcome)
+        return entry_words(entry_of(self.trial, visits, self.population), visits.outcome)
 
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Simulate and refit one null trial: a row per informed injection and overall."""
-        compiled, visits, plan = _prepared(self)
+        compiled, visits, plan, entry = _prepared(self)
         for_values, for_fit, for_slopes = np.random.SeedSequence([self.seed, replicate]).spawn(3)
-        values = null_trial(visits, self.population, np.random.default_rng(for_values), self.minimum_loss)
+        values = null_trial(visits, self.population, np.random.default_rng(for_values), entry)
         simulated = replace(visits, value=values)
         posterior = compiled.fit(self.trial, simulated, int(for_fit.generate_state(1)[0]))
         changes = population_changes(posterior)
@@ -84,11 +91,11 @@ class RefitJob(ModelJob):
 
 
 @lru_cache(maxsize=2)
-def _prepared(job: RefitJob) -> tuple[Compiled, Visits, Layout]:
-    """Compile the model, and lay the trial's segments out, once per process."""
+def _prepared(job: RefitJob) -> tuple[Compiled, Visits, Layout, Conditions | None]:
+    """Compile the model, and lay the trial's segments and conditions of entry out, once per process."""
     visits = visits_of(job.trial, job.outcome)
     compiled = compile_once(job.model, job.source, job.trial, job.sampling)
-    return compiled, visits, layout_of(job.trial, visits, Rules())
+    return compiled, visits, layout_of(job.trial, visits, Rules()), entry_of(job.trial, visits, job.population)
 
 
 def claims_alone(plan: Layout, values: Floats, sigma: float, rng: np.random.Generator) -> pd.DataFrame:
@@ -120,9 +127,8 @@ def rates_table(job: RefitJob, rows: list[dict[str, Any]]) -> pd.DataFrame:
     empty = pd.DataFrame(columns=["injection"])
     table = pd.DataFrame(rows) if rows else empty
     labels = {"model": job.model, "outcome": job.outcome, "source": job.population.name, "sampling": str(job.sampling)}
-    loss = np.nan if job.minimum_loss is None else job.minimum_loss
     found = [_rate(group) | {"injection": injection} for injection, group in table.groupby("injection", sort=False)]
-    return pd.DataFrame(found, columns=COLUMNS.split()).assign(**labels, minimum_loss=loss)[COLUMNS.split()]
+    return pd.DataFrame(found, columns=COLUMNS.split()).assign(**labels, entry=job.entry)[COLUMNS.split()]
 
 
 def _rate(group: pd.DataFrame) -> dict[str, float]:

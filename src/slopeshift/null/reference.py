@@ -11,6 +11,7 @@ import xarray as xr
 
 from slopeshift.classical import STATISTICS, Rules, layout_of, statistics
 from slopeshift.design.visits import visits_of
+from slopeshift.null.population import entry_of, entry_words
 from slopeshift.null.trials import NullError, null_values
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from slopeshift.trial import Trial
 
 COLUMNS = (
-    "outcome source lead_in minimum_loss statistic injection observed n_trials n_defined mean sd lower median upper "
+    "outcome source lead_in entry statistic injection observed n_trials n_defined mean sd lower median upper "
     "share_at_or_above share_at_or_below mc_error"
 )
 BINS = 40
@@ -32,13 +33,13 @@ class Reference:
     """Statistics of one outcome, recorded and under the null.
 
     `observed` holds every statistic by injection; `null` the same of simulated trials (draw, injection), drawn from
-    `source` with a minimum loss at entry (None: no such rule) and analysed under `rules`.
+    `source`, chosen as `entry` says in words (empty: not chosen), and analysed under `rules`.
     """
 
     outcome: str
     source: str
     rules: Rules
-    minimum_loss: float | None
+    entry: str
     observed: xr.Dataset
     null: xr.Dataset
 
@@ -51,12 +52,11 @@ def reference(
     *,
     trials: int,
     seed: int,
-    minimum_loss: float | None = None,
 ) -> Reference:
-    """Analyse a trial and simulated null trials of the same visits and injection times in the same way.
+    """Analyse a trial and simulated null trials of the same visits, injection times and entry rules in the same way.
 
     Raises LookupError where the trial does not record the outcome, and NullError where it has no injection, `trials`
-    is not 1 or more, or nobody can meet `minimum_loss`.
+    is not 1 or more, or the entry rules are almost never met.
     """
     visits = visits_of(trial, outcome)
     if not visits.injections:
@@ -64,9 +64,11 @@ def reference(
     if trials < 1:
         raise NullError(f"{trials} null trials asked for; give 1 or more")
     plan = layout_of(trial, visits, rules)
-    blocks = [statistics(plan, values) for values in null_values(visits, population, trials, seed, minimum_loss)]
+    entry = entry_of(trial, visits, population)
+    blocks = [statistics(plan, values) for values in null_values(visits, population, trials, seed, entry)]
     observed = statistics(plan, visits.value[None]).isel(draw=0)
-    return Reference(outcome, population.name, rules, minimum_loss, observed, xr.concat(blocks, "draw"))
+    words = entry_words(entry, visits.outcome)
+    return Reference(outcome, population.name, rules, words, observed, xr.concat(blocks, "draw"))
 
 
 def reference_table(found: Reference) -> pd.DataFrame:
@@ -105,12 +107,11 @@ def distribution_table(found: Reference) -> pd.DataFrame:
 
 
 def _labels(found: Reference) -> dict[str, object]:
-    loss = np.nan if found.minimum_loss is None else found.minimum_loss
     return {
         "outcome": found.outcome,
         "source": found.source,
         "lead_in": found.rules.lead_in,
-        "minimum_loss": loss,
+        "entry": found.entry,
     }
 
 

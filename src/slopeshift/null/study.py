@@ -41,9 +41,6 @@ CODE = {
 }
 """The module that makes each table."""
 
-SELECTED_ON = "alsfrsr"
-"""The outcome that entry rules are about: a minimum loss selects by it, and by no other."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -58,7 +55,6 @@ class Options:
     rules: Rules
     replicates: int = 10_000
     refits: int = 200
-    minimum_loss: float | None = None
     published: str | None = None
     pseudo: bool = False
     scheduler: str | None = None
@@ -169,8 +165,7 @@ class _Study:
             if not sources:
                 self.say(f"{outcome}: neither a fit nor a published natural history to draw null trials from")
             for source in sources:
-                loss = self.loss(outcome)
-                yield reference(self.trial, outcome, source, self.options.rules, **asked, minimum_loss=loss)
+                yield reference(self.trial, outcome, source, self.options.rules, **asked)
 
     def refits(self) -> Iterator[pd.DataFrame]:
         """Refit null trials with every model."""
@@ -179,9 +174,8 @@ class _Study:
             if not sources:
                 self.say(f"{file.name}: not refitted, there is nothing to draw null trials of {file.outcome} from")
                 continue
-            own = [source for source in sources if source.name == f"fit of {file.name}"]
-            population, loss = (own or sources)[0], self.loss(file.outcome)
-            job = RefitJob(self.trial, file.outcome, file.name, file.source, population, self.options.seed, loss)
+            population = self.drawn_from(file, sources)
+            job = RefitJob(self.trial, file.outcome, file.name, file.source, population, self.options.seed)
             self.say(f"{file.name}: refitting {self.options.refits} null trials drawn from {population.name}")
             yield rates_table(job, self.work(job))
 
@@ -200,9 +194,15 @@ class _Study:
             each = pd.DataFrame(rows).assign(model=file.name, outcome=file.outcome, trial=of.name)
             yield pseudo_table(job, rows), each
 
-    def loss(self, outcome: str) -> float | None:
-        """Give the least loss that null trials of an outcome enter by."""
-        return self.options.minimum_loss if outcome == SELECTED_ON else None
+    def drawn_from(self, file: ModelFile, sources: Sequence[Population]) -> Population:
+        """Choose what refits are drawn from: the model's own fit, if entry rules can still choose from it."""
+        own = [source for source in sources if source.name == f"fit of {file.name}"]
+        if not any(rule.outcome == file.outcome for rule in self.trial.entry):
+            return (own or sources)[0]
+        screened = [source for source in (*own, *sources) if source.screened]
+        if not screened:
+            self.say(f"{file.name}: null trials are drawn from those who entered, so that entry rules choose nobody")
+        return (screened or own or sources)[0]
 
 
 def _untreated(trial: Trial, outcome: str) -> list[Trial]:

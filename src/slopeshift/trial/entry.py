@@ -91,6 +91,33 @@ class EntryRule:
         """Say the limits as they are written in the settings: "at_least 3", "above 20 and at_most 40"."""
         return " and ".join(f"{name} {value:g}" for name in LIMITS if (value := getattr(self, name)) is not None)
 
+    def words(self, outcome: Outcome) -> str:
+        """Say the rule in words, with its source: "an ALSFRS-R loss of at least 3 points from ... (protocol 4.1)"."""
+        what, unit = _IN_WORDS[self.quantity].format(label=outcome.label), outcome.unit
+        unit = {"slope": f"{unit} a month", "slope_from_onset": f"{unit} a month", "decline_percent": "%"}.get(
+            self.quantity, unit
+        )
+        limits = self.limits_in_words().replace("_", " ")
+        when = " to ".join(map(_occasion_in_words, self.occasions))
+        judged = f", as judged (SD {self.spread:g} {outcome.unit})" if self.spread else ""
+        return f"{what} {limits} {unit}, {'from' if self.end else 'at'} {when}{judged} ({self.source.strip()})"
+
+
+_IN_WORDS = {
+    "loss": "{label} loss",
+    "score": "{label}",
+    "slope": "{label} slope",
+    "slope_from_onset": "{label} loss since onset",
+    "decline_percent": "{label} decline",
+}
+
+
+def _occasion_in_words(occasion: str) -> str:
+    if occasion.startswith(COLUMN):
+        return f"the screening value {occasion.removeprefix(COLUMN)}"
+    named = {FIRST: "the first value", LAST: "the last value up to injection 1", INJECTION: "the day of injection 1"}
+    return named.get(occasion) or f"month {float(occasion.removeprefix(MONTH)):g}"
+
 
 def _limit(value: float | None) -> tuple[float, bool] | None:
     return None if value is None else (value, False)

@@ -22,7 +22,7 @@ def by_chance(study: Tables, model: str) -> pd.DataFrame:
     mine = rows_of(study, "null_refits", model=model)
     if mine.empty:
         return pd.DataFrame(columns=["injection", "lower", "upper", "n", "called"])
-    mine = mine[mine["minimum_loss"].isna()].drop_duplicates("injection")
+    mine = mine.drop_duplicates("injection")
     return pd.DataFrame(
         {
             "injection": mine["injection"].astype(str),
