@@ -18,6 +18,7 @@ from slopeshift.cli.answers import (
     described,
     input_errors,
     listed,
+    notes_on,
     set_up,
 )
 
@@ -62,10 +63,13 @@ def check(
             if as_json:
                 answer_json({"trial": str(trial), "problems": listed(error.problems)})
             raise
+    notes = notes_on(read)
     if as_json:
-        answer_json({"trial": str(trial), **counted(read), "problems": []})
-    else:
-        typer.echo(f"{trial}: {described(read)}. Nothing wrong.")
+        answer_json({"trial": str(trial), **counted(read), "problems": [], "notes": notes})
+        return
+    typer.echo(f"{trial}: {described(read)}. Nothing wrong.")
+    for note in notes:
+        typer.echo(f"Note: {note}")
 
 
 @app.command()

@@ -67,6 +67,17 @@ def described(trial: Trial) -> str:
     return ", ".join(f"{n} {name}" for name, n in counts.items()) + f"; values: {values}"
 
 
+def notes_on(trial: Trial) -> list[str]:
+    """Say what is not wrong with a trial, but should be looked at: an entry rule that may not have been stated."""
+    from slopeshift.classical.losses import smallest_loss
+    from slopeshift.design.visits import visits_of
+    from slopeshift.report.words.entry import note
+
+    unstated = [o for o in trial.outcomes.values() if not any(rule.outcome == o.name for rule in trial.entry)]
+    found = [(outcome, smallest_loss(visits_of(trial, outcome.name))) for outcome in unstated]
+    return [note(outcome, least.patients, least.loss) for outcome, least in found if least.suspicious]
+
+
 def answer_json(content: Mapping[str, Any]) -> None:
     """Print an answer for a script."""
     typer.echo(json.dumps(content, indent=1, ensure_ascii=False, default=str))

@@ -16,7 +16,7 @@ Yates' for continuity. Ascertainment by such a combination of values: Schildcrou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, inf
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from slopeshift.trial.columns import EXEMPT
 from slopeshift.trial.entry import SAME, used
 
 if TYPE_CHECKING:
+    import xarray as xr
     from numpy.typing import NDArray
 
     from slopeshift.design.visits import Visits
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 MODELLED = 2
 """Conditions on one outcome that a selection takes: with more, the chance of entry has no closed form."""
+
+KNOWN = "entry_weight"
+"""What the `constant_data` of a fit has, if its likelihood is of patients whom rules chose."""
 
 _ABSENT = -1
 _FINEST = 1000  # a lattice of 1 / 1000 of a point and finer is none
@@ -71,6 +75,20 @@ class Conditions:
     recorded: NDArray[np.bool_]
     other_index: Places
     other_month: Floats
+
+    @property
+    def first(self) -> Places:
+        """Places of the conditions that a selection takes: the first MODELLED, recorded ones before others."""
+        return np.argsort(~self.recorded, kind="stable")[:MODELLED]
+
+    def modelled(self) -> Conditions | None:
+        """Return those of a selection that a likelihood of the visits alone can take into account: None if none."""
+        kept = self.first[self.recorded[self.first]]
+        if not len(kept):
+            return None
+        by_patient = {name: getattr(self, name)[:, kept] for name in ("weight", "month", "place", "lower", "upper")}
+        rules = tuple(self.rules[place] for place in kept)
+        return replace(self, rules=rules, **by_patient, spread=self.spread[kept], recorded=self.recorded[kept])
 
     def met(self, values: Floats, rng: np.random.Generator) -> NDArray[np.bool_]:
         """Say which patients enter with values (trial, visit then other): (trial, patient), True for who is exempt.
@@ -107,6 +125,11 @@ class Selection:
     refused: int | None
 
 
+def known_to(design: xr.Dataset) -> bool:
+    """Say whether the likelihood of a fit is of patients whom rules chose; `design` is its `constant_data`."""
+    return KNOWN in design
+
+
 def selection(trial: Trial, visits: Visits, *, lattice: bool = True) -> Selection | None:
     """Take the first MODELLED conditions on the visits' outcome, recorded ones first: None where there is none.
 
@@ -115,7 +138,7 @@ def selection(trial: Trial, visits: Visits, *, lattice: bool = True) -> Selectio
     found = conditions(trial, visits, lattice=lattice)
     if found is None:
         return None
-    chosen = np.argsort(~found.recorded, kind="stable")[:MODELLED]
+    chosen = found.first
     a, gram = _combined(visits, found, chosen)
     lower, upper = found.lower[:, chosen], found.upper[:, chosen]
     flat = np.column_stack([a.reshape(len(a), -1), gram.reshape(len(a), -1), lower, upper])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import numpy as np
 import xarray as xr
 
-from slopeshift.design.entry import conditions
+from slopeshift.design.entry import conditions, known_to
 from slopeshift.fit.posterior import flat
 from slopeshift.simulate.cohort import SLOW_RATE, SLOW_SHARE
 from slopeshift.trial.roles import improvement
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.intp]
-
-SCREENED = "screened"
-"""What the `constant_data` of a fit holds, above 0, if its likelihood is of patients whom entry rules chose."""
 
 DISTRIBUTIONS = ("normal", "gamma", "lognormal", "mixture")
 
@@ -182,7 +179,7 @@ def fitted(name: str, posterior: Posterior) -> Fitted:
         "residual": draws["sigma"],
     }
     drawn = {part: flat(values) for part, values in parts.items()}
-    return Fitted(name, **drawn, **_covariates(posterior), screened=bool(posterior.design.get(SCREENED, False)))
+    return Fitted(name, **drawn, **_covariates(posterior), screened=known_to(posterior.design))
 
 
 def _covariates(posterior: Posterior) -> dict[str, Floats]:
@@ -195,8 +192,12 @@ def _covariates(posterior: Posterior) -> dict[str, Floats]:
 
 
 def entry_of(trial: Trial, visits: Visits, population: Population) -> Conditions | None:
-    """Take what null trials of `visits` are chosen by: nothing where `population` describes those who entered."""
-    return conditions(trial, visits) if population.screened else None
+    """Take what null trials of `visits` are chosen by: nothing where `population` describes those who entered.
+
+    From a fit, only rules that its likelihood knew have yet to choose.
+    """
+    found = conditions(trial, visits) if population.screened else None
+    return found.modelled() if found is not None and isinstance(population, Fitted) else found
 
 
 def entry_words(entry: Conditions | None, outcome: Outcome) -> str:

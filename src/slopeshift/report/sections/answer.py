@@ -14,6 +14,7 @@ from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.chance import headline
 from slopeshift.report.words.chance import by_chance, by_design, changed_at_all, named_by_chance, named_if_unchanged
 from slopeshift.report.words.checks import UNCHECKED, alarm
+from slopeshift.report.words.entry import question
 from slopeshift.report.words.findings import Finding, baseline, findings, named_patients, slowed_patients
 from slopeshift.report.words.numbers import VERBAL_SCALE, after, between, listed, number
 from slopeshift.report.words.people import cannot_show, has_control_group
@@ -89,6 +90,7 @@ def _card(report: Report, a: Analysis) -> dict[str, Any]:
     return card | {
         "figure": figure(a, chance),
         "alarm": UNCHECKED if a.tables is None else alarm(a.tables["rules"]),
+        "question": "" if a.tables is None else question(report.trial, a.visits.outcome, a.tables),
         "findings": list(zip(found, beside, strict=True)),
         "many": slowed_patients(a.results, a.answered.number("prior_expected_slowed")),
         "named": named_patients(a.results),

@@ -11,6 +11,7 @@ from slopeshift.answers.interval import control_fires, window_fires
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import NEAR_END_SHARE, Analysis, Report, Tables
 from slopeshift.report.sections.interval import table as interval_table
+from slopeshift.report.words import entry
 from slopeshift.report.words.numbers import counted, listed, share
 from slopeshift.report.words.people import controls, deaths, has_control_group, short_lead_in
 from slopeshift.trial import Trial
@@ -38,11 +39,7 @@ def of_trial(trial: Trial, control: pd.DataFrame) -> list[str]:
             "a change of slope. With few visits before the first injection, checks of the trial alone often miss it; "
             "injections moved into untreated patients show it."
         )
-        found.append(
-            "The model does not know by which rule patients entered. If entry required a prior loss, decline appears "
-            "to slow by regression to the mean alone; a check of the losses before the first injection detects it in "
-            "most trials."
-        )
+        found += _entry(trial)
     return found
 
 
@@ -84,7 +81,7 @@ def of_report(trial: Trial, analyses: Sequence[Analysis], study: Tables, interva
 def of_fit(analysis: Analysis) -> list[str]:
     """List what weakens the results of one fit that passed its gate."""
     table, visits = analysis.results.patients, analysis.visits
-    found = []
+    found = [told] if (told := entry.taken_into_account(analysis.trial, analysis.posterior)) else []
     cycles = table[table["injection"] != OVERALL].groupby("injection")["patient"].nunique()
     if len(cycles):
         found.append(
@@ -116,6 +113,17 @@ def of_fit(analysis: Analysis) -> list[str]:
         + ("; prefer a bounded model." if near > NEAR_END_SHARE else ".")
     )
     return found
+
+
+def _entry(trial: Trial) -> list[str]:
+    """Say by which rules patients entered, or that none is stated, and what is not made of them."""
+    if not trial.entry:
+        return [
+            "No rule of entry is stated in trial.toml. If entry required a prior loss, decline appears to slow by "
+            "regression to the mean alone; a check of the losses before the first injection detects it in most trials."
+        ]
+    missing = [sentence for outcome in trial.outcomes.values() for sentence in entry.unmodelled(trial, outcome)]
+    return [f"Patients were chosen by their values: {'; '.join(entry.stated(trial))}.", *missing]
 
 
 def _dropout(trial: Trial) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from slopeshift.report.analysis import Report
+from slopeshift.report.words import entry
 from slopeshift.report.words.numbers import Table, counted, listed
 from slopeshift.report.words.people import deaths, injections_given
 from slopeshift.trial import Trial
@@ -24,6 +25,7 @@ def attributes(trial: Trial) -> Table:
             "the same patients before their first injection: a change within patients" if treated else "nothing",
         ],
         ["Population", f"all {counted(len(trial.patients), 'patient')} enrolled, those without an injection included"],
+        ["Entry rules", "; ".join(entry.stated(trial)) or "none stated in trial.toml"],
         ["Variable", f"{listed(outcomes)}: every recorded value, as a line per patient"],
         ["Intercurrent events", "see the next table"],
         [
