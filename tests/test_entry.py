@@ -237,6 +237,13 @@ def test_an_outcome_without_values_has_no_rule():
     assert found[0][2:4] == ("entry[1].outcome", "no value of 'fvc' in visits.csv")
 
 
+def test_a_value_within_half_a_month_of_the_month_asked_for_is_that_of_the_occasion():
+    made = trial()
+    for month, found in ((-2.5, True), (-2.49, False), (-3.5, True), (-3.51, False), (-1.4, True)):
+        rule = EntryRule("alsfrsr", "score", f"month:{month}", "4.1", at_least=0)
+        assert used(rule, made.patients, made.visits).recorded.all() == found
+
+
 OF_RULES = {
     "loss": ("first", "last", (3.0, 4.0, 6.0)),
     "score": ("month:-1.2", None, (38.0, 35.0, 26.0)),

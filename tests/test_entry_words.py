@@ -12,8 +12,10 @@ from trials import line_trial
 from slopeshift.checks.predictive import ENTRY
 from slopeshift.classical.losses import FEWEST, smallest_loss
 from slopeshift.cli.answers import notes_on
-from slopeshift.design.entry import KNOWN
+from slopeshift.design.entry import KNOWN, conditions
 from slopeshift.design.visits import visits_of
+from slopeshift.null.population import PLATFORM
+from slopeshift.null.trials import null_values
 from slopeshift.report.sections import limitations, question
 from slopeshift.report.words import entry
 from slopeshift.simulate import DEFAULT_SETTINGS, Design, OutcomeTruth, Truth, simulate
@@ -115,22 +117,28 @@ def drawn(seed, **design):
 
 
 def test_the_smallest_loss_is_noted_where_a_rule_chose_and_seldom_elsewhere():
-    """In 40 trials each: promised is that most of the first are noted, and few of the second."""
+    made = drawn(1)
+    visits = visits_of(made, "alsfrsr")
+    rules = (conditions(replace(made, entry=(LOSS,)), visits), None)
     chosen, others = (
-        [smallest_loss(visits_of(drawn(seed, **design), "alsfrsr")).suspicious for seed in range(40)]
-        for design in ({"minimum_loss": 3.0}, {})
+        np.mean([smallest_loss(replace(visits, value=value)).suspicious for value in values])
+        for values in (next(null_values(visits, PLATFORM, 200, 1, rule)) for rule in rules)
     )
-    assert np.mean(chosen) > 0.5
-    assert np.mean(others) < 0.1
+    assert chosen > 0.5
+    assert others < 0.05
 
 
 def test_a_note_asks_for_the_rule_unless_it_is_stated():
-    seed = next(s for s in range(40) if smallest_loss(visits_of(drawn(s, minimum_loss=3.0), "alsfrsr")).suspicious)
-    made = drawn(seed, minimum_loss=3.0)
-    (said,) = [note for note in notes_on(made) if "ALSFRS-R" in note]
+    made = drawn(1)
+    losses = np.repeat([3.0, 4.0, 5.0, 9.0], 5)
+    visits = made.visits
+    lost = dict(zip(made.patients["patient"], losses, strict=True))
+    straight = (40 - visits["patient"].map(lost) * (visits["month"] + 3) / 3).clip(0, 48)
+    chosen = replace(made, _tables=made._tables | {"visits": visits.assign(alsfrsr=straight.round())})
+    (said,) = [note for note in notes_on(chosen) if "ALSFRS-R" in note]
     assert "each of 20 patients lost 3 points of ALSFRS-R or more before injection 1" in said
     assert "[[entry]]" in said
-    assert not [note for note in notes_on(replace(made, entry=(LOSS,))) if "ALSFRS-R" in note]
+    assert not [note for note in notes_on(replace(chosen, entry=(LOSS,))) if "ALSFRS-R" in note]
 
 
 def test_of_few_patients_or_equal_losses_nothing_is_suspected():

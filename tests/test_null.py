@@ -184,6 +184,15 @@ def test_a_judged_rule_lets_some_in_who_break_it():
     assert 0.1 < broken < 0.4
 
 
+def test_a_rule_that_one_in_a_hundred_meets_is_searched_for_and_a_rarer_one_is_refused():
+    """Scores below 21 at injection 1 have 1.6 % of the platform's population, scores below 18 have 0.4 %."""
+    rare, rarer = (by_rule("score", "last", None, below=limit) for limit in (21, 18))
+    (values,) = null_values(VISITS, PLATFORM, 20, 1, rare)
+    assert np.max([values[:, last] for _, last in ends_of_lead_in()]) == 20
+    with pytest.raises(NullError, match="almost never meets"):
+        list(null_values(VISITS, PLATFORM, 20, 1, rarer))
+
+
 def test_an_entry_rule_that_nobody_meets_is_refused():
     with pytest.raises(
         NullError, match=r"'PRO-ACT placebo, normal' almost never meets the entry rule: 0 of \d+ patients"

@@ -32,10 +32,10 @@ class NullError(ValueError):
     """A null trial cannot be simulated, or says nothing, for the reason that the text gives."""
 
 
-LARGEST_SEARCH, TRIED = 5000, 20_000
+LARGEST_SEARCH, TRIED = 5000, 10_000
 """Times that a patient is drawn again, and patients drawn in all, before an entry rule is called impossible."""
 
-RAREST = 0.001
+RAREST = 0.01
 """Share of the patients drawn who meet an entry rule, below which it is one that is almost never met."""
 
 
