@@ -14,6 +14,7 @@ from scipy.stats import norm
 from trials import ROOT, line_trial
 
 from slopeshift.answers.quantities import change
+from slopeshift.design.entry import KNOWN
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
 from slopeshift.engine.terms import terms_of
@@ -43,6 +44,7 @@ from slopeshift.sensitivity.subsets import (
 )
 from slopeshift.sensitivity.weighed import CURVATURE_SD, bend_evidence, bent, prior_rows
 from slopeshift.trial import Control, trial_from_tables
+from slopeshift.trial.entry import EntryRule
 
 MODEL = ROOT / "models" / "alsfrsr.py"
 FILE = load_model(MODEL)
@@ -288,6 +290,46 @@ def test_subsets_that_change_nothing_or_leave_nothing_say_so():
     assert names == patients_with_values(VISITS)
 
 
+LOSS = EntryRule("alsfrsr", "loss", "first", "4.1", "injection", at_least=-9)
+
+
+def chosen(known=True, rules=(LOSS,)):
+    """A subject whose trial states rules; `known`: and whose fit took them into account."""
+    posterior = usual().posterior
+    design = posterior.design.assign({KNOWN: 1.0}) if known else posterior.design
+    posterior = replace(posterior, trial=replace(posterior.trial, entry=rules), design=design)
+    return Subject(usual().file, posterior, 1)
+
+
+def test_of_a_fit_that_knows_its_entry_rule_the_rule_is_varied():
+    assert variations.entry_rules(chosen(known=False)) == []
+    by_detail = {each.detail.split(",")[0]: each.entry for each in variations.entry_rules(chosen())}
+    assert list(by_detail) == [
+        "not taken into account", "every limit one step lower", "every limit one step higher", "judged"
+    ]  # fmt: skip
+    none, (lower,), (higher,), (judged,) = by_detail.values()
+    assert none == ()
+    assert (lower.at_least, higher.at_least) == (-10, -8)
+    assert judged.spread == pytest.approx(float(usual().posterior.draws["sigma"].mean()))
+
+
+def test_a_limit_moves_by_a_point_or_by_a_tenth_and_only_of_its_outcome():
+    outcome = VISITS.outcome
+    window = variations.moved(replace(LOSS, quantity="score", at_least=None, above=20, at_most=40), 1, outcome)
+    assert (window.above, window.at_most) == (21, 41)
+    slope = replace(LOSS, quantity="slope", at_least=None, at_most=-0.5)
+    assert [variations.moved(slope, steps, outcome).at_most for steps in (-1, 1)] == pytest.approx([-0.55, -0.45])
+    assert variations.moved(replace(LOSS, outcome="fvc"), 1, outcome) == replace(LOSS, outcome="fvc")
+
+
+def test_values_by_which_patients_were_chosen_cannot_be_left_out():
+    notes = pd.concat(variations.subsets(chosen())[1]).set_index("analysis")["note"]
+    assert notes[variations.BOUNDARY] == "an entry rule chose by values that are left out"
+    assert variations.BOUNDARY in [each.analysis for each in variations.subsets(chosen(known=False))[0]]
+    names = [e.detail for e in variations.subsets(chosen())[0] if e.analysis == variations.ONE_LEFT_OUT]
+    assert names == patients_with_values(VISITS)
+
+
 # ---- rows ----
 
 
@@ -490,9 +532,10 @@ def test_what_was_made_from_other_fits_is_left_out(tmp_path):
 def test_a_job_is_known_by_its_content():
     plain = Variation("a", "b", (VISITS,))
     other = Variation("a", "b", (replace(VISITS, value=VISITS.value + 1e-9),))
+    others = (replace(plain, detail="c"), replace(plain, entry=()))
     jobs = [
         VariationJob(TRIAL, "alsfrsr", "alsfrsr", FILE.source, seed, (each,))
-        for seed, each in ((1, plain), (2, plain), (1, other), (1, replace(plain, detail="c")))
+        for seed, each in ((1, plain), (2, plain), (1, other), *((1, each) for each in others))
     ]
     assert len({job.key for job in jobs}) == len(jobs)
     assert jobs[0] == VariationJob(TRIAL, "alsfrsr", "alsfrsr", FILE.source, 1, (replace(plain),))

@@ -36,7 +36,7 @@ from slopeshift.simulate.cohort import (
     residuals,
     untreated_course,
 )
-from slopeshift.trial import read_trial, trial_from_tables
+from slopeshift.trial import TrialError, read_trial, trial_from_tables
 
 COMMITTED = Path(__file__).parents[1] / "data" / "synthetic-msc-als"
 FILES = ("patients.csv", "visits.csv", "injections.csv", "events.csv", "trial.toml", "truth.json")
@@ -313,6 +313,20 @@ def test_entry_rules_hold_for_everyone() -> None:
     at_injection = visits[visits["month"] == 0].set_index("patient")["alsfrsr"]
     assert first.min() == 31
     assert (first - at_injection).min() == 3
+
+
+def test_a_simulated_trial_meets_the_rules_that_its_design_states(tmp_path: Path) -> None:
+    design = Design(enrolled=60, minimum_loss=3.0, inclusion_score=20.0, missing_alsfrsr=0.5)
+    simulated = simulate(design, both(NULL), 2)
+    write(simulated, DEFAULT_SETTINGS, tmp_path / "chosen", design.entry)
+    score, loss = read_trial(tmp_path / "chosen").entry
+    assert (score.above, loss.at_least, loss.quantity) == (20, 3, "loss")
+    assert simulated.tables["visits"]["alsfrsr"].isna().mean() > 0.2
+    stricter = [rule | ({"at_least": 4.0} if rule["quantity"] == "loss" else {}) for rule in design.entry]
+    write(simulated, DEFAULT_SETTINGS, tmp_path / "stricter", stricter)
+    with pytest.raises(TrialError, match="not at_least 4"):
+        read_trial(tmp_path / "stricter")
+    assert Design().entry == []
 
 
 @pytest.mark.parametrize(("strength", "correlation"), [(0.0, 0.01), (0.5, 0.26), (1.0, 0.43), (2.0, 0.58)])

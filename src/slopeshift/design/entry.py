@@ -60,8 +60,8 @@ class Conditions:
     condition, value), a weight of 0 where there is only one; `place` the same, of each value among the visits followed
     by those that the visits do not have, which are of patients `other_index` at months `other_month` (other,); `lower`
     and `upper` (patient, condition) in outcome units, infinite where open; `spread` (condition,), the SD of a
-    judgement; `judged` (patient,), False for who is exempt; `recorded` (condition,), whether the visits have the values
-    of everyone who was judged. `rules` has the rule of each.
+    judgement; `judged` (patient,), False for who is exempt or has no value; `recorded` (condition,), whether the visits
+    have the values of everyone who was judged. `rules` has the rule of each.
     """
 
     rules: tuple[EntryRule, ...]
@@ -110,6 +110,7 @@ class Selection:
     `count` (group,) patients; `group_of` (patient,), -1 for who is exempt. `recorded` (rule,) says whether the values
     are among the visits. Only then is the chance of entry given the values a constant, and dividing the likelihood by
     the chance before they are seen right. `refused` counts who was refused by these rules, None where it is not stated.
+    `weight` (rule, visit) is that of each value in its patient's condition, 0 of the others.
 
     Groups are by visit times and limits alone: covariates and dependent residuals are the model's matter.
     """
@@ -123,6 +124,7 @@ class Selection:
     group_of: Places
     recorded: NDArray[np.bool_]
     refused: int | None
+    weight: Floats
 
 
 def known_to(design: xr.Dataset) -> bool:
@@ -157,7 +159,15 @@ def selection(trial: Trial, visits: Visits, *, lattice: bool = True) -> Selectio
         group_of=group_of,
         recorded=found.recorded[chosen],
         refused=_refused(tuple(dict.fromkeys(found.rules[r] for r in chosen))),
+        weight=np.stack([_by_visit(found, condition, len(visits.value)) for condition in chosen]),
     )
+
+
+def _by_visit(found: Conditions, condition: int, number: int) -> Floats:
+    """Lay the weights of a condition out over the visits: (visit,)."""
+    weight, place = found.weight[:, condition].ravel(), found.place[:, condition].ravel()
+    there = (place != _ABSENT) & (place < number)
+    return np.bincount(place[there], weight[there], number)
 
 
 def _combined(visits: Visits, found: Conditions, chosen: Places) -> tuple[Floats, Floats]:
@@ -192,7 +202,9 @@ def conditions(trial: Trial, visits: Visits, *, lattice: bool = True) -> Conditi
         return None
     stacked = {name: np.stack([part[name] for _, part in parts], axis=1) for name in parts[0][1]}
     rules = tuple(rule for rule, _ in parts)
-    judged, place = _judged(trial), stacked["place"].astype(np.intp)
+    place = stacked["place"].astype(np.intp)
+    # Of whom no value is left, nothing is said: that they entered says nothing either.
+    judged = _judged(trial) & np.isin(np.arange(len(visits.patients)), visits.patient_index)
     absent = (place == _ABSENT) & (stacked["weight"] != 0) & judged[:, None, None]
     other = list(dict.fromkeys(zip(np.nonzero(absent)[0].tolist(), stacked["month"][absent].tolist(), strict=True)))
     places = {of: len(visits.value) + number for number, of in enumerate(other)}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from slopeshift.design.visits import Visits
     from slopeshift.fit.posterior import Posterior
     from slopeshift.trial import Trial
+    from slopeshift.trial.entry import EntryRule
 
 ONE = Sampling(chains=4, draws=750, tune=500)
 """How a refit to one set of values is sampled."""
@@ -34,13 +35,15 @@ LARGEST_RHAT_OF_MANY = 1.05
 class Variation:
     """One analysis: the values to fit to, several sets where they were imputed, and what it is called.
 
-    `compared` asks how well every value is predicted from the others.
+    `compared` asks how well every value is predicted from the others. `entry` stands for the trial's own entry rules,
+    None for these themselves.
     """
 
     analysis: str
     detail: str
     data: tuple[Visits, ...]
     compared: bool = False
+    entry: tuple[EntryRule, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +68,22 @@ class VariationJob(ModelJob):
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Fit one variation: a row per informed cycle and overall, as in `rows.of_draws`, with `passed`."""
         variation = self.variations[replicate]
-        return rows_of(fitted(_prepared(self), self.trial, variation, self.seed))
+        entry = self.trial.entry if variation.entry is None else variation.entry
+        trial = replace(self.trial, entry=entry)
+        return rows_of(fitted(_prepared(self, entry), trial, variation, self.seed))
 
 
 def _content(variation: Variation) -> str:
     arrays: list[np.ndarray[Any, Any]] = [
         array for each in variation.data for array in (each.value, each.basis, each.patient_index, each.visits_in_cycle)
     ]
-    return "\0".join([variation.analysis, variation.detail, *(array.tobytes().hex() for array in arrays)])
+    stated = (variation.analysis, variation.detail, repr(variation.entry))
+    return "\0".join([*stated, *(array.tobytes().hex() for array in arrays)])
 
 
 @lru_cache(maxsize=2)
-def _prepared(job: VariationJob) -> Compiled:
-    return compile_once(job.model, job.source, job.trial, ONE)
+def _prepared(job: VariationJob, entry: tuple[EntryRule, ...]) -> Compiled:
+    return compile_once(job.model, job.source, replace(job.trial, entry=entry), ONE)
 
 
 def fitted(compiled: Compiled, trial: Trial, variation: Variation, seed: int) -> pd.DataFrame:

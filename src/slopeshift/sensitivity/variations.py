@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from slopeshift.design.entry import conditions, known_to
 from slopeshift.missing.departures import LEFT, endings, planned_follow_up
 from slopeshift.missing.imputed import completed, lines_of, share_below, unseen
 from slopeshift.sensitivity.alternatives import expected_decline
@@ -18,16 +20,20 @@ from slopeshift.sensitivity.subsets import (
     patients_with_values,
     without,
 )
+from slopeshift.trial.entry import LIMITS
 
 if TYPE_CHECKING:
     from slopeshift.design.visits import Visits
     from slopeshift.model.files import ModelFile
     from slopeshift.sensitivity.subject import Subject
     from slopeshift.sensitivity.subsets import Mask
+    from slopeshift.trial import Outcome
+    from slopeshift.trial.entry import EntryRule
 
 BOUNDARY, ONE_LEFT_OUT = "values on injection days left out", "one patient left out"
 COMPLETERS, FULLY_INJECTED = "completers only", "patients with all injections only"
 AFTER_LEAVING, WANING = "values after leaving imputed", "lag and half-life"
+ENTRY = "entry rules"
 
 FEWEST_PATIENTS = 3
 MOST_LEFT_OUT = 100
@@ -55,7 +61,7 @@ def subsets(subject: Subject) -> Listed:
     refits, notes = [], []
     for analysis, detail, dropped in whole:
         left = without(visits, dropped)
-        reason = _unusable(visits, left)
+        reason = _unusable(visits, left) or _undecided(subject, left)
         if reason:
             notes.append(refused(reason, analysis=analysis, detail=detail, **subject.posterior.labels))
         else:
@@ -72,6 +78,41 @@ def _unusable(visits: Visits, left: Visits) -> str:
     if len(patients_with_values(left)) < FEWEST_PATIENTS:
         return f"fewer than {FEWEST_PATIENTS} patients have values left"
     return "" if (left.visits_in_cycle > 0).any() else "no cycle has a value left"
+
+
+def _undecided(subject: Subject, left: Visits) -> str:
+    """Say that values are left out by which patients were chosen: what is left is then chosen in no known way."""
+    rules = conditions(subject.posterior.trial, left) if known_to(subject.posterior.design) else None
+    before = conditions(subject.posterior.trial, subject.posterior.visits)
+    if rules is None or before is None or rules.recorded.sum() == before.recorded.sum():
+        return ""
+    return "an entry rule chose by values that are left out"
+
+
+def entry_rules(subject: Subject) -> list[Variation]:
+    """List the analyses under other entry rules, of a fit that knows its trial's: under none, moved and judged ones."""
+    visits, trial = subject.posterior.visits, subject.posterior.trial
+    if not known_to(subject.posterior.design):
+        return []
+    outcome, sigma = visits.outcome, float(subject.posterior.draws["sigma"].mean())
+    others = {
+        "not taken into account": (),
+        "every limit one step lower": tuple(moved(rule, -1, outcome) for rule in trial.entry),
+        "every limit one step higher": tuple(moved(rule, 1, outcome) for rule in trial.entry),
+        f"judged, with the residual SD of {sigma:.2g} {outcome.unit}": tuple(
+            replace(rule, spread=max(rule.spread, sigma)) for rule in trial.entry
+        ),
+    }
+    return [Variation(ENTRY, detail, (visits,), entry=rules) for detail, rules in others.items()]
+
+
+def moved(rule: EntryRule, steps: int, outcome: Outcome) -> EntryRule:
+    """Move the limits of a rule on `outcome` by a unit of a score or loss, or by 10 % of a slope or percentage."""
+    if rule.outcome != outcome.name:
+        return rule
+    limits = {name: value for name in LIMITS if (value := getattr(rule, name)) is not None}
+    step = (lambda _: 1.0) if rule.quantity in ("score", "loss") else (lambda limit: 0.1 * abs(limit))
+    return replace(rule, **{name: value + steps * step(value) for name, value in limits.items()})
 
 
 def after_leaving(subject: Subject) -> tuple[list[Variation], pd.DataFrame]:

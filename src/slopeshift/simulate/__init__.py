@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -75,16 +75,28 @@ def simulate(design: Design, truth: Truth, seed: int, interval_effect: IntervalE
     return Simulated(tables, _true_values(design, cohort, seed) | truth_of_interval, latent)
 
 
-def write(simulated: Simulated, settings: Mapping[str, str | bool], directory: Path) -> None:
-    """Write the trial folder: four tables, `trial.toml` from the settings, `truth.json`; same trial, same bytes."""
+def write(
+    simulated: Simulated,
+    settings: Mapping[str, str | bool],
+    directory: Path,
+    entry: Sequence[Mapping[str, str | float]] = (),
+) -> None:
+    """Write the trial folder: four tables, `trial.toml`, `truth.json`; same trial, same bytes.
+
+    `trial.toml` has the settings, and the rules of `entry`, which `Design.entry` lists, a block each.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     for name, table in simulated.tables.items():
         written = {column: _text(table[column], FORMATS[column]) for column in table if column in FORMATS}
         text = table.assign(**written)
         (directory / f"{name}.csv").write_bytes(text.to_csv(index=False, lineterminator="\n").encode())
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in settings.items()]
-    (directory / "trial.toml").write_bytes("".join(lines).encode())
+    blocks = [_toml(settings), *(f"\n[[entry]]\n{_toml(rule)}" for rule in entry)]
+    (directory / "trial.toml").write_bytes("".join(blocks).encode())
     (directory / "truth.json").write_bytes((json.dumps(simulated.truth, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _toml(section: Mapping[str, str | bool | float]) -> str:
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in section.items())
 
 
 DEFAULT_DESIGN = Design(
@@ -154,20 +166,25 @@ def _visits(design: Design, cohort: Cohort, course: Course, seed: int) -> tuple[
     frame = pd.DataFrame({"patient": _names(len(course.end_day))[rows], "month": _months(cohort.day[columns])})
     measured = {name: cohort.measured(name, course.injection_day)[rows, columns] for name in OUTCOMES}
     true = {name: cohort.mean(name, course.injection_day)[rows, columns] for name in OUTCOMES}
-    missing = _missing(design, measured, seed)
+    decided = (columns == 0) | (cohort.day[columns] == 0) if design.entry else np.zeros(len(columns), dtype=bool)
+    missing = _missing(design, measured, decided, seed)
     visits = frame.assign(**{name: np.where(missing[name], np.nan, measured[name]) for name in OUTCOMES})
     seen = ~visits[list(OUTCOMES)].isna().all(axis=1)
     latent = frame.assign(month=cohort.day[columns] / DAYS_PER_MONTH, **true)
     return visits[seen].reset_index(drop=True), latent[seen].reset_index(drop=True)
 
 
-def _missing(design: Design, measured: Mapping[str, Array], seed: int) -> dict[str, Mask]:
-    """Say which values are missing; an FVC the more often the lower the ALSFRS-R, and always where it is too low."""
+def _missing(design: Design, measured: Mapping[str, Array], decided: Mask, seed: int) -> dict[str, Mask]:
+    """Say which values are missing; an FVC the more often the lower the ALSFRS-R, and always where it is too low.
+
+    No score is by which entry was `decided`.
+    """
     score = measured["alsfrsr"]
     rng, share = generator(seed, "missing"), design.missing_fvc
     odds = share / (1 - share) * np.exp(design.missing_fvc_per_point * (REFERENCE_SCORE - score))
+    unseen = rng.random(len(score)) < design.missing_alsfrsr
     return {
-        "alsfrsr": rng.random(len(score)) < design.missing_alsfrsr,
+        "alsfrsr": unseen & ~decided,
         "fvc": (rng.random(len(score)) < odds / (1 + odds)) | (measured["fvc"] < design.lowest_fvc),
     }
 

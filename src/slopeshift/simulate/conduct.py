@@ -55,6 +55,18 @@ class Design:
     interval_on_response: float = 0.0  # trap 5: log odds of a long interval per point/month of naive slope change
     dropout_on_slope: float = 0.0  # trap 6: log hazard per point/month lost over the last three months
 
+    @property
+    def entry(self) -> list[dict[str, str | float]]:
+        """The entry rules, as blocks of `trial.toml` would state them; a loss is up to the day of injection 1."""
+        about = {"outcome": "alsfrsr", "source": "the simulated design"}
+        rules: list[dict[str, str | float]] = []
+        if math.isfinite(self.inclusion_score):
+            rules.append({**about, "quantity": "score", "from": "first", "above": self.inclusion_score})
+        if math.isfinite(self.minimum_loss):
+            limit = {"at_least": self.minimum_loss}
+            rules.append({**about, "quantity": "loss", "from": "first", "to": "injection", **limit})
+        return rules
+
     def __post_init__(self) -> None:
         counts = (self.enrolled, *self.patients_per_cycle)
         rising = any(later > earlier for earlier, later in itertools.pairwise(counts))
