@@ -225,7 +225,7 @@ def cost_of_a_gradient(patients: int, visits: int = 14) -> float:
         np.full(patients, float(visits)),
     )
     terms = np.hstack([np.eye(5), np.array([[0], [0], [1], [1], [1]], dtype=float)])
-    arguments = (rng.normal(size=(5, 6)), 1.0, kernel.pack(*statistics), terms, np.ones(6))
+    arguments = (rng.normal(size=(5, 6)), 1.0, np.zeros(5), kernel.pack(*statistics), terms, np.ones(6))
     kernel.density(*arguments)
     number = max(20_000 // patients, 5)
     return min(seconds(lambda: [kernel.density(*arguments) for _ in range(number)])[0] for _ in range(5)) / number

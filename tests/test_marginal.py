@@ -37,9 +37,10 @@ class Problem:
         self.sd = rng.uniform(0.5, 2, self.m)
         self.loading = loading_scale * rng.normal(size=(self.p, self.q))
         self.variance = variance * rng.uniform(0.5, 2)
+        self.offset = np.zeros(self.p)
 
-    def log_density(self, loading, variance):
-        y = np.concatenate(self.values)
+    def log_density(self, loading, variance, offset=0.0):
+        y = np.concatenate(self.values) - np.vstack(self.designs) @ (self.offset + offset)
         between = block_diag(*[w @ loading @ loading.T @ w.T for w in self.designs])
         covariance = between + variance * np.eye(len(y))
         x = np.vstack(self.designs) @ self.terms
@@ -54,17 +55,21 @@ class Problem:
             np.array([float(len(y)) for _, y in pairs]),
         )
         packed = kernel.pack(*statistics)
-        return kernel.density(self.loading, self.variance, packed, self.terms, self.sd**-2.0)
+        return kernel.density(self.loading, self.variance, self.offset, packed, self.terms, self.sd**-2.0)
 
     def differences(self, step=1e-5):
-        """Central differences by every entry of loading, and by variance."""
+        """Central differences by every entry of loading, by variance, and by every entry of offset."""
 
-        def slope(loading, variance):
-            ends = (self.log_density(self.loading + s * loading, self.variance + s * variance) for s in (step, -step))
+        def slope(loading, variance, offset):
+            ends = (
+                self.log_density(self.loading + s * loading, self.variance + s * variance, s * offset)
+                for s in (step, -step)
+            )
             return (next(ends) - next(ends)) / (2 * step)
 
         entries = np.eye(self.p * self.q).reshape(self.p, self.q, self.p, self.q)
-        return np.array([[slope(entry, 0) for entry in row] for row in entries]), slope(0, 1)
+        by_loading = np.array([[slope(entry, 0, 0) for entry in row] for row in entries])
+        return by_loading, slope(0, 1, 0), np.array([slope(0, 0, entry) for entry in np.eye(self.p)])
 
 
 CASES = {
@@ -84,14 +89,36 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("moved", [False, True], ids=["", "offset"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_density_and_gradient_equal_the_dense_oracle(case):
+def test_density_and_gradient_equal_the_dense_oracle(case, moved):
     problem = Problem(seed=1, **case)
-    value, d_loading, d_variance = problem.engine()
+    problem.offset = moved * np.random.default_rng(9).normal(size=problem.p)
+    value, d_loading, d_variance, d_offset = problem.engine()
     assert value == pytest.approx(problem.log_density(problem.loading, problem.variance), rel=1e-9, abs=1e-8)
-    by_loading, by_variance = problem.differences(step=1e-6 if "variance" in case else 1e-5)
+    by_loading, by_variance, by_offset = problem.differences(step=1e-6 if "variance" in case else 1e-5)
     np.testing.assert_allclose(d_loading, by_loading, rtol=1e-5, atol=1e-5 * (1 + abs(value)))
     np.testing.assert_allclose(d_variance, by_variance, rtol=1e-5, atol=1e-5 * (1 + abs(value)))
+    np.testing.assert_allclose(d_offset, by_offset, rtol=1e-5, atol=1e-5 * (1 + abs(value)))
+
+
+@pytest.mark.parametrize("sampled", [0, 2, 5])
+def test_terms_that_are_sampled_and_then_integrated_out_are_those_integrated_out_at_once(sampled):
+    """By Gauss' identity: a density times that of the sampled terms is normal in them, so three values give its sum."""
+    whole, apart = Problem(seed=3, values=[5, 9, 4]), Problem(seed=3, values=[5, 9, 4])
+    apart.terms, apart.sd = whole.terms[:, sampled:], whole.sd[sampled:]
+
+    def joint(x):
+        apart.offset = whole.terms[:, :sampled] @ (whole.sd[:sampled] * x)
+        value, *_, by_offset = apart.engine()
+        gradient = (whole.terms[:, :sampled] * whole.sd[:sampled]).T @ by_offset - x
+        return value - 0.5 * x @ x - 0.5 * sampled * np.log(2 * np.pi), gradient
+
+    value, gradient = joint(np.zeros(sampled))
+    curvature = -np.array([joint(step)[1] - gradient for step in np.eye(sampled)]).reshape(sampled, sampled)
+    log_integral = value + 0.5 * gradient @ np.linalg.solve(curvature, gradient)
+    log_integral += 0.5 * sampled * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(curvature)[1]
+    assert log_integral == pytest.approx(whole.engine()[0], abs=1e-10, rel=1e-10)
 
 
 @settings(max_examples=40, deadline=None)

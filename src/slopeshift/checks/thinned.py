@@ -44,7 +44,7 @@ def with_predictions(posterior: Posterior, seed: int) -> Posterior:
         raise ValueError("these draws have no `loading`: give those of a model whose coefficients are integrated out")
     some = thinned(posterior)
     groups = {
-        "posterior_predictive": predicted(some.draws, some.visits, seed).to_dataset(),
+        "posterior_predictive": predicted(some.draws, some.visits, seed, some.design).to_dataset(),
         "log_likelihood": log_likelihood(some.draws, some.visits).to_dataset(),
     }
     return replace(some, groups={**some.groups, **groups})

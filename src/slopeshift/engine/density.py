@@ -15,6 +15,7 @@ from numba import carray, types
 
 from slopeshift.engine import kernel
 from slopeshift.engine.compiling import c_function, compiled
+from slopeshift.engine.entry import log_factor
 from slopeshift.engine.spread import (
     add_by_scalars,
     add_by_u,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA, STATISTICS, DESIGN, PRECISION = range(10)
+PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA, STATISTICS, DESIGN, PRECISION, APART, RULES = range(12)
 AXES = 3
 """Dimensions that an array has in a buffer: the first ones of one with fewer have length 1."""
 
@@ -40,7 +41,9 @@ density = kernel.density
 class Arrays:
     """All that the density of an exact model is made of, places as numbers; shapes as in `spread` and `kernel`.
 
-    `sigma` is the place of the residual standard deviation among the scalars.
+    `sigma` is the place of the residual standard deviation among the scalars. `apart` (term, 1 + p) has a row for each
+    term that is sampled: its place among the scalars, and what a unit of that adds to the coefficients; `rules` are
+    those of entry (see `entry.pack`), without a row where there are none.
     """
 
     priors: Floats
@@ -53,6 +56,8 @@ class Arrays:
     statistics: Floats
     design: Floats
     precision: Floats
+    apart: Floats
+    rules: Floats
 
     def buffer(self) -> Floats:
         """Lay the arrays out one after another, behind a head that says where and of what shape: (number,).
@@ -80,16 +85,38 @@ def log_density(u, by_u, data):
     """Write the gradient at u (scalar,) into by_u and return the log density; `data` is a buffer of `Arrays`."""
     priors, parts, patterns = _array(data, PRIORS)[0], _array(data, PARTS)[0], _array(data, PATTERNS)
     partial, design, precision = _array(data, PARTIAL)[0], _array(data, DESIGN)[0], _array(data, PRECISION)[0, 0]
-    sigma = int(_array(data, SIGMA)[0, 0, 0])
+    sigma, apart, rules = int(_array(data, SIGMA)[0, 0, 0]), _array(data, APART)[0], _array(data, RULES)[0]
     x, by_x = np.empty(u.size), np.zeros(u.size)
     total = from_unconstrained(priors, u, x, by_u)
     factor = correlation_factor(partial, x)
     loading = loading_of(parts, patterns, x, factor, design.shape[0])
-    value, by_loading, by_variance = density(loading, x[sigma] ** 2, _array(data, STATISTICS), design, precision)
+    offset, variance = _offset(apart, x, design.shape[0]), x[sigma] ** 2
+    value, by_loading, by_variance, by_offset = density(
+        loading, variance, offset, _array(data, STATISTICS), design, precision
+    )
+    if rules.shape[0]:
+        factor_of_entry, more_by_loading, more_by_variance, more_by_offset = log_factor(
+            loading, variance, offset, rules
+        )
+        value += factor_of_entry
+        by_loading += more_by_loading
+        by_variance += more_by_variance
+        by_offset += more_by_offset
     add_by_scalars(parts, patterns, partial, x, factor, by_loading, by_x)
     by_x[sigma] += 2.0 * x[sigma] * by_variance
+    for n in range(apart.shape[0]):
+        by_x[int(apart[n, 0])] += (apart[n, 1:] * by_offset).sum()
     add_by_u(priors, x, by_x, by_u)
     return total + value
+
+
+@compiled
+def _offset(apart, x, p):
+    """Return what the sampled terms add to the coefficients (p,)."""
+    offset = np.zeros(p)
+    for n in range(apart.shape[0]):
+        offset += x[int(apart[n, 0])] * apart[n, 1:]
+    return offset
 
 
 @compiled

@@ -16,24 +16,18 @@ import pytensor.tensor as pt
 import xarray as xr
 
 from slopeshift.design.visits import patient_sums
-from slopeshift.engine import kernel
-from slopeshift.engine.foreign import (
-    Apply,
-    Op,
-    cache_version,
-    disconnected_type,
-    numba_njit,
-    register_funcify_default_op_cache_key,
-)
-from slopeshift.engine.terms import record_terms, terms_from
+from slopeshift.engine import admitted, kernel
+from slopeshift.engine.entry import log_probabilities
+from slopeshift.engine.operation import entry_factor, marginal_normal
+from slopeshift.engine.terms import record_terms, sampled_name, sampled_terms, terms_from
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
+    from slopeshift.design.entry import Selection
     from slopeshift.design.visits import Visits
+    from slopeshift.engine.admitted import Rules
     from slopeshift.engine.terms import Terms
 
     Floats = NDArray[np.float64]
@@ -47,58 +41,6 @@ def statistics(visits: Visits, mean: Floats) -> Floats:
     """
     residual = visits.value - visits.basis @ mean
     return kernel.pack(*patient_sums(visits.basis, residual, visits.patient_index, len(visits.patients)))
-
-
-class MarginalNormal(Op):  # type: ignore[misc]
-    """log p(y | loading, variance) with everything else integrated out, and its two gradients, in one evaluation.
-
-    Inputs: loading (p, q), variance (scalar), then packed statistics, design and precision, as in `kernel`.
-    """
-
-    __props__ = ()
-
-    def make_node(self, *inputs: TensorVariable) -> Apply:
-        """Make the node: outputs log density (scalar), its gradients by loading (p, q) and by variance."""
-        inputs = tuple(map(pt.as_tensor_variable, inputs))
-        return Apply(self, inputs, [pt.dscalar(), pt.dmatrix(), pt.dscalar()])
-
-    def infer_shape(self, node: Apply, shapes: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
-        """Say that each gradient has the shape of what it is taken by."""
-        return [(), shapes[0], shapes[1]]
-
-    def perform(self, node: Apply, inputs: Sequence[Floats], outputs: list[list[object]]) -> None:
-        """Evaluate outside compiled graphs."""
-        loading, variance, *known = inputs
-        found = kernel.density(np.ascontiguousarray(loading), float(variance), *map(np.ascontiguousarray, known))
-        for storage, value in zip(outputs, found, strict=True):
-            storage[0] = np.asarray(value)
-
-    def pullback(
-        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], cotangents: Sequence[TensorVariable]
-    ) -> list[TensorVariable]:
-        """Scale the gradients that were computed with the density; the data have none."""
-        cotangent = cotangents[0]
-        return [cotangent * outputs[1], cotangent * outputs[2], *(disconnected_type() for _ in inputs[2:])]
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Connect the density with loading and variance, and nothing else."""
-        return [[i < 2, False, False] for i in range(len(node.inputs))]
-
-
-marginal_normal = MarginalNormal()
-
-
-@register_funcify_default_op_cache_key(MarginalNormal)  # type: ignore[untyped-decorator]
-def _compiled(op: MarginalNormal, node: Apply, **_: object) -> tuple[object, int]:
-    """Hand PyTensor the compiled density, and a number that changes with its code, for the cache on disk."""
-    density = kernel.density
-
-    @numba_njit
-    def marginal_normal(loading, variance, packed, design, precision):  # type: ignore[no-untyped-def]
-        value, d_loading, d_variance = density(loading, variance.item(), packed, design, precision)
-        return np.asarray(value), d_loading, np.asarray(d_variance)
-
-    return marginal_normal, cache_version("engine.kernel")
 
 
 def widened(visits: Visits, terms: xr.Dataset) -> tuple[Floats, Floats]:
@@ -117,13 +59,19 @@ def _widened(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
     return replace(visits, basis=np.column_stack([visits.basis, *columns])), np.vstack([terms.design, picked])
 
 
-def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable) -> None:
+def observe(
+    visits: Visits, terms: Terms, loading: TensorVariable, sigma: TensorVariable, rules: Rules | None = None
+) -> None:
     """Observe the values of an outcome, everything but loading and sigma integrated out, in the current PyMC model.
 
     Adds `loading` (coefficient, source), `statistics` (block, row, lane) as data, and the observed variable
     (visit,), which has a density, for sampling, and a generative graph, for prediction.
     `with_posterior_coefficients` draws back what was integrated out. A compiled model takes another trial's values by
     its `statistics`. The terms are fixed once the model is built, and recorded.
+
+    With `rules` by which patients entered, the terms that act on them are sampled, each as `standardised_TERM`, and the
+    potential `entry` says that the rules were met; a compiled model takes those of other visits as `entry` too. The
+    generative graph is that of anybody.
     """
     model = pm.modelcontext(None)
     wide, design = _widened(visits, terms)
@@ -135,30 +83,59 @@ def observe(visits: Visits, terms: Terms, loading: TensorVariable, sigma: Tensor
     known = pm.Data("statistics", packed, dims=tuple(places))
     if terms.covariates:
         loading = pt.concatenate([loading, np.zeros((len(terms.covariates), len(terms.sources)))])
+    apart = np.zeros(len(terms.names), dtype=bool) if rules is None else admitted.touched(rules, wide, design)
+    offset = _sampled_offset(terms, design, apart)
+    if rules is not None:
+        _enter(rules, wide, design @ terms.mean, (loading, sigma**2, offset))
 
-    def log_density(value: TensorVariable, loading: TensorVariable, sigma: TensorVariable) -> TensorVariable:
+    def log_density(value: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
         if not np.array_equal(getattr(value, "data", np.nan), visits.value):
             raise NotImplementedError(
                 f"the density of {visits.outcome.name} is known at the recorded values only; build the model of a "
                 "trial with the other values"
             )
-        return marginal_normal(loading, sigma**2, known, design, terms.sd**-2.0)[0]
+        loading, sigma, offset = inputs
+        return marginal_normal(loading, sigma**2, offset, known, design[:, ~apart], terms.sd[~apart] ** -2.0)[0]
 
-    def generate(loading: TensorVariable, sigma: TensorVariable, _: TensorVariable) -> TensorVariable:
+    def generate(
+        loading: TensorVariable, sigma: TensorVariable, offset: TensorVariable, _: TensorVariable
+    ) -> TensorVariable:
         z = pm.Normal.dist(size=(len(visits.patients), len(terms.sources)))
-        theta = design @ pm.Normal.dist(terms.mean, terms.sd) + z @ loading.T
+        mean = design @ terms.mean + offset
+        theta = mean + design[:, ~apart] @ pm.Normal.dist(0.0, terms.sd[~apart]) + z @ loading.T
         return pm.Normal.dist((wide.basis * theta[visits.patient_index]).sum(axis=1), sigma)
 
     pm.CustomDist(
         visits.outcome.name,
         loading,
         sigma,
+        offset,
         dist=generate,
         logp=log_density,
-        signature="(p,q),()->(v)",
+        signature="(p,q),(),(p)->(v)",
         observed=visits.value,
         dims="visit",
     )
+
+
+def _sampled_offset(terms: Terms, design: Floats, apart: NDArray[np.bool_]) -> TensorVariable:
+    """Sample the terms that are not integrated out, and give what they add to the coefficients' prior mean: (p,)."""
+    offset = pt.zeros(len(design))
+    for place in np.flatnonzero(apart):
+        # In prior SDs: chains start one apart at most, and a curvature of 1 point/month^2 is fifty of them.
+        deviation = pm.Normal(sampled_name(terms.names[place]), 0.0, 1.0)
+        offset = offset + deviation * (terms.sd[place] * design[:, place])
+    return offset
+
+
+def _enter(rules: Rules, wide: Visits, centre: Floats, inputs: tuple[TensorVariable, ...]) -> None:
+    """Say in the current PyMC model that the rules were met."""
+    model = pm.modelcontext(None)
+    packed = admitted.pooled(rules, wide, centre)
+    places = dict(zip(("entry_group", "entry_column"), map(range, packed.shape), strict=True))
+    model.add_coords(places)
+    admitted.record_rules(rules)
+    pm.Potential("entry", entry_factor(*inputs, pm.Data("entry_rules", packed, dims=tuple(places)))[0])
 
 
 def integrated_out(model: pm.Model) -> bool:
@@ -175,15 +152,42 @@ def statistics_of(visits: Visits, terms: xr.Dataset) -> Floats:
     return statistics(wide, design @ known.mean)
 
 
+def entered(visits: Visits, terms: xr.Dataset, selection: Selection | None) -> tuple[xr.Dataset, dict[str, Floats]]:
+    """Give record and data of a model's entry rules for other visits of as many patients; `terms` is that of its own.
+
+    Raises ValueError where the rules act on other terms than those that the model samples.
+    """
+    if (own := admitted.rules_from(terms)) is None:
+        return terms, {}
+    rules = admitted.rules_of(selection)
+    wide, design = _widened(visits, known := terms_from(terms, visits))
+    if rules is None or len(rules.spread) != len(own.spread):
+        raise ValueError("other entry rules than those of the trial that the model was built on; build it again")
+    recorded = {name: (admitted.DIMS[name], values) for name, values in rules.recorded().items()}
+    return terms.drop_vars(["entry_weight", "visit"], errors="ignore").assign(recorded), {
+        "entry_rules": admitted.pooled(rules, wide, design @ known.mean)
+    }
+
+
 def with_prior_coefficients(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int) -> xr.Dataset:
     """Draw the coefficients of population and patients from their prior, for every draw of `loading`.
 
     `terms` has `term_mean`, `term_sd`, `term_design` and, with covariates, `covariates`. Adds `population` and
-    `coefficients`, and with covariates `regression`, as in `with_posterior_coefficients`.
+    `coefficients`, and with covariates `regression`, as in `with_posterior_coefficients`. Where the model knows entry
+    rules, which need `sigma`, patients are those who met them.
     """
-    known = terms_from(terms, visits)
-    drawn = _from_prior(known, flat(draws["loading"]), len(visits.patients), np.random.default_rng(seed))
-    return _with_coefficients(draws, visits, known, *drawn)
+    known, rules, rng = terms_from(terms, visits), admitted.rules_from(terms), np.random.default_rng(seed)
+    loading = flat(draws["loading"])
+    drawn = known.mean + known.sd * rng.standard_normal((len(loading), len(known.mean)))
+    apart = sampled_terms(set(map(str, draws)), known)
+    drawn[:, apart] = known.mean[apart] + _sampled(draws, known, apart) * known.sd[apart]
+    z = rng.standard_normal((len(loading), len(visits.patients), loading.shape[2]))
+    theta = (drawn @ known.design.T)[:, None, :] + z @ loading.transpose(0, 2, 1)
+    _add_regression(known, drawn, theta)
+    if rules is not None:
+        mean = theta - z @ loading.transpose(0, 2, 1)
+        admitted.admit(rules, visits, theta, mean, loading, flat(draws["sigma"]), rng)
+    return _with_coefficients(draws, visits, known, drawn, theta)
 
 
 def with_posterior_coefficients(
@@ -191,47 +195,60 @@ def with_posterior_coefficients(
 ) -> tuple[xr.Dataset, xr.DataArray]:
     """Draw back, exactly, what was integrated out: the coefficients given the data and each draw of what was sampled.
 
-    `draws` has `loading` (chain, draw, coefficient, source) and `sigma` (chain, draw); `terms` as for the prior.
+    `draws` has `loading` (chain, draw, coefficient, source), `sigma` (chain, draw), and the terms that were sampled;
+    `terms` as for the prior.
     Returns them with `population` (coefficient), `coefficients` (patient, coefficient), the covariates' part included,
     and `regression` (covariate), where there are covariates, added; and the log density of all of a patient's values
-    given the population, its own coefficients integrated out: (chain, draw, patient).
+    given the population, its own coefficients integrated out, and given that it entered: (chain, draw, patient).
     """
     known = terms_from(terms, visits)
     wide, design = _widened(visits, known)
+    apart = sampled_terms(set(map(str, draws)), known)
     loading, variance = flat(draws["loading"]), flat(draws["sigma"]) ** 2
     loading = np.pad(loading, ((0, 0), (0, len(known.covariates)), (0, 0)))
-    packed = statistics(wide, design @ known.mean)
-    drawn = np.empty((len(loading), len(known.mean)))
+    moved = np.zeros((len(loading), len(known.mean)))
+    moved[:, apart] = _sampled(draws, known, apart) * known.sd[apart]
+    offset, centre = moved @ design.T, design @ known.mean
+    drawn = np.empty((len(loading), int((~apart).sum())))
     theta = np.empty((len(loading), len(visits.patients), wide.basis.shape[1]))
     by_patient = np.empty(theta.shape[:2])
     rng = np.random.default_rng(seed)
-    kernel.draw_back(loading, variance, packed, design, known.sd**-2.0, rng, drawn, theta, by_patient)
-    theta += design @ known.mean
-    filled = _with_coefficients(draws, visits, known, known.mean + drawn, theta[..., : len(visits.coefficients)])
+    inside = np.ascontiguousarray(design[:, ~apart]), known.sd[~apart] ** -2.0
+    kernel.draw_back(loading, variance, offset, statistics(wide, centre), *inside, rng, drawn, theta, by_patient)
+    moved[:, ~apart] = drawn
+    theta = theta[..., : len(visits.coefficients)] + centre[: len(visits.coefficients)]
+    if (rules := admitted.rules_from(terms)) is not None and rules.refused == admitted.UNKNOWN:
+        by_patient -= log_probabilities(loading, variance, offset, admitted.by_patient(rules, wide, centre))
+    _add_regression(known, known.mean + moved, theta)
+    filled = _with_coefficients(draws, visits, known, known.mean + moved, theta)
     coords = {name: filled[name] for name in ("chain", "draw", "patient")}
     shape = tuple(len(labels) for labels in coords.values())
     return filled, xr.DataArray(by_patient.reshape(shape), coords, list(coords), name=visits.outcome.name)
 
 
-def _from_prior(terms: Terms, loading: Floats, patients: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draw terms (d, m) and patient coefficients, less the covariates' part, (d, n, p) given loading (d, p, q)."""
-    drawn = terms.mean + terms.sd * rng.standard_normal((len(loading), len(terms.mean)))
-    z = rng.standard_normal((len(loading), patients, loading.shape[2]))
-    return drawn, (drawn @ terms.design.T)[:, None, :] + z @ loading.transpose(0, 2, 1)
+def _sampled(draws: xr.Dataset, known: Terms, apart: NDArray[np.bool_]) -> Floats:
+    """Take the terms that were sampled from the draws, in prior SDs from their prior mean: (d, term)."""
+    names = [sampled_name(known.names[place]) for place in np.flatnonzero(apart)]
+    columns = [flat(draws[name]) for name in names]
+    return np.stack(columns, axis=1) if columns else np.empty((draws.sizes["chain"] * draws.sizes["draw"], 0))
+
+
+def _add_regression(known: Terms, terms: Floats, theta: Floats) -> None:
+    """Add the covariates' part of the terms (d, m) to the coefficients of patients (d, n, p), in place."""
+    for coefficient, shift in zip(terms[:, len(known.names) - len(known.covariates) :].T, known.shift, strict=True):
+        theta += coefficient[:, None, None] * shift
 
 
 def _with_coefficients(draws: xr.Dataset, visits: Visits, known: Terms, terms: Floats, theta: Floats) -> xr.Dataset:
-    """Add population, patients and regression, from terms (d, m) and theta (d, n, p), which gets the latter's part."""
+    """Add population, patients and regression, from terms (d, m) and theta (d, n, p)."""
     shape, dims = (draws.sizes["chain"], draws.sizes["draw"]), ("chain", "draw")
-    regression = terms[:, len(known.names) - len(known.covariates) :]
-    for k, shift in enumerate(known.shift):
-        theta += regression[:, k, None, None] * shift
     filled = draws.assign_coords(patient=list(visits.patients)).assign(
         population=((*dims, "coefficient"), (terms @ known.design.T).reshape(*shape, -1)),
         coefficients=((*dims, "patient", "coefficient"), theta.reshape(*shape, *theta.shape[1:])),
     )
     if known.covariates:
         filled = filled.assign_coords(covariate=list(known.covariates))
+        regression = terms[:, len(known.names) - len(known.covariates) :]
         filled["regression"] = (*dims, "covariate"), regression.reshape(*shape, -1)
     return filled
 

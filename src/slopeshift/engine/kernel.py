@@ -20,6 +20,13 @@ e_i = h_i - M_i b and G = sum (e_i e_i' + M_i P M_i - M_i),
     d/dV = G / 2,   so   d/dLambda = G Lambda
     2 d d/dd = sum c_i - b'sum (h_i + e_i) + tr(P sum M_i) - n - tr(Lambda'G Lambda)
 
+Terms that are not integrated out add an `offset` o (p,) to B mu, less their prior mean as y_i is. With y_i - W_i o in
+the place of y_i,
+
+    s_i' = s_i - S_i o,   yy_i' = yy_i - o'(s_i + s_i')
+
+stand for s_i and yy_i in all of the above, and d/do = sum e_i = sum h_i - (sum M_i) b.
+
 Arrays: p coefficients, q sources of variation, m population terms; `loading` is Lambda (p, q), `design` is B (p, m),
 `precision` the diagonal of C^-1 (m,), `variance` is d, and `packed` holds the patients' unweighted statistics as `pack`
 lays them out.
@@ -82,10 +89,23 @@ def _triangle(loading):
 
 
 @compiled
-def _weigh(packed, block, variance, stats):
-    """Divide the statistics of a block by the residual variance."""
+def _weigh(packed, block, variance, offset, stats):
+    """Divide the statistics of a block by the residual variance, and take the offset from its values."""
     for row in range(stats.shape[0] - 1):
         store(stats, row, load(packed[block], row) * (1.0 / variance))
+    if not offset.any():
+        return
+    p = offset.size
+    moment = p * (p + 1) // 2
+    square = load(stats, moment + p)
+    for a in range(p):
+        before = load(stats, moment + a)
+        x = before
+        for b in range(p):
+            x = x - load(stats, _at(a, b)) * offset[b]
+        square = square - (before + x) * offset[a]
+        store(stats, moment + a, x)
+    store(stats, moment + p, square)
 
 
 @compiled
@@ -160,7 +180,7 @@ def _inform(stats, gain, shift, r, p, info, sums):
 
 
 @compiled
-def _first_pass(triangle, r, variance, packed, info, sums):
+def _first_pass(triangle, r, variance, offset, packed, info, sums):
     """Write M_i and h_i of every patient into info and their sums, with that of c_i, into sums; return sum log|A_i|."""
     p, (blocks, rows, lanes) = triangle.shape[0], packed.shape
     work = np.empty((rows + 2 * p * r + r * (r + 1) // 2 + r + 1, lanes))
@@ -171,7 +191,7 @@ def _first_pass(triangle, r, variance, packed, info, sums):
     scale, chol = work[:1], work[1:]
     log_det = 0.0
     for block in range(blocks):
-        _weigh(packed, block, variance, stats)
+        _weigh(packed, block, variance, offset, stats)
         store(scale, 0, _factor(stats, triangle, r, product, chol))
         for lane in range(lanes):
             log_det -= 2.0 * np.log(scale[0, lane])
@@ -289,13 +309,13 @@ def _residual(here, centre, residual):
 
 
 @compiled
-def density(loading, variance, packed, design, precision):
-    """Return log p(y), its gradient with respect to loading (p, q), and with respect to variance."""
+def density(loading, variance, offset, packed, design, precision):
+    """Return log p(y) and its gradients by loading (p, q), by variance and by offset (p,)."""
     p, (blocks, rows, lanes) = loading.shape[0], packed.shape
     count = packed[:, rows - 1].sum()
     triangle, r = _triangle(loading)
     sums, info = np.zeros((rows, lanes)), np.empty((blocks, rows, lanes))
-    total = _first_pass(triangle, r, variance, packed, info, sums)
+    total = _first_pass(triangle, r, variance, offset, packed, info, sums)
     info_sum, score_sum, misfit = _added_up(sums, p)
     chol, half, log_det = _population(info_sum, score_sum, design, precision)
     total += log_det + misfit
@@ -305,7 +325,11 @@ def density(loading, variance, packed, design, precision):
 
     centre, spread = _project(design, chol, half)
     d_loading, scaled = _by_loading(loading, info, info_sum, score_sum, centre, spread)
-    return -0.5 * total, d_loading, 0.5 * (scaled + misfit - count) / variance
+    d_offset = score_sum
+    for a in range(p):
+        for b in range(p):
+            d_offset[a] -= info_sum[a, b] * centre[b]
+    return -0.5 * total, d_loading, 0.5 * (scaled + misfit - count) / variance, d_offset
 
 
 @compiled
@@ -329,12 +353,12 @@ def _by_loading(loading, info, info_sum, score_sum, centre, spread):
 
 
 @compiled
-def draw_back(loading, variance, packed, design, precision, rng, terms, theta, marginal):
-    """Draw what was integrated out, given y, for every draw of loading (d, p, q) and variance (d,).
+def draw_back(loading, variance, offset, packed, design, precision, rng, terms, theta, marginal):
+    """Draw what was integrated out, given y, for every draw of loading (d, p, q), variance (d,) and offset (d, p).
 
     Writes mu, less its prior mean, into terms (d, m) and theta_i, less the same, into theta (d, n, p): first
-    mu ~ Normal(mu_hat, Q^-1), then z_i ~ Normal(A_i^-1 R'(s_i - S_i B mu), A_i^-1) and theta_i = B mu + R z_i.
-    Writes log p(y_i | mu) into marginal (d, n).
+    mu ~ Normal(mu_hat, Q^-1), then z_i ~ Normal(A_i^-1 R'(s_i - S_i B mu), A_i^-1) and theta_i = o + B mu + R z_i.
+    Writes log p(y_i | o, mu) into marginal (d, n).
     """
     draws, n, p = theta.shape
     (blocks, rows, lanes), m = packed.shape, precision.size
@@ -345,7 +369,7 @@ def draw_back(loading, variance, packed, design, precision, rng, terms, theta, m
     for d in range(draws):
         triangle, _ = _triangle(loading[d])
         sums[:] = 0.0
-        _first_pass(triangle, r, variance[d], packed, info, sums)
+        _first_pass(triangle, r, variance[d], offset[d], packed, info, sums)
         info_sum, score_sum, _ = _added_up(sums, p)
         lower, half, _ = _population(info_sum, score_sum, design, precision)
         for k in range(m):
@@ -357,7 +381,7 @@ def draw_back(loading, variance, packed, design, precision, rng, terms, theta, m
             for k in range(m):
                 mean[a] += design[a, k] * half[k]
         for block in range(blocks):
-            _weigh(packed, block, variance[d], stats)
+            _weigh(packed, block, variance[d], offset[d], stats)
             store(fit, 1, _factor(stats, triangle, r, product, chol))
             store(fit, 0, _distance(stats, triangle, r, product, chol, mean, z))
             for k in range(r):
@@ -369,7 +393,7 @@ def draw_back(loading, variance, packed, design, precision, rng, terms, theta, m
                 marginal[d, i] = np.log(fit[1, lane]) - 0.5 * fit[0, lane]
                 marginal[d, i] -= 0.5 * packed[block, rows - 1, lane] * (LOG_2PI + np.log(variance[d]))
                 for a in range(p):
-                    theta[d, i, a] = mean[a]
+                    theta[d, i, a] = offset[d, a] + mean[a]
                     for k in range(min(a + 1, r)):
                         theta[d, i, a] += triangle[a, k] * z[k, lane]
 

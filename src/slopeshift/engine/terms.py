@@ -10,6 +10,8 @@ import pymc as pm
 import xarray as xr
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from numpy.typing import NDArray
 
     from slopeshift.design.visits import Visits
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 SHIFT = ("covariate", "patient", "coefficient")
 """Dims of how far a covariate moves each patient's coefficients, per unit of its own coefficient."""
+
+
+ENTRY = ("entry_weight", "entry_lower", "entry_upper", "entry_spread", "entry_refused")
+"""The record of the entry rules that a model knows (see `admitted`), which goes with that of its terms."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,16 @@ class Terms:
         return self.names[len(self.names) - len(self.shift) :]
 
 
+def sampled_name(term: str) -> str:
+    """Name the variable that a term is sampled as, where it is: its distance from the prior mean, in prior SDs."""
+    return f"standardised_{term}"
+
+
+def sampled_terms(names: Container[str], terms: Terms) -> NDArray[np.bool_]:
+    """Say which terms a model samples, by the names of its variables or draws; the others are integrated out."""
+    return np.array([sampled_name(term) in names for term in terms.names], dtype=bool)
+
+
 def record_terms(terms: Terms) -> None:
     """Keep `term_mean`, `term_sd`, `term_design` and, with covariates, `covariates` as data of the current PyMC model.
 
@@ -61,8 +77,9 @@ def record_terms(terms: Terms) -> None:
 
 def terms_of(model: pm.Model) -> xr.Dataset:
     """Take the record of the terms out of a model, as `with_posterior_coefficients` and `statistics_of` need it."""
-    names = [name for name in ("term_mean", "term_sd", "term_design", "covariates") if name in model.named_vars]
-    dims = {name: model.named_vars_to_dims[name] for name in names}
+    recorded = ("term_mean", "term_sd", "term_design", "covariates", *ENTRY)
+    names = [name for name in recorded if name in model.named_vars]
+    dims = {name: tuple(model.named_vars_to_dims.get(name, ())) for name in names}
     coords = {dim: list(model.coords[dim]) for dim in {"source", *(dim for each in dims.values() for dim in each)}}
     return xr.Dataset({name: (dims[name], model[name].get_value()) for name in names}, coords)
 

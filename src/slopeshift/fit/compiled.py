@@ -66,14 +66,16 @@ class Compiled:
 
         `visits` are of as many patients, with as many injections, as the model was compiled for. The gate is not asked.
         """
+        from slopeshift.design.entry import selection
         from slopeshift.engine import exact
 
         for_nuts, for_coefficients = np.random.SeedSequence(seed).generate_state(2)
-        swapped = nuts.with_data(self.model, statistics=exact.statistics_of(visits, self.terms))
+        terms, rules = exact.entered(visits, self.terms, selection(trial, visits))
+        swapped = nuts.with_data(self.model, statistics=exact.statistics_of(visits, terms), **rules)
         tree = nuts.draw(swapped, **asdict(self.sampling), seed=int(for_nuts), cores=1)
         sampled = tree["posterior"].to_dataset()
-        draws, _ = exact.with_posterior_coefficients(sampled, visits, self.terms, int(for_coefficients))
-        design = visits.dataset().merge(self.terms, join="exact")
+        draws, _ = exact.with_posterior_coefficients(sampled, visits, terms, int(for_coefficients))
+        design = visits.dataset().merge(terms, join="exact")
         return Posterior(trial, visits, design, draws, self.name, family=NORMAL)
 
 

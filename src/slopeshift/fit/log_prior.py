@@ -16,6 +16,8 @@ import pytensor
 import pytensor.tensor as pt
 import xarray as xr
 
+from slopeshift.engine.terms import sampled_name
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -32,9 +34,15 @@ def log_prior(model: pm.Model, draws: xr.Dataset, terms: xr.Dataset) -> xr.Datas
     coefficients jointly, and `regression` over those of covariates. A model whose terms are not recorded, as that of a
     formula, has a variable for every parameter of its population instead.
     """
-    density = _with_correlation(_densities([v for v in model.free_RVs if v.ndim == 0], draws), draws)
+    stated = [v for v in model.free_RVs if v.ndim == 0 and v.name not in _of_terms(terms)]
+    density = _with_correlation(_densities(stated, draws), draws)
     density |= _of_population(draws, terms) if "term_mean" in terms else {}
     return xr.Dataset({name.removesuffix("_signed"): values for name, values in density.items()})
+
+
+def _of_terms(terms: xr.Dataset) -> set[str]:
+    """Name the variables that terms may be sampled as: their priors are those of the population."""
+    return {sampled_name(str(term)) for term in terms.indexes.get("term", ())}
 
 
 def _densities(variables: list[pt.TensorVariable], draws: xr.Dataset) -> dict[str, xr.DataArray]:

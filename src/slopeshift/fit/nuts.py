@@ -19,6 +19,10 @@ ADAPTATION = "draw_diag"
 coefficients of a small trial mix half as well; where they are integrated out, either does."""
 
 
+DATA = {"statistics": "statistics", "entry_rules": "rules"}
+"""The data of an exact model that differ between trials of a design, and where `density.Arrays` has them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Precompiled:
     """A model that needs no compiling: the engine has its density, and what differs between models is in `arrays`.
@@ -31,10 +35,12 @@ class Precompiled:
     coords: dict[str, list[Any]]
 
     def with_data(self, **data: NDArray[Any]) -> Precompiled:
-        """Exchange the data: `statistics` (block, row, lane) of other values, or of other visits; KeyError else."""
-        if unknown := set(data) - {"statistics"}:
-            raise KeyError(f"the density has no data {', '.join(sorted(unknown))}; it has statistics")
-        return replace(self, arrays=replace(self.arrays, statistics=data.get("statistics", self.arrays.statistics)))
+        """Exchange data named in `data_names` for that of other values, or of other visits; KeyError else."""
+        if unknown := set(data) - (known := data_names(self)):
+            has = ", ".join(sorted(known))
+            raise KeyError(f"the density has no data {', '.join(sorted(unknown))}; it has {has}")
+        exchanged: dict[str, Any] = {DATA[name]: values for name, values in data.items()}
+        return replace(self, arrays=replace(self.arrays, **exchanged))
 
     def prior(self, draws: int, seed: int) -> xr.Dataset:
         """Draw from the prior what NUTS draws from the posterior: dims chain (1), draw, and those of each variable."""
@@ -102,7 +108,7 @@ def compile_model(model: pm.Model) -> Any:
 def data_names(compiled: Any) -> set[str]:
     """Name the data that the density of a compiled model uses; what the model merely records is not among them."""
     if isinstance(compiled, Precompiled):
-        return {"statistics"}
+        return {name for name, place in DATA.items() if getattr(compiled.arrays, place).size}
     return {variable.name for variable in compiled.shared_var_keys}
 
 

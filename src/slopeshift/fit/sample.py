@@ -120,7 +120,7 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
     prior = tree["prior"].to_dataset()
     if exact.integrated_out(model):
         prior = exact.with_prior_coefficients(prior, visits, data, for_coefficients)
-        values = predicted(_thinned(prior, visits), visits, for_values).to_dataset()
+        values = predicted(_thinned(prior, visits), visits, for_values, data).to_dataset()
     else:
         values = tree["prior_predictive"].to_dataset()
     return xr.DataTree.from_dict({"prior": prior, "prior_predictive": values, "constant_data": data})
@@ -186,7 +186,7 @@ def _drawn_back(draws: xr.Dataset, visits: Visits, terms: xr.Dataset, seed: int)
     some = _thinned(drawn, visits)
     return {
         "posterior": drawn,
-        "posterior_predictive": predicted(some, visits, for_values).to_dataset(),
+        "posterior_predictive": predicted(some, visits, for_values, terms).to_dataset(),
         "log_likelihood": log_likelihood(some, visits).to_dataset(),
         "log_likelihood_of_patient": by_patient.to_dataset(),
     }

@@ -14,7 +14,7 @@ from slopeshift.engine import exact
 from slopeshift.engine.density import Arrays
 from slopeshift.engine.foreign import constant, interpreted
 from slopeshift.engine.spread import BETA, GAMMA, HALF_NORMAL, NORMAL, prior_row
-from slopeshift.engine.terms import terms_of
+from slopeshift.engine.terms import sampled_name, sampled_terms, terms_from, terms_of
 from slopeshift.model.line import loading_parts, pattern
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def describe(model: pm.Model, visits: Visits) -> Arrays:
     """
     _refuse_more(model, visits)
     names = [variable.name for variable in model.free_RVs]
-    terms = terms_of(model)
+    known = terms_from(terms := terms_of(model), visits)
+    apart, design = sampled_terms(names, known), exact.widened(visits, terms)[1]
     parts, sources = loading_parts(visits), tuple(map(str, model.coords["source"]))
     deviations = {part.trait: _place(names, f"sd_{part.trait}") for part in parts}
     traits = [trait for trait in TRAITS if trait in deviations]
@@ -62,8 +63,15 @@ def describe(model: pm.Model, visits: Visits) -> Arrays:
         signed=np.array([k for k, name in enumerate(names) if name.endswith("_signed")], dtype=float),
         sigma=_place(names, "sigma"),
         statistics=model["statistics"].get_value(),
-        design=exact.widened(visits, terms)[1],
-        precision=terms["term_sd"].to_numpy() ** -2.0,
+        design=design[:, ~apart],
+        precision=known.sd[~apart] ** -2.0,
+        apart=np.array(
+            [
+                [_place(names, sampled_name(known.names[k])), *(known.sd[k] * design[:, k])]
+                for k in np.flatnonzero(apart)
+            ]
+        ).reshape(-1, 1 + len(design)),
+        rules=model["entry_rules"].get_value() if "entry_rules" in model.named_vars else np.empty((0, 0)),
     )
     _refuse_unused(names, arrays)
     return arrays
@@ -72,15 +80,15 @@ def describe(model: pm.Model, visits: Visits) -> Arrays:
 def _refuse_more(model: pm.Model, visits: Visits) -> None:
     if not exact.integrated_out(model):
         raise UnknownError("it samples the coefficients")
-    if model.potentials:
-        raise UnknownError(f"it has a further term, {model.potentials[0].name}")
+    if more := [potential.name for potential in model.potentials if potential.name != "entry"]:
+        raise UnknownError(f"it has a further term, {more[0]}")
     observed = [variable.name for variable in model.observed_RVs]
     if observed != [visits.outcome.name]:
         raise UnknownError(f"it observes {', '.join(observed)}")
 
 
 def _refuse_unused(names: list[str], arrays: Arrays) -> None:
-    used = {*arrays.parts[:, 2], *arrays.partial[arrays.partial >= 0], arrays.sigma}
+    used = {*arrays.parts[:, 2], *arrays.partial[arrays.partial >= 0], arrays.sigma, *arrays.apart[:, 0]}
     if more := [name for k, name in enumerate(names) if k not in used]:
         raise UnknownError(f"it samples {', '.join(more)}")
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
+    from slopeshift.design.entry import Selection
     from slopeshift.design.visits import Visits
     from slopeshift.model.covariates import Covariate, Regressor
     from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
@@ -84,7 +85,8 @@ class PiecewiseLine:
 
     The population priors are in outcome units (`level`), outcome units per month, and those per month squared
     (`curvature`, None where the course has none). `change` is common to all injections, `change_by_injection` is the
-    deviation of each. Level, slope and changes are regressed on `regressors`.
+    deviation of each. Level, slope and changes are regressed on `regressors`. `selection` has the rules by which the
+    patients entered; a family that does not know them takes the patients for anybody.
     """
 
     visits: Visits
@@ -95,6 +97,7 @@ class PiecewiseLine:
     spread: Spread
     regressors: tuple[Regressor, ...]
     curvature: Normal | None = None
+    selection: Selection | None = None
 
     @property
     def shift(self) -> NDArray[np.float64]:
@@ -118,6 +121,7 @@ def piecewise_line(
     covariates: tuple[Covariate, ...] = (),
     curvature: Normal | None = None,
     sd_curvature: HalfNormal | Gamma | None = None,
+    selection: Selection | None = None,
 ) -> PiecewiseLine:
     """Add the spread between patients to the current PyMC model and return the curve that families build on.
 
@@ -145,7 +149,7 @@ def piecewise_line(
     _report_correlation(factor, traits)
     bent = None if sd_curvature is None else scale("sd_curvature", sd_curvature)
     spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, bent)
-    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, regressors, curvature)
+    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, regressors, curvature, selection)
 
 
 def _check_curvature(visits: Visits, *priors: object) -> None:

@@ -65,7 +65,8 @@ class LineModel:
     """A line per patient whose slope may change at each injection, as a value that builds a PyMC model on a trial.
 
     Priors are those of `piecewise_line`; that of the slope may come from the trial's control. `family` says how values
-    scatter around the line, `shape` how changes act in time. Raises ValueError, when called, as `piecewise_line` does,
+    scatter around the line, `shape` how changes act in time. `entry` takes the trial's entry rules into the likelihood,
+    where the family knows how. Raises ValueError, when called, as `piecewise_line` does,
     and LookupError where the trial does not record the outcome.
     """
 
@@ -86,11 +87,13 @@ class LineModel:
     covariates: tuple[Covariate | ByInterval, ...] = ()
     shape: Shape = PLAIN
     beside: Beside | None = None
+    entry: bool = True
 
     def __call__(self, trial: Trial) -> pm.Model:
         """Build the model on a trial, without compiling anything."""
         import pymc as pm
 
+        from slopeshift.design.entry import selection
         from slopeshift.design.visits import visits_of
 
         visits = visits_of(trial, self.outcome, self.shape)
@@ -98,8 +101,9 @@ class LineModel:
         if isinstance(self.slope, FromControl):
             priors["slope"] = lead_in_slope(trial, self.outcome, self.slope.otherwise)
         covariates = tuple(c.of(trial, visits) if isinstance(c, ByInterval) else c for c in self.covariates)
+        selected = selection(trial, visits) if self.entry else None
         with pm.Model(coords=visits.coords) as model:
-            self.family.observe(piecewise_line(visits, **priors, covariates=covariates))
+            self.family.observe(piecewise_line(visits, **priors, covariates=covariates, selection=selected))
             if self.beside is not None:
                 variables = {name: sampled(name, *stated) for name, stated in self.beside.priors.items()}
                 self.beside.observe(trial, visits, **variables)

@@ -26,10 +26,11 @@ class Parameter:
 class Statement:
     """What is recorded while a model is built: the name of its `family`, empty before, and its prior table.
 
-    `priors` has a row for each: see `row`.
+    `entry` says whether it knows the rules by which patients entered. `priors` has a row for each: see `row`.
     """
 
     family: str = ""
+    entry: bool = False
     priors: list[dict[str, Any]] = field(default_factory=list)
 
 

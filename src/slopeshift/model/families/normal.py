@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from slopeshift.model.families.family import Family
+from slopeshift.model.stated import statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,16 +87,27 @@ class Normal(WrittenOut):
         Adds `sigma` and what `exact.observe` adds, in the current PyMC model.
         """
         from slopeshift.engine import exact
+        from slopeshift.engine.admitted import rules_of
         from slopeshift.model.line import loading, population_terms
 
-        exact.observe(curve.visits, population_terms(curve), loading(curve), *self.variables())
+        rules = rules_of(curve.selection)
+        statement().entry = bool(rules)
+        scale, *_ = self.variables()
+        exact.observe(curve.visits, population_terms(curve), loading(curve), scale, rules)
 
 
-def predicted(draws: xr.Dataset, visits: Visits, seed: int) -> xr.DataArray:
-    """Draw a new value at every visit of every patient: (chain, draw, visit), outcome units."""
-    mean, sigma = _means(draws, visits), _flat(draws["sigma"])
-    noise = np.random.default_rng(seed).standard_normal(mean.shape)
-    return _by_visit(draws, visits, mean + sigma[:, None] * noise)
+def predicted(draws: xr.Dataset, visits: Visits, seed: int, terms: xr.Dataset | None = None) -> xr.DataArray:
+    """Draw a new value at every visit of every patient: (chain, draw, visit), outcome units.
+
+    Where `terms`, the record of the model's, has entry rules, the new values meet them again.
+    """
+    from slopeshift.engine.admitted import admit_values, rules_from
+
+    mean, sigma, rng = _means(draws, visits), _flat(draws["sigma"]), np.random.default_rng(seed)
+    value = mean + sigma[:, None] * rng.standard_normal(mean.shape)
+    if terms is not None and (rules := rules_from(terms)) is not None:
+        admit_values(rules, visits, value, mean, sigma, rng)
+    return _by_visit(draws, visits, value)
 
 
 def log_likelihood(draws: xr.Dataset, visits: Visits) -> xr.DataArray:
