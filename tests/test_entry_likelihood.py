@@ -391,3 +391,113 @@ def test_the_prior_of_the_population_is_the_same_with_rules():
         "sd_cycle",
         "sigma",
     }
+
+
+# ---- in a fit ----
+
+LOSS = {"outcome": "alsfrsr", "quantity": "loss", "from": "first", "to": "injection", "at_least": 3, "source": "test"}
+
+
+def screened_trial(patients=12, seed=0, rounded=True, truth=None, **rule):
+    """A trial of lines in which nothing changes: of candidates, those enter who lost as many points as the rule asks.
+
+    `truth` (level, slope, SD of level, of slope, residual SD). Without rounding, values are taken as they are drawn.
+    """
+    from slopeshift.trial import trial_from_tables
+
+    level, slope, sd_level, sd_slope, sigma = truth or (34.0, -1.0, 4.0, 0.7, 1.8)
+    rng, rule = np.random.default_rng(seed), {**LOSS, **rule}
+    months, rows, given = np.array([-3.0, -1.5, 0.0, *range(1, 9)]), [], []
+    while len(given) < 2 * patients:
+        values = level + sd_level * rng.normal() + (slope + sd_slope * rng.normal()) * months
+        values = values + sigma * rng.normal(size=len(months))
+        values = values.round().clip(0, 48) if rounded else values
+        if values[0] - values[2] < rule["at_least"]:
+            continue
+        name = f"P{len(given) // 2 + 1:02d}"
+        rows += [(name, m, value) for m, value in zip(months, values, strict=True)]
+        given += [(name, 1, 0.0), (name, 2, 4.0)]
+    import pandas as pd
+
+    tables = {
+        "patients": pd.DataFrame({"patient": sorted({name for name, *_ in given})}),
+        "visits": pd.DataFrame(rows, columns=["patient", "month", "alsfrsr"]),
+        "injections": pd.DataFrame(given, columns=["patient", "injection", "month"]),
+    }
+    settings = {"title": "Screened", "synthetic": True, "source": "test", "entry": [rule]}
+    return trial_from_tables("screened", tables, settings)
+
+
+@pytest.fixture(scope="module")
+def screened():
+    return screened_trial()
+
+
+@pytest.fixture(scope="module")
+def fit(screened):
+    from trials import ROOT
+
+    from slopeshift.fit.sample import sample
+    from slopeshift.fit.store import Settings
+    from slopeshift.model.files import load_model
+
+    return sample(load_model(ROOT / "models/alsfrsr.py"), screened, Settings(seed=1, draws=1000), progress=False)
+
+
+def test_a_fit_knows_the_rules_of_its_trial_and_says_so(fit, screened):
+    assert fit.record["entry_rules"] == "modelled"
+    posterior = fit.tree["posterior"]
+    assert posterior["population"].dims == ("chain", "draw", "coefficient")
+    moved = -1.0 + 0.4 * posterior["standardised_slope"]
+    np.testing.assert_allclose(posterior["population"].sel(coefficient="slope"), moved)
+    assert not fit.tree["sample_stats"]["diverging"].any()
+    assert "standardised_slope" not in fit.tree["log_prior"]
+    lost = screened.visits.groupby("patient")["alsfrsr"].agg(lambda values: values.iloc[0] - values.iloc[2])
+    assert lost.min() >= 3
+
+
+@pytest.mark.parametrize("group", ["prior_predictive", "posterior_predictive"])
+def test_patients_who_are_predicted_have_met_the_rules(fit, screened, group):
+    visits = visits_of(screened, "alsfrsr")
+    values = fit.tree[group]["alsfrsr"].to_numpy()
+    assert (values[..., visits.month == -3] - values[..., visits.month == 0]).min() >= 2.5 - 1e-4
+
+
+def test_the_source_population_declines_more_slowly_than_those_enrolled(fit):
+    """And the model without the factor takes the ones for the other."""
+    draws = fit.tree["posterior"].to_dataset()
+    enrolled = draws["coefficients"].sel(coefficient="slope").mean("patient")
+    assert float((draws["population"].sel(coefficient="slope") - enrolled).mean()) > 0.2
+
+
+def test_a_model_that_leaves_the_factor_out_says_so(screened):
+    from dataclasses import replace
+
+    from trials import ROOT
+
+    from slopeshift.fit.sample import entry_rules
+    from slopeshift.model.files import load_model
+    from slopeshift.model.stated import statement
+
+    build = load_model(ROOT / "models/alsfrsr.py").build
+    model, visits = replace(build, entry=False)(screened), visits_of(screened, "alsfrsr")
+    assert not model.potentials
+    assert entry_rules(screened, visits, statement(model).entry) == "not modelled"
+    assert entry_rules(line_trial(), visits_of(line_trial(), "alsfrsr"), False) == "none"
+
+
+def test_a_refit_takes_the_rules_along_and_lets_whole_patients_go(screened):
+    from trials import ROOT
+
+    from slopeshift.fit.compiled import Sampling, compile_once
+    from slopeshift.model.files import source_of
+    from slopeshift.sensitivity.subsets import of_patients, without
+
+    program = compile_once("alsfrsr", source_of(ROOT / "models/alsfrsr.py"), screened, Sampling(1, 50, 50))
+    visits = visits_of(screened, "alsfrsr")
+    fewer = without(visits, of_patients(visits, ["P03"]))
+    refit = program.fit(screened, fewer, seed=1)
+    assert np.isneginf(refit.design["entry_lower"].sel(patient="P03")).all()
+    assert (refit.design["entry_lower"].drop_sel(patient="P03") == 2.5).all()
+    with pytest.raises(ValueError, match="values that an entry rule was judged by are not among these visits"):
+        program.fit(screened, without(visits, visits.month == 0), seed=1)

@@ -87,7 +87,9 @@ def compile_graph(model: pm.Model, outcome: str) -> Graph:
     prior = sum((_density(model, variable) for variable in free), pt.constant(0.0))
     others = [variable for variable in model.observed_RVs if variable.name != outcome]
     written_out = others if integrated_out(model) else [model[outcome], *others]
-    likelihood = sum((pm.logp(rv, model.rvs_to_values[rv]).sum() for rv in written_out), pt.constant(0.0))
+    likelihood = sum(
+        (pm.logp(rv, model.rvs_to_values[rv]).sum() for rv in written_out), sum(model.potentials, pt.constant(0.0))
+    )
     density = pytensor.function(inputs, [prior, likelihood], givens=given, on_unused_input="ignore")
     rng = random_generator_type()
     draws = {

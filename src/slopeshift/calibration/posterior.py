@@ -85,8 +85,7 @@ def check_same_density(prior: Prior, simulated: Simulated, posterior: Posterior)
         used = float(stats["logp"].isel(last).squeeze())
         expected = float(np.sum(prior.graph.log_densities(one, simulated.data)))
         if prior.terms is not None:
-            loading, sigma = one["loading"].squeeze(("chain", "draw")).to_numpy(), float(one["sigma"].squeeze())
-            expected += dense_log_density(posterior.visits, prior.terms, loading, sigma)
+            expected += dense_log_density(posterior.visits, prior.terms, one.squeeze(("chain", "draw")))
         if not abs(used - expected) < TOLERANCE * max(1.0, abs(expected) / 100):
             raise CalibrationError(
                 f"{prior.file.name}: the log density that was sampled is {used:.6f} where that of the model simulated "
@@ -94,19 +93,26 @@ def check_same_density(prior: Prior, simulated: Simulated, posterior: Posterior)
             )
 
 
-def dense_log_density(visits: Visits, terms: xr.Dataset, loading: Floats, sigma: float) -> float:
+def dense_log_density(visits: Visits, terms: xr.Dataset, draw: xr.Dataset) -> float:
     """Log density of all values as one normal: population, patients and residuals in its covariance (visit, visit).
 
-    The slow and obvious version of what `kernel.density` computes. `terms` is `terms.terms_of` the model.
+    The slow and obvious version of what `kernel.density` computes. `terms` is `terms.terms_of` the model; `draw` has
+    `loading` (coefficient, source), `sigma`, and the terms that were sampled.
     """
     from scipy.stats import Covariance, multivariate_normal
 
+    from slopeshift.engine.terms import sampled_name
+
+    loading, sigma = draw["loading"].to_numpy(), float(draw["sigma"])
     columns = visits.basis @ terms["term_design"].to_numpy()
     if "covariates" in terms:
         shift = terms["covariates"].transpose("covariate", "patient", "coefficient").to_numpy()
         moved = np.einsum("vc,kvc->vk", visits.basis, shift[:, visits.patient_index])
         columns[:, -moved.shape[1] :] += moved
-    mean, sd = terms["term_mean"].to_numpy(), terms["term_sd"].to_numpy()
+    mean, sd = terms["term_mean"].to_numpy().copy(), terms["term_sd"].to_numpy().copy()
+    for place, name in enumerate(map(sampled_name, terms.indexes["term"])):
+        if name in draw:
+            mean[place], sd[place] = mean[place] + sd[place] * float(draw[name]), 0.0
     same = visits.patient_index[:, None] == visits.patient_index
     differing = visits.basis @ loading
     covariance = (columns * sd**2) @ columns.T + np.where(same, differing @ differing.T, 0.0)

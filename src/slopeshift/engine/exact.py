@@ -162,7 +162,10 @@ def entered(visits: Visits, terms: xr.Dataset, selection: Selection | None) -> t
     rules = admitted.rules_of(selection)
     wide, design = _widened(visits, known := terms_from(terms, visits))
     if rules is None or len(rules.spread) != len(own.spread):
-        raise ValueError("other entry rules than those of the trial that the model was built on; build it again")
+        raise ValueError(
+            "values that an entry rule was judged by are not among these visits: keep them, leave patients out as a "
+            "whole, or build the model on the trial without these values"
+        )
     recorded = {name: (admitted.DIMS[name], values) for name, values in rules.recorded().items()}
     return terms.drop_vars(["entry_weight", "visit"], errors="ignore").assign(recorded), {
         "entry_rules": admitted.pooled(rules, wide, design @ known.mean)

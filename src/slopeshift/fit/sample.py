@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import warnings
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -68,6 +69,7 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
         "outcome": file.outcome,
         "unit": visits.outcome.unit,
         **described(file, statement(model)),
+        "entry_rules": entry_rules(trial, visits, statement(model).entry),
         "status": "sampled",
         "inputs": inputs(trial.files, file.source, settings),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -76,6 +78,20 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
         "seconds": {name: round(value, 2) for name, value in timings.items()},
     }
     return Fit(tree, record)
+
+
+def entry_rules(trial: Trial, visits: Visits, known: bool) -> str:
+    """Say what of the trial's entry rules on an outcome is in the likelihood, `known` where the model knows any.
+
+    One of "none" (there is no such rule), "modelled", "partly modelled" and "not modelled".
+    """
+    from slopeshift.design.entry import MODELLED, conditions
+
+    if (stated := conditions(trial, visits)) is None:
+        return "none"
+    if not known:
+        return "not modelled"
+    return "modelled" if stated.recorded.all() and len(stated.rules) <= MODELLED else "partly modelled"
 
 
 def posterior_draws(compiled: Any, settings: Settings, progress: bool) -> tuple[xr.DataTree, float]:
@@ -130,7 +146,7 @@ def _constants(model: pm.Model) -> xr.Dataset:
     """Take the data out of a model, as PyMC does when it draws from the prior."""
     import xarray as xr
 
-    dims = {variable.name: model.named_vars_to_dims[variable.name] for variable in model.data_vars}
+    dims = {variable.name: model.named_vars_to_dims.get(variable.name, ()) for variable in model.data_vars}
     coords = {dim: list(model.coords[dim]) for each in dims.values() for dim in each}
     return xr.Dataset({name: (each, model[name].get_value()) for name, each in dims.items()}, coords)
 
@@ -142,7 +158,9 @@ def _prior_by_pymc(model: pm.Model, draws: int, seed: int) -> xr.DataTree:
 
     sampled = [variable.name for variable in (*model.free_RVs, *model.deterministics)]
     names = sampled if exact.integrated_out(model) else None
-    with model, _quiet("pymc"):
+    with model, _quiet("pymc"), warnings.catch_warnings():
+        # The potential that patients entered says nothing of the prior: the patients are drawn by the rules below.
+        warnings.filterwarnings("ignore", "The effect of Potentials", UserWarning)
         tree: xr.DataTree = pm.sample_prior_predictive(draws, var_names=names, random_seed=seed)
     return tree
 
