@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,12 @@ def trial_of(job: HeadlineJob, seed: int) -> tuple[Trial, float]:
     """Simulate one trial, and the mean true change over the cycles that its values inform."""
     simulated = simulate.simulate(job.cell.design, job.cell.population, seed)
     tables = {name: simulated.tables[name][columns.split()] for name, columns in NEEDED.items()}
-    settings = SETTINGS | ({"entry": [RULE]} if job.told and job.cell.design.minimum_loss is not None else {})
+    settings = dict(SETTINGS)
+    if job.told and isfinite(job.cell.design.minimum_loss):
+        # Who was never injected has no value on the day by which the rule was judged.
+        injected = tables["patients"]["patient"].isin(tables["injections"]["patient"])
+        tables["patients"] = tables["patients"].assign(entry_exempt=np.where(injected, "no", "yes"))
+        settings["entry"] = [RULE]
     return trial_from_tables("simulated", tables, settings), float(np.mean(job.cell.truth.change))
 
 
