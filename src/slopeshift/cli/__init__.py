@@ -18,6 +18,7 @@ from slopeshift.cli.answers import (
     described,
     input_errors,
     listed,
+    say_notes,
     set_up,
 )
 
@@ -50,22 +51,26 @@ def main(
 def check(
     context: typer.Context,
     trial: fits.TrialFolder,
+    strict: Annotated[bool, typer.Option("--strict", help="Take notes for problems.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
-    """Read a trial's tables and list everything that is wrong with them."""
+    """Read a trial's tables; list everything that is wrong with them, and what is worth a look."""
     from slopeshift.trial import TrialError, read_trial
 
     with input_errors(context):
         try:
             read = read_trial(trial)
+            if strict and len(read.notes):
+                raise TrialError(read.name, read.notes)
         except TrialError as error:
             if as_json:
-                answer_json({"trial": str(trial), "problems": listed(error.problems)})
+                answer_json({"trial": str(trial), "problems": listed(error.problems), "notes": []})
             raise
     if as_json:
-        answer_json({"trial": str(trial), **counted(read), "problems": []})
+        answer_json({"trial": str(trial), **counted(read), "problems": [], "notes": listed(read.notes)})
     else:
         typer.echo(f"{trial}: {described(read)}. Nothing wrong.")
+        say_notes(read)
 
 
 @app.command()

@@ -67,6 +67,14 @@ def described(trial: Trial) -> str:
     return ", ".join(f"{n} {name}" for name, n in counts.items()) + f"; values: {values}"
 
 
+def say_notes(trial: Trial) -> None:
+    """Print what is allowed in a trial and worth a look, if anything."""
+    from slopeshift.trial import as_table
+
+    if len(trial.notes):
+        typer.echo(f"Allowed, and worth a look:\n\n{as_table(trial.notes)}")
+
+
 def answer_json(content: Mapping[str, Any]) -> None:
     """Print an answer for a script."""
     typer.echo(json.dumps(content, indent=1, ensure_ascii=False, default=str))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from slopeshift.formats import adam, guess, proact, redcap, sdtm, table
 from slopeshift.formats.mapping import read_yaml
 from slopeshift.formats.notation import Notation
-from slopeshift.formats.plausible import implausible
 from slopeshift.formats.privacy import pseudonymised, read_key, without_identifiers
 from slopeshift.formats.reading import Choices, Reading, all_problems
 from slopeshift.formats.write import Imported, refusal, refuse_destination, write
@@ -85,9 +84,8 @@ def import_trial(request: Request) -> Imported:
     reading = form.native(taken.sources, Choices(request.notation, document, file))
     if key and not reading.problems:
         reading = pseudonymised(reading, key)
-    problems = reading.problems or tuple(implausible(reading))
-    if problems:
-        raise refusal(name, problems)
+    if reading.problems:
+        raise refusal(name, reading.problems)
     return _written(request, reading, taken)
 
 

@@ -12,7 +12,7 @@ from slopeshift.formats.ledger import balanced
 from slopeshift.formats.reading import in_order, write_csv
 from slopeshift.keep.atomic import replacing_folder
 from slopeshift.trial import Trial, TrialError, read_trial
-from slopeshift.trial.columns import Problem
+from slopeshift.trial.columns import Problem, as_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ class Imported:
 def refusal(name: str, problems: Iterable[Problem]) -> TrialError:
     """Return the error that lists problems of an import, in the order of files and rows."""
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.row or 0))
-    return TrialError(name, pd.DataFrame(ordered, columns=list(Problem._fields)).astype({"row": "Int64"}))
+    return TrialError(name, as_frame(ordered))
 
 
 def refuse_destination(destination: Path, *, replace: bool) -> None:
@@ -85,7 +85,7 @@ def write(
         try:
             trial = read_trial(folder)
         except TrialError as error:
-            problems = [_traced(Problem(*row), reading, tables) for row in error.problems.itertuples(index=False)]
+            problems = [_traced(Problem(**row), reading, tables) for row in error.problems.to_dict("records")]
             raise refusal(destination.name, problems) from None
     return Imported(trial, ledger)
 
@@ -106,5 +106,5 @@ def _traced(problem: Problem, reading: Reading, tables: Mapping[str, pd.DataFram
     row = None if problem.row is None or pd.isna(problem.row) else int(problem.row)
     if name in tables and row is not None and 2 <= row <= len(tables[name]) + 1:
         file, origin = tables[name].index[row - 2]
-        return Problem(str(file), int(origin), column, problem.found, problem.remedy)
-    return Problem(problem.file, row, column, problem.found, problem.remedy)
+        return problem._replace(file=str(file), row=int(origin), column=column)
+    return problem._replace(row=row, column=column)

@@ -69,7 +69,7 @@ def _is_spread(value: Any) -> bool:
 _TRIAL = {
     "title": _Entry(_is_line, 'one line of text in quotes: title = "..."', required=True),
     "synthetic": _Entry(_is_flag, "true or false, without quotes: synthetic = false", required=True),
-    "source": _Entry(_is_text, 'a text in quotes: source = "..."', required=True),
+    "source": _Entry(_is_text, 'a text in quotes: source = "..."'),
     "outcomes": _Entry(_is_table, "one section for each outcome: [outcomes.NAME]"),
     "covariates": _Entry(_is_table, "one section for each column of patients.csv: [covariates.NAME]"),
     "control": _Entry(_is_section, "a section [control] with source and between_study_sd"),
@@ -109,6 +109,13 @@ def settings_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _outcome_problems(name, outcome)
     for name, covariate in _declared(settings, "covariates").items():
         yield from _covariate_problems(name, covariate)
+
+
+def settings_notes(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what the settings may leave out and readers will miss."""
+    if "source" not in settings:
+        remedy = 'say where the data are from: source = "..."; the report prints it'
+        yield Problem(FILE, None, "source", "no such key", remedy)
 
 
 def outcomes_of(settings: Mapping[str, Any] | None) -> dict[str, Outcome]:
