@@ -741,7 +741,8 @@ LONG = "P1,-3,41,92.5,20\nP1,0,38,,18.5\nP1,4,36,85,"
         ("trial.toml", 'source = "made up for the tests"', "", (None, None, "source"), 'source = "..."'),
         ("visits.csv", LONG, LONG.replace("-3,", "-60,"), (2, "P1", "month"), "followed for 64 months.*at most 3.5"),
         ("visits.csv", "92.5,20\nP1,0,38,,18.5\nP1,4,36,85,\nP2,-2.5,40,77,NA\nP2,1,39,75,12",
-         "92.5,20\nP1,0,38,,18.5\nP1,4,36,,19\nP2,-2.5,40,,18\nP2,1,39,,12", (None, None, "fvc"), "FVC at 2 visits, others at 6"),
+         "92.5,20\nP1,0,38,,18.5\nP1,4,36,,19\nP2,-2.5,40,,18\nP2,1,39,,12", (None, None, "fvc"),
+         "FVC at 2 visits, others at 6"),
     ],
 )  # fmt: skip
 def test_what_is_allowed_and_worth_a_look_is_a_note(file, old, new, place, words, tmp_path: Path) -> None:
@@ -760,7 +761,10 @@ def test_what_is_allowed_and_worth_a_look_is_a_note(file, old, new, place, words
         (["P1,1,40,88", "P1,4,38,80", "P2,1,39,"], "no value of ALSFRS-R before a first injection.*is the prior's"),
         (["P1,-1,40,88", "P1,0,38,80", "P2,0,39,"], "no value of FVC after a first injection"),
         (["P1,-1,40,88", "P1,0,40,80", "P2,1,40,7.5e1"], "ALSFRS-R is 40 at all 3 visits"),
-        ([f"P1,{month},40,{85 - month // 10}" for month in (-30, 0, 30, 60, 90)], "visits usually 30 months apart.*not days"),
+        (
+            [f"P1,{month},40,{85 - month // 10}" for month in (-30, 0, 30, 60, 90)],
+            "visits usually 30 months apart.*not days",
+        ),
     ],
 )
 def test_a_table_of_visits_that_is_worth_a_look_has_a_note(rows, words, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Safety: which events occurred, after which injection, and what risk the number of patients leaves open.
 
 An event belongs to the latest injection before it or on its day; until then, and for a patient without an injection, it
-belongs to the time `before` treatment. An event whose time is not known belongs where its bounds leave no other place, or
-else to an `unknown` time, and counts among those of treated patients: a serious event must not look like none. The trials have no control group, so nothing here says what caused an event.
+belongs to the time `before` treatment. An event whose time is not known belongs where its bounds leave no other place,
+or else to an `unknown` time, and counts among those of treated patients: a serious event must not look like none. The
+trials have no control group, so nothing here says what caused an event.
 """
 
 from __future__ import annotations
@@ -35,11 +36,12 @@ def safety_table(trial: Trial) -> pd.DataFrame:
 
     A row per kind of event and period. Kinds are any event, any serious event, and every combination of term, serious
     and related that occurs (`any` where a column is not what the row is about). Periods are the time before treatment,
-    of all patients; 1..K, of the patients who had that injection; unknown, of all treated patients, where the time of an
-    event is not known; and overall, from the first injection on and at an unknown time, of all treated patients. Columns: n_patients at risk; n_events; n_with_event, the patients with one or more; mean and 95 %
-    interval of the risk that a patient has one, with a uniform prior, Beta(1 + with, 1 + without); and, where nobody
-    had one, the one-sided 95 % upper bound that this allows, exact and by the rule of three (3 / patients; Hanley and
-    Lippman-Hand 1983, doi 10.1001/jama.1983.03330370053031).
+    of all patients; 1..K, of the patients who had that injection; unknown, of all treated patients, where the time of
+    an event is not known; and overall, from the first injection on and at an unknown time, of all treated patients.
+    Columns: n_patients at risk; n_events; n_with_event, the patients with one or more; mean and 95 % interval of the
+    risk that a patient has one, with a uniform prior, Beta(1 + with, 1 + without); and, where nobody had one, the
+    one-sided 95 % upper bound that this allows, exact and by the rule of three (3 / patients; Hanley and Lippman-Hand
+    1983, doi 10.1001/jama.1983.03330370053031).
 
     A trial without events, in whose files there is no table of events either, has no row: nothing is known then.
     Events before treatment that were not recorded are counted as none.
@@ -99,10 +101,7 @@ def _placed(trial: Trial) -> pd.DataFrame:
 
 def _bounds(events: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float]]:
     """Return the earliest and the latest month at which each event may have begun."""
-    bounds = [
-        events["month"].fillna(events[name] if name in events else np.nan)
-        for name in ("earliest_month", "latest_month")
-    ]
+    bounds = [events["month"].fillna(events.get(name, np.nan)) for name in ("earliest_month", "latest_month")]
     return bounds[0].fillna(-np.inf), bounds[1].fillna(np.inf)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from slopeshift.cli import calibration, fits, formats, models, sensitivity, workspace
+from slopeshift.cli import calibration, doctor, fits, formats, models, sensitivity, workspace
 from slopeshift.cli.answers import (
     EXIT_STATUSES,
     answer_json,
@@ -35,6 +35,7 @@ app.command("import")(formats.import_source)
 app.command()(formats.export)
 app.command()(workspace.init)
 app.command()(models.show)
+app.command()(doctor.doctor)
 
 
 @app.callback()
@@ -70,7 +71,7 @@ def check(
         answer_json({"trial": str(trial), **counted(read), "problems": [], "notes": listed(read.notes)})
     else:
         typer.echo(f"{trial}: {described(read)}. Nothing wrong.")
-        say_notes(read)
+        say_notes(read.notes)
 
 
 @app.command()

@@ -21,8 +21,12 @@ EXIT_STATUSES = "Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed
 
 
 def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:
-    """Let the commands of a run say nothing but errors, or show where an error came from."""
+    """Let the commands of a run say nothing but errors, or show where an error came from; find caches a place."""
+    from slopeshift.keep.caches import use_writable
+
     context.obj = {"debug": debug}
+    for line in use_writable():
+        typer.echo(line, err=True)
     if quiet:
         context.with_resource(redirect_stdout(io.StringIO()))
 
@@ -67,12 +71,12 @@ def described(trial: Trial) -> str:
     return ", ".join(f"{n} {name}" for name, n in counts.items()) + f"; values: {values}"
 
 
-def say_notes(trial: Trial) -> None:
+def say_notes(notes: pd.DataFrame) -> None:
     """Print what is allowed in a trial and worth a look, if anything."""
     from slopeshift.trial import as_table
 
-    if len(trial.notes):
-        typer.echo(f"Allowed, and worth a look:\n\n{as_table(trial.notes)}")
+    if len(notes):
+        typer.echo(f"Allowed, and worth a look:\n\n{as_table(notes)}")
 
 
 def answer_json(content: Mapping[str, Any]) -> None:

@@ -35,7 +35,7 @@ _ALWAYS = {
 _LISTED = 100
 NOT_STATED = "not stated"
 FEWEST_PATIENTS = 10  # of a control, with two values each: fewer say little of a mean slope
-_WIDEST = {"file": 32, "row": 8, "patient": 24, "column": 24, "found": 60, "remedy": 160}
+_WIDEST = {"file": 32, "row": 8, "patient": 24, "column": 24, "found": 110, "remedy": 160}
 
 
 class TrialError(ValueError):

@@ -45,7 +45,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of cell: its rules (the first broken speaks), the value of its text, whether its column must be there."""
+    """One kind of cell: its rules (the first broken speaks), its text's value, whether its column must be there."""
 
     rules: tuple[Rule, ...]
     value: Callable[[str], Any]

@@ -54,7 +54,11 @@ def _nobody_before_or_after(records: Records, outcomes: Outcomes) -> Iterator[Pr
     for name, outcome in outcomes.items() if len(first) else ():
         treated = visits[name].notna() & start.notna()
         for side, seen, remedy in (
-            ("before", visits[records.clock] <= start, "the slope before treatment, and so every change, is the prior's"),
+            (
+                "before",
+                visits[records.clock] <= start,
+                "the slope before treatment, and so every change, is the prior's",
+            ),
             ("after", visits[records.clock] > start, "nothing can be said of a change of this outcome"),
         ):
             if not (treated & seen).any():
@@ -64,7 +68,12 @@ def _nobody_before_or_after(records: Records, outcomes: Outcomes) -> Iterator[Pr
 
 def _injected_long_before_seen(records: Records, _: Outcomes) -> Iterator[Problem]:
     injections, clock = records.tables["injections"], records.clock
-    seen = records.tables["visits"].assign(at=records.months(records.tables["visits"], clock)).groupby("patient")["at"].min()
+    seen = (
+        records.tables["visits"]
+        .assign(at=records.months(records.tables["visits"], clock))
+        .groupby("patient")["at"]
+        .min()
+    )
     wait = injections["patient"].map(seen).astype("float64") - records.months(injections, clock)
     for row, months in wait[wait >= LONG_BEFORE].items():
         found = f"{months:.0f} months before the patient's first visit"
@@ -74,7 +83,7 @@ def _injected_long_before_seen(records: Records, _: Outcomes) -> Iterator[Proble
 def _all_the_same(records: Records, outcomes: Outcomes) -> Iterator[Problem]:
     for name, outcome in outcomes.items():
         values = records.tables["visits"][name].dropna()
-        if len(values) >= FEWEST and values.nunique() == 1:
+        if len(values) >= FEWEST and values.min() == values.max():
             found = f"{outcome.label} is {values.iloc[0]:g} at all {len(values)} visits"
             yield Problem("visits.csv", None, name, found, "check that the column holds what was measured")
 

@@ -66,9 +66,7 @@ def _numbered_in_time_order(records: Records) -> Iterator[Problem]:
     back = rows[rows.groupby("patient")[records.clock].diff() < 0].drop_duplicates("patient")
     for row, at in back.iterrows():
         found = f"injection {at['injection']:g} before injection {at['injection'] - 1:g}"
-        yield Problem(
-            "injections.csv", int(row), records.clock, found, "number injections in the order of their times"
-        )
+        yield Problem("injections.csv", int(row), records.clock, found, "number injections in the order of their times")
 
 
 def _ends_have_reasons(records: Records) -> Iterator[Problem]:
@@ -108,9 +106,7 @@ def _onset_comes_first(records: Records) -> Iterator[Problem]:
     first = patients["patient"].map(records_seen.groupby("patient")[records.clock].min()).astype("float64")
     for row, patient in patients[patients[onset] > first].iterrows():
         found = f"onset at {_shown(patient[onset], records.clock)}, after the patient's first visit or injection"
-        yield Problem(
-            "patients.csv", int(row), onset, found, "correct it; in months, onset before month 0 is negative"
-        )
+        yield Problem("patients.csv", int(row), onset, found, "correct it; in months, onset before month 0 is negative")
 
 
 def _within_a_lifetime(records: Records) -> Iterator[Problem]:
