@@ -65,7 +65,7 @@ def test_a_refusal_is_words_on_the_error_stream_and_a_traceback_only_for_debuggi
     assert (done.exit_code, done.stdout) == (1, "")
     for text in ("table.csv", "'49'", "highest possible value is 48", "nothing was taken in"):
         assert text in done.stderr
-    assert type(run("--debug", *command).exception).__name__ == "TrialError"
+    assert type(run("--debug", *command).exception).__name__ == "RefusedError"
 
 
 def test_json_answers_in_both_cases(table, tmp_path):
@@ -74,7 +74,7 @@ def test_json_answers_in_both_cases(table, tmp_path):
     assert answer == {
         "trial": str(tmp_path / "out"), "patients": 3, "visits": 6, "injections": 3, "events": 2,
         "alsfrsr": 6, "fvc": 6,
-        "rows": {"used": 14}, "problems": [],
+        "rows": {"used": 14}, "left_out": [], "problems": [], "notes": [],
     }  # fmt: skip
     again = run(*command)
     assert again.exit_code == 1

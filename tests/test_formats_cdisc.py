@@ -240,6 +240,12 @@ def test_starts_of_periods_are_injections_where_the_code_map_says_so(copy, tmp_p
 # ---- what is refused ----
 
 
+def procedures(folder):
+    """Turn the exposures into procedures."""
+    edited(folder, "ex.csv", lambda t: t.rename(columns=lambda name: name.replace("EX", "PR", 1)).assign(DOMAIN="PR"))
+    (folder / "ex.csv").rename(folder / "pr.csv")
+
+
 @pytest.mark.parametrize(
     ("form", "change", "file", "row", "column", "found", "remedy"),
     [
@@ -257,7 +263,7 @@ def test_starts_of_periods_are_injections_where_the_code_map_says_so(copy, tmp_p
         ("sdtm-dates", cells("ex.csv", 2, EXSTDTC="2021"), "ex.csv", 2, "EXSTDTC", "not a full date", "must not be lost"),
         ("sdtm", cells("ex.csv", 2, EXDOSU="mg"), "ex.csv", 2, "EXDOSU", "'mg'", "add the unit to injections: dose_units"),
         ("sdtm", cells("ex.csv", 2, EXTRT="RILUZOLE"), "ex.csv", None, "EXTRT", "CELLS, RILUZOLE", "treatments: or routes:"),
-        ("sdtm", lambda f: (f / "ex.csv").rename(f / "pr.csv"), "pr.csv", None, "PRTRT", "procedures, and no EX", "treatments:"),
+        ("sdtm", lambda f: procedures(f), "pr.csv", None, "PRTRT", "procedures, and no EX", "treatments:"),
         ("sdtm", cells("ex.csv", 3, EXSTDY="1"), "ex.csv", 3, "EXSTDY", "1 again, as in row 2", "`same_day: add` under injections:"),
         ("sdtm", cells("ex.csv", 3, EXSTDY="300"), "ex.csv", 3, "EXSTDY", "300, after the patient's end", "DSSTDY"),
         ("sdtm", cells("dm.csv", 2, AGEU="MONTHS"), "dm.csv", 2, "AGEU", "'MONTHS'", "in YEARS"),
