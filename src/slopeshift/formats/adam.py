@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Collected, Source
+    from slopeshift.formats.folder import Collected
+    from slopeshift.formats.source import Source
 
 TITLE = "CDISC ADaM datasets"
 MAPPED = False

@@ -13,6 +13,7 @@ import pandas as pd
 
 from slopeshift.formats import notation
 from slopeshift.formats.conflicts import agreed, not_after
+from slopeshift.formats.folder import NOTHING_MADE, Collected, collect_tables
 from slopeshift.formats.ledger import LEFT_OUT, USED, marked
 from slopeshift.formats.reading import (
     Choices,
@@ -24,7 +25,7 @@ from slopeshift.formats.reading import (
     noted_numbers,
     numbers,
 )
-from slopeshift.formats.source import NOTHING_MADE, Collected, Source, collect_tables
+from slopeshift.formats.source import Source
 from slopeshift.trial.columns import ITEMS, Problem
 
 if TYPE_CHECKING:

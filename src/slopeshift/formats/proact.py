@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from slopeshift.formats.conflicts import NO_RECORDS, agreed, not_after, once_a_time
+from slopeshift.formats.folder import NOTHING_MADE, collect_tables
 from slopeshift.formats.ledger import LEFT_OUT, USED, marked
 from slopeshift.formats.proact_tables import Part, of_table
 from slopeshift.formats.reading import Choices, Reading, as_text, empty_table, filled, months_of_days
-from slopeshift.formats.source import NOTHING_MADE, collect_tables
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Collected, Source
+    from slopeshift.formats.folder import Collected
+    from slopeshift.formats.source import Source
 
 TITLE = "PRO-ACT tables"
 MAPPED = False

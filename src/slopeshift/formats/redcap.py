@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Collected, Source
+    from slopeshift.formats.folder import Collected
+    from slopeshift.formats.source import Source
 
 TITLE = "a REDCap export"
 MAPPED = True

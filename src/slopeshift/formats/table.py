@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from slopeshift.formats.folder import Collected
 from slopeshift.formats.guess import guess
 from slopeshift.formats.mapping import understood
 from slopeshift.formats.reading import Choices, Reading
 from slopeshift.formats.rows import noted, read_rows
-from slopeshift.formats.source import Collected, Source, read_source
+from slopeshift.formats.source import Source, read_source
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
