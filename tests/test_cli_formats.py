@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -64,7 +65,7 @@ def test_a_refusal_is_words_on_the_error_stream_and_a_traceback_only_for_debuggi
     assert (done.exit_code, done.stdout) == (1, "")
     for text in ("table.csv", "'49'", "highest possible value is 48", "nothing was taken in"):
         assert text in done.stderr
-    assert type(run("--debug", *command).exception).__name__ == "TrialError"
+    assert type(run("--debug", *command).exception).__name__ == "RefusedError"
 
 
 def test_json_answers_in_both_cases(table, tmp_path):
@@ -73,7 +74,7 @@ def test_json_answers_in_both_cases(table, tmp_path):
     assert answer == {
         "trial": str(tmp_path / "out"), "patients": 3, "visits": 6, "injections": 3, "events": 2,
         "alsfrsr": 6, "fvc": 6,
-        "rows": {"used": 14}, "problems": [],
+        "rows": {"used": 14}, "left_out": [], "problems": [], "notes": [],
     }  # fmt: skip
     again = run(*command)
     assert again.exit_code == 1
@@ -89,8 +90,23 @@ def test_check_answers_in_json_too(tmp_path):
     done = run("check", trial, "--json")
     assert done.exit_code == 1
     assert json.loads(done.stdout)["problems"] == [
-        {"file": "visits.csv", "row": None, "column": None, "found": "missing", "remedy": "add it"}
+        {"file": "visits.csv", "row": None, "patient": None, "column": None, "found": "missing", "remedy": "add it"}
     ]
+
+
+def test_check_prints_notes_and_takes_them_for_problems_where_it_is_strict(tmp_path):
+    trial = small_trial(tmp_path / "small")
+    (trial / "patients.csv").write_text((trial / "patients.csv").read_text().replace("6,death", ",death"))
+    done = run("check", trial)
+    assert done.exit_code == 0
+    assert re.search(r"worth a look:\n\n.*\npatients.csv +3 +A2 +end_month +no time for the end 'death'", done.stdout)
+    (note,) = json.loads(run("check", trial, "--json").stdout)["notes"]
+    assert (note["patient"], note["row"], note["column"]) == ("A2", 3, "end_month")
+    strict = run("check", trial, "--strict", "--json")
+    assert strict.exit_code == 1
+    assert json.loads(strict.stdout)["problems"] == [note]
+    assert "no time for the end 'death'" in strict.stderr
+    assert run("check", SYNTHETIC, "--strict").exit_code == 0
 
 
 def test_quiet_says_nothing_but_errors(table, tmp_path):

@@ -135,10 +135,12 @@ def test_a_note_asks_for_the_rule_unless_it_is_stated():
     lost = dict(zip(made.patients["patient"], losses, strict=True))
     straight = (40 - visits["patient"].map(lost) * (visits["month"] + 3) / 3).clip(0, 48)
     chosen = replace(made, _tables=made._tables | {"visits": visits.assign(alsfrsr=straight.round())})
-    (said,) = [note for note in notes_on(chosen) if "ALSFRS-R" in note]
-    assert "each of 20 patients lost 3 points of ALSFRS-R or more before injection 1" in said
-    assert "[[entry]]" in said
-    assert not [note for note in notes_on(replace(chosen, entry=(LOSS,))) if "ALSFRS-R" in note]
+    (said,) = notes_on(chosen).query("column == 'entry' and found.str.contains('ALSFRS-R')").itertuples()
+    assert said.found == "each of 20 patients lost 3 points of ALSFRS-R or more before injection 1"
+    assert "[[entry]]" in said.remedy
+    assert "entry" not in set(
+        notes_on(replace(chosen, entry=(LOSS,))).query("found.str.contains('ALSFRS-R')")["column"]
+    )
 
 
 def test_of_few_patients_or_equal_losses_nothing_is_suspected():

@@ -173,8 +173,8 @@ def test_other_records_that_are_not_used_are_listed_too(file, row, change, words
 @pytest.mark.parametrize(
     ("form", "file", "row", "change", "words"),
     [
-        ("adam", "adsl.csv", 2, {"EOSDY": ""}, "not used: an end, because of: no EOSDY"),
-        ("adam-dates", "adsl.csv", 3, {"DTHDT": "2021"}, "not used: a death, because of: DTHDT is not a full date"),
+        ("adam", "adsl.csv", 2, {"EOSDY": ""}, "not used: the time of an end, because of: no EOSDY"),
+        ("adam-dates", "adsl.csv", 3, {"DTHDT": "2021"}, "the time of a death, because of: DTHDT is not a full date"),
         (
             "adam-dates",
             "adsl.csv",
@@ -183,7 +183,7 @@ def test_other_records_that_are_not_used_are_listed_too(file, row, change, words
             "not used: an onset, because of: ONSETDT is not a full date",
         ),
         ("adam-dates", "adsl.csv", 2, {"ONSETDY": "-4"}, "not used: ONSETDY, in a trial that counts in dates"),
-        ("sdtm", "dm.csv", 2, {"DTHFL": "Y"}, "not used: a death, because of: no DTHDY"),
+        ("sdtm", "dm.csv", 2, {"DTHFL": "Y"}, "not used: the time of a death, because of: no DTHDY"),
         ("sdtm-dates", "suppdm.csv", 2, {"QVAL": "2019"}, "not used: the onset is not a full date"),
     ],
 )
@@ -240,6 +240,12 @@ def test_starts_of_periods_are_injections_where_the_code_map_says_so(copy, tmp_p
 # ---- what is refused ----
 
 
+def procedures(folder):
+    """Turn the exposures into procedures."""
+    edited(folder, "ex.csv", lambda t: t.rename(columns=lambda name: name.replace("EX", "PR", 1)).assign(DOMAIN="PR"))
+    (folder / "ex.csv").rename(folder / "pr.csv")
+
+
 @pytest.mark.parametrize(
     ("form", "change", "file", "row", "column", "found", "remedy"),
     [
@@ -252,17 +258,17 @@ def test_starts_of_periods_are_injections_where_the_code_map_says_so(copy, tmp_p
         ("sdtm", lambda f: edited(f, "qs.csv", lambda t: t.drop(columns="QSSTRESN")), "qs.csv", 1, "QSSTRESN",
          "no such column", "with QSSTRESN"),
         ("sdtm", cells("qs.csv", 2, QSSTRESN="forty"), "qs.csv", 2, "QSSTRESN", "'forty'", "write a number"),
-        ("sdtm", cells("qs.csv", 2, USUBJID="Z9"), "qs.csv", 2, "patient", "'Z9', not in patients.csv", "correct the name"),
+        ("sdtm", cells("qs.csv", 2, USUBJID="Z9"), "qs.csv", 2, "USUBJID", "'Z9', not in patients.csv", "correct the name"),
         ("sdtm", cells("ex.csv", 2, EXSTDY=""), "ex.csv", 2, "EXSTDY", "no EXSTDY", "an injection must not be lost"),
         ("sdtm-dates", cells("ex.csv", 2, EXSTDTC="2021"), "ex.csv", 2, "EXSTDTC", "not a full date", "must not be lost"),
         ("sdtm", cells("ex.csv", 2, EXDOSU="mg"), "ex.csv", 2, "EXDOSU", "'mg'", "add the unit to injections: dose_units"),
         ("sdtm", cells("ex.csv", 2, EXTRT="RILUZOLE"), "ex.csv", None, "EXTRT", "CELLS, RILUZOLE", "treatments: or routes:"),
-        ("sdtm", lambda f: (f / "ex.csv").rename(f / "pr.csv"), "pr.csv", None, "PRTRT", "procedures, and no EX", "treatments:"),
-        ("sdtm", cells("ex.csv", 3, EXSTDY="1"), "ex.csv", 3, "month", "again, as in row", "correct the time"),
-        ("sdtm", cells("ex.csv", 3, EXSTDY="300"), "ex.csv", 3, "month", "after the patient's end", "correct it"),
+        ("sdtm", lambda f: procedures(f), "pr.csv", None, "PRTRT", "procedures, and no EX", "treatments:"),
+        ("sdtm", cells("ex.csv", 3, EXSTDY="1"), "ex.csv", 3, "EXSTDY", "1 again, as in row 2", "`same_day: add` under injections:"),
+        ("sdtm", cells("ex.csv", 3, EXSTDY="300"), "ex.csv", 3, "EXSTDY", "300, after the patient's end", "DSSTDY"),
         ("sdtm", cells("dm.csv", 2, AGEU="MONTHS"), "dm.csv", 2, "AGEU", "'MONTHS'", "in YEARS"),
         ("sdtm", cells("dm.csv", 2, AGE="sixty"), "dm.csv", 2, "age", "'sixty'", "in digits"),
-        ("sdtm", cells("dm.csv", 3, USUBJID="a1"), "dm.csv", 3, "patient", "'a1', nearly the same as 'A1'", "spell it"),
+        ("sdtm", cells("dm.csv", 3, USUBJID="a1"), "dm.csv", 3, "USUBJID", "'a1', nearly the same as 'A1'", "spell it"),
         ("adam", cells("adex.csv", 2, ADY=""), "adex.csv", 2, "ADY", "no ADY", "an injection must not be lost"),
         ("adam", cells("adsl.csv", 2, EOSSTT="GONE"), "adsl.csv", None, "DCSREAS or EOSSTT", "'GONE'", "add it under ends:"),
         ("adam", cells("adqs.csv", 2, AVAL="forty"), "adqs.csv", 2, "AVAL", "'forty'", "write a number"),

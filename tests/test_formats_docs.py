@@ -3,6 +3,7 @@
 import re
 import shlex
 
+import pandas as pd
 import pytest
 import yaml
 from trials import ROOT
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from slopeshift.cli import app
 from slopeshift.formats import FORMATS
 from slopeshift.formats.mapping import understood
+from slopeshift.formats.source import Source
 
 PAGES = {"your-trial": ROOT / "docs" / "your-trial.md"} | {
     form: ROOT / "docs" / "formats" / f"{form}.md" for form in FORMATS
@@ -58,7 +60,10 @@ def test_the_mappings_of_a_page_are_understood(name):
     for block in blocks:
         document = yaml.load(block, yaml.BaseLoader)
         header = re.findall(r"[\w%][\w %-]*[\w%]", block)
-        assert understood("page", document, header, repeating=name == "redcap")[1] == []
+        assert (
+            understood("page", document, Source("page", pd.DataFrame(columns=header)), repeating=name == "redcap")[1]
+            == []
+        )
 
 
 def test_every_format_has_a_page():

@@ -147,9 +147,10 @@ def test_a_death_ends_the_course(tmp_path):
     ]
     scores = [score(day, subject=subject) for subject in "123" for day in (0, 60)]
     trial, ledger = imported(tmp_path, ALSFRS=scores, DEATHDATA=deaths)
-    assert trial.patients["end_reason"].fillna("").tolist() == ["death", "", ""]
+    assert trial.patients["end_reason"].fillna("").tolist() == ["death", "death", ""]
+    assert trial.patients["end_month"].isna().tolist() == [False, True, True]
     assert fate(ledger, "ALSFRS", 3) == "after the patient's death"
-    assert fate(ledger, "DEATHDATA", 3) == "no Death_Days"
+    assert fate(ledger, "DEATHDATA", 3) == "patient (not used: no Death_Days)"
     assert "is not Yes" in fate(ledger, "DEATHDATA", 4)
     assert trial.patients["end_month"][0] == pytest.approx(45 / 30.4375, abs=1e-6)
 

@@ -201,10 +201,10 @@ CASES = [
          CSV, 5, "month", "'day 3'", "write days as a number"),
     Case("table", "control character", cell(CSV, 2, "onset_site", "li\x07mb"), CSV, 2, "onset_site", "x07", "control characters"),
     Case("table", "no score at all", lambda f: _blanked(f, "alsfrsr", "fvc"), "visits.csv", None, None, "a header and no rows", "add"),
-    Case("table", "litres", lambda f: _scaled(f, "fvc", 0.03), CSV, None, "fvc", "values from", "not litres (3.1) or a fraction"),
-    Case("redcap", "fractions", lambda f: _scaled(f, "fvc", 0.01, "redcap.csv"), "redcap.csv", None, "fvc", "values from",
+    Case("table", "litres", lambda f: _scaled(f, "fvc", 0.03), CSV, 5, "fvc", "values from", "not litres (3.1) or a fraction"),
+    Case("redcap", "fractions", lambda f: _scaled(f, "fvc", 0.01, "redcap.csv"), "redcap.csv", 5, "fvc", "values from",
          "give % of predicted"),
-    Case("table", "days for months", lambda f: _scaled(f, "month", 30), CSV, None, "month", "210 months between the visits",
+    Case("table", "days for months", lambda f: _scaled(f, "month", 30), CSV, 5, "month", "210 months between the visits",
          "map it as `day`"),
     # ---- dates ----
     Case("dated", "day or month first", cell(CSV, 5, "date", "03/04/2021"), CSV, 5, "date", "'03/04/2021'", "--dates dmy or --dates mdy"),

@@ -372,3 +372,12 @@ def test_months_of_leaving_are_counted_from_the_first_injection():
     later = trial_from_tables("later", tables, {"title": "t", "synthetic": True, "source": "s"})
     np.testing.assert_allclose(followed(later, visits_of(later, "alsfrsr"))[0], EARLIER)
     assert judged(later).score == pytest.approx(judged(trial).score)
+
+
+def test_who_left_at_an_unknown_time_is_taken_to_have_left_at_the_last_visit():
+    trial = leavers()
+    tables = {name: getattr(trial, name) for name in ("visits", "injections")}
+    patients = trial.patients.assign(end_month=trial.patients["end_month"].where(trial.patients["patient"] != "P3"))
+    again = trial_from_tables("x", tables | {"patients": patients}, {"title": "t", "synthetic": True})
+    assert left_early(again).loc["P3", "end"] == 5.0
+    assert len(left_early(again)) == len(left_early(trial))

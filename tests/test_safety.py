@@ -121,3 +121,32 @@ def test_relatedness_need_not_be_recorded():
     table = safety_table(with_events([e[:4] for e in EVENTS], columns=("patient", "month", "term", "serious")))
     assert set(table["related"]) == {"any", ""}
     assert not np.isinf(table.select_dtypes("number")).any(axis=None)
+
+
+BOUNDED = ("patient", "month", "term", "serious", "earliest_month", "latest_month")
+
+
+@pytest.mark.parametrize(
+    ("patient", "bounds", "place"),
+    [
+        ("P1", (None, None), "unknown"),
+        ("P1", (1.0, 3.0), "1"),
+        ("P1", (3.0, 5.0), "unknown"),
+        ("P1", (None, -0.5), "before"),
+        ("P1", (4.0, None), "2"),
+        ("P6", (None, None), "before"),
+    ],
+)
+def test_an_event_at_an_unknown_time_is_placed_where_its_bounds_leave_no_other_place(patient, bounds, place):
+    trial = with_events([(patient, None, "meningitis", "yes", *bounds)], columns=BOUNDED)
+    table = safety_table(trial)
+    periods = [period for period in ("before", "1", "2", "unknown") if period in set(table["injection"])]
+    assert [period for period in periods if row(table, period, serious="yes")["n_events"]] == [place]
+    assert ("unknown" in periods) == (place == "unknown")
+    assert row(table, "overall", serious="yes")["n_events"] == (place != "before")
+    assert events_by_patient(trial)["n_serious"].sum() == 1
+
+
+def test_patients_at_risk_of_an_event_at_an_unknown_time_are_those_treated():
+    table = safety_table(with_events([("P1", None, "meningitis", "yes", None, None)], columns=BOUNDED))
+    assert row(table, "unknown")["n_patients"] == 5

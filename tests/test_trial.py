@@ -103,7 +103,8 @@ def problems_of(path: Path) -> list[tuple[Any, ...]]:
     with pytest.raises(TrialError) as caught:
         read_trial(path)
     table = caught.value.problems.astype(object)
-    assert list(table.columns) == ["file", "row", "column", "found", "remedy"]
+    assert list(table.columns) == ["file", "row", "patient", "column", "found", "remedy"]
+    table = table.drop(columns="patient")
     return [tuple(None if pd.isna(cell) else cell for cell in row) for row in table.itertuples(index=False)]
 
 
@@ -133,7 +134,6 @@ BROKEN: dict[str, tuple[dict[str, str], str, str | None, str | bytes | None, int
     "optional column misspelt": (GOOD, P, "onset_site", "Onset Site", 1, "Onset Site", "write it as onset_site"),
     "onset after the first visit": (GOOD, P, "-14.5", "14.5", 2, "onset_month", "14.5, after.*is negative"),
     "end reason unknown": (GOOD, P, "death", "died", 3, "end_reason", "'died'.*death, withdrawal, lost, ongoing"),
-    "end reason without time": (GOOD, P, "6,death", ",death", 3, "end_month", "no time for the end 'death'.*end_month"),
     "end time without reason": (GOOD, P, "6,death", "6,", 3, "end_reason", "no reason.*fill in end_reason"),
     # visits
     "visit of an unknown patient": (GOOD, V, "P10,0", "P9,0", 7, "patient", "'P9', not in patients.csv.*add it"),
@@ -157,7 +157,8 @@ BROKEN: dict[str, tuple[dict[str, str], str, str | None, str | bytes | None, int
     "missing written n/a": (GOOD, V, "92.5", "n/a", 2, "fvc", "'n/a'.*empty cell or NA"),
     "missing written as a dot": (GOOD, V, "92.5", ".", 2, "fvc", "empty cell or NA"),
     "missing written as a dash": (GOOD, V, "92.5", "-", 2, "fvc", "empty cell or NA"),
-    "missing written nan": (GOOD, V, "92.5", "nan", 2, "fvc", "empty cell or NA"),
+    "missing written null": (GOOD, V, "92.5", "null", 2, "fvc", "empty cell or NA"),
+    "missing number where one is needed": (GOOD, V, "P10,0", "P10,NaN", 7, "month", "'NaN'.*fill in this cell"),
     "infinite": (GOOD, V, "92.5", "-inf", 2, "fvc", "finite"),
     "infinite by its exponent": (GOOD, V, "-2.5,40", "-1e999,40", 5, "month", "finite"),
     "unknown column of visits": (GOOD, V, "fvc", "fev1", 1, "fev1", r"declare it under \[outcomes.fev1\].*or delete"),
@@ -191,6 +192,16 @@ BROKEN: dict[str, tuple[dict[str, str], str, str | None, str | bytes | None, int
     "event of an unknown patient": (GOOD, E, "P1,0.1", "P7,0.1", 2, "patient", "'P7', not in patients.csv"),
     "event serious in other words": (GOOD, E, "yes", "Y", 3, "serious", "'Y'.*yes, no"),
     "event without a term": (GOOD, E, "Headache", "", 2, "term", "required"),
+    "event with bounds the wrong way round": (
+        GOOD, E, None, "patient,month,term,serious,earliest_month,latest_month\nP1,,Fall,no,3,1\n", 2, "earliest_month",
+        "3, after the latest time 1.*correct one",
+    ),
+    "event with a time and bounds of it": (
+        GOOD, E, None, "patient,month,term,serious,latest_month\nP1,1,Fall,no,1\n", 2, "month", "bounds of it.*delete",
+    ),
+    "events without their column of times": (
+        GOOD, E, None, "patient,term,serious\nP1,Fall,no\n", 1, "month", "no such column.*add the column month",
+    ),
     "event after death": (GOOD, E, "P2,6", "P2,6.1", 3, "month", r"after.*\(death\)"),
     "unknown column of events": (GOOD, E, "grade", "outcome", 1, "outcome", "unknown column 'outcome'"),
     # clocks and dates
@@ -252,7 +263,6 @@ BROKEN: dict[str, tuple[dict[str, str], str, str | None, str | bytes | None, int
 BESIDES = {
     "column misnamed": 1,
     "outcomes not sections": 1,
-    "a month column among dates": 2,
 }
 
 
@@ -291,6 +301,10 @@ ODD = {
     },
     "numbers with signs and exponents": {"visits.csv": VISITS.replace("92.5", "+9.25e1")},
     "missing cells as NA": {"visits.csv": VISITS.replace("P1,0,38,,", "P1,0,38,NA,")},
+    "missing cells as other programs write them": {
+        "visits.csv": VISITS.replace("P1,0,38,,", "P1,0,38,NaN,"),
+        "patients.csv": PATIENTS.replace("P10,,", "P10,nan,"),
+    },
     "columns in another order": {
         "visits.csv": "\n".join(",".join(line.split(",")[::-1]) for line in VISITS.splitlines())
     },
@@ -567,7 +581,7 @@ def test_faults_of_frames_are_placed_as_in_files(
     frames = {name: frame for name, frame in (typed_tables() | tables).items() if frame is not None}
     with pytest.raises(TrialError) as caught:
         trial_from_tables("frames", frames, SETTINGS_OF_FRAMES)
-    ((found_file, found_row, found_column, found, remedy),) = caught.value.problems.astype(object).itertuples(
+    ((found_file, found_row, _, found_column, found, remedy),) = caught.value.problems.astype(object).itertuples(
         index=False
     )
     assert (found_file, found_column) == (file, column)
@@ -653,3 +667,106 @@ def test_the_example_of_the_data_dictionary_is_a_trial(tmp_path: Path) -> None:
 def test_marks_that_would_change_how_an_identifier_reads_are_refused(mark):
     assert has_control_character(f"P{mark}19")
     assert not has_control_character("P19 \u0645\u0631\u064a\u0636")
+
+
+# ---- units, notes and what is not known ----
+
+
+def notes_of(files: dict[str, str], tmp_path: Path) -> list[tuple[Any, ...]]:
+    table = read_trial(folder(tmp_path, files)).notes.astype(object)
+    return [tuple(None if pd.isna(cell) else cell for cell in row) for row in table.itertuples(index=False)]
+
+
+def test_every_problem_of_a_row_names_the_patient(tmp_path: Path) -> None:
+    broken = GOOD | {"visits.csv": VISITS.replace("P2,1,39", "P2,6.01,39").replace(",41,", ",49,")}
+    with pytest.raises(TrialError) as caught:
+        read_trial(folder(tmp_path, broken))
+    assert caught.value.problems[["row", "patient"]].values.tolist() == [[2, "P1"], [6, "P2"]]
+    assert re.search(r"visits.csv +6 +P2 +month", str(caught.value))
+
+
+MANY = [f"{patient},{month},{85 - month}" for patient in ("P1", "P2") for month in range(0, 12, 2)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "row", "patient", "column", "words"),
+    [
+        ([*MANY, "P10,0,3.1", "P10,2,2.9"], 14, "P10", "fvc", "values from 2.9 to 3.1 only.*not litres"),
+        ([*MANY, "P10,0,0.86"], 14, "P10", "fvc", "values from 0.86 to 0.86 only.*fraction"),
+        ([*MANY, "P2,13,3.4"], 14, "P2", "fvc", "3.4, beside 75.*not litres"),
+        (["P2,-2,0.9", *MANY], 2, "P2", "fvc", "0.9, beside 85.*fraction"),
+        ([*MANY, "P10,0,80", "P10,181,20"], 14, "P10", "month", "181 months between the visits.*divide days"),
+    ],
+)
+def test_units_are_judged_by_patient_and_value(rows, row, patient, column, words, tmp_path: Path) -> None:
+    visits = "\n".join(["patient,month,fvc", *rows])
+    patients = "patient\nP1\nP2\nP10\n"
+    files = GOOD | {"visits.csv": visits, "patients.csv": patients, "trial.toml": SETTINGS.partition("\n\n")[0]}
+    with pytest.raises(TrialError) as caught:
+        read_trial(folder(tmp_path, files))
+    (line,) = caught.value.problems.to_dict("records")
+    assert (line["file"], line["row"], line["patient"], line["column"]) == ("visits.csv", row, patient, column)
+    assert re.search(words, f"{line['found']} -> {line['remedy']}")
+
+
+@pytest.mark.parametrize("value", ["8", "9.5"])
+def test_a_very_low_fvc_is_possible(value: str, tmp_path: Path) -> None:
+    visits = VISITS.replace("101", value).replace("P2,1,39,75", "P2,1,39,7.8")
+    assert read_trial(folder(tmp_path, GOOD | {"visits.csv": visits})).visits["fvc"].min() == 7.8
+
+
+def test_a_dose_in_cells_is_refused(tmp_path: Path) -> None:
+    ((*place, found, remedy),) = problems_of(
+        folder(tmp_path, GOOD | {"injections.csv": INJECTIONS.replace(",120,", ",120000000,")})
+    )
+    assert (place, found) == (["injections.csv", 3, "dose"], "1.2e+08")
+    assert "10^6 cells" in remedy
+
+
+def test_a_good_trial_has_no_notes(tmp_path: Path) -> None:
+    assert notes_of(GOOD, tmp_path) == []
+
+
+LONG = "P1,-3,41,92.5,20\nP1,0,38,,18.5\nP1,4,36,85,"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "place", "words"),
+    [
+        ("patients.csv", "6,death", ",death", (3, "P2", "end_month"), "no time for the end 'death'.*fill in end_month"),
+        ("patients.csv", "7,completed", ",lost", (2, "P1", "end_month"), "no time for the end 'lost'"),
+        ("events.csv", "P1,0.1", "P1,", (2, "P1", "month"), "no time for the event 'Headache'"),
+        ("injections.csv", "P2,1,0.5", "P2,1,-15", (4, "P2", "month"), "12 months before the patient's first visit"),
+        ("trial.toml", 'source = "made up for the tests"', "", (None, None, "source"), 'source = "..."'),
+        ("visits.csv", LONG, LONG.replace("-3,", "-60,"), (2, "P1", "month"), "followed for 64 months.*at most 3.5"),
+        ("visits.csv", "92.5,20\nP1,0,38,,18.5\nP1,4,36,85,\nP2,-2.5,40,77,NA\nP2,1,39,75,12",
+         "92.5,20\nP1,0,38,,18.5\nP1,4,36,,19\nP2,-2.5,40,,18\nP2,1,39,,12", (None, None, "fvc"),
+         "FVC at 2 visits, others at 6"),
+    ],
+)  # fmt: skip
+def test_what_is_allowed_and_worth_a_look_is_a_note(file, old, new, place, words, tmp_path: Path) -> None:
+    files = GOOD | {file: changed(GOOD[file], old, new)}
+    if "-60" in new:
+        files |= {"patients.csv": PATIENTS.replace("-14.5", "-94.5")}
+    notes = notes_of(files, tmp_path)
+    named = [f"{note[4]} -> {note[5]}" for note in notes if note[0] == file and note[1:4] == place]
+    assert any(re.search(words, each) for each in named), notes
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["P1,1,40,88", "P1,4,38,80", "P2,1,39,"], "no value of ALSFRS-R before a first injection.*is the prior's"),
+        (["P1,-1,40,88", "P1,0,38,80", "P2,0,39,"], "no value of FVC after a first injection"),
+        (["P1,-1,40,88", "P1,0,40,80", "P2,1,40,7.5e1"], "ALSFRS-R is 40 at all 3 visits"),
+        (
+            [f"P1,{month},40,{85 - month // 10}" for month in (-30, 0, 30, 60, 90)],
+            "visits usually 30 months apart.*not days",
+        ),
+    ],
+)
+def test_a_table_of_visits_that_is_worth_a_look_has_a_note(rows, words, tmp_path: Path) -> None:
+    files = GOOD | {"visits.csv": "\n".join(["patient,month,alsfrsr,fvc", *rows]), "events.csv": None}
+    files |= {"patients.csv": "patient\nP1\nP2\nP10\n", "trial.toml": SETTINGS.partition("\n\n")[0]}
+    said = [f"{note[4]} -> {note[5]}" for note in notes_of(files, tmp_path)]
+    assert any(re.search(words, each) for each in said), said

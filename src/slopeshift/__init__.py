@@ -50,6 +50,7 @@ def __getattr__(name: str) -> object:
     """Load a public name when it is first used, so that importing the package costs nothing."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module(f"{__name__}.keep.caches").use_writable()
     found: object = getattr(import_module(f"{__name__}.notebook"), name)
     globals()[name] = found
     return found

@@ -23,7 +23,7 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers.natural import middle, natural_slope
-from slopeshift.design.cycles import OVERALL
+from slopeshift.design.cycles import OVERALL, injection_rank
 from slopeshift.fit.posterior import SAMPLES, Posterior
 from slopeshift.model.families import UNITS
 from slopeshift.trial.roles import improvement
@@ -247,7 +247,9 @@ def responders(patient_draws: xr.Dataset, percents: Sequence[float] = (SLOWING_P
     expected_false_claims, the sum over them of one minus it.
     """
     rows = []
-    for injection, group in patient_draws.groupby("injection") if patient_draws.sizes["row"] else ():
+    of_row = patient_draws["injection"]
+    for injection in sorted(set(of_row.to_numpy().tolist()), key=injection_rank):
+        group = patient_draws.sel(row=of_row == injection)
         for percent in percents:
             slowed = slows(group["change"], group["slope"], sign=float(group["sign"]), percent=percent)
             number, probability = slowed.sum("row"), slowed.mean(SAMPLES)

@@ -1,7 +1,9 @@
 """Safety: which events occurred, after which injection, and what risk the number of patients leaves open.
 
 An event belongs to the latest injection before it or on its day; until then, and for a patient without an injection, it
-belongs to the time `before` treatment. The trials have no control group, so nothing here says what caused an event.
+belongs to the time `before` treatment. An event whose time is not known belongs where its bounds leave no other place,
+or else to an `unknown` time, and counts among those of treated patients: a serious event must not look like none. The
+trials have no control group, so nothing here says what caused an event.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ COLUMNS = (
     "term serious related injection n_patients n_events n_with_event risk_mean risk_lower risk_upper "
     "upper_bound_of_none rule_of_three"
 )
-BEFORE, ANY = "before", "any"
+BEFORE, UNKNOWN, ANY = "before", "unknown", "any"
 PRIOR = (1.0, 1.0)
 """Beta prior of the risk per patient: uniform."""
 
@@ -34,11 +36,12 @@ def safety_table(trial: Trial) -> pd.DataFrame:
 
     A row per kind of event and period. Kinds are any event, any serious event, and every combination of term, serious
     and related that occurs (`any` where a column is not what the row is about). Periods are the time before treatment,
-    of all patients; 1..K, of the patients who had that injection; and overall, from the first injection on, of all
-    treated patients. Columns: n_patients at risk; n_events; n_with_event, the patients with one or more; mean and 95 %
-    interval of the risk that a patient has one, with a uniform prior, Beta(1 + with, 1 + without); and, where nobody
-    had one, the one-sided 95 % upper bound that this allows, exact and by the rule of three (3 / patients; Hanley and
-    Lippman-Hand 1983, doi 10.1001/jama.1983.03330370053031).
+    of all patients; 1..K, of the patients who had that injection; unknown, of all treated patients, where the time of
+    an event is not known; and overall, from the first injection on and at an unknown time, of all treated patients.
+    Columns: n_patients at risk; n_events; n_with_event, the patients with one or more; mean and 95 % interval of the
+    risk that a patient has one, with a uniform prior, Beta(1 + with, 1 + without); and, where nobody had one, the
+    one-sided 95 % upper bound that this allows, exact and by the rule of three (3 / patients; Hanley and Lippman-Hand
+    1983, doi 10.1001/jama.1983.03330370053031).
 
     A trial without events, in whose files there is no table of events either, has no row: nothing is known then.
     Events before treatment that were not recorded are counted as none.
@@ -46,7 +49,7 @@ def safety_table(trial: Trial) -> pd.DataFrame:
     if trial.events.empty and "events.csv" not in trial.files:
         return pd.DataFrame(columns=COLUMNS.split())
     events = _placed(trial)
-    at_risk = _at_risk(trial)
+    at_risk = _at_risk(trial, events)
     rows = [
         _row(kind, period, chosen[_within(chosen, period)], patients)
         for kind, chosen in _kinds(events)
@@ -56,7 +59,10 @@ def safety_table(trial: Trial) -> pd.DataFrame:
 
 
 def events_by_patient(trial: Trial) -> pd.DataFrame:
-    """Count events and serious events of every patient, at any time and from injection 1 on (`_treated`)."""
+    """Count events and serious events of every patient, at any time and from injection 1 on (`_treated`).
+
+    An event at an unknown time counts as one from injection 1 on.
+    """
     events = _placed(trial)
     treated = events["injection"] != BEFORE
     counts = {
@@ -84,21 +90,30 @@ def _placed(trial: Trial) -> pd.DataFrame:
     """Add to every event the injection it belongs to, as text; a column `related` is there in any case."""
     events = trial.events
     given = trial.injections.groupby("patient")["month"].apply(np.asarray).to_dict()
-    latest = [
-        int((given.get(patient, np.empty(0)) <= month).sum())
-        for patient, month in zip(events["patient"], events["month"], strict=True)
-    ]
     related = events["related"].fillna("") if "related" in events else pd.Series("", index=events.index)
-    injection = pd.Series([str(k) if k else BEFORE for k in latest], index=events.index, dtype=object)
-    return events.assign(injection=injection, related=related)
+    after = [
+        {int((given.get(patient, np.empty(0)) <= month).sum()) for month in bounds}
+        for patient, *bounds in zip(events["patient"], *_bounds(events), strict=True)
+    ]
+    injection = [UNKNOWN if len(places) > 1 else str(max(places) or BEFORE) for places in after]
+    return events.assign(injection=pd.Series(injection, index=events.index, dtype=object), related=related)
 
 
-def _at_risk(trial: Trial) -> dict[str, int]:
+def _bounds(events: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float]]:
+    """Return the earliest and the latest month at which each event may have begun."""
+    bounds = [events["month"].fillna(events.get(name, np.nan)) for name in ("earliest_month", "latest_month")]
+    return bounds[0].fillna(-np.inf), bounds[1].fillna(np.inf)
+
+
+def _at_risk(trial: Trial, events: pd.DataFrame) -> dict[str, int]:
     by_injection = trial.injections["injection"].value_counts().sort_index()
+    treated = trial.injections["patient"].nunique()
+    unknown = {UNKNOWN: treated} if (events["injection"] == UNKNOWN).any() else {}
     return {
         BEFORE: len(trial.patients),
         **{str(k): int(number) for k, number in by_injection.items()},
-        OVERALL: trial.injections["patient"].nunique(),
+        **unknown,
+        OVERALL: treated,
     }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from slopeshift.cli import calibration, fits, formats, models, sensitivity, workspace
+from slopeshift.cli import calibration, doctor, fits, formats, models, sensitivity, workspace
 from slopeshift.cli.answers import (
     EXIT_STATUSES,
     answer_json,
@@ -19,6 +19,7 @@ from slopeshift.cli.answers import (
     input_errors,
     listed,
     notes_on,
+    say_notes,
     set_up,
 )
 
@@ -35,6 +36,7 @@ app.command("import")(formats.import_source)
 app.command()(formats.export)
 app.command()(workspace.init)
 app.command()(models.show)
+app.command()(doctor.doctor)
 
 
 @app.callback()
@@ -51,25 +53,27 @@ def main(
 def check(
     context: typer.Context,
     trial: fits.TrialFolder,
+    strict: Annotated[bool, typer.Option("--strict", help="Take notes for problems.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
-    """Read a trial's tables and list everything that is wrong with them."""
+    """Read a trial's tables; list everything that is wrong with them, and what is worth a look."""
     from slopeshift.trial import TrialError, read_trial
 
     with input_errors(context):
         try:
             read = read_trial(trial)
+            notes = notes_on(read)
+            if strict and len(notes):
+                raise TrialError(read.name, notes)
         except TrialError as error:
             if as_json:
-                answer_json({"trial": str(trial), "problems": listed(error.problems)})
+                answer_json({"trial": str(trial), "problems": listed(error.problems), "notes": []})
             raise
-    notes = notes_on(read)
     if as_json:
-        answer_json({"trial": str(trial), **counted(read), "problems": [], "notes": notes})
-        return
-    typer.echo(f"{trial}: {described(read)}. Nothing wrong.")
-    for note in notes:
-        typer.echo(f"Note: {note}")
+        answer_json({"trial": str(trial), **counted(read), "problems": [], "notes": listed(notes)})
+    else:
+        typer.echo(f"{trial}: {described(read)}. Nothing wrong.")
+        say_notes(notes)
 
 
 @app.command()

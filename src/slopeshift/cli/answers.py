@@ -21,8 +21,12 @@ EXIT_STATUSES = "Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed
 
 
 def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:
-    """Let the commands of a run say nothing but errors, or show where an error came from."""
+    """Let the commands of a run say nothing but errors, or show where an error came from; find caches a place."""
+    from slopeshift.keep.caches import use_writable
+
     context.obj = {"debug": debug}
+    for line in use_writable():
+        typer.echo(line, err=True)
     if quiet:
         context.with_resource(redirect_stdout(io.StringIO()))
 
@@ -72,15 +76,32 @@ def described(trial: Trial) -> str:
     return ", ".join(f"{n} {name}" for name, n in counts.items()) + f"; values: {values}"
 
 
-def notes_on(trial: Trial) -> list[str]:
-    """Say what is not wrong with a trial, but should be looked at: an entry rule that may not have been stated."""
+def notes_on(trial: Trial) -> pd.DataFrame:
+    """List what is allowed in a trial and worth a look, an entry rule that may not have been stated among it."""
+    import pandas as pd
+
     from slopeshift.classical.losses import smallest_loss
     from slopeshift.design.visits import visits_of
-    from slopeshift.report.words.entry import note
+    from slopeshift.report.words.entry import asked, seen
+    from slopeshift.trial.columns import Problem, as_frame
+    from slopeshift.trial.keys import FILE
 
     unstated = [o for o in trial.outcomes.values() if not any(rule.outcome == o.name for rule in trial.entry)]
-    found = [(outcome, smallest_loss(visits_of(trial, outcome.name))) for outcome in unstated]
-    return [note(outcome, least.patients, least.loss) for outcome, least in found if least.suspicious]
+    losses = [(outcome, smallest_loss(visits_of(trial, outcome.name))) for outcome in unstated]
+    found = [
+        Problem(FILE, None, "entry", seen(outcome, least.patients, least.loss), asked(outcome, least.loss))
+        for outcome, least in losses
+        if least.suspicious
+    ]
+    return pd.concat([trial.notes, as_frame(found)], ignore_index=True) if found else trial.notes
+
+
+def say_notes(notes: pd.DataFrame) -> None:
+    """Print what is allowed in a trial and worth a look, if anything."""
+    from slopeshift.trial import as_table
+
+    if len(notes):
+        typer.echo(f"Allowed, and worth a look:\n\n{as_table(notes)}")
 
 
 def answer_json(content: Mapping[str, Any]) -> None:

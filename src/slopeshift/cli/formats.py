@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slopeshift.cli.answers import BAD_INPUT, answer_json, counted, described, input_errors, listed
+from slopeshift.cli.answers import BAD_INPUT, answer_json, counted, described, input_errors, listed, say_notes
 
 if TYPE_CHECKING:
     from slopeshift.formats import Imported, Request
-
-REASONS_SHOWN = 12
 
 
 class Format(StrEnum):
@@ -79,8 +77,8 @@ def import_source(
         done = _imported(request, as_json)
     if as_json:
         counts = done.ledger.dropna(subset="row")["fate"].value_counts()
-        answer = {"trial": str(destination), **counted(done.trial), "rows": counts.to_dict(), "problems": []}
-        answer_json(answer)
+        answer = {"trial": str(destination), **counted(done.trial), "rows": counts.to_dict()}
+        answer_json(answer | {"left_out": done.reasons, "problems": [], "notes": listed(done.notes)})
     else:
         _say(done, destination)
 
@@ -97,7 +95,8 @@ def _imported(request: Request, as_json: bool) -> Imported:
         raise typer.Exit(BAD_INPUT) from None
     except TrialError as error:
         if as_json:
-            answer_json({"trial": str(request.destination), "problems": listed(error.problems)})
+            said = {"left_out": getattr(error, "reasons", ()), "problems": listed(error.problems)}
+            answer_json({"trial": str(request.destination), **said})
         raise
 
 
@@ -120,11 +119,9 @@ def _say(done: Imported, destination: Path) -> None:
     used = (rows["fate"] == "used").sum()
     typer.echo(f"{destination}: {described(done.trial)}.")
     typer.echo(f"{used} of {len(rows)} source rows used; {destination}/import.log has a line for each.")
-    reasons = rows.loc[rows["fate"] != "used", "reason"].value_counts()
-    for reason, count in reasons.head(REASONS_SHOWN).items():
-        typer.echo(f"  {count} left out: {reason}")
-    if len(reasons) > REASONS_SHOWN:
-        typer.echo(f"  and {reasons[REASONS_SHOWN:].sum()} for {len(reasons) - REASONS_SHOWN} other reasons")
+    for reason in done.reasons:
+        typer.echo(f"  {reason}")
+    say_notes(done.notes)
 
 
 def _write_codemap(form: str, file: Path) -> None:

@@ -41,7 +41,9 @@ def in_words(trial: Trial, found: Sequence[Stored]) -> str:
 
 def _model(trial: Trial, record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     from slopeshift.answers.convergence import failures
+    from slopeshift.design.visits import visits_of
     from slopeshift.report.words.numbers import counted
+    from slopeshift.report.words.people import lacking
 
     outcome = trial.outcomes[record["outcome"]]
     head = f"{outcome.label}, {outcome.unit}/month, model {record['model']}"
@@ -50,7 +52,8 @@ def _model(trial: Trial, record: Mapping[str, Any], tables: Mapping[str, pd.Data
         return [head, f"  No result: this fit failed its diagnostics gate ({more} missed). No effect is shown."]
     rows = _rows(tables["population"])
     found = _aligned([_heads(outcome.sign), *rows]) if rows else _slope(tables["population"])
-    return [head, *found, *_where_nothing_changed(tables)]
+    wanting = lacking(visits_of(trial, record["outcome"]))
+    return [head, *([f"  {wanting}"] if wanting else ()), *found, *_where_nothing_changed(tables)]
 
 
 def _where_nothing_changed(tables: Mapping[str, pd.DataFrame]) -> list[str]:

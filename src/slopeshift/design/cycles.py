@@ -29,6 +29,11 @@ OVERALL = "overall"
 PLANNED, ACTUAL = "planned", "actual"
 
 
+def injection_rank(injection: str) -> float:
+    """Order injections by number, the mean over them last: as text, 10 would come before 2."""
+    return np.inf if injection == OVERALL else int(injection)
+
+
 def cycle_lengths(trial: Trial) -> pd.DataFrame:
     """List the length of every closed cycle, a row each: patient, injection (the cycle k), months, source.
 

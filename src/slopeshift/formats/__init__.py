@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from slopeshift.formats import adam, guess, proact, redcap, sdtm, table
 from slopeshift.formats.mapping import read_yaml
 from slopeshift.formats.notation import Notation
-from slopeshift.formats.plausible import implausible
 from slopeshift.formats.privacy import pseudonymised, read_key, without_identifiers
-from slopeshift.formats.reading import Choices, Reading, all_problems
+from slopeshift.formats.reading import Choices, Reading, all_problems, find_column
 from slopeshift.formats.write import Imported, refusal, refuse_destination, write
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -70,7 +69,7 @@ def import_trial(request: Request) -> Imported:
     and none was given or accepted; KeyError for an unknown format.
     """
     form = FORMATS[request.format]
-    name = request.destination.name
+    name = request.destination.resolve().name
     refuse_destination(request.destination, replace=request.replace)
     key, in_key = read_key(request.key, request.destination) if request.key else (b"", [])
     document, in_document = read_yaml(request.document) if request.document else ({}, [])
@@ -83,12 +82,27 @@ def import_trial(request: Request) -> Imported:
             raise UnconfirmedError(guess.as_yaml(document, taken.sources[0]))
     file = request.document.name if request.document else "the guessed mapping"
     reading = form.native(taken.sources, Choices(request.notation, document, file))
-    if key and not reading.problems:
+    reading = _with_patients(reading, taken.sources)
+    if not reading.tables:
+        raise refusal(name, reading.problems)
+    if key:
         reading = pseudonymised(reading, key)
-    problems = reading.problems or tuple(implausible(reading))
-    if problems:
-        raise refusal(name, problems)
     return _written(request, reading, taken)
+
+
+def _with_patients(reading: Reading, sources: Sequence[Source]) -> Reading:
+    """Name the patient of every row, and of every problem that has one."""
+    of_rows = {
+        (source.file, int(row)): patient
+        for source in sources
+        if (column := find_column(source.table, reading.subject))
+        for row, patient in source.table[column].items()
+    }
+    problems = tuple(
+        problem._replace(patient=problem.patient or of_rows.get((problem.file, problem.row or 0)) or None)
+        for problem in reading.problems
+    )
+    return replace(reading, who=of_rows, problems=problems)
 
 
 def _taken(form: ModuleType, request: Request) -> tuple[_Taken, list[Problem]]:
@@ -100,7 +114,7 @@ def _taken(form: ModuleType, request: Request) -> tuple[_Taken, list[Problem]]:
 def _written(request: Request, reading: Reading, taken: _Taken) -> Imported:
     files = ", ".join(source.file for source in taken.sources)
     settings: dict[str, Any] = {
-        "title": request.title or request.destination.name,
+        "title": request.title or request.destination.resolve().name,
         "synthetic": request.synthetic,
         "source": f"{FORMATS[request.format].TITLE} ({files}), imported by slopeshift"
         + (", patients' names replaced by pseudonyms" if request.key else ""),

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from slopeshift.formats import cdisc, cdisc_tables, codemap
+from slopeshift.formats import cdisc, cdisc_ends, cdisc_tables, codemap
 from slopeshift.formats.cdisc import Desk, column_of
 from slopeshift.formats.cdisc_tables import NO_SCORES
 from slopeshift.formats.reading import Choices, Reading, filled, numbered, stacked
+from slopeshift.formats.source import first_record
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Collected, Source
+    from slopeshift.formats.folder import Collected
+    from slopeshift.formats.source import Source
 
 TITLE = "CDISC ADaM datasets"
 MAPPED = False
@@ -32,7 +34,13 @@ _PERIOD = re.compile(r"AP(\d\d)SDT")
 
 def collect(path: Path, sheet: str | None) -> Collected:
     """Read the datasets whose names begin with AD from a folder."""
-    return cdisc.collect_datasets(path, sheet, lambda name: name.startswith("AD"), "ADSL")
+    return cdisc.collect_datasets(path, sheet, lambda name: name.startswith("AD"), "ADSL", _dataset)
+
+
+def _dataset(path: Path) -> str:
+    """Return the name of a dataset: that of its file, or what the file calls it."""
+    stem = path.stem.upper()
+    return stem if stem.startswith("AD") else first_record(path)[0] or stem
 
 
 def native(sources: Sequence[Source], choices: Choices) -> Reading:
@@ -40,30 +48,33 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     document = {**codemap.default(CODEMAP), **choices.document}
     if problems := tuple(codemap.codemap_problems(choices.document_file, choices.document)):
         return Reading({}, problems=problems)
-    named, desk = {cdisc.name_of(source): source for source in sources}, Desk(choices)
-    basic = {name: source for name, source in named.items() if name not in ("ADSL", "ADAE")}
-    desk.set_clock([column_of(source.table, "ADT") for source in basic.values()])
+    named, desk = cdisc.by_name(sources), Desk(choices)
+    basic = [source for name, parts in named.items() if name not in ("ADSL", "ADAE") for source in parts]
+    desk.set_clock([column_of(source.table, "ADT") for source in basic])
     subjects = desk.records(named["ADSL"])
-    ends = _ends(desk, subjects, document["ends"], choices.document_file)
+    ends = _ends(desk, named, subjects, document["ends"])
     scores, injections = [], [_periods(desk, subjects, document["injections"])]
-    for source in basic.values():
+    for source in basic:
         scored, injected = _basic(desk, source, document)
         scores.append(scored)
         injections.append(injected)
-    deaths = ends[ends["reason"] == "death"].set_index("patient")["time"]
+    deaths = ends[ends["reason"] == "death"].set_index("patient")["limit"]
     found = pd.concat([NO_SCORES, *scores])
     tables = {
         "patients": _patients(desk, subjects, document["patients"], ends),
-        "visits": cdisc_tables.visits_of(desk, found, ends.set_index("patient")["time"]),
+        "visits": cdisc_tables.visits_of(desk, found, ends.set_index("patient")["limit"]),
         "injections": numbered(stacked("injections", desk.clock, injections), desk.clock),
-        "events": cdisc_tables.events_of(desk, named.get("ADAE"), ("ASTDT", "ASTDY"), EVENT_COLUMNS, deaths),
+        "events": cdisc_tables.events_of(desk, named.get("ADAE", []), ("ASTDT", "ASTDY"), EVENT_COLUMNS, deaths),
     }
-    return Reading(tables, tuple(desk.fates), problems=tuple(dict.fromkeys(desk.problems)))
+    date = "DT" if desk.clock == "date" else "DY"
+    times = {source.file: (f"A{date}", "AVAL", "AVAL") for source in basic}
+    times |= {source.file: (f"AST{date}", "", "") for source in named.get("ADAE", ())}
+    return desk.reading(tables, times, f"DTH{date} or EOS{date}")
 
 
 def _basic(desk: Desk, source: Source, document: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the scores and the injections of a dataset of the BDS shape."""
-    records = desk.records(source)
+    records = desk.records([source])
     nothing = pd.DataFrame({"patient": []}, dtype="str")
     if not {"PARAMCD", "AVAL"} <= set(source.table.columns):
         desk.leave_out(records, "a dataset without PARAMCD and AVAL")
@@ -79,7 +90,9 @@ def _basic(desk: Desk, source: Source, document: Mapping[str, Any]) -> tuple[pd.
     timed = desk.timed(desk.without(scored, scored["value"].isna(), "no AVAL"), "ADT", "ADY")
     given = records[injecting & ~imputed]
     given = given.assign(dose=desk.number(given, "AVAL"), route=column_of(given, "ROUTE"))
-    return timed[list(NO_SCORES.columns)], cdisc_tables.injections_of(desk, given, "ADT", "ADY")
+    return cdisc_tables.recorded_choice(desk, timed)[list(NO_SCORES.columns)], cdisc_tables.injections_of(
+        desk, cdisc_tables.recorded_choice(desk, given, ("ADT", "ADY")), ("ADT", "ADY"), document["injections"]
+    )
 
 
 def _periods(desk: Desk, subjects: pd.DataFrame, codes: Mapping[str, Any]) -> pd.DataFrame:
@@ -89,28 +102,45 @@ def _periods(desk: Desk, subjects: pd.DataFrame, codes: Mapping[str, Any]) -> pd
     for column in [name for name in subjects if wanted and _PERIOD.fullmatch(name)]:
         rows = subjects[filled(subjects[column])]
         rows = rows.assign(dose=float("nan"), route="")
-        found.append(cdisc_tables.injections_of(desk, rows, column, column.replace("SDT", "SDY")))
+        found.append(cdisc_tables.injections_of(desk, rows, (column, column.replace("SDT", "SDY")), codes))
     return stacked("injections", desk.clock, found)
 
 
-def _ends(desk: Desk, subjects: pd.DataFrame, codes: Mapping[str, str], file: str) -> pd.DataFrame:
-    """Return one end a patient: death at DTHDT, otherwise EOSDT with DCSREAS or EOSSTT."""
-    died = desk.day(
-        subjects[filled(column_of(subjects, "DTHDT" if desk.clock == "date" else "DTHDY"))], "DTHDT", "DTHDY"
-    )
+def _ends(
+    desk: Desk, named: Mapping[str, list[Source]], subjects: pd.DataFrame, codes: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return one end a patient: death by ADSL or a fatal event, otherwise EOSDT with DCSREAS or EOSSTT."""
+    dates = ("DTHDT", "DTHDY", "DTHDTC")
+    time = next((name for name in ("DTHDT", "DTHDTC") if filled(column_of(subjects, name)).any()), "DTHDT")
+    found = [
+        cdisc_ends.deaths_of_subjects(desk, subjects, dates, (time, "DTHDY")),
+        _treated_to_death(desk, subjects, codes),
+    ]
     cause, status = column_of(subjects, "DCSREAS"), column_of(subjects, "EOSSTT")
     said = cause.where(filled(cause), status)
-    ended = desk.day(subjects[filled(said)].assign(said=said[filled(said)]), "EOSDT", "EOSDY")
-    for code in sorted({*ended.loc[~ended["said"].isin(codes), "said"]}):
+    ended = subjects.assign(reason=cdisc_ends.decoded(desk, said, codes))[filled(said)]
+    for code in sorted({*said[ended.index][ended["reason"] == ""]}):
         remedy = f"add it under ends: in the code map: {code}: completed, death, withdrawal, lost or ongoing"
         desk.problems.append(Problem(subjects["file"].iloc[0], None, "DCSREAS or EOSSTT", repr(code), remedy))
-    ended = ended.assign(reason=ended["said"].map(codes))
-    timeless = ended["time"].isna() & (ended["reason"] != "ongoing")
-    desk.leave_out(ended[timeless], "an end, because of: " + ended["untimed"][timeless])
-    died = desk.without(died, died["time"].isna(), "a death, because of: " + died["untimed"])
-    ended = ended[ended["reason"].notna() & ~timeless]
-    every = pd.concat([died.assign(reason="death"), ended])
-    return every.drop_duplicates("patient")[["file", "row", "patient", "time", "reason"]]
+    for _, record in subjects[filled(cause) & status.isin(["COMPLETED", "ONGOING"])].iterrows():
+        found_both = f"EOSSTT {record['EOSSTT']}, beside DCSREAS {record['DCSREAS']}: DCSREAS is taken"
+        desk.note(record, "EOSSTT", found_both, "check which is right")
+    found.append(cdisc_ends.claims(desk, ended[ended["reason"] != ""], ("EOSDT", "EOSDY"), "EOSSTT", own=True))
+    if "ADAE" in named:
+        events = desk.placed_in(named["ADAE"])
+        found.append(cdisc_ends.deaths_of_events(desk, events, ("AENDT", "AENDY")))
+    return cdisc_ends.one_end(desk, found)
+
+
+def _treated_to_death(desk: Desk, subjects: pd.DataFrame, codes: Mapping[str, str]) -> pd.DataFrame:
+    """Return the deaths that ended a treatment; any other end of a treatment is not the end of a patient."""
+    cause, status = column_of(subjects, "DCTREAS"), column_of(subjects, "EOTSTT")
+    died = (
+        pd.concat([cdisc_ends.decoded(desk, cells, codes) for cells in (cause, status)], axis=1).eq("death").any(axis=1)
+    )
+    alone = (filled(cause) | filled(status)) & ~died & ~filled(column_of(subjects, "EOSSTT"))
+    desk.leave_out(subjects[alone], "EOTSTT: the end of a treatment is not that of the patient, and there is no EOSSTT")
+    return cdisc_ends.claims(desk, subjects[died].assign(reason="death"), ("DTHDT", "DTHDY"), "DCTREAS", own=True)
 
 
 def _patients(desk: Desk, subjects: pd.DataFrame, names: Mapping[str, str], ends: pd.DataFrame) -> pd.DataFrame:

@@ -13,27 +13,50 @@ import pandas as pd
 
 from slopeshift.formats import notation
 from slopeshift.formats.conflicts import agreed, not_after
+from slopeshift.formats.folder import NOTHING_MADE, Collected, collect_tables
 from slopeshift.formats.ledger import LEFT_OUT, USED, marked
-from slopeshift.formats.reading import Choices, as_text, cell_problems, filled, months_of_days, noted_numbers, numbers
-from slopeshift.formats.source import NOTHING_MADE, Collected, Source, collect_tables
-from slopeshift.trial.columns import Problem
+from slopeshift.formats.reading import (
+    Choices,
+    Reading,
+    as_text,
+    cell_problems,
+    filled,
+    months_of_days,
+    noted_numbers,
+    numbers,
+)
+from slopeshift.formats.source import Source
+from slopeshift.trial.columns import ITEMS, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
 SUBJECT = "USUBJID"
+TOGETHER = "where they are parts of one injection, write `same_day: add` under injections: in a code map"
 
 
-def collect_datasets(path: Path, sheet: str | None, wanted: Callable[[str], bool], needs: str) -> Collected:
-    """Read the datasets of a folder whose name (the file's, in capitals) is wanted; `needs` names one that must be."""
+def collect_datasets(
+    path: Path,
+    sheet: str | None,
+    wanted: Callable[[str], bool],
+    needs: str,
+    name_of: Callable[[Path], str],
+) -> Collected:
+    """Read the datasets of a folder that are wanted, by what `name_of` calls a file; `needs` is one that must be there.
+
+    A dataset may be split over several files.
+    """
     remedy = f"add {needs.lower()}.xpt, .sas7bdat, .json or .csv"
     lacking = Problem(str(path), None, None, f"no dataset {needs}", remedy)
 
     def unread(name: str) -> str:
-        return "" if wanted(name) else NOTHING_MADE
+        if wanted(name):
+            return ""
+        return f"{name}: supplementary qualifiers that nothing is made of" if name.startswith("SUPP") else NOTHING_MADE
 
-    collected = collect_tables(path, sheet, "dataset", str.upper, unread, ({needs}, lacking))
+    collected = collect_tables(path, sheet, "dataset", name_of, unread, ({needs}, lacking), joined=True)
     nobody = [
         Problem(source.file, 1, SUBJECT, "no such column", "export the dataset with USUBJID")
         for source in collected.sources
@@ -42,9 +65,12 @@ def collect_datasets(path: Path, sheet: str | None, wanted: Callable[[str], bool
     return replace(collected, problems=(*collected.problems, *nobody))
 
 
-def name_of(source: Source) -> str:
-    """Return the name of a dataset: that of its file, in capitals."""
-    return source.file.rpartition(".")[0].upper()
+def by_name(sources: Sequence[Source]) -> dict[str, list[Source]]:
+    """Return the files of every dataset, by its name."""
+    named: dict[str, list[Source]] = {}
+    for source in sources:
+        named.setdefault(source.dataset, []).append(source)
+    return named
 
 
 @dataclass
@@ -58,15 +84,47 @@ class Desk:
     clock: str = "month"
     fates: list[pd.DataFrame] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
 
     def set_clock(self, cells: list[pd.Series[str]]) -> None:
         """Count in dates if any of these cells is a date."""
         self.clock = "date" if any(filled(column).any() for column in cells) else "month"
 
-    def records(self, source: Source) -> pd.DataFrame:
+    def records(self, sources: Sequence[Source]) -> pd.DataFrame:
         """Return file, row, patient and every column of a dataset; rows without a patient are left out."""
-        table = source.table.assign(file=source.file, row=source.table.index, patient=source.table[SUBJECT])
+        parts = [
+            source.table.assign(file=source.file, row=source.table.index, patient=source.table[SUBJECT])
+            for source in sources
+        ]
+        table = pd.concat(parts, ignore_index=True)
+        texts = table.columns.difference(["row"])
+        table[texts] = table[texts].fillna("").astype("str")
         return self.without(table, ~filled(table["patient"]), "no USUBJID")
+
+    def placed_in(self, sources: Sequence[Source]) -> pd.DataFrame:
+        """Return the records of a dataset without a word in the ledger: for a second look at it."""
+        fates = list(self.fates)
+        records = self.records(sources)
+        self.fates = fates
+        return records
+
+    def reading(self, tables: dict[str, pd.DataFrame], times: Mapping[str, tuple[str, str, str]], end: str) -> Reading:
+        """Return what was read; `times` names the variables of a file's time, score and dose, `end` that of ends."""
+        named: dict[tuple[str, str], str] = {}
+        for file, (time, score, dose) in times.items():
+            named |= {(file, self.clock): time, (file, "dose"): dose}
+            named |= dict.fromkeys([(file, "alsfrsr"), (file, "fvc"), *((file, item) for item in ITEMS)], score)
+        named |= {(name, "patient"): SUBJECT for name in tables}
+        named[("patients", f"end_{self.clock}")] = end
+        return Reading(
+            tables, tuple(self.fates), named={key: column for key, column in named.items() if column},
+            problems=tuple(dict.fromkeys(self.problems)), subject=SUBJECT, together=TOGETHER,
+            notes=tuple(dict.fromkeys(self.notes)),
+        )  # fmt: skip
+
+    def note(self, record: pd.Series[Any], column: str | None, found: str, remedy: str) -> None:
+        """Say something of a record that the user should see."""
+        self.notes.append(Problem(record["file"], int(record["row"]), column, found, remedy, record["patient"]))
 
     def leave_out(self, records: pd.DataFrame, reason: str | pd.Series[str]) -> None:
         """Write into the ledger that nothing is made of these records."""
@@ -82,7 +140,10 @@ class Desk:
         self.fates.append(marked(records, USED, what))
 
     def day(self, records: pd.DataFrame, dated: str, counted: str) -> pd.DataFrame:
-        """Give records their `time` in days; NaN, with what is wrong in `untimed`, where they have none."""
+        """Give records their `time` in days; NaN, with what is wrong in `untimed`, where they have none.
+
+        `earliest` and `latest` bound it, where a date says the month or the year alone.
+        """
         column = dated if self.clock == "date" else counted
         cells = column_of(records, column)
         if self.clock == "date":
@@ -91,12 +152,14 @@ class Desk:
                 texts, lambda text: float(date.fromisoformat(text).toordinal()) if text else None
             )
             time = time.astype("float64")
+            first, last = (bound.where(time.isna(), time) for bound in notation.bounds(cells))
         else:
             time, wrong = numbers(cells), pd.Series("", index=cells.index, dtype="str")
             wrong = wrong.mask(filled(cells) & time.isna(), "write the study day as a number")
             time = time - (time > 0)
+            first = last = time
         said = (f"{column} is not a full date (" + wrong + ")").where(wrong != "", f"no {column}")
-        return records.assign(time=time, untimed=said)
+        return records.assign(time=time, untimed=said, earliest=first, latest=last, said=cells)
 
     def timed(self, records: pd.DataFrame, dated: str, counted: str) -> pd.DataFrame:
         """Return the records that have a time; the others are left out."""
@@ -119,9 +182,13 @@ class Desk:
         return as_text(days.map(lambda day: date.fromordinal(int(day)).isoformat(), na_action="ignore"))
 
     def before_end(self, records: pd.DataFrame, ends: pd.Series[float], what: str) -> pd.DataFrame:
-        """Return the records that are not after their patient's end."""
+        """Return the records that are not after their patient's end; say of whom some are."""
         kept, fates = not_after(records, ends, what)
         self.fates += fates
+        late = records.loc[records.index.difference(kept.index)]
+        for _, of_file in late.groupby(["patient", "file"], sort=False):
+            found = f"{len(of_file)} records after the patient's {what}: left out"
+            self.note(of_file.iloc[0], None, found, f"correct the {what}, or the times of the records")
         return kept
 
     def said(self, records: pd.DataFrame, value: pd.Series[str], label: str) -> pd.Series[str]:

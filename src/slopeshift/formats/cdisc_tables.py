@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from slopeshift.formats.cdisc import Desk, column_of
 from slopeshift.formats.conflicts import NO_RECORDS, RECORD, in_range, once_a_time
-from slopeshift.formats.reading import as_text, beside, filled, stacked
+from slopeshift.formats.reading import as_text, filled, stacked
 from slopeshift.trial.columns import HIGHEST_ITEM, ITEMS, Problem
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from slopeshift.formats.source import Source
 
 LIMITS = {"alsfrsr": (0, 48, True), "fvc": (0, 200, False)} | dict.fromkeys(ITEMS, (0, HIGHEST_ITEM, True))
+ADD = "add"
+"""Of the key `same_day` of a code map: doses of one day add up."""
+_FLAG = re.compile(r"ANL\d\dFL")
+_SERIOUS = ("AESDTH", "AESLIFE", "AESHOSP", "AESDISAB", "AESCONG", "AESMIE")
 YES_NO = {"Y": "yes", "N": "no"}
 NO_SCORES = NO_RECORDS.assign(column=pd.Series(dtype="str"))[[*RECORD, "column", "value"]]
 
@@ -66,11 +71,33 @@ def patients_of(
     return patients.set_axis(pd.MultiIndex.from_frame(first[["file", "row"]]))
 
 
-def injections_of(desk: Desk, records: pd.DataFrame, dated: str, counted: str) -> pd.DataFrame:
+def recorded_choice(desk: Desk, records: pd.DataFrame, times: tuple[str, str] | None = None) -> pd.DataFrame:
+    """Follow the sponsor where records of one day compete: keep those that an analysis flag (ANL01FL, ...) chooses."""
+    timed = desk.day(records, *times) if times else records
+    keys = [timed["patient"], timed["time"], *([timed["column"]] if "column" in timed else [])]
+    for flag in sorted(column for column in records if _FLAG.fullmatch(column)):
+        chosen = timed[flag] == "Y"
+        passed = ~chosen & chosen.groupby(keys).transform("any")
+        timed = desk.without(timed, passed, f"another record of the same day is chosen by {flag}")
+        keys = [key[timed.index] for key in keys]
+    return records.loc[timed.index]
+
+
+def _added_up(injections: pd.DataFrame, clock: str) -> pd.DataFrame:
+    """Add up a patient's doses of one time; the dose is unknown where one of them is."""
+    keys = ["patient", clock]
+    doses = injections.groupby(keys)["dose"].transform(lambda doses: doses.sum(skipna=False))
+    routes = injections.groupby(keys)["route"].transform(lambda routes: ", ".join(dict.fromkeys(routes)))
+    return injections.assign(dose=doses, route=routes)[~injections.duplicated(keys)]
+
+
+def injections_of(desk: Desk, records: pd.DataFrame, times: tuple[str, str], codes: Mapping[str, Any]) -> pd.DataFrame:
     """Make injections of records with a `dose` in 10^6 cells (NaN: unknown) and a `route`.
 
-    Those of dose 0 are a placebo and left out; one without a time is a problem.
+    Those of dose 0 are a placebo and left out; one without a time is a problem. Several of one day are added up where
+    the code map says so.
     """
+    dated, counted = times
     given = desk.without(records, records["dose"] == 0, "a dose of 0: a placebo, which is no injection of cells")
     placed = desk.day(given, dated, counted)
     for _, record in placed[placed["time"].isna()].iterrows():
@@ -78,6 +105,8 @@ def injections_of(desk: Desk, records: pd.DataFrame, dated: str, counted: str) -
         remedy = "complete it, or take the record out: an injection must not be lost"
         desk.problems.append(Problem(record["file"], int(record["row"]), column, str(record["untimed"]), remedy))
     desk.use(placed, "injection")
+    if codes.get("same_day") == ADD:
+        placed = _added_up(placed, "time")
     texts = placed["dose"].map(lambda value: f"{value:.10g}", na_action="ignore")
     table = pd.DataFrame({"patient": placed["patient"], desk.clock: desk.time_text(placed["time"])})
     return as_text(table.assign(dose=texts, route=placed["route"])).set_axis(
@@ -87,25 +116,52 @@ def injections_of(desk: Desk, records: pd.DataFrame, dated: str, counted: str) -
 
 def events_of(
     desk: Desk,
-    source: Source | None,
+    sources: list[Source],
     times: tuple[str, str],
     others: Mapping[str, tuple[str, ...]],
     deaths: pd.Series[float],
 ) -> pd.DataFrame:
-    """Make events of a dataset of adverse events; `others` names the columns, the first there, of grade and related."""
-    if source is None:
+    """Make events of a dataset of adverse events; `others` names the columns, the first there, of grade and related.
+
+    An event is kept whatever its date says: where no day is known, between the bounds that are.
+    """
+    if not sources:
         return stacked("events", desk.clock, [])
-    records = desk.records(source)
-    serious = column_of(records, "AESER").map(YES_NO)
+    records = desk.records(sources)
     term = column_of(records, "AEDECOD").where(filled(column_of(records, "AEDECOD")), column_of(records, "AETERM"))
-    lacking = serious.isna() | ~filled(term)
+    records = records.assign(serious=_seriousness(desk, records), term=term)
+    records["term"] = records["term"].where(filled(term) | (records["serious"] != "yes"), "not stated")
+    lacking = (records["serious"] == "") | ~filled(records["term"])
     whole = desk.without(records, lacking, "AESER is not Y or N, or there is no AEDECOD and no AETERM")
-    timed = desk.timed(beside(whole, term=term, serious=serious), *times)
+    timed = _as_recorded(desk, desk.day(whole, *times))
     kept = desk.before_end(timed, deaths, "death")
+    unknown = kept["time"].isna()
+    desk.leave_out(kept[unknown], "the time of an event, because of: " + kept["untimed"][unknown])
     desk.use(kept, "event")
     table = pd.DataFrame({"patient": kept["patient"], desk.clock: desk.time_text(kept["time"])})
     table = table.assign(term=kept["term"], serious=kept["serious"])
+    for bound in ("earliest", "latest"):
+        table[f"{bound}_{desk.clock}"] = desk.time_text(kept[bound].where(unknown))
     for column, names in others.items():
         table[column] = column_of(kept, next((name for name in names if name in kept), names[0]))
     located = table.astype("str").set_axis(pd.MultiIndex.from_frame(kept[["file", "row"]]))
     return stacked("events", desk.clock, [located])
+
+
+def _seriousness(desk: Desk, records: pd.DataFrame) -> pd.Series[str]:
+    """Say whether events were serious, `yes`, `no` or nothing: by AESER, or by any of the criteria of seriousness."""
+    said = column_of(records, "AESER").map(YES_NO).fillna("").astype("str")
+    criteria = pd.concat([column_of(records, name) == "Y" for name in _SERIOUS], axis=1).any(axis=1)
+    for _, record in records[criteria & (said != "yes")].iterrows():
+        desk.note(record, "AESER", f"{column_of(records, 'AESER')[record.name]!r}, beside a criterion of seriousness: "
+                  "taken as serious", "check which is right")  # fmt: skip
+    return said.mask(criteria, "yes")
+
+
+def _as_recorded(desk: Desk, timed: pd.DataFrame) -> pd.DataFrame:
+    """Bound the time of an ADaM event without a day by the date as it was recorded, AESTDTC."""
+    if desk.clock != "date" or "AESTDTC" not in timed:
+        return timed
+    recorded = desk.day(timed, "AESTDTC", "AESTDTC")
+    bounds = {bound: timed[bound].fillna(recorded[bound]) for bound in ("earliest", "latest")}
+    return timed.assign(time=timed["time"].fillna(recorded["time"]), **bounds)

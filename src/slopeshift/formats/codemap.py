@@ -14,10 +14,20 @@ if TYPE_CHECKING:
 _SHAPES: Mapping[str, Mapping[str, str]] = {
     "alsfrsr": {"total": "list", "items": "lists"},
     "fvc": {"codes": "list"},
-    "injections": {"treatments": "list", "routes": "list", "dose_units": "texts", "codes": "list", "periods": "text"},
+    "injections": {
+        "treatments": "list",
+        "routes": "list",
+        "dose_units": "texts",
+        "codes": "list",
+        "periods": "text",
+        "same_day": "text",
+    },
     "ends": {},
+    "dispositions": {},
     "patients": {},
 }
+SCOPES = ("study", "treatment")
+SAME_DAY = ("refuse", "add")
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "list": lambda value: isinstance(value, list) and all(isinstance(part, str) for part in value),
     "lists": lambda value: isinstance(value, dict) and all(_FITS["list"](part) for part in value.values()),
@@ -81,6 +91,11 @@ def _value_problems(file: str, document: Mapping[str, Any]) -> Iterator[Problem]
         if not finite(factor) > 0:
             remedy = "write how many 10^6 cells one unit is, as a number above zero"
             yield Problem(file, None, f"injections.dose_units.{unit}", repr(factor), remedy)
+    for subcategory, scope in document.get("dispositions", {}).items():
+        if scope not in SCOPES:
+            yield Problem(file, None, f"dispositions.{subcategory}", repr(scope), f"write one of: {', '.join(SCOPES)}")
+    if (same_day := document.get("injections", {}).get("same_day", SAME_DAY[0])) not in SAME_DAY:
+        yield Problem(file, None, "injections.same_day", repr(same_day), f"write one of: {', '.join(SAME_DAY)}")
     items = document.get("alsfrsr", {}).get("items", {})
     if items and set(items) != {str(item) for item in range(1, 13)}:
         yield Problem(

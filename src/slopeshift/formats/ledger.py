@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from slopeshift.formats.source import Source
 
 USED, LEFT_OUT = "used", "left out"
+REASONS_SHOWN, PATIENTS_NAMED = 12, 8
 COLUMNS = ["file", "row", "fate", "reason"]
 
 
@@ -50,6 +51,32 @@ def balanced(sources: Iterable[Source], fates: Iterable[pd.DataFrame], unread: d
     whole = [(file, None, LEFT_OUT, reason) for file, reason in unread.items()]
     heads = pd.DataFrame(sorted([*notes, *whole]), columns=COLUMNS)
     return pd.concat([heads, lines.astype({"row": "object"})], ignore_index=True).astype({"row": "Int64"})
+
+
+def reasons(lines: pd.DataFrame, unread: Mapping[str, str], who: Mapping[tuple[str, int], str]) -> tuple[str, ...]:
+    """Say in words what nothing, or not all, was made of: rows by reason, most first, with patients; then files.
+
+    `lines` has file, row, fate and reason; `who` names the patient of a row, by file and row.
+    """
+    rows = lines.dropna(subset="row")
+    partly = rows["reason"].str.extract(r"\(not used: (.*)\)$")[0].where(rows["fate"] == USED)
+    what = ("left out: " + rows["reason"]).where(rows["fate"] != USED, "used in part, without " + partly)
+    named = rows.assign(what=what).dropna(subset="what")
+    groups = sorted(named.groupby("what", sort=False), key=lambda group: -len(group[1]))
+    said = [f"{len(group)} {text}{_of_whom(group, who)}" for text, group in groups[:REASONS_SHOWN]]
+    if more := groups[REASONS_SHOWN:]:
+        said.append(f"{sum(len(group) for _, group in more)} for {len(more)} other reasons")
+    files = [f"{file}: left alone, {reason}" for file, reason in sorted(unread.items())]
+    return (*said, *files[:REASONS_SHOWN])
+
+
+def _of_whom(group: pd.DataFrame, who: Mapping[tuple[str, int], str]) -> str:
+    """Name the patients of rows, where they are not too many to read."""
+    places = zip(group["file"], group["row"], strict=True)
+    patients = list(dict.fromkeys(name for file, row in places if (name := who.get((file, int(row)), ""))))
+    if not patients:
+        return ""
+    return f" ({', '.join(patients)})" if len(patients) <= PATIENTS_NAMED else f" ({len(patients)} patients)"
 
 
 def _joined(every_mark: pd.DataFrame) -> pd.DataFrame:

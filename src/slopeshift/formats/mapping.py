@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from slopeshift.formats.notation import finite
+from slopeshift.formats.source import doubled_problem
 from slopeshift.trial.columns import ITEMS, Problem
 from slopeshift.trial.settings import BUILT_IN
 
@@ -14,17 +16,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from slopeshift.formats.source import Source
+
 CLOCKS = ("date", "month", "day")
 SECTIONS = {
     "patients": ("age", "sex", "onset", "onset_site", "end", "end_reason"),
     "visits": ("time", *BUILT_IN, *ITEMS),
     "injections": ("injection", "time", "dose", "route", "planned"),
-    "events": ("time", "term", "serious", "grade", "related"),
+    "events": ("time", "term", "serious", "grade", "related", "earliest", "latest"),
 }
-TIMES = {"patients": ("onset", "end"), "visits": ("",), "injections": ("", "planned"), "events": ("",)}
+TIMES = {
+    "patients": ("onset", "end"),
+    "visits": ("",),
+    "injections": ("", "planned"),
+    "events": ("", "earliest", "latest"),
+}
+_PREFIXES = {prefix for prefixes in TIMES.values() for prefix in prefixes}
 NEEDED = {"injections": ("time",), "events": ("time", "term", "serious")}
 WIDE_TIMES = ("month", "day", "date_column")
-_KEYS = ("patient", *SECTIONS, "wide", "codes", "outcomes")
+_MISSING_CODE = re.compile(r"'(?:-\d+(?:\.\d+)?|\d*(?:99|88|77)\d*|[A-Za-z][A-Za-z ._/-]*)'")
+_KEYS = ("patient", *SECTIONS, "wide", "codes", "missing", "outcomes")
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,8 @@ class ColumnMap:
     """A mapping file that was understood: the source column of every column of a trial, by table.
 
     Times are named by their clock (`date`, `month`, `day`), as `end_date`. `instrument` names, by table, the repeating
-    instrument its rows are of; `wide` lists columns that hold one visit or injection each; `codes` translates cells.
+    instrument its rows are of; `wide` lists columns that hold one visit or injection each; `codes` translates cells,
+    and `missing` lists cells that stand for a missing value, in any column.
     """
 
     patient: str
@@ -41,6 +53,7 @@ class ColumnMap:
     wide: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     outcomes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
     @property
     def clock(self) -> str:
@@ -59,10 +72,18 @@ class ColumnMap:
                 yield from ((f"wide.{name}", clock.removesuffix("_column")) for clock in clocks)
 
 
+def hinted(problem: Problem) -> Problem:
+    """Add to the remedy of a cell that looks like a code for a missing value how the mapping says so."""
+    if problem.row is None or not _MISSING_CODE.fullmatch(problem.found):
+        return problem
+    hint = f"; where it stands for a missing value, write `missing: [{problem.found[1:-1]}]` in the mapping"
+    return problem._replace(remedy=problem.remedy + hint)
+
+
 def is_time(key: str) -> str | None:
     """Return the clock that a key such as `end_date` names, or None."""
     last = key.rpartition("_")[2]
-    return last if last in CLOCKS and key.removesuffix(last).rstrip("_") in ("", "onset", "end", "planned") else None
+    return last if last in CLOCKS and key.removesuffix(last).rstrip("_") in _PREFIXES else None
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], list[Problem]]:
@@ -103,7 +124,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def understood(
-    file: str, document: Mapping[str, Any], header: list[str], *, repeating: bool
+    file: str, document: Mapping[str, Any], source: Source, *, repeating: bool
 ) -> tuple[ColumnMap | None, list[Problem]]:
     """Hold a mapping document to the columns of its source; return the mapping, or everything wrong with it."""
     problems = list(_shape_problems(file, document, repeating))
@@ -119,8 +140,9 @@ def understood(
         wide,
         document.get("codes", {}),
         _outcomes(document.get("outcomes", {})),
+        tuple(document.get("missing", ())),
     )
-    problems = [*_key_problems(file, mapping), *_column_problems(file, mapping, header)]
+    problems = [*_key_problems(file, mapping), *_column_problems(file, mapping, source)]
     return (None if problems else mapping), problems
 
 
@@ -142,6 +164,9 @@ def _shape_problems(file: str, document: Mapping[str, Any], repeating: bool) -> 
     if entries is None or not set(wide) <= {"visits", "injections"}:
         remedy = "under `wide:` write `visits:` and `injections:`, each a list of `- {column: ..., ...}`"
         yield Problem(file, None, "wide", "not lists of columns", remedy)
+    missing = document.get("missing", [])
+    if not isinstance(missing, list) or not all(isinstance(code, str) for code in missing):
+        yield Problem(file, None, "missing", "not a list of codes", "write them in brackets: `missing: [-99, UNK]`")
     for part in ("codes", "outcomes"):
         given = document.get(part, {})
         if not isinstance(given, dict) or not all(_is_texts(value) for value in given.values()):
@@ -228,7 +253,8 @@ def _wide_problems(file: str, mapping: ColumnMap) -> Iterator[Problem]:
                 yield Problem(file, None, place, str(dict(entry)), "write {column: ..., holds: date, or month, or day}")
 
 
-def _column_problems(file: str, mapping: ColumnMap, header: list[str]) -> Iterator[Problem]:
+def _column_problems(file: str, mapping: ColumnMap, source: Source) -> Iterator[Problem]:
+    header = list(source.table.columns)
     wanted = {"patient": mapping.patient}
     for name, columns in mapping.columns.items():
         wanted |= {f"{name}.{key}": column for key, column in columns.items()}
@@ -236,7 +262,9 @@ def _column_problems(file: str, mapping: ColumnMap, header: list[str]) -> Iterat
         for entry in entries:
             wanted |= {f"wide.{name}: {entry[key]}": entry[key] for key in ("column", "date_column") if key in entry}
     for place, column in wanted.items():
-        if column not in header:
+        if column in source.doubled:
+            yield doubled_problem(source, column)
+        elif column not in header:
             yield Problem(
                 file, None, place, f"no column {column!r} in the source", f"choose one of: {', '.join(header)}"
             )

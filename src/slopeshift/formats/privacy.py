@@ -20,7 +20,7 @@ from slopeshift.formats.notation import by_distinct
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from slopeshift.formats.reading import Reading
@@ -116,7 +116,17 @@ def pseudonymised(reading: Reading, key: bytes) -> Reading:
     alike = [(first[like], name) for name in names if first.setdefault(like := _likeness(name), name) != name]
     remedy = "spell one patient one way everywhere, or give two patients more distinct names"
     problems = [Problem("(patients)", None, None, f"{one!r} and {other!r}", remedy) for one, other in alike]
-    return replace(reading, tables=tables, problems=(*reading.problems, *problems))
+    return replace(
+        reading,
+        tables=tables,
+        problems=tuple(_hidden(problem, pseudonyms) for problem in (*reading.problems, *problems)),
+        notes=tuple(_hidden(note, pseudonyms) for note in reading.notes),
+        who={place: pseudonyms.get(name, "") for place, name in reading.who.items()},
+    )
+
+
+def _hidden(problem: Problem, pseudonyms: Mapping[str, str]) -> Problem:
+    return problem._replace(patient=pseudonyms.get(problem.patient)) if problem.patient else problem
 
 
 def _likeness(name: str) -> str:

@@ -8,22 +8,23 @@ from litres and the predicted litres where no per cent is given.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from slopeshift.formats.conflicts import NO_RECORDS, agreed, not_after, once_a_time
+from slopeshift.formats.folder import NOTHING_MADE, collect_tables
 from slopeshift.formats.ledger import LEFT_OUT, USED, marked
 from slopeshift.formats.proact_tables import Part, of_table
 from slopeshift.formats.reading import Choices, Reading, as_text, empty_table, filled, months_of_days
-from slopeshift.formats.source import NOTHING_MADE, collect_tables
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Collected, Source
+    from slopeshift.formats.folder import Collected
+    from slopeshift.formats.source import Source
 
 TITLE = "PRO-ACT tables"
 MAPPED = False
@@ -55,13 +56,15 @@ def collect(path: Path, sheet: str | None) -> Collected:
 
 def native(sources: Sequence[Source], choices: Choices) -> Reading:
     """Return patients and visits; every time in months from the start of the patient's trial."""
-    by_name = {_table_name(source.file.rpartition(".")[0]): source for source in sources}
+    by_name = {source.dataset: source for source in sources}
     parts = {name: of_table(name, source, choices) for name, source in by_name.items()}
     fates = [fate for part in parts.values() for fate in part.fates]
     problems = tuple(problem for part in parts.values() for problem in part.problems)
     if problems:
-        return Reading({}, problems=problems)
-    ends, in_ends = _said(parts, "deathdata", "time", "day of death")
+        return Reading({}, problems=problems, subject="subject_id")
+    died = parts["deathdata"].records if "deathdata" in parts else NO_RECORDS
+    ends, in_ends = agreed(died.dropna(subset=["time"]), "time", "day of death")
+    fates += [*in_ends, marked(died, USED, "patient")]
     everyone = sorted({p for part in parts.values() for p in part.seen}, key=lambda name: (len(name), name))
     kept: dict[str, pd.DataFrame] = {}
     for name, label in (("alsfrs", "ALSFRS-R"), ("fvc", "FVC")):
@@ -72,22 +75,14 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
         fates += [*late, *again, marked(kept[name], USED, "visit")]
     visits = _visits(kept["alsfrs"], kept["fvc"])
     first_day = pd.concat(list(kept.values())).groupby("patient")["time"].min()
-    patients, in_patients = _patients(parts, everyone, ends, first_day)
+    patients, in_patients = _patients(parts, everyone, ends, set(died["patient"]), first_day)
     tables = {"patients": patients, "visits": visits}
     tables |= {name: empty_table(name, "month") for name in ("injections", "events")}
-    return Reading(tables, (*fates, *in_ends, *in_patients))
+    return Reading(tables, (*fates, *in_patients), subject="subject_id")
 
 
-def _table_name(stem: str) -> str:
-    return re.sub(r"^(f_)?(proact_)?|[^a-z]", "", stem.casefold())
-
-
-def _said(parts: Mapping[str, Part], name: str, value: str, label: str) -> tuple[pd.Series[Any], list[pd.DataFrame]]:
-    if name not in parts:
-        return pd.Series(dtype="float64"), []
-    told, fates = agreed(parts[name].records, value, label)
-    taken = parts[name].records["patient"].isin(told.index)
-    return told, [*fates, marked(parts[name].records[taken], USED, "patient")]
+def _table_name(file: Path) -> str:
+    return re.sub(r"^(f_)?(proact_)?|[^a-z]", "", file.stem.casefold())
 
 
 def _visits(alsfrs: pd.DataFrame, fvc: pd.DataFrame) -> pd.DataFrame:
@@ -108,7 +103,11 @@ def _visits(alsfrs: pd.DataFrame, fvc: pd.DataFrame) -> pd.DataFrame:
 
 
 def _patients(
-    parts: Mapping[str, Part], everyone: list[str], ends: pd.Series[float], first_day: pd.Series[float]
+    parts: Mapping[str, Part],
+    everyone: list[str],
+    ends: pd.Series[float],
+    died: set[str],
+    first_day: pd.Series[float],
 ) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
     patients = pd.DataFrame({"patient": everyone}, dtype="str").set_index("patient", drop=False)
     fates = []
@@ -127,7 +126,7 @@ def _patients(
         fates.append(marked(records[used], USED, "patient"))
         fates.append(marked(records[~used & ~late], LEFT_OUT, "nothing in it that a trial's tables hold"))
     patients["end_month"] = months_of_days(patients["patient"].map(ends).astype("float64"))
-    patients["end_reason"] = patients["end_month"].map(lambda end: "death" if end else "")
+    patients["end_reason"] = patients["patient"].map(lambda patient: "death" if patient in died else "")
     rows = pd.MultiIndex.from_arrays(
         [["(all tables)"] * len(patients), range(2, len(patients) + 2)], names=["file", "row"]
     )

@@ -145,8 +145,10 @@ def _fvc(table: _Table, records: pd.DataFrame) -> Part:
 def _deaths(table: _Table, records: pd.DataFrame) -> Part:
     died = table.text("Subject_Died").str.casefold().isin(["yes", "y", "1"])[records.index]
     fates = [marked(records[~died], LEFT_OUT, "Subject_Died is not Yes, and no other end is recorded")]
+    # A death whose day is missing or impossible is a death all the same.
     timed, undated = table.placed(records[died], "Death_Days")
-    return Part(timed, [*fates, *undated], table.problems, set())
+    unplaced = records[died].drop(index=timed.index).assign(time=float("nan"))
+    return Part(pd.concat([timed, unplaced]).sort_index(), [*fates, *undated], table.problems, set())
 
 
 def _history(table: _Table, records: pd.DataFrame) -> Part:

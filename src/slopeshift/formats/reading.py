@@ -37,7 +37,10 @@ class Reading:
     """A trial as a reader found it: tables of text whose index (file, row) is where each row came from.
 
     `fates` are marks for the ledger, `heads` its lines (file, fate, reason) on whole files and columns, `outcomes` the
-    settings of outcomes that are not built in, and `named` the source column of a column, by (table, column).
+    settings of outcomes that are not built in, and `named` the source column of a column, by (table, column) or, before
+    that, by (file, column). `subject` is the column of the sources that names the patient, and `who` the patient of a
+    row, by file and row. `notes` are for the user to see: contradictions, and what is kept with less than was wanted.
+    `together` is the remedy that the format has for two injections of one time; `mapped` says that a mapping was used.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -46,6 +49,11 @@ class Reading:
     outcomes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     named: Mapping[tuple[str, str], str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    subject: str = "patient"
+    who: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    notes: tuple[Problem, ...] = ()
+    together: str = ""
+    mapped: bool = False
 
 
 def placed(file: str, rows: pd.Index) -> pd.MultiIndex:

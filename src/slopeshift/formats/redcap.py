@@ -12,14 +12,15 @@ from slopeshift.formats import table
 from slopeshift.formats.guess import guess
 from slopeshift.formats.mapping import understood
 from slopeshift.formats.reading import Choices, Reading, filled, find_column
-from slopeshift.formats.rows import INSTRUMENT, read_rows
+from slopeshift.formats.rows import INSTRUMENT, noted, read_rows
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Collected, Source
+    from slopeshift.formats.folder import Collected
+    from slopeshift.formats.source import Source
 
 TITLE = "a REDCap export"
 MAPPED = True
@@ -56,8 +57,7 @@ def guessed(sources: Sequence[Source]) -> dict[str, Any]:
 def native(sources: Sequence[Source], choices: Choices) -> Reading:
     """Return the tables that the mapping finds in the export."""
     (source,) = sources
-    header = list(source.table.columns)
-    mapping, problems = understood(choices.document_file, choices.document, header, repeating=True)
+    mapping, problems = understood(choices.document_file, choices.document, source, repeating=True)
     if mapping is None:
         return Reading({}, problems=tuple(problems))
     problems = [
@@ -66,8 +66,8 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     ]
     if INSTRUMENT not in source.table and mapping.instruments:
         return Reading({}, problems=tuple(problems))
-    reading = read_rows(source, mapping, choices.notation)
-    return replace(reading, problems=(*problems, *reading.problems))
+    reading = read_rows(source, mapping, noted(source, choices))
+    return replace(reading, problems=(*problems, *reading.problems), subject=mapping.patient, mapped=True)
 
 
 def _missing_instruments(source: Source, named: Any, choices: Choices) -> list[Problem]:

@@ -6,7 +6,7 @@ it may be several at once. What is said of a patient must be the same in all of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -16,6 +16,7 @@ from slopeshift.formats.ledger import LEFT_OUT, USED, marks
 from slopeshift.formats.mapping import SECTIONS, is_time
 from slopeshift.formats.reading import (
     Reading,
+    as_text,
     blank_missing,
     cell_problems,
     filled,
@@ -33,10 +34,16 @@ if TYPE_CHECKING:
 
     from slopeshift.formats.mapping import ColumnMap
     from slopeshift.formats.notation import Notation
+    from slopeshift.formats.reading import Choices
     from slopeshift.formats.source import Source
 
 INSTRUMENT = "redcap_repeat_instrument"
 SINGULAR = {"patients": "patient", "visits": "visit", "injections": "injection", "events": "event"}
+
+
+def noted(source: Source, choices: Choices) -> Notation:
+    """Return how a source is written: its day numbers count from the day 0 that it states."""
+    return replace(choices.notation, zero=source.zero) if source.zero else choices.notation
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class _Part:
 
 def read_rows(source: Source, mapping: ColumnMap, how: Notation) -> Reading:
     """Return the tables of a trial that a mapped source holds, the fate of its rows, and what is wrong in it."""
+    source = replace(source, table=source.table.mask(source.table.isin(mapping.missing), ""))
     parts = [_part(source, mapping, how, name) for name in SECTIONS]
     parts += [
         _wide(source, mapping, how, name, place) for name in mapping.wide for place in range(len(mapping.wide[name]))
@@ -84,7 +92,27 @@ def _part(source: Source, mapping: ColumnMap, how: Notation, name: str) -> _Part
     cells = {key: chosen[column] for key, column in columns.items()}
     table = pd.DataFrame({"patient": chosen[mapping.patient], **cells}, index=chosen.index)
     table, problems = _converted(source, table, columns, mapping, how)
+    if name in ("patients", "events"):
+        table, problems = _in_part(source, name, table, columns, problems)
     return _Part(name, table, tuple(problems))
+
+
+def _in_part(
+    source: Source, name: str, table: pd.DataFrame, columns: Mapping[str, str], problems: list[Problem]
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Keep an event whose date lacks its day, or month, between bounds, and such an end at a time that is not known."""
+    key = "end_date" if name == "patients" else "date"
+    if key not in columns or (name == "patients" and "end_reason" not in table):
+        return table, problems
+    first, last = notation.bounds(source.table.loc[table.index, columns[key]])
+    known = first.notna() & (table[key] == "")
+    if name == "patients":
+        known &= filled(table["end_reason"])
+    else:
+        texts = [bound.where(known).map(notation.iso, na_action="ignore") for bound in (first, last)]
+        table = table.assign(earliest_date=as_text(texts[0]), latest_date=as_text(texts[1]))
+    kept = set(table.index[known])
+    return table, [each for each in problems if each.column != columns[key] or each.row not in kept]
 
 
 def _of_instrument(table: pd.DataFrame, mapping: ColumnMap, name: str) -> pd.DataFrame:

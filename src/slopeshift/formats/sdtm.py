@@ -1,4 +1,4 @@
-"""CDISC SDTM: DM, EX or PR, QS or RS, RE, DS, AE and SUPPDM, as XPT, SAS7BDAT, Dataset-JSON or CSV.
+"""CDISC SDTM: DM, EX or PR, QS or RS, RE, DS, DD, AE and SUPPDM, as XPT, SAS7BDAT, Dataset-JSON or CSV.
 
 Codes are the sponsor's, so a code map says what they mean. Dates count where there are any, study days otherwise.
 """
@@ -9,38 +9,64 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from slopeshift.formats import cdisc, cdisc_tables, codemap, notation
+from slopeshift.formats import cdisc, cdisc_ends, cdisc_tables, codemap, notation
 from slopeshift.formats.cdisc import Desk, column_of
 from slopeshift.formats.cdisc_tables import NO_SCORES
 from slopeshift.formats.reading import (
     Choices,
     Reading,
-    beside,
     filled,
     months_of_days,
     numbered,
     numbers,
     stacked,
 )
+from slopeshift.formats.source import first_record
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from slopeshift.formats.source import Collected, Source
+    from slopeshift.formats.folder import Collected
+    from slopeshift.formats.source import Source
 
 TITLE = "CDISC SDTM datasets"
 MAPPED = False
 CODEMAP = "sdtm"
-DOMAINS = ("DM", "SUPPDM", "EX", "PR", "QS", "RS", "RE", "DS", "AE")
+DOMAINS = ("DM", "SUPPDM", "EX", "PR", "QS", "RS", "RE", "DS", "DD", "AE")
+# What a domain without the variable DOMAIN is known by.
+_OWN = {
+    f"{name}{column}": name
+    for column, names in (
+        ("TESTCD", ("QS", "RS", "RE", "DD")),
+        ("TRT", ("EX", "PR")),
+        ("DECOD", ("DS", "AE")),
+        ("TERM", ("DS", "AE")),
+    )
+    for name in names
+}
 SCORED, INJECTED = ("QS", "RS", "RE"), ("EX", "PR")
 EVENT_COLUMNS = {"grade": ("AETOXGR", "AESEV"), "related": ("AEREL",)}
 
 
 def collect(path: Path, sheet: str | None) -> Collected:
     """Read the domains that are used from a folder of datasets."""
-    return cdisc.collect_datasets(path, sheet, lambda name: name in DOMAINS, "DM")
+    return cdisc.collect_datasets(path, sheet, lambda name: name in DOMAINS, "DM", _domain)
+
+
+def _domain(path: Path) -> str:
+    """Return the domain of a file: what its DOMAIN says (RDOMAIN of SUPP--), or else its name, or a variable of it."""
+    inner, first = first_record(path)
+    stem = path.stem.upper()
+    if stem in DOMAINS and stem in {_OWN.get(column) for column in first}:
+        return stem
+    if first.get("RDOMAIN") and "QNAM" in first:
+        return f"SUPP{first['RDOMAIN'].upper()}"
+    if first.get("DOMAIN"):
+        return first["DOMAIN"].upper()
+    known = next((_OWN[column] for column in first if column in _OWN), stem)
+    return next((name for name in (stem, inner) if name in DOMAINS), known)
 
 
 def native(sources: Sequence[Source], choices: Choices) -> Reading:
@@ -48,48 +74,66 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     document = {**codemap.default(CODEMAP), **choices.document}
     if problems := tuple(codemap.codemap_problems(choices.document_file, choices.document)):
         return Reading({}, problems=problems)
-    domains, desk = {cdisc.name_of(source): source for source in sources}, Desk(choices)
+    domains, desk = cdisc.by_name(sources), Desk(choices)
     dated = [(name, f"{name}DTC") for name in SCORED] + [(name, f"{name}STDTC") for name in INJECTED]
-    desk.set_clock([column_of(domains[name].table, column) for name, column in dated if name in domains])
+    desk.set_clock([column_of(part.table, column) for name, column in dated for part in domains.get(name, ())])
     subjects = desk.records(domains["DM"])
-    ends = _ends(desk, domains, document["ends"], subjects)
-    last = ends.set_index("patient")["time"]
-    deaths = ends[ends["reason"] == "death"].set_index("patient")["time"]
-    scores = pd.concat([NO_SCORES, *(_scores(desk, domains[name], document) for name in SCORED if name in domains)])
+    ends = _ends(desk, domains, document, subjects)
+    last = ends.set_index("patient")["limit"]
+    deaths = ends[ends["reason"] == "death"].set_index("patient")["limit"]
+    scores = pd.concat(
+        [NO_SCORES, *(_scores(desk, name, domains[name], document) for name in SCORED if name in domains)]
+    )
     injections = [_injections(desk, domains, name, document["injections"]) for name in INJECTED if name in domains]
     tables = {
         "patients": _patients(desk, domains, subjects, document["patients"], ends),
         "visits": cdisc_tables.visits_of(desk, scores, last),
         "injections": numbered(stacked("injections", desk.clock, injections), desk.clock),
-        "events": cdisc_tables.events_of(desk, domains.get("AE"), ("AESTDTC", "AESTDY"), EVENT_COLUMNS, deaths),
+        "events": cdisc_tables.events_of(desk, domains.get("AE", []), ("AESTDTC", "AESTDY"), EVENT_COLUMNS, deaths),
     }
-    return Reading(tables, tuple(desk.fates), problems=tuple(dict.fromkeys(desk.problems)))
+    return desk.reading(
+        tables, _times(desk, domains), "DTHDTC or DSSTDTC" if desk.clock == "date" else "DTHDY or DSSTDY"
+    )
 
 
-def _ends(desk: Desk, domains: Mapping[str, Source], codes: Mapping[str, str], subjects: pd.DataFrame) -> pd.DataFrame:
-    """Return one end a patient: death where there is one, otherwise the latest."""
-    died = desk.day(subjects[column_of(subjects, "DTHFL") == "Y"], "DTHDTC", "DTHDY")
-    died = desk.without(died, died["time"].isna(), "a death, because of: " + died["untimed"])
-    found = [died.assign(reason="death", own=True)]
+def _times(desk: Desk, domains: Mapping[str, list[Source]]) -> dict[str, tuple[str, str, str]]:
+    """Name the variables of a file's times and values, for messages."""
+    suffix = "DTC" if desk.clock == "date" else "DY"
+    return {
+        part.file: (
+            f"{name}ST{suffix}" if name in (*INJECTED, "DS", "AE") else f"{name}{suffix}",
+            f"{name}STRESN",
+            f"{name}DOSE",
+        )
+        for name, parts in domains.items()
+        for part in parts
+    }
+
+
+def _ends(
+    desk: Desk, domains: Mapping[str, list[Source]], document: Mapping[str, Any], subjects: pd.DataFrame
+) -> pd.DataFrame:
+    """Return one end a patient, from DM, DS, DD and AE."""
+    found = []
     if "DS" in domains:
-        records = desk.records(domains["DS"])
-        decoded = column_of(records, "DSDECOD")
-        ends = desk.without(records, ~decoded.isin(codes), "DSDECOD is no end in the code map: " + decoded)
-        timed = desk.timed(ends, "DSSTDTC", "DSSTDY")
-        found.append(beside(timed, reason=decoded.map(codes)).assign(own=False))
-    every = pd.concat(found)[["file", "row", "patient", "time", "reason", "own"]]
-    every["last"] = (every["reason"] != "death").astype(int)
-    ordered = every.sort_values(["last", "own", "time"], ascending=[True, True, False], kind="stable")
-    chosen = ~ordered.duplicated("patient")
-    desk.use(ordered[chosen & ~ordered["own"]], "patient")
-    desk.leave_out(ordered[~chosen & ~ordered["own"]], "another end of the patient is taken: death, or the latest")
-    return ordered[chosen]
+        ends = cdisc_ends.dispositions(
+            desk, desk.records(domains["DS"]), document["ends"], document.get("dispositions", {})
+        )
+        found.append(cdisc_ends.claims(desk, ends, ("DSSTDTC", "DSSTDY"), "DS"))
+    found.append(cdisc_ends.deaths_of_subjects(desk, subjects, ("DTHDTC", "DTHDY"), ("DTHDTC", "DTHDY")))
+    if "DD" in domains:
+        details = desk.records(domains["DD"])
+        desk.use(details, "patient")
+        found.append(cdisc_ends.claims(desk, details.assign(reason="death"), ("DTHDTC", "DTHDY"), "DD", own=True))
+    if "AE" in domains:
+        events = desk.placed_in(domains["AE"])
+        found.append(cdisc_ends.deaths_of_events(desk, events, ("AEENDTC", "AEENDY")))
+    return cdisc_ends.one_end(desk, found)
 
 
-def _scores(desk: Desk, source: Source, document: Mapping[str, Any]) -> pd.DataFrame:
-    domain = cdisc.name_of(source)
+def _scores(desk: Desk, domain: str, sources: list[Source], document: Mapping[str, Any]) -> pd.DataFrame:
     meaning = cdisc_tables.codes_of(codemap.score_codes(document))
-    records = desk.records(source)
+    records = desk.records(sources)
     code = column_of(records, f"{domain}TESTCD")
     records = desk.without(records, ~code.isin(meaning), f"{domain}TESTCD is not in the code map: " + code)
     not_done = column_of(records, f"{domain}STAT") == "NOT DONE"
@@ -97,7 +141,7 @@ def _scores(desk: Desk, source: Source, document: Mapping[str, Any]) -> pd.DataF
     stored = next((f"{domain}{name}" for name in ("STRESN", "STRESC", "ORRES") if f"{domain}{name}" in records), None)
     if stored is None:
         remedy = f"export the dataset with {domain}STRESN"
-        desk.problems.append(Problem(source.file, 1, f"{domain}STRESN", "no such column", remedy))
+        desk.problems.append(Problem(sources[0].file, 1, f"{domain}STRESN", "no such column", remedy))
         return NO_SCORES
     records = records.assign(
         value=desk.number(records, stored), column=column_of(records, f"{domain}TESTCD").map(meaning)
@@ -107,13 +151,13 @@ def _scores(desk: Desk, source: Source, document: Mapping[str, Any]) -> pd.DataF
     return timed[list(NO_SCORES.columns)]
 
 
-def _injections(desk: Desk, domains: Mapping[str, Source], domain: str, codes: Mapping[str, Any]) -> pd.DataFrame:
+def _injections(desk: Desk, domains: Mapping[str, list[Source]], domain: str, codes: Mapping[str, Any]) -> pd.DataFrame:
     """Return the injections of EX or PR: those given, of the treatments and routes that are named."""
     records = desk.records(domains[domain])
     if domain == "PR" and not codes.get("treatments"):
         if "EX" not in domains:
             remedy = "name the PRTRT that are injections under injections: treatments: in a code map"
-            desk.problems.append(Problem(domains[domain].file, None, "PRTRT", "procedures, and no EX", remedy))
+            desk.problems.append(Problem(domains[domain][0].file, None, "PRTRT", "procedures, and no EX", remedy))
         desk.leave_out(records, "a procedure, and the code map names no treatment")
         return pd.DataFrame({"patient": []}, dtype="str")
     for column, key in ((f"{domain}TRT", "treatments"), (f"{domain}ROUTE", "routes")):
@@ -122,14 +166,14 @@ def _injections(desk: Desk, domains: Mapping[str, Source], domain: str, codes: M
             records = desk.without(records, ~cells.isin(named), f"{column} is not in the code map")
         elif (several := sorted({*cells[filled(cells)]})) and len(several) > 1 and not _selected(codes):
             remedy = "name those that are injections under injections: treatments: or routes: in a code map"
-            desk.problems.append(Problem(domains[domain].file, None, column, ", ".join(several)[:200], remedy))
+            desk.problems.append(Problem(domains[domain][0].file, None, column, ", ".join(several)[:200], remedy))
     not_given = column_of(records, f"{domain}OCCUR") == "N"
     records = desk.without(records, not_given, f"{domain}OCCUR is N: not given")
     dose = desk.number(records, f"{domain}DOSE")
     factors = _factors(desk, records[dose.notna() & (dose != 0)], f"{domain}DOSU", codes.get("dose_units", {}))
     scaled = dose.where(dose == 0, dose * factors.reindex(dose.index))
     records = records.assign(dose=scaled, route=column_of(records, f"{domain}ROUTE"))
-    return cdisc_tables.injections_of(desk, records, f"{domain}STDTC", f"{domain}STDY")
+    return cdisc_tables.injections_of(desk, records, (f"{domain}STDTC", f"{domain}STDY"), codes)
 
 
 def _selected(codes: Mapping[str, Any]) -> bool:
@@ -146,7 +190,7 @@ def _factors(desk: Desk, records: pd.DataFrame, column: str, units: Mapping[str,
 
 def _patients(
     desk: Desk,
-    domains: Mapping[str, Source],
+    domains: Mapping[str, list[Source]],
     subjects: pd.DataFrame,
     names: Mapping[str, str],
     ends: pd.DataFrame,
@@ -167,8 +211,8 @@ def _patients(
     return cdisc_tables.patients_of(desk, subjects, said, ends)
 
 
-def _supplementary(desk: Desk, source: Source, names: Mapping[str, str]) -> dict[str, pd.Series[Any]]:
-    records = desk.records(source)
+def _supplementary(desk: Desk, sources: list[Source], names: Mapping[str, str]) -> dict[str, pd.Series[Any]]:
+    records = desk.records(sources)
     name, value = column_of(records, "QNAM"), column_of(records, "QVAL")
     known = name.isin(names) & filled(value)
     desk.leave_out(records[~known], "QNAM is not in the code map, or QVAL is empty")

@@ -12,22 +12,28 @@ import io
 import math
 import re
 import warnings
-from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from slopeshift.formats.notation import EXCEL_ZERO, MAC_ZERO, SAS_ZERO
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 SHEET_ENDINGS = (".xlsx", ".xlsm")
 ENDINGS = (*TEXT_ENDINGS, *SHEET_ENDINGS, ".xpt", ".sas7bdat", ".json")
 
+_PER_CENT = re.compile(r"^(?:[^\"\\%]|\"[^\"]*\"|\\.)*%")  # a % that is neither quoted nor escaped
+_SAS_DATE = re.compile(
+    r"(DATE|DDMMYY|MMDDYY|YYMMDD|[BE]8601D[AN]|IS8601D[AN]|WEEKDAT|WORDDAT|JULIAN|NLDATE)[A-Z]*\d*\.?\d*"
+)
+_SAS_DATETIME = re.compile(r"(DATETIME|DATEAMPM|[BE]8601DT|IS8601DT|NLDATM|DTDATE|MDYAMPM)[A-Z]*\d*\.?\d*")
 _LARGEST_BYTES = 4 * 1024**3  # of a spreadsheet, unpacked
 _REMEDIES = {
     ".xls": "save it as .xlsx or .csv",
@@ -42,12 +48,17 @@ class Source:
     """One table as text, white space around cells removed; index: row in the file, the header being row 1.
 
     `empty` lists the rows without a filled cell, which the table leaves out; `notes` say how the file was read.
+    `doubled` counts columns of one name, which it leaves out too. `dataset` is what a folder's file is in its format,
+    and `zero` the day 0 of day numbers, where the file states one.
     """
 
     file: str
     table: pd.DataFrame
     empty: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    doubled: Mapping[str, int] = field(default_factory=dict)
+    dataset: str = ""
+    zero: date | None = None
 
     @property
     def rows(self) -> int:
@@ -85,52 +96,37 @@ def _one_line(error: Exception) -> str:
     return re.sub(r"\s+", " ", str(error) or type(error).__name__)[:200]
 
 
-NOTHING_MADE = "nothing in a trial's tables is made of this file"
+def doubled_problem(source: Source, column: str) -> Problem:
+    """Say that a column which is needed is there more than once."""
+    found = f"{source.doubled[column]} columns of this name"
+    return Problem(source.file, 1, column, found, "keep one of them, or rename the others")
 
 
-@dataclass(frozen=True)
-class Collected:
-    """The source files that a format reads, why others are left alone, and what is wrong so far."""
+def first_record(path: Path) -> tuple[str, dict[str, str]]:
+    """Return what a file calls its table, if it does, and its first row by column; nothing where it cannot be read."""
+    ending = path.suffix.casefold()
+    try:
+        if ending in TEXT_ENDINGS:
+            text, _ = _decoded(path.read_bytes())
+            mark = _mark(text or "")
+            rows = csv.reader(io.StringIO(text or "", newline=""), delimiter=mark)
+            return "", dict(zip(*[[cell.strip() for cell in next(rows, [])] for _ in range(2)], strict=False))
+        if ending in (".xpt", ".sas7bdat"):
+            return _first_of_sas(path)
+        source, _ = read_source(path)
+        first = {} if source is None or source.table.empty else source.table.iloc[0].to_dict()
+        return (source.dataset if source else ""), {str(name): str(cell) for name, cell in first.items()}
+    except Exception:  # a file that nothing may be made of must not stop the others
+        return "", {}
 
-    sources: tuple[Source, ...]
-    unread: Mapping[str, str] = field(default_factory=dict)
-    problems: tuple[Problem, ...] = ()
 
+def _first_of_sas(path: Path) -> tuple[str, dict[str, str]]:
+    import pyreadstat
 
-def collect_tables(
-    path: Path,
-    sheet: str | None,
-    kind: str,
-    name_of: Callable[[str], str],
-    unread: Callable[[str], str],
-    needed: tuple[set[str], Problem],
-) -> Collected:
-    """Read the tables of a folder, a file each, called what `name_of` makes of the file's stem.
-
-    `kind` is what a table is called in problems. `unread` says why a table of a name is left alone, empty where it is
-    read. `needed` has the names of which one must be there, and the problem where none is.
-    """
-    if not path.is_dir():
-        remedy = f"give the folder with the {kind}s"
-        return Collected((), problems=(Problem(str(path), None, None, "no such folder", remedy),))
-    found: dict[str, Path] = {}
-    left, problems, sources = {}, [], []
-    for file in sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")):
-        name = name_of(file.stem)
-        if unread(name) or file.suffix.casefold() not in ENDINGS:
-            left[file.name] = unread(name) or NOTHING_MADE
-        elif name in found:
-            remedy = "keep one of them in the folder"
-            problems.append(Problem(file.name, None, None, f"the same {kind} as {found[name].name}", remedy))
-        else:
-            found[name] = file
-            source, in_file = read_source(file, sheet)
-            problems += in_file
-            sources += [source] if source else []
-    names, lacking = needed
-    if not names & set(found):
-        problems.append(lacking)
-    return Collected(tuple(sources), left, tuple(problems))
+    read = pyreadstat.read_xport if path.suffix.casefold() == ".xpt" else pyreadstat.read_sas7bdat
+    frame, about = read(str(path), row_limit=1, encoding="WINDOWS-1252")
+    cells = {str(name): cell_text(frame[name].iloc[0]) if len(frame) else "" for name in frame.columns}
+    return str(about.table_name or "").upper(), cells
 
 
 # Text ------------------------------------------------------------------------------------------------------
@@ -141,7 +137,7 @@ def _text(file: str, data: bytes) -> Outcome:
     if text is None:
         remedy = "save it in UTF-8 (in a spreadsheet: CSV UTF-8, comma delimited)"
         return None, [Problem(file, None, None, "not text in UTF-8, UTF-16 or Windows-1252", remedy)]
-    mark = max(",;\t", key=lambda mark: len(_first_record(text, mark)))
+    mark = _mark(text)
     rows: list[list[str]] = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True):
@@ -170,6 +166,11 @@ def _decoded(data: bytes) -> tuple[str | None, str]:
     return None, ""
 
 
+def _mark(text: str) -> str:
+    """Return what separates the cells of a text: what the first row has most of."""
+    return max(",;\t", key=lambda mark: len(_first_record(text, mark)))
+
+
 def _first_record(text: str, mark: str) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(text, newline=""), delimiter=mark), [])
@@ -186,7 +187,7 @@ def _spreadsheet(file: str, data: bytes, sheet: str | None) -> Outcome:
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         if sum(part.file_size for part in packed.infolist()) > _LARGEST_BYTES:
             return None, [Problem(file, None, None, "larger than 4 GiB unpacked", "save it as .csv")]
-    sheets = _sheets(data, formulas=False)
+    sheets, zero = _sheets(data, formulas=False)
     filled = [name for name, rows in sheets.items() if any(any(row) for row in rows)]
     if sheet is not None and sheet not in sheets:
         return None, [Problem(file, None, None, f"no sheet {sheet!r}", f"choose one of: {', '.join(sheets)}")]
@@ -196,7 +197,7 @@ def _spreadsheet(file: str, data: bytes, sheet: str | None) -> Outcome:
     chosen = sheet or filled[0]
     rows = sheets[chosen]
     problems = []
-    for number, written in enumerate(_sheets(data, formulas=True)[chosen], start=1):
+    for number, written in enumerate(_sheets(data, formulas=True)[0][chosen], start=1):
         for place, cell in enumerate(written):
             if cell.startswith("=") and not (
                 number <= len(rows) and place < len(rows[number - 1]) and rows[number - 1][place]
@@ -204,15 +205,19 @@ def _spreadsheet(file: str, data: bytes, sheet: str | None) -> Outcome:
                 remedy = "open the file in a spreadsheet and save it, so that results are stored; or write the value"
                 problems.append(Problem(file, number, _named(rows, place), "a formula without a stored result", remedy))
     table, found_in_rows = _table(file, rows, (f"sheet {chosen}",) if len(sheets) > 1 else ())
-    return (None if problems else table), [*problems, *found_in_rows]
+    if problems or table is None:
+        return None, [*problems, *found_in_rows]
+    return replace(table, zero=zero), found_in_rows
 
 
 def _named(rows: list[list[str]], place: int) -> str | None:
     return rows[0][place] if rows and place < len(rows[0]) else None
 
 
-def _sheets(data: bytes, *, formulas: bool) -> dict[str, list[list[str]]]:
+def _sheets(data: bytes, *, formulas: bool) -> tuple[dict[str, list[list[str]]], date]:
+    """Return the rows of every sheet as text, and the day 0 that the workbook counts its days from."""
     import openpyxl
+    from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # styles and extensions that openpyxl does not know change no value
@@ -220,11 +225,20 @@ def _sheets(data: bytes, *, formulas: bool) -> dict[str, list[list[str]]]:
         sheets = {}
         for sheet in book.worksheets:
             sheet.reset_dimensions()
-            rows = [[cell_text(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
+            rows = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
             width = max((place + 1 for row in rows for place, cell in enumerate(row) if cell), default=0)
             sheets[sheet.title] = [(row + [""] * width)[:width] for row in rows]
+        zero = MAC_ZERO if book.epoch == CALENDAR_MAC_1904 else EXCEL_ZERO
         book.close()
-    return sheets
+    return sheets, zero
+
+
+def _shown(cell: Any) -> str:
+    """Write a cell as text, in per cent where its format says so: a fraction is stored there, and 86 % shown."""
+    value = cell.value
+    if isinstance(value, int | float) and not isinstance(value, bool) and _PER_CENT.search(cell.number_format or ""):
+        return f"{100 * value:.10g}"
+    return cell_text(value)
 
 
 def cell_text(value: Any) -> str:
@@ -269,12 +283,25 @@ def _dataset_json(file: str, data: bytes) -> Outcome:
         if len(groups) != 1:
             return None, [Problem(file, None, None, f"{len(groups)} datasets in one file", "give one file a dataset")]
         (group,) = groups.values()
-        columns, records = [item["name"] for item in group["items"]], group["itemData"]
+        columns, records = group["items"], group["itemData"]
     elif "columns" in content and "rows" in content:
-        columns, records = [item["name"] for item in content["columns"]], content["rows"]
+        group, columns, records = content, content["columns"], content["rows"]
     else:
         raise ValueError("neither `columns` and `rows` (1.1) nor `itemGroupData` (1.0) in it")
-    return _table(file, [[str(name) for name in columns], *([cell_text(cell) for cell in row] for row in records)], ())
+    formats = [str(item.get("displayFormat") or "").upper() for item in columns]
+    rows = [[_formatted(cell, shown) for cell, shown in zip(row, formats, strict=True)] for row in records]
+    table, problems = _table(file, [[str(item["name"]) for item in columns], *rows], ())
+    return (table and replace(table, dataset=str(group.get("name") or "").upper())), problems
+
+
+def _formatted(value: Any, shown: str) -> str:
+    """Write a cell as text: a number that its display format calls a date counts days, or seconds, from 1960."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if _SAS_DATETIME.fullmatch(shown):
+            return (datetime.combine(SAS_ZERO, time()) + timedelta(seconds=value)).isoformat(timespec="seconds")
+        if _SAS_DATE.fullmatch(shown):
+            return (SAS_ZERO + timedelta(days=int(value))).isoformat()
+    return cell_text(value)
 
 
 # Rows ------------------------------------------------------------------------------------------------------
@@ -296,14 +323,14 @@ def _table(file: str, rows: list[list[str]], notes: Sequence[str]) -> Outcome:
     index = pd.Index(list(filled), dtype="int64", name="row")
     table = pd.DataFrame(list(filled.values()), columns=header, index=index, dtype="str")
     empty = tuple(number for number in range(2, len(rows) + 1) if number not in filled)
-    return Source(file, table.loc[:, [bool(name) for name in header]], empty, tuple(notes)), []
+    doubled = {name: header.count(name) for name in header if name and header.count(name) > 1}
+    said = [f"column {name}: {count} of this name, none of them read" for name, count in doubled.items()]
+    once = table.loc[:, [bool(name) and name not in doubled for name in header]]
+    return Source(file, once, empty, (*notes, *said), doubled), []
 
 
 def _bad_header(file: str, header: list[str], filled: dict[int, list[str]]) -> list[Problem]:
     problems = []
-    for column in dict.fromkeys(name for name in header if name and header.count(name) > 1):
-        found = f"{header.count(column)} columns of this name"
-        problems.append(Problem(file, 1, column, found, "keep one of them, or rename the others"))
     nameless = [place for place, name in enumerate(header) if not name]
     if any(row[place] for row in filled.values() for place in nameless if place < len(row)):
         found = "a column without a name"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from slopeshift.formats.folder import Collected
 from slopeshift.formats.guess import guess
 from slopeshift.formats.mapping import understood
 from slopeshift.formats.reading import Choices, Reading
-from slopeshift.formats.rows import read_rows
-from slopeshift.formats.source import Collected, Source, read_source
+from slopeshift.formats.rows import noted, read_rows
+from slopeshift.formats.source import Source, read_source
 from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
@@ -36,8 +38,7 @@ def guessed(sources: Sequence[Source]) -> dict[str, Any]:
 def native(sources: Sequence[Source], choices: Choices) -> Reading:
     """Return the tables that the mapping finds in the source."""
     (source,) = sources
-    header = list(source.table.columns)
-    mapping, problems = understood(choices.document_file, choices.document, header, repeating=False)
+    mapping, problems = understood(choices.document_file, choices.document, source, repeating=False)
     if mapping is None:
         return Reading({}, problems=tuple(problems))
-    return read_rows(source, mapping, choices.notation)
+    return replace(read_rows(source, mapping, noted(source, choices)), subject=mapping.patient, mapped=True)

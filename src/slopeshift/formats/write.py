@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from slopeshift.formats.ledger import balanced
+from slopeshift.formats.ledger import LEFT_OUT, balanced, reasons
+from slopeshift.formats.mapping import hinted
 from slopeshift.formats.reading import in_order, write_csv
+from slopeshift.formats.traced import Trace
 from slopeshift.keep.atomic import replacing_folder
 from slopeshift.trial import Trial, TrialError, read_trial
-from slopeshift.trial.columns import Problem
+from slopeshift.trial.columns import Problem, as_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,23 +29,43 @@ WRITTEN = ("patients.csv", "visits.csv", "injections.csv", "events.csv", "trial.
 
 @dataclass(frozen=True)
 class Imported:
-    """A trial that was imported, and its ledger: file, row, fate, reason."""
+    """A trial that was imported, and its ledger: file, row, fate, reason.
+
+    `reasons` says in words, with patients, what nothing was made of; `notes` lists what the user should look at.
+    """
 
     trial: Trial
     ledger: pd.DataFrame
+    reasons: tuple[str, ...] = ()
+    notes: pd.DataFrame = field(default_factory=lambda: as_frame([]))
 
 
-def refusal(name: str, problems: Iterable[Problem]) -> TrialError:
+class RefusedError(TrialError):
+    """Everything that keeps a source from being imported; `reasons` says what nothing had been made of so far."""
+
+    def __init__(self, name: str, problems: pd.DataFrame, reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(name, problems)
+        self.reasons = reasons
+
+    def __str__(self) -> str:
+        """Return the problems as a table, and the reasons of rows and files that were left out."""
+        said = "\n".join(["", "", "Left out so far:", *(f"  {reason}" for reason in self.reasons)])
+        return super().__str__() + (said if self.reasons else "")
+
+
+def refusal(name: str, problems: Iterable[Problem], reasons: tuple[str, ...] = ()) -> RefusedError:
     """Return the error that lists problems of an import, in the order of files and rows."""
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.row or 0))
-    return TrialError(name, pd.DataFrame(ordered, columns=list(Problem._fields)).astype({"row": "Int64"}))
+    return RefusedError(name, as_frame(ordered), reasons)
 
 
 def refuse_destination(destination: Path, *, replace: bool) -> None:
     """Raise TrialError where the destination holds something, unless it is an earlier import to be replaced."""
-    if not destination.exists() and not destination.is_symlink():
+    if destination.resolve() in (here := destination.absolute().cwd(), *here.parents):
+        found, remedy = "the folder that you are in", "give the name of a folder that is not there yet"
+    elif not destination.exists() and not destination.is_symlink():
         return
-    if destination.is_symlink() or not destination.is_dir():
+    elif destination.is_symlink() or not destination.is_dir():
         found, remedy = "a file or a link of this name", "give the name of a folder that is not there yet"
     elif not (held := sorted(path.name for path in destination.iterdir())) or (
         replace and LOG in held and set(held) <= set(WRITTEN)
@@ -66,28 +88,55 @@ def write(
 ) -> Imported:
     """Write tables, trial.toml and import.log, hold them to the door, and move them into place.
 
-    The same reading gives the same bytes. Raises TrialError, with source files and rows, where the door refuses; then
-    nothing has been written.
+    The same reading gives the same bytes. Raises RefusedError with all problems of the reading and, of the door, all
+    that it adds, with source files and rows; then nothing has been written.
     """
-    ledger = balanced(sources, reading.fates, dict(unread))
-    if reading.heads:
-        heads = pd.DataFrame(
-            [(file, None, fate, reason) for file, fate, reason in reading.heads], columns=ledger.columns
-        )
-        ledger = pd.concat([heads.astype({"row": "Int64"}), ledger], ignore_index=True)
     tables = in_order(reading.tables)
+    trace, name = Trace(reading, tables, sources), destination.resolve().name
     with replacing_folder(destination) as folder:
-        for name, table in tables.items():
-            if name != "events" or len(table):
-                write_csv(folder / f"{name}.csv", table)
+        for table_name, table in tables.items():
+            if table_name != "events" or len(table):
+                write_csv(folder / f"{table_name}.csv", table)
         (folder / "trial.toml").write_bytes(toml(settings, reading.outcomes).encode())
+        trial, problems = _at_the_door(folder, trace)
+        if problems := _all(reading.problems, problems):
+            hints = map(hinted, problems) if reading.mapped else problems
+            raise refusal(name, hints, reasons(_fates(reading), unread, reading.who))
+        assert trial is not None
+        ledger = _with_heads(balanced(sources, reading.fates, dict(unread)), reading)
         write_csv(folder / LOG, ledger)
-        try:
-            trial = read_trial(folder)
-        except TrialError as error:
-            problems = [_traced(Problem(*row), reading, tables) for row in error.problems.itertuples(index=False)]
-            raise refusal(destination.name, problems) from None
-    return Imported(trial, ledger)
+    notes = [*reading.notes, *(trace.back(Problem(**note)) for note in trial.notes.to_dict("records"))]
+    return Imported(trial, ledger, reasons(ledger, unread, reading.who), as_frame(dict.fromkeys(notes)))
+
+
+def _at_the_door(folder: Path, trace: Trace) -> tuple[Trial | None, list[Problem]]:
+    try:
+        return read_trial(folder), []
+    except TrialError as error:
+        return None, [trace.back(Problem(**problem)) for problem in error.problems.to_dict("records")]
+
+
+def _all(own: Sequence[Problem], at_the_door: Sequence[Problem]) -> list[Problem]:
+    """Join the problems of a reading and of its tables: of a cell, or of a whole table that lacks it, the first."""
+    cells = {(problem.file, problem.row, problem.column) for problem in own}
+    added = (
+        problem
+        for problem in at_the_door
+        if not own or (problem.row is not None and (problem.file, problem.row, problem.column) not in cells)
+    )
+    return [*own, *added]
+
+
+def _fates(reading: Reading) -> pd.DataFrame:
+    fates = pd.concat([*reading.fates, pd.DataFrame(columns=["file", "row", "fate", "reason"])])
+    return fates[fates["fate"] == LEFT_OUT].drop_duplicates()
+
+
+def _with_heads(ledger: pd.DataFrame, reading: Reading) -> pd.DataFrame:
+    if not reading.heads:
+        return ledger
+    heads = pd.DataFrame([(file, None, fate, reason) for file, fate, reason in reading.heads], columns=ledger.columns)
+    return pd.concat([heads.astype({"row": "Int64"}), ledger], ignore_index=True)
 
 
 def toml(settings: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]]) -> str:
@@ -97,14 +146,3 @@ def toml(settings: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]])
         lines += ["", f"[outcomes.{name}]"]
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in outcome.items()]
     return "\n".join(lines) + "\n"
-
-
-def _traced(problem: Problem, reading: Reading, tables: Mapping[str, pd.DataFrame]) -> Problem:
-    """Say where in the source a problem of a table comes from."""
-    name = problem.file.removesuffix(".csv")
-    column = reading.named.get((name, str(problem.column)), problem.column)
-    row = None if problem.row is None or pd.isna(problem.row) else int(problem.row)
-    if name in tables and row is not None and 2 <= row <= len(tables[name]) + 1:
-        file, origin = tables[name].index[row - 2]
-        return Problem(str(file), int(origin), column, problem.found, problem.remedy)
-    return Problem(problem.file, row, column, problem.found, problem.remedy)

@@ -86,9 +86,12 @@ def planned_follow_up(trial: Trial) -> float:
 def left_early(trial: Trial) -> pd.DataFrame:
     """List the injected patients who left before their planned end: index patient; columns reason, end, planned.
 
-    Planned is the last injection and `planned_follow_up` after it. Months are from the first injection.
+    Planned is the last injection and `planned_follow_up` after it. Months are from the first injection. Who left at a
+    time that is not known is taken to have left at the last visit.
     """
     ended = endings(trial)
+    last = trial.visits.groupby("patient")["month"].max().reindex(ended.index)
+    ended = ended.assign(end=ended["end"].fillna(last))
     planned = ended["last_injection"] + planned_follow_up(trial)
     early = ended["reason"].isin(LEFT) & (ended["injections"] > 0) & (ended["end"] < planned)
     return ended.assign(planned=planned).loc[early, ["reason", "end", "planned"]]

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from slopeshift.trial.columns import DAYS_PER_MONTH, ITEMS, Problem, Records
-from slopeshift.trial.door import Delivery, from_folder, from_frames, inspect
+from slopeshift.trial.columns import DAYS_PER_MONTH, ITEMS, Problem, Records, as_frame
+from slopeshift.trial.door import Delivery, from_folder, from_frames, inspect, of_patient
 from slopeshift.trial.keys import FILE as SETTINGS
+from slopeshift.trial.notes import notes_of
 from slopeshift.trial.roles import CovariateRole, Outcome
-from slopeshift.trial.settings import covariates_of, entry_rules_of, settings_problems
+from slopeshift.trial.settings import covariates_of, entry_rules_of, settings_notes, settings_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,13 +35,14 @@ _ALWAYS = {
     "events": ["patient", "month", "term", "serious"],
 }
 _LISTED = 100
+NOT_STATED = "not stated"
 FEWEST_PATIENTS = 10  # of a control, with two values each: fewer say little of a mean slope
 VALUES_OF_A_BEND, MONTHS_OF_A_BEND = 4, 6.0  # of a patient: fewer, or in less time, say nothing of a curvature
-_WIDEST = {"file": 32, "row": 8, "column": 24, "found": 60, "remedy": 160}
+_WIDEST = {"file": 32, "row": 8, "patient": 24, "column": 24, "found": 110, "remedy": 160}
 
 
 class TrialError(ValueError):
-    """Everything that is wrong with a trial: `problems` holds file, row (header: 1), column, found, remedy."""
+    """Everything that is wrong with a trial: `problems` holds file, row (header: 1), patient, column, found, remedy."""
 
     def __init__(self, name: str, problems: pd.DataFrame) -> None:
         super().__init__(name, problems)
@@ -51,10 +53,7 @@ class TrialError(ValueError):
         """Return a summary line, then the problems as an aligned table."""
         count = len(self.problems)
         size = f"{_counted(count, 'problem')} in {_counted(self.problems['file'].nunique(), 'file')}"
-        rows = self.problems[:_LISTED].astype(object).fillna("").values.tolist()
-        unlisted = [f"... and {count - _LISTED} more"] if count > _LISTED else []
-        lines = [*_aligned([list(self.problems.columns), *rows]), *unlisted]
-        return "\n".join([f"trial {self.name!r}: {size}; nothing was taken in", "", *lines])
+        return f"trial {self.name!r}: {size}; nothing was taken in\n\n{as_table(self.problems)}"
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,12 @@ class Trial:
     _covariates: tuple[CovariateRole, ...] = field(default=(), repr=False)
     control: Control | None = field(default=None, repr=False)
     entry: tuple[EntryRule, ...] = field(default=(), repr=False)
+    _notes: tuple[Problem, ...] = field(default=(), repr=False)
+
+    @property
+    def notes(self) -> pd.DataFrame:
+        """What is allowed and worth a look, by file, row, patient and column: what was found, and what to do."""
+        return as_frame(self._notes)
 
     @property
     def patients(self) -> pd.DataFrame:
@@ -113,7 +118,10 @@ class Trial:
 
     @property
     def events(self) -> pd.DataFrame:
-        """One row an event: `patient`, `month`, `term`, `serious`, and as given grade, related; may be empty."""
+        """One row an event: `patient`, `month`, `term`, `serious`, and as given grade, related; may be empty.
+
+        `month` is NaN where the time is not known; `earliest_month` and `latest_month` may then bound it.
+        """
         return self._tables["events"].copy(deep=False)
 
     @property
@@ -230,21 +238,24 @@ def _admitted(delivery: Delivery) -> Trial:
     records, outcomes, problems = inspect(delivery)
     settings = delivery.settings
     if problems or settings is None:
-        raise TrialError(delivery.name, _as_frame(problems))
+        raise TrialError(delivery.name, as_frame(problems))
     visits = _with_totals(records.tables["visits"])
     recorded = tuple(outcome for outcome in outcomes.values() if visits[outcome.name].notna().any())
     tables = dict(records.tables) | {"visits": visits}
+    seen = replace(records, tables=tables)
+    notes = [*settings_notes(settings), *notes_of(seen, {outcome.name: outcome for outcome in recorded})]
     given = {name: list(table.columns) for name, table in delivery.tables.items()}
     given["visits"] = [outcome.name for outcome in recorded]
     return Trial(
         name=delivery.name,
         title=settings["title"].strip(),
         synthetic=settings["synthetic"],
-        source=settings["source"].strip(),
+        source=settings.get("source", NOT_STATED).strip(),
         _outcomes=recorded,
         _files=tuple(delivery.files.items()),
         _covariates=tuple(covariates_of(settings).values()),
         entry=tuple(entry_rules_of(settings).values()),
+        _notes=tuple(of_patient(note, delivery.tables) for note in notes),
         _tables={name: _finished(records, name, table, given.get(name, [])) for name, table in tables.items()},
     )
 
@@ -273,8 +284,11 @@ def _natural(patient: str) -> tuple[list[str | int], str]:
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], patient
 
 
-def _as_frame(problems: list[Problem]) -> pd.DataFrame:
-    return pd.DataFrame(problems, columns=list(Problem._fields)).astype({"row": "Int64"})
+def as_table(problems: pd.DataFrame) -> str:
+    """Write problems or notes under each other, the first hundred of them."""
+    rows = problems[:_LISTED].astype(object).fillna("").values.tolist()
+    unlisted = [f"... and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
+    return "\n".join([*_aligned([list(problems.columns), *rows]), *unlisted])
 
 
 def _aligned(rows: list[list[Any]]) -> list[str]:

@@ -1,7 +1,8 @@
 """What one cell of a trial's tables may say, and the value it stands for.
 
 A `Kind` of cell is a chain of rules, each one way to be wrong with the remedy for it, and a function from the text to
-the value. Rules see the text as it was written, so that a message can quote it. An empty cell and `NA` mean "missing".
+the value. Rules see the text as it was written, so that a message can quote it. An empty cell and `NA` mean "missing",
+and so does `NaN` where a number or a date belongs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MISSING = ("", "NA")
+NOT_A_NUMBER = "nan"  # in any case of letters: what other programs write for a missing number
 LONGEST_PATIENT = 80
 YEARS = range(1950, 2101)
 
@@ -26,7 +28,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _BEYOND_LIMIT = re.compile(r"[<>≤≥].*")
-_MISSING_WORDS = re.compile(r"[-–—.?*]+|#?n/?a\.?|n\.a\.?|nan|null|none|missing|unknown|not done|nd", re.IGNORECASE)
+_MISSING_WORDS = re.compile(r"[-–—.?*]+|#?n/?a\.?|n\.a\.?|null|none|missing|unknown|not done|nd", re.IGNORECASE)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAY_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 # Controls, line separators, lone surrogates, and marks that turn the order of letters on a page.
@@ -43,12 +45,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of cell: its rules (the first broken speaks), the value of its text, whether it must be filled."""
+    """One kind of cell: its rules (the first broken speaks), its text's value, whether its column must be there."""
 
     rules: tuple[Rule, ...]
     value: Callable[[str], Any]
     dtype: str
-    filled: bool = False
+    needed: bool = False
 
     def values(self, cells: pd.Series[str]) -> pd.Series[Any]:
         """Return what the cells stand for; NaN where missing or wrong."""
@@ -77,6 +79,11 @@ def words(cell: str) -> str | float:
     return math.nan if cell in MISSING else cell
 
 
+def is_missing(cell: str) -> bool:
+    """Say whether the cell of a number or a date is missing."""
+    return cell in MISSING or cell.casefold() == NOT_A_NUMBER
+
+
 def has_control_character(text: str) -> bool:
     """Say whether a text holds a character that cannot be seen or printed."""
     return _CONTROL.search(text) is not None
@@ -84,8 +91,9 @@ def has_control_character(text: str) -> bool:
 
 def required(kind: Kind) -> Kind:
     """Return the same kind of cell where it may not be missing."""
-    filled = Rule(lambda cell: cell in MISSING, "fill in this cell: it is required")
-    return replace(kind, filled=True, rules=(filled, *kind.rules))
+    empty = is_missing if kind.dtype == "float64" else MISSING.__contains__
+    filled = Rule(empty, "fill in this cell: it is required")
+    return replace(kind, needed=True, rules=(filled, *kind.rules))
 
 
 def quantity(
@@ -137,7 +145,7 @@ def _obeys(rule: Rule, cells: pd.Series[str]) -> pd.Series[bool]:
 
 
 def _not_a_number(cell: str) -> bool:
-    return cell not in MISSING and _NUMBER.fullmatch(cell) is None
+    return not is_missing(cell) and _NUMBER.fullmatch(cell) is None
 
 
 def _no_such_day(cell: str) -> bool:
@@ -145,7 +153,7 @@ def _no_such_day(cell: str) -> bool:
 
 
 def _not_a_day(cell: str) -> bool:
-    return cell not in MISSING and _DAY.fullmatch(cell) is None
+    return not is_missing(cell) and _DAY.fullmatch(cell) is None
 
 
 def _in_another_time(cell: str) -> bool:
@@ -162,7 +170,7 @@ _NUMERIC = (
     Rule(_full_match(_MISSING_WORDS), "write a missing value as an empty cell or NA"),
     Rule(_full_match(_INFINITE), "write a finite number"),
     Rule(_not_a_number, "write a number in digits, with a point for decimals"),
-    Rule(lambda cell: cell not in MISSING and math.isnan(number(cell)), "write a finite number"),
+    Rule(lambda cell: not is_missing(cell) and math.isnan(number(cell)), "write a finite number"),
 )
 _PRINTABLE = Rule(has_control_character, "remove the control characters (line breaks, tabs, unseen characters)")
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,17 +45,32 @@ ITEMS = tuple(f"alsfrsr_{item}" for item in range(1, 13))
 HIGHEST_ITEM = 4
 TIMED = ("visits", "injections", "events")
 
+_TIMES = ("onset", "end", "planned", "earliest", "latest")
 _CLOCKS = {"month": (MONTH, 1.0), "date": (DATE, DAYS_PER_MONTH)}
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong: where it is (row 1 is the header; none for a whole file), what was found, what to do."""
+    """One thing that is wrong, or worth a look: where it is, what was found, what to do.
+
+    Row 1 is the header; there is none for a whole file. The patient is that of the row, where it names one.
+    """
 
     file: str
     row: int | None
     column: str | None
     found: str
     remedy: str
+    patient: str | None = None
+
+
+LISTED = ("file", "row", "patient", "column", "found", "remedy")
+"""Columns of a table of problems."""
+
+
+def as_frame(problems: Iterable[Problem]) -> pd.DataFrame:
+    """List problems as a table with the columns LISTED."""
+    listed = pd.DataFrame(list(problems), columns=list(Problem._fields))
+    return listed[list(LISTED)].astype({"row": "Int64"})
 
 
 @dataclass(frozen=True)
@@ -69,7 +84,7 @@ class Records:
     @property
     def times(self) -> tuple[str, ...]:
         """Names of the columns that hold a time, in whatever table; `screening` names values with a time of theirs."""
-        return (self.clock, *(f"{what}_{self.clock}" for what in ("onset", "end", "planned", *self.screening)))
+        return (self.clock, *(f"{what}_{self.clock}" for what in (*_TIMES, *self.screening)))
 
     @cached_property
     def origin(self) -> pd.Series[float]:
@@ -93,8 +108,9 @@ class Records:
 
 
 def layout(clock: str, outcomes: Mapping[str, Outcome], screening: Mapping[str, Outcome]) -> dict[str, dict[str, Kind]]:
-    """Return the kind of cell of every column of every table; columns that must be filled must also be there.
+    """Return the kind of cell of every column of every table.
 
+    Events need the column of their time, whose cells may be missing: an event must not be lost for want of a date.
     `screening` names the values in the patients' table that entry rules use, each with the outcome that it is of.
     """
     time = _CLOCKS[clock][0]
@@ -114,7 +130,7 @@ def layout(clock: str, outcomes: Mapping[str, Outcome], screening: Mapping[str, 
         | occasion
         | {"dose": quantity(positive=True), "route": TEXT, f"planned_{clock}": time},
         "events": patient
-        | occasion
+        | {clock: replace(time, needed=True), f"earliest_{clock}": time, f"latest_{clock}": time}
         | {"term": required(TEXT), "serious": required(YES_NO), "grade": TEXT, "related": TEXT},
     }
 
@@ -141,7 +157,7 @@ def column_problems(
         found = f"{header.count(column)} columns of this name"
         yield Problem(file, 1, column, found, "keep one of them, or rename the others")
     for column, kind in columns.items():
-        if kind.filled and column not in header and _other_clock(column) not in header:
+        if kind.needed and column not in header and _other_clock(column) not in header:
             yield Problem(file, 1, column, "no such column", f"add the column {column}" + _instead(column, header))
     for column in dict.fromkeys(header):
         if has_control_character(column):

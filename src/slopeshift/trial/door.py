@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.trial.cells import MISSING, has_control_character
+from slopeshift.trial.cells import MISSING, has_control_character, is_missing
 from slopeshift.trial.columns import (
     ITEMS,
     TIMED,
@@ -120,7 +120,17 @@ def inspect(delivery: Delivery) -> tuple[Records, dict[str, Outcome], list[Probl
         problems += (problem for problem in rule(records) if problem[:3] not in known)
     problems += _covariates(records, delivery.settings or {})
     problems += value_problems(rules, records, usable["patients"].columns, outcomes)
-    return records, outcomes, sorted([*problems, *in_cells], key=_place)
+    found = [of_patient(problem, usable) for problem in (*problems, *in_cells)]
+    return records, outcomes, sorted(found, key=_place)
+
+
+def of_patient(problem: Problem, tables: Mapping[str, pd.DataFrame]) -> Problem:
+    """Name the patient of a problem's row, where that names one: whom a query about the data is about."""
+    table = tables.get(problem.file.removesuffix(".csv"))
+    if table is None or "patient" not in table or problem.row not in table.index:
+        return problem
+    patient = table.loc[problem.row, "patient"]
+    return problem if pd.isna(patient) or patient in MISSING else problem._replace(patient=str(patient))
 
 
 def _usable(table: pd.DataFrame | None) -> pd.DataFrame:
@@ -139,7 +149,7 @@ def _whole_trial(delivery: Delivery, outcomes: Mapping[str, Outcome]) -> Iterato
     if "visits" in delivery.tables:
         visits = delivery.tables["visits"]
         scores = visits.loc[:, [column in outcomes or column in ITEMS for column in visits.columns]]
-        if not visits.empty and scores.isin(MISSING).all(axis=None):
+        if not visits.empty and scores.map(is_missing).all(axis=None):
             remedy = "fill in alsfrsr, its twelve items or fvc, or declare another outcome in trial.toml"
             yield Problem("visits.csv", None, None, "no value of any outcome", remedy)
         for name in outcomes:

@@ -47,7 +47,7 @@ def _is_spread(value: Any) -> bool:
 _TRIAL = {
     "title": Key(is_line, 'one line of text in quotes: title = "..."', required=True),
     "synthetic": Key(is_flag, "true or false, without quotes: synthetic = false", required=True),
-    "source": Key(is_text, 'a text in quotes: source = "..."', required=True),
+    "source": Key(is_text, 'a text in quotes: source = "..."'),
     "outcomes": Key(is_table, "one section for each outcome: [outcomes.NAME]"),
     "covariates": Key(is_table, "one section for each column of patients.csv: [covariates.NAME]"),
     "entry": Key(is_blocks, "one block for each entry rule: [[entry]]"),
@@ -92,6 +92,13 @@ def settings_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
     for name, covariate in _declared(settings, "covariates").items():
         yield from _covariate_problems(name, covariate)
     yield from entry_problems(_entry_blocks(settings), outcomes_of(settings))
+
+
+def settings_notes(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what the settings may leave out and readers will miss."""
+    if "source" not in settings:
+        remedy = 'say where the data are from: source = "..."; the report prints it'
+        yield Problem(FILE, None, "source", "no such key", remedy)
 
 
 def outcomes_of(settings: Mapping[str, Any] | None) -> dict[str, Outcome]:

@@ -24,6 +24,9 @@ from slopeshift.report.figures.style import (
 )
 from slopeshift.report.words.numbers import course
 
+MOST_NAMED = 6
+"""Injections that a legend has room for; of more, the first and the last are named."""
+
 Floats = NDArray[np.float64]
 
 
@@ -66,12 +69,16 @@ def exceedance(curve: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
     if curve.empty:
         return note("No injection, no change")
     figure, ax = panel(3.1)
-    for injection, line in curve.groupby("injection", sort=False):
-        colour, dash = look(str(injection))
-        width = 1.6 if str(injection).isdigit() else 2.4
-        ax.plot(
-            line["x"], line["probability"], color=colour, linestyle=dash, linewidth=width, label=title(str(injection))
-        )
+    lines = {str(injection): line for injection, line in curve.groupby("injection", sort=False)}
+    numbers = [injection for injection in lines if injection.isdigit()]
+    between = numbers[1:-1] if len(numbers) > MOST_NAMED else []
+    for injection, line in lines.items():
+        colour, dash = (GREY, "-") if injection in between else look(injection)
+        width = 0.6 if injection in between else 1.6 if injection.isdigit() else 2.4
+        name = title(injection)
+        if between:
+            name = {between[0]: f"{between[0]} to {between[-1]}"}.get(injection, "" if injection in between else name)
+        ax.plot(line["x"], line["probability"], color=colour, linestyle=dash, linewidth=width, label=name or None)
     ax.axvline(0, color=GREY, linewidth=0.8)
     for level in (0.5, 0.95):
         ax.axhline(level, color=GREY, linewidth=0.6, linestyle=":")

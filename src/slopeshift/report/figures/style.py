@@ -26,6 +26,9 @@ INK, GREY, BLUE, VERMILLION, GREEN, PURPLE = "#1a1a1a", "#767676", "#0072b2", "#
 PANEL, CARD = 4.1, 2.9
 """Widths in inches: a panel fills a telephone, a card is one of many small multiples."""
 
+TALLEST = 11.0
+"""Inches that rows of axes have together, however many there are."""
+
 LABEL_LENGTH = 14
 
 LOOKS = list(
@@ -71,6 +74,7 @@ def panels(n: int, height: float, *, sharex: bool = False, sharey: bool = False)
 
 def rows_of_axes(names: Sequence[str], height: float) -> tuple[Figure, Sequence[Axes]]:
     """Lay one row of axes per injection out, named on the left, with a common horizontal axis."""
+    height = min(height, TALLEST / len(names))
     figure, rows = panels(len(names), height * len(names) + 1.0, sharex=True, sharey=True)
     for ax, name in zip(rows, names, strict=True):
         ax.set_ylabel(title(name), rotation=0, ha="right", va="center")

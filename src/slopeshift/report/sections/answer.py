@@ -17,7 +17,7 @@ from slopeshift.report.words.checks import UNCHECKED, alarm
 from slopeshift.report.words.entry import question
 from slopeshift.report.words.findings import Finding, baseline, findings, named_patients, slowed_patients
 from slopeshift.report.words.numbers import VERBAL_SCALE, after, between, listed, number
-from slopeshift.report.words.people import cannot_show, has_control_group
+from slopeshift.report.words.people import cannot_show, has_control_group, lacking
 
 _READING = "Thick, thin line: 50 %, 95 % interval."
 
@@ -81,7 +81,7 @@ def context(report: Report) -> dict[str, Any]:
 
 
 def _card(report: Report, a: Analysis) -> dict[str, Any]:
-    card: dict[str, Any] = {"baseline": baseline(a.results), "findings": []}
+    card: dict[str, Any] = {"baseline": baseline(a.results), "findings": [], "lacking": lacking(a.visits)}
     found = findings(a.results)
     if not report.treated or not found:
         return card

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from slopeshift.answers.interval import control_fires, window_fires
-from slopeshift.design.cycles import OVERALL
+from slopeshift.design.cycles import OVERALL, injection_rank
 from slopeshift.report.analysis import NEAR_END_SHARE, Analysis, Report, Tables
 from slopeshift.report.sections.interval import table as interval_table
 from slopeshift.report.words import entry
@@ -85,9 +85,7 @@ def of_fit(analysis: Analysis) -> list[str]:
     found = [told] if (told := entry.taken_into_account(analysis.trial, analysis.posterior)) else []
     cycles = table[table["injection"] != OVERALL].groupby("injection")["patient"].nunique()
     if len(cycles):
-        found.append(
-            f"Few patients: {listed([f'{n} in cycle {k}' for k, n in cycles.items()])} have values after the injection."
-        )
+        found.append(f"Few patients: {listed(_in_cycles(cycles))} have values after the injection.")
     if short := short_lead_in(visits):
         found.append(
             f"Fewer than two values before treatment in {counted(len(short), 'injected patient')}: {listed(short)}."
@@ -125,6 +123,16 @@ def _entry(trial: Trial) -> list[str]:
         ]
     missing = [sentence for outcome in trial.outcomes.values() for sentence in entry.unmodelled(trial, outcome)]
     return [f"Patients were chosen by their values: {'; '.join(entry.stated(trial))}.", *missing]
+
+
+def _in_cycles(number: pd.Series[int]) -> list[str]:
+    """Say how many patients were in each cycle, in the order of cycles, those of equal number together."""
+    ordered = number.loc[sorted(number.index, key=injection_rank)]
+    runs = [
+        (n, list(part.index))
+        for (n, _), part in ordered.groupby([ordered, (ordered != ordered.shift()).cumsum()], sort=False)
+    ]
+    return [f"{n} in cycle {k[0]}" if len(k) == 1 else f"{n} in cycles {k[0]} to {k[-1]}" for n, k in runs]
 
 
 def _dropout(trial: Trial) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from slopeshift.answers import quantities
 from slopeshift.answers.quantities import CLAIM
-from slopeshift.design.cycles import OVERALL
+from slopeshift.design.cycles import OVERALL, injection_rank
 from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import patients as patients_figures
 from slopeshift.report.figures.picture import Picture, picture
@@ -76,11 +76,6 @@ def responders(analysis: Analysis) -> Table:
     )
 
 
-def injection_rank(injection: str) -> float:
-    """Order injections by number, the mean over them last."""
-    return np.inf if injection == OVERALL else int(injection)
-
-
 def forests(analysis: Analysis) -> list[Picture]:
     """Show every patient's change after each injection that any patient informs."""
     table = _called(analysis)
@@ -127,7 +122,11 @@ def slowed(analysis: Analysis) -> Picture:
 
 def _counts(patients: xr.Dataset) -> dict[str, NDArray[np.intp]]:
     slowed = quantities.slows(patients["change"], patients["slope"], sign=float(patients["sign"]))
-    return {str(k): group.sum("row").to_numpy().ravel().astype(np.intp) for k, group in slowed.groupby("injection")}
+    of_row = slowed["injection"]
+    return {
+        k: slowed.sel(row=of_row == k).sum("row").to_numpy().ravel().astype(np.intp)
+        for k in sorted(map(str, set(of_row.to_numpy().tolist())), key=injection_rank)
+    }
 
 
 def context(report: Report) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from slopeshift.answers.safety import ANY, BEFORE, events_by_patient
+from slopeshift.answers.safety import ANY, BEFORE, UNKNOWN, events_by_patient
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Report
 from slopeshift.report.words.numbers import Table, in_columns, known, share
@@ -36,7 +36,7 @@ def risks(safety: pd.DataFrame) -> Table | None:
     `safety` is `safety.safety_table`; events of every kind together, and the serious ones, by injection.
     """
     kinds = {"any": "Any event", "yes": "Serious event"}
-    periods = {BEFORE: "before treatment", OVERALL: "from injection 1 on"}
+    periods = {BEFORE: "before treatment", UNKNOWN: "at an unknown time", OVERALL: "from injection 1 on"}
     found = safety[(safety["term"] == ANY) & (safety["related"] == ANY)]
     if found.empty:
         return None

@@ -172,6 +172,8 @@ def drawn(rows: pd.DataFrame, varied: Tables, main: Analysis) -> list[Picture]:
     """Draw the forest of all analyses, the patients left out, and the probability against the prior's SD."""
     outcome, anchor = main.record["outcome"], main.anchor
     mine = of_outcome(rows, outcome)
+    if not (mine["analysis"] == MAIN).any():
+        return []  # no cycle has a value of this outcome
     pictures = [
         picture(
             sensitivity_figures.forest(mine, RANGES, main.rate, main.sign),

@@ -78,18 +78,19 @@ def question(trial: Trial, outcome: Outcome, checks: Mapping[str, pd.DataFrame])
     fired = bool(rules.loc[rules["check"] == ENTRY, "fired"].any())
     if not fired or row.empty or not row["observed"].iloc[0] > row["predicted_mean"].iloc[0]:
         return ""
-    return f"Patients lost more before injection 1 than the model predicts. {_asked(outcome, row['observed'].iloc[0])}"
+    return f"Patients lost more before injection 1 than the model predicts. {asked(outcome, row['observed'].iloc[0])}"
 
 
-def note(outcome: Outcome, patients: int, loss: float) -> str:
-    """Ask for a rule before any model is fitted, where none of so many patients lost less than `loss`."""
+def seen(outcome: Outcome, patients: int, loss: float) -> str:
+    """Say that none of so many patients lost less than `loss` before injection 1."""
     return (
         f"each of {counted(patients, 'patient')} lost {loss:g} {outcome.unit} of {outcome.label} or more before "
-        f"injection 1. {_asked(outcome, loss)}"
+        "injection 1"
     )
 
 
-def _asked(outcome: Outcome, loss: float) -> str:
+def asked(outcome: Outcome, loss: float) -> str:
+    """Ask for the rule that the losses before injection 1 look like."""
     return (
         "If a rule of entry asked for a loss, state it in trial.toml: "
         f'[[entry]] outcome = "{outcome.name}", quantity = "loss", from = "first", to = "injection", '

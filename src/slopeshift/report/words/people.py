@@ -41,6 +41,23 @@ def short_lead_in(visits: Visits) -> list[str]:
     return [p for p, n, was in zip(visits.patients, visits.visits_in_lead_in, injected, strict=True) if was and n < 2]
 
 
+def lacking(visits: Visits) -> str:
+    """Say of an outcome where the answer is the prior's, for want of values before or after injections; else empty."""
+    injected = ~np.isnan(visits.injection_month).all(axis=1)
+    if not injected.any():
+        return ""
+    if not visits.visits_in_cycle.any():
+        return "No value after an injection: nothing is said of a change."
+    if visits.visits_in_lead_in.max() < 2:
+        return (
+            "No patient has two values before the first injection: the slope before it, and so every change, rests on "
+            "the prior."
+        )
+    if not visits.visits_in_lead_in[injected].any():
+        return "No injected patient has a value before the first injection: this slope is that of the others."
+    return ""
+
+
 def cannot_show(trial: Trial) -> list[str]:
     """List what the design leaves open, whichever way the numbers point."""
     if trial.injections.empty:

@@ -1,0 +1,64 @@
+"""Numbers that a column allows and that cannot be right: another unit than the one they are taken for.
+
+Each is judged by itself, by its patient's others, and never by the whole trial: one site may write litres.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slopeshift.trial.columns import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from slopeshift.trial.columns import Records
+
+LOWEST_FVC = 8.0
+"""% of predicted: a patient's highest value must not be below it; litres and fractions always are."""
+STEEPEST_FVC = 0.1
+"""A value below LOWEST_FVC and this part of the one before or after it: a litre is 0.02 to 0.05 of per cent."""
+LONGEST_MONTHS = 180.0
+"""Between the visits, or the injections, of one patient; a year and a half of days is more."""
+LARGEST_DOSE = 1e5
+"""10^6 cells; a dose in cells is more."""
+
+_MONTHS = "give months: divide days by 30.4375 or, in an import, map it as `day`"
+_PER_CENT = "give % of predicted (85), not litres (3.1) or a fraction (0.85)"
+
+
+def _per_cent_of_predicted(records: Records) -> Iterator[Problem]:
+    visits = records.tables["visits"].dropna(subset=["fvc"]).sort_values(records.clock)
+    groups = visits.groupby("patient")["fvc"]
+    highest = groups.transform("max")
+    for row in visits[highest < LOWEST_FVC].sort_index().drop_duplicates("patient").index:
+        mine = visits.loc[visits["patient"] == visits["patient"][row], "fvc"]
+        found = f"values from {mine.min():g} to {mine.max():g} only"
+        yield Problem("visits.csv", int(row), "fvc", found, _PER_CENT)
+    near = groups.shift(1).fillna(groups.shift(-1))
+    steep = (visits["fvc"] < LOWEST_FVC) & (visits["fvc"] < STEEPEST_FVC * near) & (highest >= LOWEST_FVC)
+    for row, value in visits.loc[steep, "fvc"].sort_index().items():
+        yield Problem("visits.csv", int(row), "fvc", f"{value:g}, beside {near[row]:g}", _PER_CENT)
+
+
+def _months_not_days(records: Records) -> Iterator[Problem]:
+    if records.clock != "month":
+        return
+    for name in ("visits", "injections"):
+        times = records.tables[name].dropna(subset=["patient", "month"])
+        spans = times.groupby("patient")["month"].agg(lambda month: month.max() - month.min())
+        long = times[times["patient"].map(spans).astype("float64") > LONGEST_MONTHS]
+        for row, patient in long.drop_duplicates("patient")["patient"].items():
+            found = f"{spans[patient]:g} months between the {name} of one patient"
+            yield Problem(f"{name}.csv", int(row), "month", found, _MONTHS)
+
+
+def _dose_in_millions(records: Records) -> Iterator[Problem]:
+    dose: pd.Series[float] = records.tables["injections"]["dose"]
+    for row, value in dose[dose >= LARGEST_DOSE].items():
+        yield Problem("injections.csv", int(row), "dose", f"{value:g}", "give 10^6 cells: 60 for sixty million")
+
+
+UNITS = (_per_cent_of_predicted, _months_not_days, _dose_in_millions)
