@@ -35,6 +35,7 @@ from slopeshift.trial import trial_from_tables
 MODELS = ROOT / "models"
 SOURCE = (MODELS / "alsfrsr.py").read_text()
 REPLICATES = 1000
+OF_A_BEND = {"sd_curvature", "curvature_by_level", "curvature_by_slope"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -187,12 +188,12 @@ def test_responders_are_those_that_effects_counts(exact):
 def test_every_reported_kind_of_quantity_is_ranked(exact):
     draws = exact.draws(1, 0)
     found = quantities(draws, asked(draws))
-    spread = {"sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma"}
+    spread = {"sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma", *OF_A_BEND}
     correlations = {"correlation level-slope", "correlation level-response", "correlation slope-response"}
     of_patients = {"patient P1, change 1", "patient P1, change 2", RESPONDERS}
-    assert set(found) == {"level", "slope", "change 1", "change 2"} | spread | correlations | of_patients
+    assert set(found) == {"level", "slope", "curvature", "change 1", "change 2"} | spread | correlations | of_patients
     np.testing.assert_array_equal(
-        found["patient P1, change 2"], draws.draws["coefficients"].isel(patient=0, coefficient=3)
+        found["patient P1, change 2"], draws.draws["coefficients"].sel(patient="P1", coefficient="change 2")
     )
 
 
@@ -207,7 +208,7 @@ def test_every_reported_kind_of_quantity_is_ranked(exact):
 def test_what_a_model_has_besides_is_ranked_too(name, extra):
     one = prior(name)
     of = asked(one.draws(1, 0))
-    assert set(of.extra) - {"change"} == extra, "and nothing that is said already"
+    assert set(of.extra) - {"change"} == extra | OF_A_BEND, "and nothing that is said already"
 
 
 def test_the_log_likelihood_is_that_of_each_value_given_its_line(exact):

@@ -321,13 +321,13 @@ ADMITTED = {
 @pytest.mark.parametrize("rule", ADMITTED.values(), ids=ADMITTED)
 def test_patients_of_the_prior_are_those_who_met_the_rules(rule):
     """Coefficients, and values at three visits, against rejection; everybody who is predicted meets a hard rule."""
-    from slopeshift.model.families.normal import predicted
+    from slopeshift.model.families import predicted
 
     model, visits = built(line_trial(), **rule)
     draws = fixed_draws(model, **({"standardised_level": -0.5} if len(rule.get("lower", ())) == 2 else {}))
     terms = terms_of(model)
     filled = exact.with_prior_coefficients(draws, visits, terms, seed=1)
-    values = predicted(filled, visits, 2, terms).to_numpy()[0]
+    values = predicted("normal", filled, visits, 2, terms).to_numpy()[0]
     theta, value = by_rejection(visits, draws, seed=3, **rule)
     for column in range(3):
         ours = filled["coefficients"].to_numpy()[0, :, 0, column]
@@ -342,12 +342,12 @@ def test_patients_of_the_prior_are_those_who_met_the_rules(rule):
 
 
 def test_the_exempt_are_drawn_as_anybody():
-    from slopeshift.model.families.normal import predicted
+    from slopeshift.model.families import predicted
 
     model, visits = built(line_trial(), exempt=("P2",))
     terms = terms_of(model)
     filled = exact.with_prior_coefficients(fixed_draws(model), visits, terms, seed=1)
-    lost = predicted(filled, visits, 2, terms).to_numpy()[0] @ selected(visits).weight[0][:, None] * 0
+    lost = predicted("normal", filled, visits, 2, terms).to_numpy()[0] @ selected(visits).weight[0][:, None] * 0
     assert lost.shape == (4000, 1)
     slopes = filled["coefficients"].sel(coefficient="slope").to_numpy()[0]
     assert kstest(slopes[:, 1], norm(-1 + 0.4 * 0.3, 0.7).cdf).pvalue > 0.001
@@ -494,7 +494,7 @@ def test_a_refit_takes_the_rules_along_and_lets_whole_patients_go(screened):
     from slopeshift.sensitivity.subsets import of_patients, without
 
     program = compile_once("alsfrsr", source_of(ROOT / "models/alsfrsr.py"), screened, Sampling(1, 50, 50))
-    visits = visits_of(screened, "alsfrsr")
+    visits = visits_of(screened, "alsfrsr", Shape(curved=True))
     fewer = without(visits, of_patients(visits, ["P03"]))
     refit = program.fit(screened, fewer, seed=1)
     assert np.isneginf(refit.design["entry_lower"].sel(patient="P03")).all()

@@ -12,7 +12,8 @@ from slopeshift.model.description import UnknownError
 from slopeshift.model.files import load_model
 
 MODELS = ROOT / "models"
-SCALES = ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma")
+SCALES = ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sd_curvature", "sigma")
+BENDS = ("curvature_by_level", "curvature_by_slope")
 
 
 def of_prior(file, trial):
@@ -44,7 +45,7 @@ def uneven_trial():
 
 def test_has_the_stated_priors_and_nothing_of_the_patients(interval):
     density, draws = interval
-    assert set(density) == {*SCALES, "correlation", "population", "regression"}
+    assert set(density) == {*SCALES, *BENDS, "correlation", "population", "regression"}
     for values in density.values():
         assert values.dims == ("chain", "draw")
         assert values.shape == (draws.sizes["chain"], draws.sizes["draw"])
@@ -60,6 +61,15 @@ def test_standard_deviations_have_the_densities_stated_in_the_file(interval):
     np.testing.assert_allclose(density["sd_response"], half)
 
 
+def test_what_a_curvature_is_expected_from_has_the_densities_stated_in_the_file(interval):
+    density, draws = interval
+    for name, stated in zip(BENDS, (stats.norm(-0.004, 0.003), stats.norm(-0.04, 0.03)), strict=True):
+        np.testing.assert_allclose(density[name], stated.logpdf(draws[name]))
+    # Sampled with or without a sign, it has the same density but for a constant.
+    away = density["sd_curvature"] - stats.halfnorm(scale=0.06).logpdf(abs(draws["sd_curvature"]))
+    np.testing.assert_allclose(away, away[0, 0])
+
+
 def test_correlations_have_the_density_of_lkj_over_the_matrix(interval):
     density, draws = interval
     r = draws["correlation"].transpose("chain", "draw", "pair").to_numpy()
@@ -72,10 +82,11 @@ def test_correlations_have_the_density_of_lkj_over_the_matrix(interval):
 
 def test_the_population_has_its_joint_normal_density(interval):
     density, draws = interval
-    k = draws.sizes["coefficient"] - 2
-    covariance = np.diag([4.0**2, 0.4**2, *[0.15**2] * k])
-    covariance[2:, 2:] += 0.3**2
-    expected = stats.multivariate_normal([35, -1.0, *[0.0] * k], covariance)
+    assert list(draws.indexes["coefficient"][:3]) == ["level", "slope", "curvature"]
+    k = draws.sizes["coefficient"] - 3
+    covariance = np.diag([4.0**2, 0.4**2, 0.03**2, *[0.15**2] * k])
+    covariance[3:, 3:] += 0.3**2
+    expected = stats.multivariate_normal([35, -1.0, *[0.0] * (k + 1)], covariance)
     population = draws["population"].transpose("chain", "draw", "coefficient")
     np.testing.assert_allclose(density["population"][0], expected.logpdf(population[0]))
     regression = stats.norm(0, 0.1).logpdf(draws["regression"].transpose("chain", "draw", "covariate")).sum(axis=-1)

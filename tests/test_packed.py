@@ -86,7 +86,7 @@ def test_a_change_of_seed_leaves_nothing_out_that_would_come_out_otherwise(fit, 
 def test_other_random_numbers_than_when_it_was_made_are_noticed(fit, trial, tmp_path, monkeypatch):
     small = stored(fit, trial, tmp_path)
     made = fitting.remade
-    monkeypatch.setattr(fitting, "remade", lambda groups, visits, seed: made(groups, visits, seed + 1))
+    monkeypatch.setattr(fitting, "remade", lambda *given: made(*given[:-1], given[-1] + 1))
     with pytest.raises(FitError, match=r"^alsfrsr: .*coefficients.* came out otherwise .*`slopeshift fit --force`"):
         unpacked(small, trial)
 

@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from trials import line_trial, varied
 
 from slopeshift.fit import nuts, precompiled
-from slopeshift.fit.sample import _of_values, _predicted_by_pymc, prior_draws, sample
+from slopeshift.fit.sample import _family, _of_values, _predicted_by_pymc, prior_draws, sample
 from slopeshift.fit.store import Settings
 from slopeshift.model.families import bounded, normal_written_out, student_t
 from slopeshift.model.priors import Gamma
@@ -43,7 +43,7 @@ def test_predictions_and_log_likelihood_are_those_of_pymc(both):
     """Of the same draws, here from the prior."""
     model, visits, ours, _ = both
     some = ours.isel(draw=slice(0, 40))
-    mine = _of_values(some["prior"].to_dataset(), model, visits, 3)
+    mine = _of_values(_family(model), some["prior"].to_dataset(), visits, 3)
     some["posterior"] = some["prior"]
     stated = _predicted_by_pymc(some, model, 4)
     np.testing.assert_allclose(

@@ -105,7 +105,7 @@ def density(prior, draw, visits=VISITS):
     packed = exact.statistics_of(visits, terms)
     loading = np.ascontiguousarray(usual().posterior.draws["loading"].to_numpy()[0, draw])
     variance = float(usual().posterior.draws["sigma"][0, draw]) ** 2
-    return kernel.density(loading, variance, packed, terms["term_design"].to_numpy(), prior.sd**-2.0)[0]
+    return kernel.density(loading, variance, np.zeros(4), packed, terms["term_design"].to_numpy(), prior.sd**-2.0)[0]
 
 
 # ---- another prior without sampling ----
@@ -455,7 +455,8 @@ def test_a_curvature_is_weighed_as_a_term_that_the_kernel_has():
         term = subject.posterior.design["term_design"].to_numpy()
         bent_design = np.block([[term, np.zeros((4, 1))], [np.zeros((1, 5)), np.ones((1, 1))]])
         packed = exact.statistics(wide, np.append(term @ own().mean, 0))
-        given_ = kernel.density(loading, variance, packed, bent_design, np.append(own().sd, width) ** -2.0)[0]
+        precision = np.append(own().sd, width) ** -2.0
+        given_ = kernel.density(loading, variance, np.zeros(5), packed, bent_design, precision)[0]
         ratios.append(given_ - density_of(subject, draw))
     from slopeshift.sensitivity.evidence import evidence_of
 
@@ -469,9 +470,8 @@ def density_of(subject, draw):
     packed = exact.statistics_of(VISITS, subject.posterior.design)
     loading = np.ascontiguousarray(subject.posterior.draws["loading"].to_numpy()[0, draw])
     variance = float(subject.posterior.draws["sigma"][0, draw]) ** 2
-    return kernel.density(
-        loading, variance, packed, subject.posterior.design["term_design"].to_numpy(), own().sd ** -2.0
-    )[0]
+    design = subject.posterior.design["term_design"].to_numpy()
+    return kernel.density(loading, variance, np.zeros(4), packed, design, own().sd ** -2.0)[0]
 
 
 def claiming(shift):

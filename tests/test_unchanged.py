@@ -24,7 +24,7 @@ def some():
 def test_densities_are_those_of_dense_normals_given_the_population(some, changed):
     visits, draws = some.visits, some.draws
     names = list(some.design.indexes["coefficient"])
-    kept = [k for k, name in enumerate(names) if changed or name in ("level", "slope")]
+    kept = [k for k, name in enumerate(names) if changed or name in ("level", "slope", "curvature")]
     found = unchanged._densities(some, np.array([3, 50]), changed=changed)
     for row, d in enumerate((3, 50)):
         loading = draws["loading"].to_numpy()[0, d]
