@@ -39,7 +39,7 @@ SOURCES = {module_name(path): path.read_text() for path in PACKAGE.rglob("*.py")
 def upward(sources: Mapping[str, str]) -> list[str]:
     """List the imports that do not run downward, those for types only included."""
     place = {name: i for i, name in enumerate(LAYERS)}
-    pairs = [(name, other) for name in sources for other in sorted(imported(sources[name]))]
+    pairs = [(name, other) for name in sources for other in sorted(imported(sources[name], types=True))]
     layers = [(name, other, name.partition(".")[0], other.partition(".")[0]) for name, other in pairs]
     return [f"{name} imports {other}" for name, other, mine, its in layers if place[its] > place[mine]]
 
@@ -64,7 +64,7 @@ def test_imports_run_downward():
 
 def test_no_modules_import_each_other():
     """Within a layer too; a package's own module comes after its parts."""
-    parts = {name: imported(text) - {name} for name, text in SOURCES.items()}
+    parts = {name: imported(text, types=True) - {name} for name, text in SOURCES.items()}
     within = {name: {other for other in others if not name.startswith(f"{other}.")} for name, others in parts.items()}
     assert len([*TopologicalSorter(within).static_order()]) >= len(SOURCES)
 
@@ -86,7 +86,7 @@ def test_an_upward_import_is_seen_in_every_form(text):
 def test_the_simulator_shares_no_code_with_the_models():
     """So that a mistake in one cannot hide in the other."""
     for name in [name for name in SOURCES if name.startswith("simulate")]:
-        assert all(other.startswith("simulate") for other in imported(SOURCES[name])), name
+        assert all(other.startswith("simulate") for other in imported(SOURCES[name], types=True)), name
 
 
 def test_relative_imports_are_refused():
@@ -103,7 +103,8 @@ OF_THE_REPORT = {name: text for name, text in SOURCES.items() if name.partition(
 
 
 def test_the_report_stands_on_at_most_eight_layers():
-    below = {other.partition(".")[0] for text in OF_THE_REPORT.values() for other in imported(text)} - {"report"}
+    found = {other for text in OF_THE_REPORT.values() for other in imported(text, types=True)}
+    below = {other.partition(".")[0] for other in found} - {"report"}
     assert len(below) <= 8, sorted(below)
 
 

@@ -232,12 +232,13 @@ def test_sensitivity_without_fits_says_what_to_make_first(trial, tmp_path):
 
 
 def test_null_says_why_it_cannot_select(trial, tmp_path):
-    done = run(
-        *("null", trial, "--fits", tmp_path, "--models", MODEL.parent),
-        *("--replicates", 2, "--refits", 0, "--minimum-loss", 47),
-    )
+    """Nobody of any population has lost so much; the rule is judged, so that no recorded value breaks it."""
+    rule = 'outcome = "alsfrsr"\nquantity = "loss"\nfrom = "first"\nto = "last"\nat_least = 40\nspread = 0.5'
+    settings = trial / "trial.toml"
+    settings.write_text(f'{settings.read_text()}\n[[entry]]\n{rule}\nsource = "protocol"\n')
+    done = run(*("null", trial, "--fits", tmp_path, "--models", MODEL.parent, "--replicates", 2, "--refits", 0))
     assert done.exit_code == 1
-    assert "lower the minimum loss" in done.stderr
+    assert "Correct the rule in trial.toml" in done.stderr
     assert "Traceback" not in done.stderr
 
 

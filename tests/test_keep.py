@@ -345,3 +345,11 @@ def test_tables_that_processes_save_at_once_are_all_kept(tmp_path):
         assert process.wait(timeout=60) == 0
     found, stale = tables.current(tmp_path / "kept", lambda _: {})
     assert (len(found), stale) == (20, [])
+
+
+def test_what_is_imported_for_types_alone_decides_nothing():
+    text = (
+        "from typing import TYPE_CHECKING\nfrom slopeshift.keep import atomic\n"
+        "if TYPE_CHECKING:\n    from slopeshift.fit import sample\nelse:\n    from slopeshift.engine import simd\n"
+    )
+    assert made_from.imported(text) == {"keep", "keep.atomic", "engine", "engine.simd"}

@@ -212,7 +212,7 @@ def test_the_gap_is_the_sum_of_the_changes_over_the_months_they_lasted(one, whol
     lower, median, upper = np.quantile(gap, (0.025, 0.5, 0.975))
     said = one("A1")["said"][-1].replace("−", "-").replace("\u00a0", " ")
     side = "above" if median > 0 else "below"
-    assert f"in month 12.0, the fitted line is {abs(median):.2f} points {side} the slope before treatment" in said
+    assert f"in month 12.0, the fitted line is {abs(median):.2f} points {side} the course before treatment" in said
     assert f"interval of the difference {lower:+.2f} to {upper:+.2f})" in said
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers.operating import in_closed_form
-from slopeshift.fit.posterior import flat
+from slopeshift.engine.draws import flat
 
 if TYPE_CHECKING:
     import xarray as xr

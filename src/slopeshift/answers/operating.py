@@ -16,8 +16,8 @@ import pandas as pd
 from slopeshift.answers.quantities import informed, sign_of
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.entry import known_to
+from slopeshift.engine.draws import flat
 from slopeshift.engine.terms import CORRELATED
-from slopeshift.fit.posterior import flat
 
 if TYPE_CHECKING:
     import xarray as xr

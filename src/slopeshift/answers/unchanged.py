@@ -23,7 +23,7 @@ from slopeshift.answers.operating import in_closed_form
 from slopeshift.answers.quantities import CLAIM, patients, slows
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.visits import patient_sums
-from slopeshift.fit.posterior import flat
+from slopeshift.engine.draws import flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.checks.left_out import centres
-from slopeshift.fit.posterior import flat
+from slopeshift.engine.draws import flat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

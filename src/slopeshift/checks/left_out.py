@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.engine.draws import flat
 from slopeshift.engine.sequence import apart
-from slopeshift.fit.posterior import flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

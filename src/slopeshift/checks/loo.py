@@ -19,7 +19,8 @@ import xarray as xr
 from slopeshift.checks import integrated
 from slopeshift.checks.left_out import given_others
 from slopeshift.checks.thinned import values_predicted
-from slopeshift.fit.posterior import SAMPLES, flat
+from slopeshift.engine.draws import flat
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.fit.store import FitError
 from slopeshift.model.families import residual_of
 

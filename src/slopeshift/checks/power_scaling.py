@@ -15,7 +15,8 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers import quantities
-from slopeshift.fit.posterior import SAMPLES, flat
+from slopeshift.engine.draws import flat
+from slopeshift.fit.posterior import SAMPLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

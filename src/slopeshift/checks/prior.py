@@ -10,7 +10,8 @@ import pandas as pd
 from slopeshift.answers import quantities
 from slopeshift.answers.natural import natural_slope
 from slopeshift.design.cycles import OVERALL
-from slopeshift.fit.posterior import SAMPLES, flat
+from slopeshift.engine.draws import flat
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:

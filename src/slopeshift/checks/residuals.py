@@ -13,7 +13,8 @@ import numpy as np
 
 from slopeshift.answers.quantities import near_ends
 from slopeshift.checks.thinned import fitted
-from slopeshift.fit.posterior import SAMPLES, flat
+from slopeshift.engine.draws import flat
+from slopeshift.fit.posterior import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

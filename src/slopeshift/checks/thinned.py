@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slopeshift.fit.posterior import PRIOR, SAMPLES, Posterior, flat
+from slopeshift.engine.draws import flat
+from slopeshift.fit.posterior import PRIOR, SAMPLES, Posterior
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -81,11 +81,11 @@ class WithRegression:
 
     def c_density(self) -> Any:
         """See `buffer.Density`."""
-        return _c_density()
+        return c_density()
 
     def c_report(self) -> Any:
         """See `buffer.Density`."""
-        return _c_report()
+        return c_report()
 
 
 @compiled
@@ -148,10 +148,12 @@ def _report_at(dimension, width, u, out, data):  # type: ignore[no-untyped-def]
 
 
 @cache
-def _c_density() -> Any:
+def c_density() -> Any:
+    """Compile, or load, the C function of `log_density`."""
     return c_function(_density_at, DENSITY)
 
 
 @cache
-def _c_report() -> Any:
+def c_report() -> Any:
+    """Compile, or load, the C function of what is reported."""
     return c_function(_report_at, REPORT)

@@ -18,6 +18,7 @@ import xarray as xr
 
 from slopeshift.design.visits import patient_sums
 from slopeshift.engine import admitted, correlated, kernel
+from slopeshift.engine.draws import flat
 from slopeshift.engine.entry import log_probabilities
 from slopeshift.engine.operation import entry_factor, marginal_normal, marginal_normal_in_time
 from slopeshift.engine.sequence import fading, sequence
@@ -288,9 +289,3 @@ def _with_coefficients(draws: xr.Dataset, visits: Visits, known: Terms, terms: F
         regression = terms[:, len(known.names) - len(known.covariates) :]
         filled["regression"] = (*dims, "covariate"), regression.reshape(*shape, -1)
     return filled
-
-
-def flat(values: xr.DataArray) -> Floats:
-    """Put chains after each other: (chain, draw, ...) becomes (d, ...)."""
-    array = values.transpose("chain", "draw", ...).to_numpy()
-    return np.ascontiguousarray(array.reshape(-1, *array.shape[2:]))

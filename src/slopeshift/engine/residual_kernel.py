@@ -21,10 +21,9 @@ from math import lgamma, log, pi, sqrt
 import numpy as np
 
 from slopeshift.engine.compiling import compiled
+from slopeshift.engine.families import BOUNDED, NORMAL, STUDENT_T
 from slopeshift.engine.simd import absolute, every, load, store, where_positive
 from slopeshift.engine.simd_functions import exponential, logarithm, scaled_error
-
-NORMAL, STUDENT_T, BOUNDED = range(3)
 
 LOG_ROOT_2PI = 0.5 * log(2.0 * pi)
 ROOT_HALF = sqrt(0.5)

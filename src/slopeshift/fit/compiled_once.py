@@ -18,7 +18,12 @@ from slopeshift.keep.made_from import PACKAGE, code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PROGRAM = "from slopeshift.engine.density import c_density, c_report; c_density(); c_report()"
+PROGRAM = """
+from slopeshift.engine import density, sampled
+for each in (density, sampled):
+    each.c_density()
+    each.c_report()
+"""
 
 SECONDS = 15
 """About how long it takes."""
@@ -53,4 +58,4 @@ def _writable(folder: Path) -> bool:
 def _mark() -> Path:
     """Name the file, beside numba's cache, that says that this code was compiled by this Python."""
     kept = os.environ.get("NUMBA_CACHE_DIR") or PACKAGE / "engine" / "__pycache__"
-    return Path(kept) / f"compiled-{sys.implementation.cache_tag}-{code('engine.density')[:16]}"
+    return Path(kept) / f"compiled-{sys.implementation.cache_tag}-{code('engine.density', 'engine.sampled')[:16]}"

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from slopeshift.fit.packed import unpacked, visits_of_fit
 from slopeshift.fit.store import FitError
 
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import xarray as xr
-    from numpy.typing import NDArray
 
     from slopeshift.design.visits import Visits
     from slopeshift.fit.store import Fit
@@ -110,9 +107,3 @@ def posterior_of(trial: Trial, fit: Fit) -> Posterior:
         passed=record.get("gate", {}).get("passed"),
         groups=groups,
     )
-
-
-def flat(values: xr.DataArray) -> NDArray[np.float64]:
-    """Put chains after each other: (chain, draw, ...) becomes (draw, ...)."""
-    array = values.transpose(*SAMPLES, ...).to_numpy()
-    return np.ascontiguousarray(array.reshape(-1, *array.shape[2:]))

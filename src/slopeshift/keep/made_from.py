@@ -57,10 +57,16 @@ def closure(modules: frozenset[str]) -> frozenset[str]:
 
 
 @cache
-def imported(source: str) -> frozenset[str]:
-    """Name the modules of this package that a text imports: anywhere in it, and the packages around them."""
+def imported(source: str, *, types: bool = False) -> frozenset[str]:
+    """Name the modules of this package that a text imports, and the packages around them: anywhere in what runs.
+
+    What is imported for `types` alone decides nothing, and is left out unless it is asked for.
+    """
     found = set[str]()
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for block in [node for node in ast.walk(tree) if isinstance(node, ast.If) and _is_of_types(node)]:
+        block.body = block.body if types else []
+    for node in ast.walk(tree):
         match node:
             case ast.ImportFrom(module=str(module), names=names) if module.partition(".")[0] == PACKAGE.name:
                 found |= {*_named(module), *(name for a in names for name in _named(f"{module}.{a.name}"))}
@@ -86,6 +92,10 @@ def _is_text(statement: ast.stmt) -> bool:
         and isinstance(statement.value, ast.Constant)
         and isinstance(statement.value.value, str)
     )
+
+
+def _is_of_types(block: ast.If) -> bool:
+    return isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
 
 
 def _named(dotted: str) -> set[str]:

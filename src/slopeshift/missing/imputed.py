@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.answers import quantities
-from slopeshift.fit.posterior import flat
+from slopeshift.engine.draws import flat
 from slopeshift.missing.departures import left_early
 from slopeshift.trial.roles import improvement
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from slopeshift.checks.left_out import centres
 from slopeshift.checks.rules import FIRES
-from slopeshift.fit.posterior import flat
+from slopeshift.engine.draws import flat
 from slopeshift.missing.departures import LEFT, endings
 from slopeshift.trial.roles import improvement
 

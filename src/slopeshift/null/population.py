@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from slopeshift.design.entry import conditions, known_to
-from slopeshift.fit.posterior import flat
+from slopeshift.engine.draws import flat
 from slopeshift.simulate.cohort import SLOW_RATE, SLOW_SHARE
 from slopeshift.trial.roles import improvement
 

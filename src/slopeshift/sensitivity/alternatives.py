@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slopeshift.answers.quantities import change, sign_of
-from slopeshift.fit.posterior import flat
+from slopeshift.engine.draws import flat
 from slopeshift.sensitivity.evidence import NormalPrior
 from slopeshift.trial.roles import improvement
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from slopeshift.answers.convergence import ESS_MIN
 from slopeshift.design.visits import patient_sums
+from slopeshift.engine.draws import flat
 from slopeshift.engine.exact import widened
-from slopeshift.fit.posterior import flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,8 @@ from slopeshift.answers import quantities
 from slopeshift.answers.quantities import INTERVAL
 from slopeshift.answers.tables import population_changes
 from slopeshift.design.cycles import OVERALL
-from slopeshift.fit.posterior import SAMPLES, flat
+from slopeshift.engine.draws import flat
+from slopeshift.fit.posterior import SAMPLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,8 @@ import xarray as xr
 
 from slopeshift.answers import quantities
 from slopeshift.answers.convergence import ESS_MIN
-from slopeshift.fit.posterior import SAMPLES, flat
+from slopeshift.engine.draws import flat
+from slopeshift.fit.posterior import SAMPLES
 from slopeshift.sensitivity import curves
 from slopeshift.sensitivity.alternatives import (
     QUARTER,

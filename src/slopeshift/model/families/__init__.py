@@ -39,7 +39,7 @@ def residual_of(family: str, draws: xr.Dataset, visits: Visits) -> Any:
 
     Raises KeyError for a family that there is not, and where `draws` lack a parameter of it.
     """
-    from slopeshift.engine.exact import flat
+    from slopeshift.engine.draws import flat
 
     chosen = FAMILIES[family]
     return chosen.residual({name: flat(draws[name]) for name in chosen.parameters}, visits)
@@ -54,7 +54,7 @@ def predicted(
     entry rules, the new values meet them again. Raises as `residual_of`.
     """
     from slopeshift.engine.admitted import admit_values, rules_from
-    from slopeshift.engine.exact import flat
+    from slopeshift.engine.draws import flat
 
     mean, rng = _means(draws, visits), np.random.default_rng(seed)
     value = residual_of(family, draws, visits).draw(mean, rng)
@@ -75,7 +75,7 @@ def log_likelihood(family: str, draws: xr.Dataset, visits: Visits) -> xr.DataArr
 
 def _means(draws: xr.Dataset, visits: Visits) -> Floats:
     """Expected value at every visit: (draw, visit)."""
-    from slopeshift.engine.exact import flat
+    from slopeshift.engine.draws import flat
 
     theta = flat(draws["coefficients"])
     mean = np.zeros((len(theta), len(visits.value)))

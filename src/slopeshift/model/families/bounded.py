@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from slopeshift.engine.residual_kernel import BOUNDED
+from slopeshift.engine.families import BOUNDED
 from slopeshift.model.families.family import Family
 from slopeshift.model.families.normal import NormalResidual
 from slopeshift.model.stated import Parameter

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from slopeshift.engine.residual_kernel import NORMAL
+from slopeshift.engine.families import NORMAL
 from slopeshift.model.families.family import Family, IntegratedOut
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from slopeshift.engine.residual_kernel import STUDENT_T
+from slopeshift.engine.families import STUDENT_T
 from slopeshift.model.families.family import Family
 from slopeshift.model.stated import Parameter
 
