@@ -20,8 +20,9 @@ from slopeshift.checks.rules import FIRES, PRIOR, UNRELIABLE, rules
 from slopeshift.checks.thinned import KEPT, fitted, replicates, thinned, values_predicted, with_predictions
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact as marginal
+from slopeshift.engine.draws import flat
 from slopeshift.fit.compiled import Sampling, compile_once
-from slopeshift.fit.posterior import NORMAL, SAMPLES, Posterior, flat, posterior_of
+from slopeshift.fit.posterior import NORMAL, SAMPLES, Posterior, posterior_of
 from slopeshift.fit.store import Fit, FitError
 from slopeshift.keep.tables import current, save
 from slopeshift.model.families import log_likelihood, predicted
