@@ -68,6 +68,7 @@ def test_a_wider_prior_of_the_changes_is_that_of_a_model_with_it(some):
 CHANGES = ("change", "change_by_injection")
 
 
+@pytest.mark.slow
 def test_the_bayes_factor_is_the_ratio_of_averages_over_the_prior():
     """Of a small trial, where draws of the prior are near enough to the posterior to average over."""
     file = load_model(ROOT / "models" / "alsfrsr_straight.py")

@@ -114,6 +114,7 @@ def test_value_and_gradient_are_those_of_the_model_file(name, example):
     check_equal(file.build(example), file.visits(example))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("injections", [0, 2])
 @pytest.mark.parametrize("by", [(), ("curvature_by_level",), ("curvature_by_slope",), tuple(BY)])
 @pytest.mark.parametrize("sd_slope", [HalfNormal(1.0), Gamma(0.75, 0.25)])  # with a sign, and without
@@ -126,6 +127,7 @@ positive = st.floats(0.05, 5.0)
 scale = st.one_of(st.builds(HalfNormal, positive), st.builds(Gamma, positive, positive))
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, phases=[Phase.generate])  # shrinking takes minutes
 @given(
     trial=st.builds(line_trial, patients=st.integers(1, 12), injections=st.integers(0, 3), seed=st.integers(0, 99)),
@@ -184,6 +186,7 @@ def at_the_ends(trial):
     return trial_from_tables("lines", tables, {"title": "Lines", "synthetic": True, "source": "test"})
 
 
+@pytest.mark.slow
 @families
 @pytest.mark.parametrize(
     "trial",

@@ -135,6 +135,7 @@ def brute_force(posterior, trials=4000, seed=8):
     return pd.DataFrame(rows, columns=["course", "mean", "at_least", "probability"])
 
 
+@pytest.mark.slow
 def test_shares_of_simulated_trials_are_those_of_the_closed_form(posterior):
     simulated = brute_force(posterior)
     table = operating.table(posterior)

@@ -26,6 +26,7 @@ def both(request):
     return model, visits, prior_draws(model, visits, 2000, 1, ready), prior_draws(model, visits, 2000, 2)
 
 
+@pytest.mark.slow
 def test_prior_draws_are_those_of_pymc(both):
     _, visits, ours, theirs = both
     for group in ("prior", "prior_predictive"):
@@ -39,6 +40,7 @@ def test_prior_draws_are_those_of_pymc(both):
     assert visits.outcome.name in ours["prior_predictive"]
 
 
+@pytest.mark.slow
 def test_predictions_and_log_likelihood_are_those_of_pymc(both):
     """Of the same draws, here from the prior."""
     model, visits, ours, _ = both
@@ -57,6 +59,7 @@ def test_predictions_and_log_likelihood_are_those_of_pymc(both):
     assert ks_2samp(*away).pvalue > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_a_whole_fit_compiles_nothing(family, monkeypatch):
     def compiles(*_, **__):
