@@ -35,9 +35,9 @@ def cell(table, column, value):
         ("patients", "age", 130.0, 130.1),
         ("visits", "alsfrsr", 0, -1),
         ("visits", "alsfrsr", 48, 49),
-        ("visits", "fvc", 0.0, -0.1),
+        ("visits", "fvc", 30.0, -0.1),
         ("visits", "fvc", 200.0, 200.1),
-        ("visits", "month", -600.0, -600.1),
+        ("visits", "month", -12.0, -600.1),
     ],
 )
 def test_values_are_let_in_at_their_ends_and_refused_beyond(table, column, inside, outside):
