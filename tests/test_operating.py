@@ -11,6 +11,7 @@ from trials import ROOT, line_trial
 
 from slopeshift.answers import operating
 from slopeshift.design.visits import visits_of
+from slopeshift.engine.draws import evenly
 from slopeshift.fit.posterior import Posterior
 from slopeshift.fit.precompiled import ready
 from slopeshift.fit.sample import prior_draws
@@ -58,9 +59,13 @@ class Dense:
         return np.sqrt(weights @ self.picked @ self.left @ self.picked.T @ weights)
 
 
+def places(posterior):
+    return evenly(posterior.draws, min(operating.DRAWS, operating.WORK // len(posterior.visits.patients)))
+
+
 def linear_answer(posterior):
     functionals = operating._functionals(posterior.design)
-    place = operating._thinned(posterior)
+    place = places(posterior)
     return functionals, place, operating._answer(posterior, place, np.array(list(functionals.values())))
 
 
@@ -93,7 +98,7 @@ def test_a_course_and_the_scatter_around_it_are_those_of_simulated_trials(poster
 
 def test_a_truth_without_change_has_none(posterior):
     names = list(posterior.design.indexes["coefficient"])
-    course, spread, bend = operating._nothing_changed(posterior, operating._thinned(posterior))
+    course, spread, bend = operating._nothing_changed(posterior, places(posterior))
     changed = [k for k, name in enumerate(names) if name.startswith("change")]
     assert not course[:, changed].any()
     assert not spread[:, changed].any()
@@ -113,7 +118,7 @@ def test_the_bend_between_patients_is_the_models_own_or_else_three_percent_of_th
 
 def brute_force(posterior, trials=4000, seed=8):
     """Simulate trials in which nothing changed, bent and straight, answer each by dense matrices, and count."""
-    place = operating._thinned(posterior)
+    place = places(posterior)
     course, spread, bend = operating._nothing_changed(posterior, place)
     truth = operating._truth(posterior)[np.argsort(posterior.visits.patient_index, kind="stable")]
     rng, rows = np.random.default_rng(seed), []
@@ -191,14 +196,14 @@ def test_nothing_is_said_of_models_that_sample_patients_or_where_no_value_inform
 
 def test_a_large_cohort_is_averaged_over_fewer_draws():
     posterior = posterior_like("alsfrsr", draws=300)
-    assert len(operating._thinned(posterior)) == 200
+    assert len(places(posterior)) == 200
     wide = replace(posterior, visits=replace(posterior.visits, patients=tuple(range(4000))))
-    assert len(operating._thinned(wide)) == 10
+    assert len(places(wide)) == 10
 
 
 def test_covariates_of_changes_do_not_move_the_course_of_a_trial_in_which_nothing_changed():
     posterior = posterior_like("interval")
-    course, _, _ = operating._nothing_changed(posterior, operating._thinned(posterior))
+    course, _, _ = operating._nothing_changed(posterior, places(posterior))
     names = len(posterior.design.indexes["coefficient"])
     assert posterior.design.sizes["covariate"]
     assert not course[:, names:].any()

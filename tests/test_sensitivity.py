@@ -14,6 +14,7 @@ from scipy.stats import norm
 from trials import ROOT, line_trial
 
 from slopeshift.answers.quantities import change
+from slopeshift.answers.weights import smoothed
 from slopeshift.design.entry import KNOWN
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
@@ -32,7 +33,7 @@ from slopeshift.sensitivity.alternatives import (
     overall_sd,
     own_prior,
 )
-from slopeshift.sensitivity.evidence import NormalPrior, log_evidence, smoothed, under
+from slopeshift.sensitivity.evidence import NormalPrior, log_evidence, under
 from slopeshift.sensitivity.refits import ONE, Variation, VariationJob, fitted
 from slopeshift.sensitivity.rows import COLUMNS, beside_main, labelled, moments, refused, withheld
 from slopeshift.sensitivity.subject import Subject

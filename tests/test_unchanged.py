@@ -12,6 +12,7 @@ from test_any_change import prior_of
 from trials import ROOT, line_trial
 
 from slopeshift.answers import unchanged
+from slopeshift.answers.weights import LARGEST_K, smoothed
 from slopeshift.model.files import load_model
 
 
@@ -67,17 +68,17 @@ def test_the_mixture_is_the_sum_over_all_ways_to_be_untouched():
 def test_a_patient_slowed_only_as_far_as_something_changed(some):
     table = unchanged.table(some)
     assert table["patient"].tolist() == ["P1", "P2", "P3"]  # P4 has no injection
-    if table["pareto_k"].max() <= unchanged.LARGEST_K:
+    if table["pareto_k"].max() <= LARGEST_K:
         assert (table["prob_slowing_25"] <= table["prob_changed"]).all()
         assert table["prob_changed"].between(0, 1).all()
-    flat_weights = unchanged._smoothed(np.zeros(8))
+    flat_weights = smoothed(np.zeros(8))
     np.testing.assert_allclose(flat_weights[0], 1 / 8)
 
 
 def test_nothing_is_said_where_draws_do_not_stand_for_the_mixture(some):
     visits = replace(some.visits, value=some.visits.value + 4.0 * np.clip(some.visits.month, 0, None))
     table = unchanged.table(replace(some, visits=visits))
-    assert table["pareto_k"].gt(unchanged.LARGEST_K).all()
+    assert table["pareto_k"].gt(LARGEST_K).all()
     assert table[["prob_changed", "prob_slowing_25", "share_changed"]].isna().all(axis=None)
     assert unchanged.called(table) == (0, 0.0)
 

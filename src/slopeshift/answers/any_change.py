@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers.operating import in_closed_form
-from slopeshift.engine.draws import flat
+from slopeshift.answers.weights import LARGEST_K, smoothed
+from slopeshift.design.shape import NATURAL
+from slopeshift.engine.draws import evenly, flat
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,9 +34,6 @@ SCALES = (0.5, 1.0, 2.0)
 
 PRIOR_PROBABILITIES = (0.2, 0.5, 0.8)
 """Probabilities, before the data, that anything changed."""
-
-LARGEST_K = 0.7
-"""Pareto shape of the ratios' tail up to which their mean is trusted (Vehtari et al. 2024, J Mach Learn Res 25:72)."""
 
 DRAWS, WORK = 4000, 4_000_000
 """Draws that are averaged over: DRAWS, or fewer where draws times patients would be more than WORK."""
@@ -79,21 +78,16 @@ def _log_ratio(above: Floats, below: Floats) -> tuple[float, float, float]:
 
 
 def _log_mean(log_ratio: Floats) -> tuple[float, float, float]:
-    from slopeshift.answers.arviz_stats import array_stats
-
-    if np.ptp(log_ratio) < 1e-9:
-        return float(log_ratio.mean()), 0.0, -np.inf
+    _, k = smoothed(log_ratio)
     top = log_ratio.max()
     ratio = np.exp(log_ratio - top)
-    # ArviZ smooths the weights of leaving out what has this log likelihood: the sign is the other way round.
-    _, k = array_stats.psislw(-log_ratio)  # type: ignore[no-untyped-call]
-    return float(top + np.log(ratio.mean())), float(ratio.std() / ratio.mean() / np.sqrt(len(ratio))), float(k)
+    return float(top + np.log(ratio.mean())), float(ratio.std() / ratio.mean() / np.sqrt(len(ratio))), k
 
 
 def _of_change(design: xr.Dataset) -> NDArray[np.intp]:
     """Find the terms that act on nothing but changes, covariates of changes among them: their places."""
     names, picked = design.indexes["coefficient"], design["term_design"].to_numpy()
-    natural = [k for k, name in enumerate(names) if name in ("level", "slope", "curvature")]
+    natural = [k for k, name in enumerate(names) if name in NATURAL]
     acts = ~(picked[natural] != 0).any(axis=0)
     for name in design.indexes.get("covariate", ()):
         on = str(design["covariate_on"].sel(covariate=name).item())
@@ -108,9 +102,7 @@ class _Known:
         from slopeshift.engine.exact import sampled_apart, statistics_of, widened
         from slopeshift.engine.terms import terms_from
 
-        number = posterior.draws.sizes["chain"] * posterior.draws.sizes["draw"]
-        wanted = min(number, DRAWS, max(WORK // len(posterior.visits.patients), 1))
-        place = np.linspace(0, number - 1, wanted).astype(np.intp)
+        place = evenly(posterior.draws, min(DRAWS, WORK // len(posterior.visits.patients)))
         known = terms_from(posterior.design, posterior.visits)
         self.picked = widened(posterior.visits, posterior.design)[1]
         self.packed = statistics_of(posterior.visits, posterior.design)
@@ -120,7 +112,7 @@ class _Known:
         self.sd = known.sd
         apart, moved = sampled_apart(posterior.draws, known)
         self.inside, self.offset = ~apart, moved[place] @ self.picked.T
-        self.natural = sum(name in ("level", "slope", "curvature") for name in posterior.design.indexes["coefficient"])
+        self.natural = sum(name in NATURAL for name in posterior.design.indexes["coefficient"])
 
     def densities(
         self, of: NDArray[np.intp] | None = None, scale: float = 1.0, without: NDArray[np.intp] | None = None

@@ -16,7 +16,8 @@ import pandas as pd
 from slopeshift.answers.quantities import informed, sign_of
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.entry import known_to
-from slopeshift.engine.draws import flat
+from slopeshift.design.shape import NATURAL
+from slopeshift.engine.draws import evenly, flat
 from slopeshift.engine.terms import CORRELATED
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def table(posterior: Posterior) -> pd.DataFrame:
     """
     if not in_closed_form(posterior) or known_to(posterior.design):
         return pd.DataFrame(columns=list(COLUMNS))
-    place = _thinned(posterior)
+    place = evenly(posterior.draws, min(DRAWS, WORK // len(posterior.visits.patients)))
     functionals = _functionals(posterior.design)
     linear = _answer(posterior, place, np.array(list(functionals.values())))
     course, spread, bend = _nothing_changed(posterior, place)
@@ -141,13 +142,6 @@ def _tipping(found: Floats, sd: Floats, gain: Floats, f: int) -> float:
     return float(above / slope) if above > 0 and slope > 0 else float("nan")
 
 
-def _thinned(posterior: Posterior) -> NDArray[np.intp]:
-    """Choose evenly spaced draws, by their place after each other."""
-    draws = posterior.draws.sizes["chain"] * posterior.draws.sizes["draw"]
-    wanted = min(draws, DRAWS, max(WORK // len(posterior.visits.patients), 1))
-    return np.linspace(0, draws - 1, wanted).astype(np.intp)
-
-
 def _functionals(design: xr.Dataset) -> dict[str, Floats]:
     """Weigh the model's columns for the change after each informed injection, and overall: (column,) each."""
     number = informed(design).sum("patient").to_series()
@@ -207,7 +201,7 @@ def _nothing_changed(posterior: Posterior, place: NDArray[np.intp]) -> tuple[Flo
     Level, slope, their spread and what covariates do to them are those of the draws.
     """
     names, design = posterior.design.indexes["coefficient"], posterior.design
-    natural = [k for k, name in enumerate(names) if name in ("level", "slope", "curvature")]
+    natural = [k for k, name in enumerate(names) if name in NATURAL]
     columns = _truth(posterior).shape[1]
     course = np.zeros((len(place), columns))
     population = flat(posterior.draws["population"])[place]

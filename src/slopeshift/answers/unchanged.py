@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers.any_change import LARGEST_K
 from slopeshift.answers.operating import in_closed_form
 from slopeshift.answers.quantities import CLAIM, patients, slows
+from slopeshift.answers.weights import LARGEST_K, smoothed
 from slopeshift.design.cycles import OVERALL
+from slopeshift.design.shape import NATURAL
 from slopeshift.design.visits import patient_sums
-from slopeshift.engine.draws import flat
+from slopeshift.engine.draws import evenly, flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +52,7 @@ def table(posterior: Posterior) -> pd.DataFrame:
     """
     if not in_closed_form(posterior):
         return pd.DataFrame(columns=list(COLUMNS))
-    place = _thinned(posterior)
+    place = evenly(posterior.draws, min(DRAWS, WORK // len(posterior.visits.patients)))
     ratio = _densities(posterior, place, changed=False) - _densities(posterior, place, changed=True)
     weight, k, unchanged, share = _mixed(ratio)
     rows = _overall(posterior, place)
@@ -90,26 +91,8 @@ def _mixed(ratio: Floats) -> tuple[Floats, float, Floats, Floats]:
     log_weight = logsumexp(joint, axis=1)
     of_q = np.exp(joint - log_weight[:, None])
     unchanged = np.einsum("dq,dpq->dp", of_q, np.exp(np.log(q) + ratio[..., None] - mixed))
-    weight, k = _smoothed(log_weight)
+    weight, k = smoothed(log_weight)
     return weight, k, unchanged, of_q @ (1.0 - q)
-
-
-def _smoothed(log_weight: Floats) -> tuple[Floats, float]:
-    from slopeshift.answers.arviz_stats import array_stats
-
-    log_weight = log_weight - log_weight.max()
-    if np.ptp(log_weight) < 1e-9:
-        return np.full(len(log_weight), 1 / len(log_weight)), -np.inf
-    # ArviZ smooths the weights of leaving out what has this log likelihood: the sign is the other way round.
-    smooth, k = array_stats.psislw(-log_weight)  # type: ignore[no-untyped-call]
-    weight = np.exp(smooth - np.max(smooth))
-    return weight / weight.sum(), float(k)
-
-
-def _thinned(posterior: Posterior) -> Places:
-    number = posterior.draws.sizes["chain"] * posterior.draws.sizes["draw"]
-    wanted = min(number, DRAWS, max(WORK // len(posterior.visits.patients), 1))
-    return np.linspace(0, number - 1, wanted).astype(np.intp)
 
 
 def _overall(posterior: Posterior, place: Places) -> tuple[NDArray[np.object_], Floats]:
@@ -123,7 +106,7 @@ def _overall(posterior: Posterior, place: Places) -> tuple[NDArray[np.object_], 
 def _densities(posterior: Posterior, place: Places, *, changed: bool) -> Floats:
     """Take log p(y_i | mu, phi) of every patient at each draw, with changes or without: (draw, patient)."""
     names, visits = posterior.design.indexes["coefficient"], posterior.visits
-    kept = [k for k, name in enumerate(names) if changed or name in ("level", "slope", "curvature")]
+    kept = [k for k, name in enumerate(names) if changed or name in NATURAL]
     mean = np.repeat(flat(posterior.draws["population"])[place][:, None], len(visits.patients), axis=1)
     for name in posterior.design.indexes.get("covariate", ()):
         shift = posterior.design["covariates"].sel(covariate=name).transpose("patient", "coefficient").to_numpy()

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
+NATURAL = ("level", "slope", "curvature")
+"""Names of the coefficients of natural history, the last of a curved course alone."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """How changes act in time: by default at once, for the whole cycle, on a straight line.
@@ -64,7 +68,7 @@ class Shape:
     @property
     def natural(self) -> tuple[str, ...]:
         """Names of the coefficients of natural history."""
-        return ("level", "slope", "curvature") if self.curved else ("level", "slope")
+        return NATURAL if self.curved else NATURAL[:-1]
 
     def changes(self, injections: Iterable[int]) -> tuple[str, ...]:
         """Name the coefficients of treatment, in the order of their columns."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.design.shape import NATURAL
 from slopeshift.design.visits import patient_sums
 from slopeshift.model.priors import Normal
 
@@ -99,7 +100,7 @@ def means(trial: Trial, outcome: str, lead_in: float | None = None) -> dict[str,
     sums = _sums(trial, outcome, lead_in)
     mean, covariance = _restricted_maximum(sums)
     errors, size = np.sqrt(np.diag(covariance)), (len(sums.n), int(sums.n.sum()))
-    names = ("level", "slope", "curvature")[: len(mean)]
+    names = NATURAL[: len(mean)]
     return {name: Mean(float(mean[i]), float(errors[i]), *size) for i, name in enumerate(names)}
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slopeshift.answers.convergence import ESS_MIN
+from slopeshift.answers.weights import LARGEST_K, smoothed
 from slopeshift.design.visits import patient_sums
 from slopeshift.engine.draws import flat
 from slopeshift.engine.exact import widened
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-LARGEST_K = 0.7
 BLOCK = 200_000
 """Patients times draws whose information is formed at a time, which bounds the memory that a large cohort takes."""
 
@@ -137,16 +137,3 @@ def _solved(evidence: Evidence, prior: NormalPrior) -> tuple[Floats, Floats, Flo
     log_det = np.log(np.diagonal(chol, axis1=1, axis2=2)).sum(axis=1)
     known = 0.5 * (half**2).sum(axis=1) - log_det - np.log(prior.sd).sum() - 0.5 * (precision * shift**2).sum()
     return known, half, chol
-
-
-def smoothed(log_ratio: Floats) -> tuple[Floats, float]:
-    """Turn log ratios (draw,) into Pareto-smoothed weights that sum to 1, and the shape k of their tail."""
-    from slopeshift.answers.arviz_stats import array_stats
-
-    log_ratio = log_ratio - log_ratio.max()
-    if np.ptp(log_ratio) < 1e-9:
-        return np.full(len(log_ratio), 1 / len(log_ratio)), -np.inf
-    # ArviZ smooths the weights of leaving out what has this log likelihood: the sign is the other way round.
-    log_weight, k = array_stats.psislw(-log_ratio)  # type: ignore[no-untyped-call]
-    weight = np.exp(log_weight - np.max(log_weight))
-    return weight / weight.sum(), float(k)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from slopeshift.answers import quantities
 from slopeshift.answers.convergence import ESS_MIN
+from slopeshift.answers.weights import LARGEST_K, smoothed
 from slopeshift.engine.draws import flat
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.sensitivity import curves
@@ -23,7 +24,7 @@ from slopeshift.sensitivity.alternatives import (
     overall_sd,
     own_prior,
 )
-from slopeshift.sensitivity.evidence import LARGEST_K, NormalPrior, evidence_of, log_evidence, smoothed, under
+from slopeshift.sensitivity.evidence import NormalPrior, evidence_of, log_evidence, under
 from slopeshift.sensitivity.rows import labelled, moments, of_weighed, refused
 
 if TYPE_CHECKING:
