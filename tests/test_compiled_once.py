@@ -34,32 +34,39 @@ def started(monkeypatch, tmp_path):
 def test_it_is_done_once_and_said(started):
     programs, said = started[0], []
     for _ in range(2):
-        module.compiled_once(said.append)
-    assert programs == [module.PROGRAM]
-    assert said == ["compiling what all models share, once for this installation: about 15 s"]
+        module.compiled_once(module.EXACT, said.append)
+    assert programs == [module.PROGRAM.format(module.EXACT)]
+    assert said == ["compiling what models share, once for this installation: about 45 s"]
 
 
 def test_where_it_failed_it_is_tried_again(started, monkeypatch):
     programs, process = started
     monkeypatch.setattr(process, "returncode", 1)
     for _ in range(2):
-        module.compiled_once(lambda _: None)
+        module.compiled_once(module.EXACT, lambda _: None)
     assert len(programs) == 2
 
 
 def test_other_code_is_compiled_anew(started, monkeypatch):
-    module.compiled_once(lambda _: None)
+    module.compiled_once(module.EXACT, lambda _: None)
     monkeypatch.setattr(module, "code", lambda *_: "0" * 64)
-    module.compiled_once(lambda _: None)
+    module.compiled_once(module.EXACT, lambda _: None)
     assert len(started[0]) == 2
 
 
 def test_where_nothing_can_be_kept_nothing_is_started(started, monkeypatch):
     monkeypatch.setattr(module, "_writable", lambda _: False)
-    module.compiled_once(lambda _: None)
+    module.compiled_once(module.EXACT, lambda _: None)
     assert started[0] == []
 
 
-def test_the_program_can_be_run():
+def test_what_only_models_that_sample_patients_need_is_compiled_apart(started):
+    for part in (module.EXACT, module.SAMPLED):
+        module.compiled_once(part, lambda _: None)
+    assert started[0] == [module.PROGRAM.format("density"), module.PROGRAM.format("sampled")]
+
+
+@pytest.mark.parametrize("part", [module.EXACT, module.SAMPLED])
+def test_the_program_can_be_run(part):
     """It names functions of the engine: were one renamed, nothing would be compiled aside, and nobody told."""
-    exec(compile(module.PROGRAM, "program", "exec"), {})
+    exec(compile(module.PROGRAM.format(part), "program", "exec"), {})

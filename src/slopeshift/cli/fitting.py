@@ -110,7 +110,7 @@ class Run:
         """Sample a model, after which `left` others are to be sampled; return its record."""
         from slopeshift.fit import sample as fitting
         from slopeshift.fit import store
-        from slopeshift.fit.compiled_once import compiled_once
+        from slopeshift.fit.compiled_once import EXACT, SAMPLED, compiled_once
         from slopeshift.model.files import load_model
 
         file, settings = load_model(path), self.settings
@@ -118,7 +118,9 @@ class Run:
             skipped = fitting.skipped(file, self.trial, settings)
             store.save_record(skipped.record, self.folder)
             return skipped.record
-        compiled_once(typer.echo)
+        family = getattr(file.build, "family", None)
+        if family is not None:
+            compiled_once(EXACT if family.integrated_out else SAMPLED, typer.echo)
         typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
         fit = fitting.sample(file, self.trial, settings, progress=sys.stderr.isatty())
         fit = made.judged(self.trial, fit, self.folder)

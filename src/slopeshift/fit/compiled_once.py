@@ -18,29 +18,29 @@ from slopeshift.keep.made_from import PACKAGE, code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PROGRAM = """
-from slopeshift.engine import density, sampled
-for each in (density, sampled):
-    each.c_density()
-    each.c_report()
-"""
+PROGRAM = "from slopeshift.engine import {0}; {0}.c_density(); {0}.c_report()"
 
-SECONDS = 15
-"""About how long it takes."""
+EXACT, SAMPLED = "density", "sampled"
+"""Modules of the engine with what models share: those that integrate their patients out, and those that sample them."""
+
+SECONDS = {EXACT: 45, SAMPLED: 30}
+"""About how long each takes."""
 
 
-def compiled_once(say: Callable[[str], object]) -> None:
-    """Have compiled what is not on disk yet, after `say` was told how long that takes.
+def compiled_once(part: str, say: Callable[[str], object]) -> None:
+    """Have compiled what is not on disk yet of EXACT or SAMPLED, after `say` was told how long that takes.
 
     Where it fails, it is compiled when it is needed, and what is wrong is said then.
     """
-    done = _mark()
+    done = _mark(part)
     if done.exists() or not _writable(done.parent):
         return
-    say(f"compiling what all models share, once for this installation: about {SECONDS} s")
+    say(f"compiling what models share, once for this installation: about {SECONDS[part]} s")
     places = os.pathsep.join(filter(None, sys.path))
     environment = os.environ | {"PYTHONPATH": places}
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(part)], env=environment, stderr=subprocess.DEVNULL
+    ) as process:
         nuts.load_sampler()  # takes as long, on another core
     if process.returncode == 0:
         done.touch()
@@ -55,7 +55,7 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
-def _mark() -> Path:
+def _mark(part: str) -> Path:
     """Name the file, beside numba's cache, that says that this code was compiled by this Python."""
     kept = os.environ.get("NUMBA_CACHE_DIR") or PACKAGE / "engine" / "__pycache__"
-    return Path(kept) / f"compiled-{sys.implementation.cache_tag}-{code('engine.density', 'engine.sampled')[:16]}"
+    return Path(kept) / f"compiled-{part}-{sys.implementation.cache_tag}-{code(f'engine.{part}')[:16]}"
