@@ -4,13 +4,12 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from made_reports import CHANGE, made_fit, made_report, made_trial
-from trials import ROOT
+from trials import ROOT, line_trial
 from typer.testing import CliRunner
 
 from slopeshift.answers import quantities, stored
@@ -21,7 +20,7 @@ from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import Fit, Settings
 from slopeshift.report import page
 from slopeshift.report.sections import checks, population, safety
-from slopeshift.trial import Outcome
+from slopeshift.trial import trial_from_tables
 
 MODEL = ROOT / "models" / "alsfrsr.py"
 SYNTHETIC = ROOT / "data" / "synthetic-msc-als"
@@ -277,14 +276,18 @@ def test_the_report_reads_few_layers():
 
 def test_the_terminal_follows_the_direction_of_the_outcome():
     """Of an outcome where lower is better, a falling slope is the good news, and its probability is shown."""
-    lower = Outcome("nfl", "NfL", "pg/ml", None, None, integer=False, better="lower")
     row = {"quantity": "change", "injection": "overall", "unit": "pg/ml/month"}
     numbers = {"mean": -0.5, "lower": -0.9, "upper": -0.1, "prob_positive": 0.01, "prob_better": 0.99}
     tables = {
         "population": pd.DataFrame([row | numbers]),
         "diagnostics": pd.DataFrame(columns=["quantity", "diagnostic", "value", "limit", "ok"]).astype({"ok": bool}),
     }
-    trial = SimpleNamespace(outcomes={"nfl": lower})
+    lines_of = line_trial()
+    told = {name: getattr(lines_of, name) for name in ("patients", "injections")}
+    told["visits"] = lines_of.visits[["patient", "month", "alsfrsr"]].rename(columns={"alsfrsr": "nfl"})
+    outcome = {"label": "NfL", "unit": "pg/ml", "better": "lower"}
+    settings = {"title": "Marker", "synthetic": True, "source": "test", "outcomes": {"nfl": outcome}}
+    trial = trial_from_tables("marker", told, settings)
     lines = said._model(trial, {"outcome": "nfl", "model": "nfl"}, tables)
     assert "Pr(change < 0)" in lines[1]
     assert "Slowing of the rise" in lines[1]

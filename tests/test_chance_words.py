@@ -19,11 +19,9 @@ def any_change(factors, at_even_odds=0.69):
     return {"any_change": pd.DataFrame(rows, columns=columns)}
 
 
-@pytest.mark.parametrize(
-    ("share", "text"), [(0.0049, "fewer than 1 in 100"), (0.0051, "1 in 100"), (0.142, "14 in 100"), (0.5, "50 in 100")]
-)
+@pytest.mark.parametrize(("share", "text"), [(0.0049, "fewer than 1"), (0.0051, "1"), (0.142, "14"), (0.5, "50")])
 def test_a_share_of_trials_is_said_in_hundreds(share, text):
-    assert chance.hundred(share) == text
+    assert chance.of_hundred(share) == text
 
 
 @pytest.mark.parametrize(
@@ -36,9 +34,9 @@ def test_a_bayes_factor_below_one_is_a_fraction_and_none_is_beyond_a_thousand(va
 
 def test_straight_and_bent_courses_stand_beside_each_other_with_the_cut():
     said = chance.by_design(operating((0.142, 0.191)), "overall", RATE)
-    assert "14 in 100 of trials" in said
-    assert "19 in 100 if courses bend" in said
-    assert "have a probability above 0.985." in said
+    assert "Of 100 such trials in which nothing changed, 14 would show at least as much" in said
+    assert "if courses bend as they may, 19." in said
+    assert "A probability above 0.985 would come up in 2.5 of these." in said
     assert "bend by themselves by" not in said
 
 
@@ -46,7 +44,7 @@ def test_the_bend_that_would_be_enough_is_said_without_its_sign():
     for bend in (0.0312, -0.0312):
         said = chance.by_design(operating((0.004, 0.02), tipping=bend), "overall", RATE)
         assert "bend by themselves by 0.031 points/month every month would be enough" in said
-        assert said.startswith("Fewer than 1 in 100")
+        assert said.startswith("Of 100 such trials in which nothing changed, fewer than 1 would")
 
 
 def test_the_range_of_bayes_factors_and_the_probability_at_even_odds_are_said():

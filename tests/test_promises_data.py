@@ -35,14 +35,26 @@ def cell(table, column, value):
         ("patients", "age", 130.0, 130.1),
         ("visits", "alsfrsr", 0, -1),
         ("visits", "alsfrsr", 48, 49),
-        ("visits", "fvc", 30.0, -0.1),
+        ("visits", "fvc", 0.0, -0.1),
         ("visits", "fvc", 200.0, 200.1),
-        ("visits", "month", -12.0, -600.1),
     ],
 )
 def test_values_are_let_in_at_their_ends_and_refused_beyond(table, column, inside, outside):
     assert problems(cell(table, column, inside)) == set()
     assert problems(cell(table, column, outside)) == {column}
+
+
+@pytest.mark.parametrize(("months", "found"), [((-600.0, -480.0), set()), ((-600.1, -480.0), {"month"})])
+def test_visits_are_let_in_from_fifty_years_before_the_first_injection(months, found):
+    """All of a patient's, so that they are not taken for days."""
+
+    def change(tables):
+        visits = tables["visits"]
+        mine = visits[visits["patient"] == "P1"].index
+        tables["visits"] = visits.drop(mine[2:])
+        tables["visits"].loc[mine[:2], "month"] = months
+
+    assert problems(change) == found
 
 
 @pytest.mark.parametrize(("value", "found"), [(0, False), (4, False), (-1, True), (5, True)])

@@ -688,6 +688,16 @@ def test_every_problem_of_a_row_names_the_patient(tmp_path: Path) -> None:
 MANY = [f"{patient},{month},{85 - month}" for patient in ("P1", "P2") for month in range(0, 12, 2)]
 
 
+@pytest.mark.parametrize("last", [["P2,13,2.5", "P2,14,0"], ["P2,13,7.6"], ["P2,13,0"]])
+def test_a_patient_at_the_floor_is_not_taken_for_litres(last, tmp_path: Path) -> None:
+    """A low value beside a low one is no other unit, and 0 is 0 in any."""
+    visits = "\n".join(["patient,month,fvc", *MANY, "P2,12,20", *last])
+    settings = SETTINGS.partition("\n\n")[0]
+    read_trial(
+        folder(tmp_path, GOOD | {"visits.csv": visits, "patients.csv": "patient\nP1\nP2\n", "trial.toml": settings})
+    )
+
+
 @pytest.mark.parametrize(
     ("rows", "row", "patient", "column", "words"),
     [

@@ -61,14 +61,14 @@ def _where_nothing_changed(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     from slopeshift.answers.operating import COURSES
     from slopeshift.design.cycles import OVERALL
     from slopeshift.report.analysis import rows_of
-    from slopeshift.report.words.chance import hundred
+    from slopeshift.report.words.chance import of_hundred
     from slopeshift.report.words.numbers import probability
 
     rows = rows_of(tables, "operating", injection=OVERALL)
     if rows.empty:
         return []
-    straight, bent = (hundred(rows.loc[rows["course"] == kind, "prob_at_least"].iloc[0]) for kind in COURSES)
-    lines = [f"  If nothing changed, {straight} such trials would show as much ({bent} if courses bend)."]
+    straight, bent = (of_hundred(rows.loc[rows["course"] == kind, "prob_at_least"].iloc[0]) for kind in COURSES)
+    lines = [f"  If nothing changed, {straight} of 100 such trials would show as much ({bent} if courses bend)."]
     changed = rows_of(tables, "any_change", prior_probability=0.5)["probability"]
     if changed.notna().all():
         after = probability(changed.iloc[len(changed) // 2])

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from slopeshift.trial.columns import Records
 
 LOWEST_FVC = 8.0
-"""% of predicted: a patient's highest value must not be below it; litres and fractions always are."""
+"""% of predicted: litres and fractions are always below it, unless they are 0, which is so in any unit."""
 STEEPEST_FVC = 0.1
-"""A value below LOWEST_FVC and this part of the one before or after it: a litre is 0.02 to 0.05 of per cent."""
+"""A value below LOWEST_FVC and this part of one before or after it that is not: a litre is 0.02 to 0.05 of per cent."""
 LONGEST_MONTHS = 180.0
 """Between the visits, or the injections, of one patient; a year and a half of days is more."""
 LARGEST_DOSE = 1e5
@@ -33,12 +33,13 @@ def _per_cent_of_predicted(records: Records) -> Iterator[Problem]:
     visits = records.tables["visits"].dropna(subset=["fvc"]).sort_values(records.clock)
     groups = visits.groupby("patient")["fvc"]
     highest = groups.transform("max")
-    for row in visits[highest < LOWEST_FVC].sort_index().drop_duplicates("patient").index:
+    small = visits["fvc"].gt(0) & (visits["fvc"] < LOWEST_FVC)
+    for row in visits[small & (highest < LOWEST_FVC)].sort_index().drop_duplicates("patient").index:
         mine = visits.loc[visits["patient"] == visits["patient"][row], "fvc"]
         found = f"values from {mine.min():g} to {mine.max():g} only"
         yield Problem("visits.csv", int(row), "fvc", found, _PER_CENT)
     near = groups.shift(1).fillna(groups.shift(-1))
-    steep = (visits["fvc"] < LOWEST_FVC) & (visits["fvc"] < STEEPEST_FVC * near) & (highest >= LOWEST_FVC)
+    steep = small & (near >= LOWEST_FVC) & (visits["fvc"] < STEEPEST_FVC * near)
     for row, value in visits.loc[steep, "fvc"].sort_index().items():
         yield Problem("visits.csv", int(row), "fvc", f"{value:g}, beside {near[row]:g}", _PER_CENT)
 

@@ -61,11 +61,10 @@ def by_design(answer: Tables, injection: str, rate: str) -> str:
         if tipping == tipping
         else ""
     )
-    first = hundred(straight["prob_at_least"])
     return (
-        f"{first[0].upper()}{first[1:]} of trials like this one in which nothing changed would show at least as much, "
-        f"{hundred(bent['prob_at_least'])} if courses bend as they may; 2.5 % of these have a probability above "
-        f"{number(bent['cut'], 3)}.{enough}"
+        f"Of 100 such trials in which nothing changed, {of_hundred(straight['prob_at_least'])} would show at least as "
+        f"much; if courses bend as they may, {of_hundred(bent['prob_at_least'])}. A probability above "
+        f"{number(bent['cut'], 3)} would come up in 2.5 of these.{enough}"
     )
 
 
@@ -104,6 +103,6 @@ def factor(value: float) -> str:
     return "> 1,000" if value > 1e3 else number(value, 1)
 
 
-def hundred(value: float) -> str:
-    """Write a share of trials as a number in 100."""
-    return "fewer than 1 in 100" if value < 0.005 else f"{100 * value:.0f} in 100"
+def of_hundred(value: float) -> str:
+    """Write a share of trials as a number of 100."""
+    return "fewer than 1" if value < 0.005 else f"{100 * value:.0f}"
