@@ -5,7 +5,6 @@ TRIAL ?= $(SYNTHETIC)
 
 NAME := $(notdir $(patsubst %/,%,$(TRIAL)))
 NULL_OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES)) $(if $(REFITS),--refits $(REFITS))
-OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(REPLICATES),--replicates $(REPLICATES)) $(if $(REFITS),--refits $(REFITS))
 OPTIONS := $(if $(SEED),--seed $(SEED)) $(if $(DRAWS),--draws $(DRAWS)) $(if $(TUNE),--tune $(TUNE)) $(if $(CHAINS),--chains $(CHAINS))
 
 # An active conda environment made from environment.yml is used as it is; everyone else gets .venv, made from the lock.
