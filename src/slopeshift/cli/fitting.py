@@ -50,11 +50,33 @@ class Run:
         status = self.brought_up_to_date(first, waiting)
         if first:
             self._print_answer(models)
+        self._begin_to_compile(others)
         status += self.brought_up_to_date(others)
         made.second_stage(self.trial, models, self.folder, self.settings.seed, typer.echo)
         if self._answers_among(others, models):
             self._print_answer(models)
         return status
+
+    def _begin_to_compile(self, paths: Sequence[Path]) -> None:
+        """Begin to have compiled what the stale ones of these models share, so that the first of them wait less."""
+        from slopeshift.fit.compiled_once import begin
+
+        for part in {part for path in paths if self._out_of_date(path) and (part := self._part(path))}:
+            begin(part)
+
+    def _part(self, path: Path) -> str | None:
+        """Name the part of what is compiled once that a model needs: None where it needs none."""
+        from slopeshift.fit.compiled_once import part_of
+        from slopeshift.model.files import ModelError, load_model
+        from slopeshift.model.program import LineModel
+
+        try:
+            file = load_model(path)
+        except ModelError:
+            return None  # said when it is its turn
+        if not isinstance(file.build, LineModel) or file.outcome not in self.trial.outcomes:
+            return None
+        return part_of(file.build, self.trial)
 
     def _answers_among(self, others: Sequence[Path], models: Path) -> bool:
         """Say whether some of the models not named after an outcome answer, as where no model of it has its name."""
@@ -110,7 +132,7 @@ class Run:
         """Sample a model, after which `left` others are to be sampled; return its record."""
         from slopeshift.fit import sample as fitting
         from slopeshift.fit import store
-        from slopeshift.fit.compiled_once import EXACT, SAMPLED, compiled_once
+        from slopeshift.fit.compiled_once import compiled_once
         from slopeshift.model.files import load_model
 
         file, settings = load_model(path), self.settings
@@ -118,9 +140,8 @@ class Run:
             skipped = fitting.skipped(file, self.trial, settings)
             store.save_record(skipped.record, self.folder)
             return skipped.record
-        family = getattr(file.build, "family", None)
-        if family is not None:
-            compiled_once(EXACT if family.integrated_out else SAMPLED, typer.echo)
+        if part := self._part(path):
+            compiled_once(part, typer.echo)
         typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
         fit = fitting.sample(file, self.trial, settings, progress=sys.stderr.isatty())
         fit = made.judged(self.trial, fit, self.folder)

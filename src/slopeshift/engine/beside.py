@@ -15,7 +15,7 @@ import numpy as np
 from numba import carray
 
 from slopeshift.engine import density
-from slopeshift.engine.buffer import DENSITY, REPORT, UNUSABLE, array, laid_out
+from slopeshift.engine.buffer import DENSITY, REPORT, UNUSABLE, array, laid_out, places
 from slopeshift.engine.compiling import c_function, compiled
 from slopeshift.engine.kernel import LOG_2PI
 from slopeshift.engine.spread import add_by_u, from_unconstrained
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-LINE, PLACES, KNOWN, VALUE, ON, GROUP = range(6)
+LINE, PLACES, KNOWN, VALUE, ON, GROUP = places(6)
 
 log_density_of_line, report_of_line = density.log_density, density.report
 
@@ -94,7 +94,7 @@ def log_density(u, by_u, data):
     line = array(data, LINE)[0, 0]
     priors, places, known = array(line, density.PRIORS)[0], array(data, PLACES)[0, 0], array(data, KNOWN)[0, 0, 0]
     n = priors.shape[0]
-    value = log_density_of_line(u[:n], by_u[:n], line)
+    value = log_density_of_line(u[:n], by_u[:n], line, True, True)
     x, by_x, unused = np.empty(n), np.zeros(n), np.empty(n)
     from_unconstrained(priors, u[:n], x, unused)
     given, on, group = array(data, VALUE)[0, 0], array(data, ON)[0, 0], array(data, GROUP)[0, 0]

@@ -75,9 +75,15 @@ def laid_out(arrays: Iterable[Any]) -> Floats:
     return np.concatenate([np.array(head, dtype=float), *(each.ravel() for each in found)])
 
 
+def places(number: int) -> tuple[float, ...]:
+    """Number the arrays of a buffer for `array`: with floats, as it would be compiled anew for every integer."""
+    return tuple(map(float, range(number)))
+
+
 @compiled
 def array(data, which):
-    """Find an array in a buffer, with three dimensions."""
-    head = data[1 + (1 + AXES) * which : 1 + (1 + AXES) * (which + 1)]
+    """Find an array in a buffer, with three dimensions; `which` is one of its `places`."""
+    first = 1 + (1 + AXES) * int(which)
+    head = data[first : first + 1 + AXES]
     place, a, b, c = int(head[0]), int(head[1]), int(head[2]), int(head[3])
     return data[place : place + a * b * c].reshape((a, b, c))

@@ -1,7 +1,8 @@
 """The log density of every exact model, compiled once: what differs between models and trials is in arrays.
 
 A model of PyMC is compiled anew whenever a number in it changes. Here scalars (`spread`), what patients differ by and
-what the visits say (`kernel`) are data of one program. Its C functions have the signatures that nutpie calls.
+what the visits say (`kernel`) are data of one program. Its C functions have the signatures that nutpie calls. What only
+some trials need, entry rules and residuals correlated in time, is compiled when one of them comes: see `KINDS`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numba import carray
 
 from slopeshift.engine import correlated, kernel
-from slopeshift.engine.buffer import DENSITY, REPORT, UNUSABLE, array, laid_out
+from slopeshift.engine.buffer import DENSITY, REPORT, UNUSABLE, array, laid_out, places
 from slopeshift.engine.compiling import c_function, compiled
 from slopeshift.engine.entry import log_factor
 from slopeshift.engine.spread import (
@@ -34,10 +35,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA = range(7)
-CORRELATION, STATISTICS, DESIGN, PRECISION, APART, RULES = range(7, 13)
+_PLACES = places(13)
+PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA = _PLACES[:7]
+CORRELATION, STATISTICS, DESIGN, PRECISION, APART, RULES = _PLACES[7:]
 
 density, density_in_time = kernel.density, correlated.density
+
+PLAIN, ENTERED, IN_TIME = KINDS = ("plain", "entered", "in_time")
+"""What is compiled apart: independent residuals, those of patients who entered by rules, and correlated residuals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +93,18 @@ class Arrays:
         """See `buffer.Density`: the mean of each prior."""
         return middle(self.priors)
 
+    @property
+    def kind(self) -> str:
+        """Which of `KINDS` the density is."""
+        if self.correlation >= 0:
+            return IN_TIME
+        return ENTERED if self.rules.size else PLAIN
+
     def evaluate(self, point: Floats) -> tuple[float, Floats]:
         """See `buffer.Density`."""
-        gradient = np.empty(len(point))
-        return log_density(point, gradient, self.buffer()), gradient
+        gradient, kind = np.empty(len(point)), self.kind
+        entered, in_time = kind == ENTERED or None, kind == IN_TIME or None
+        return log_density(point, gradient, self.buffer(), entered, in_time), gradient
 
     def prior(self, draws: int, rng: np.random.Generator) -> Floats:
         """See `buffer.Density`."""
@@ -100,7 +113,7 @@ class Arrays:
 
     def c_density(self) -> Any:
         """See `buffer.Density`."""
-        return c_density()
+        return c_density(self.kind)
 
     def c_report(self) -> Any:
         """See `buffer.Density`."""
@@ -108,8 +121,12 @@ class Arrays:
 
 
 @compiled
-def log_density(u, by_u, data):
-    """Write the gradient at u (scalar,) into by_u and return the log density; `data` is a buffer of `Arrays`."""
+def log_density(u, by_u, data, entered, in_time):
+    """Write the gradient at u (scalar,) into by_u and return the log density; `data` is a buffer of `Arrays`.
+
+    `entered` and `in_time` are None where the data have no entry rules and no correlation: what these need is then not
+    compiled.
+    """
     priors, parts, patterns = array(data, PRIORS)[0], array(data, PARTS)[0], array(data, PATTERNS)
     partial, design, precision = array(data, PARTIAL)[0], array(data, DESIGN)[0], array(data, PRECISION)[0, 0]
     sigma, correlation = int(array(data, SIGMA)[0, 0, 0]), int(array(data, CORRELATION)[0, 0, 0])
@@ -119,14 +136,14 @@ def log_density(u, by_u, data):
     factor = correlation_factor(partial, x)
     loading = loading_of(parts, patterns, x, factor, design.shape[0])
     offset, variance, known = _offset(apart, x, design.shape[0]), x[sigma] ** 2, array(data, STATISTICS)
-    by_offset = np.zeros(design.shape[0])
-    if correlation < 0:
-        value, by_loading, by_variance, by_offset = density(loading, variance, offset, known, design, precision)
-    else:
+    value, by_loading, by_variance, by_offset = np.nan, np.zeros(loading.shape), 0.0, np.zeros(design.shape[0])
+    if in_time is not None and correlation >= 0:
         value, by_loading, by_variance, by_x[correlation] = density_in_time(
             loading, variance, x[correlation], known, design, precision
         )
-    if rules.shape[0]:
+    if correlation < 0:
+        value, by_loading, by_variance, by_offset = density(loading, variance, offset, known, design, precision)
+    if entered is not None:
         factor_of_entry, more_by_loading, more_by_variance, more_by_offset = log_factor(
             loading, variance, offset, rules
         )
@@ -137,7 +154,8 @@ def log_density(u, by_u, data):
     add_by_scalars(parts, patterns, partial, x, factor, by_loading, by_x)
     by_x[sigma] += 2.0 * x[sigma] * by_variance
     for n in range(apart.shape[0]):
-        by_x[int(apart[n, 0])] += (apart[n, 1:] * by_offset).sum()
+        for a in range(by_offset.size):
+            by_x[int(apart[n, 0])] += apart[n, 1 + a] * by_offset[a]
     add_by_u(priors, x, by_x, by_u)
     return total + value
 
@@ -147,7 +165,8 @@ def _offset(apart, x, p):
     """Return what the sampled terms add to the coefficients (p,)."""
     offset = np.zeros(p)
     for n in range(apart.shape[0]):
-        offset += x[int(apart[n, 0])] * apart[n, 1:]
+        for a in range(p):
+            offset[a] += x[int(apart[n, 0])] * apart[n, 1 + a]
     return offset
 
 
@@ -167,12 +186,26 @@ def reports(draws, width, data):
     return out
 
 
-def _density_at(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def]
+@compiled
+def evaluated(u, by_u, value, data, entered, in_time):
+    """Evaluate for C: write the log density into value (1,), and return 0, or UNUSABLE where it is not finite."""
+    value[0] = log_density(u, by_u, data, entered, in_time)
+    return 0 if np.isfinite(value[0]) and np.isfinite(by_u).all() else UNUSABLE
+
+
+def _plain(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def]
     everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
-    gradient = carray(by_u, (dimension,))
-    found = log_density(carray(u, (dimension,)), gradient, everything)
-    carray(value, (1,))[0] = found
-    return 0 if np.isfinite(found) and np.isfinite(gradient).all() else UNUSABLE
+    return evaluated(carray(u, (dimension,)), carray(by_u, (dimension,)), carray(value, (1,)), everything, None, None)
+
+
+def _entered(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def]
+    everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
+    return evaluated(carray(u, (dimension,)), carray(by_u, (dimension,)), carray(value, (1,)), everything, True, None)
+
+
+def _in_time(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def]
+    everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
+    return evaluated(carray(u, (dimension,)), carray(by_u, (dimension,)), carray(value, (1,)), everything, None, True)
 
 
 def _report_at(dimension, width, u, out, data):  # type: ignore[no-untyped-def]
@@ -184,9 +217,9 @@ def _report_at(dimension, width, u, out, data):  # type: ignore[no-untyped-def]
 
 
 @cache
-def c_density() -> Any:
-    """Compile, or load, the C function of `log_density`."""
-    return c_function(_density_at, DENSITY)
+def c_density(kind: str = PLAIN) -> Any:
+    """Compile, or load, the C function of the `log_density` of a kind, one of `KINDS`."""
+    return c_function(dict(zip(KINDS, (_plain, _entered, _in_time), strict=True))[kind], DENSITY)
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slopeshift.engine.buffer import array
+from slopeshift.engine.buffer import array, places
 from slopeshift.engine.compiling import compiled
 from slopeshift.engine.residual_kernel import LOG_ROOT_2PI, SUMS, add_values, weight
 from slopeshift.engine.sampled_kernel import place_patients, pull_back, workspace
@@ -22,8 +22,9 @@ from slopeshift.engine.spread import (
     report_of,
 )
 
-PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, FAMILY, MEAN, SD, DESIGN, SHIFT = range(11)
-STATISTICS, PLACES, FIRST, VALUES = range(11, 15)
+_PLACES = places(15)
+PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, FAMILY, MEAN, SD, DESIGN, SHIFT = _PLACES[:11]
+STATISTICS, PLACES, FIRST, VALUES = _PLACES[11:]
 """Places of the arrays in the buffer."""
 
 

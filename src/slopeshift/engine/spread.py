@@ -206,14 +206,19 @@ def report_of(parts, patterns, partial, traits, signed, x, out):
     deviations, by whose signs the correlations are turned.
     """
     factor, at = correlation_factor(partial, x), x.size
-    out[:at] = x
+    for k in range(at):
+        out[k] = x[k]
     for k in signed:
         out[at] = abs(x[int(k)])
         at += 1
     for i in range(traits.size):
         for j in range(i + 1, traits.size):
             sign = np.sign(x[int(traits[i])]) * np.sign(x[int(traits[j])])
-            out[at] = sign * (factor[i] * factor[j]).sum()
+            out[at] = 0.0
+            for k in range(i + 1):
+                out[at] += sign * factor[i, k] * factor[j, k]
             at += 1
     loading = loading_of(parts, patterns, x, factor, patterns.shape[1])
-    out[at:] = loading.ravel()
+    for entry in loading.flat:
+        out[at] = entry
+        at += 1

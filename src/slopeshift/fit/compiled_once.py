@@ -1,4 +1,4 @@
-"""What all models share, compiled by another process while this one loads its sampler: once for an installation.
+"""What all models share, compiled by other processes while this one loads its sampler: once for an installation.
 
 A process that compiled its code itself may differ in the last digit from one that took the same code from the cache on
 disk. So the first fit takes it from there too.
@@ -18,32 +18,66 @@ from slopeshift.keep.made_from import PACKAGE, code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PROGRAM = "from slopeshift.engine import {0}; {0}.c_density(); {0}.c_report()"
+    from slopeshift.model.program import LineModel
+    from slopeshift.trial import Trial
 
-EXACT, SAMPLED = "density", "sampled"
-"""Modules of the engine with what models share: those that integrate their patients out, and those that sample them."""
+PROGRAM = "from slopeshift.engine import ahead; ahead.{}"
 
-SECONDS = {EXACT: 45, SAMPLED: 30}
+PARTS = {
+    "plain": ("densities('plain')", "draws('plain')"),
+    "entered": ("densities('entered')", "draws('entered')"),
+    "in_time": ("densities('in_time')", "draws('in_time')"),
+    "sampled": ("patients()",),
+    "regression": ("regression()",),
+}
+"""Programs of each part, side by side: of exact models of each kind of the engine's densities, of models that sample
+their patients, and of those with a regression beside."""
+
+SECONDS = {"plain": 25, "entered": 30, "in_time": 30, "sampled": 25, "regression": 25}
 """About how long each takes."""
 
 
+def part_of(model: LineModel, trial: Trial) -> str:
+    """Name the part that a model needs for a trial."""
+    if not model.family.integrated_out:
+        return "sampled"
+    if model.beside is not None:
+        return "regression"
+    if not model.family.independent:
+        return "in_time"
+    ruled = model.entry and any(rule.outcome == model.outcome for rule in trial.entry)
+    return "entered" if ruled else "plain"
+
+
+_running: dict[str, list[subprocess.Popen[bytes]]] = {}
+
+
+def begin(part: str) -> bool:
+    """Begin to have compiled what is not on disk yet of one of PARTS, and return whether anything is being compiled."""
+    done = _mark(part)
+    if part not in _running and not done.exists() and _writable(done.parent):
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        _running[part] = [
+            subprocess.Popen(
+                [sys.executable, "-c", PROGRAM.format(program)], env=environment, stderr=subprocess.DEVNULL
+            )
+            for program in PARTS[part]
+        ]
+    return part in _running
+
+
 def compiled_once(part: str, say: Callable[[str], object]) -> None:
-    """Have compiled what is not on disk yet of EXACT or SAMPLED, after `say` was told how long that takes.
+    """Have compiled what is not on disk yet of one of PARTS, after `say` was told how long that takes.
 
     Where it fails, it is compiled when it is needed, and what is wrong is said then.
     """
-    done = _mark(part)
-    if done.exists() or not _writable(done.parent):
+    if not begin(part):
         return
     say(f"compiling what models share, once for this installation: about {SECONDS[part]} s")
-    places = os.pathsep.join(filter(None, sys.path))
-    environment = os.environ | {"PYTHONPATH": places}
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(part)], env=environment, stderr=subprocess.DEVNULL
-    ) as process:
-        nuts.load_sampler()  # takes as long, on another core
-    if process.returncode == 0:
-        done.touch()
+    nuts.load_sampler()  # takes seconds too
+    failed = [process.wait() for process in _running.pop(part)]
+    if not any(failed):
+        _mark(part).touch()
 
 
 def _writable(folder: Path) -> bool:
@@ -58,4 +92,4 @@ def _writable(folder: Path) -> bool:
 def _mark(part: str) -> Path:
     """Name the file, beside numba's cache, that says that this code was compiled by this Python."""
     kept = os.environ.get("NUMBA_CACHE_DIR") or PACKAGE / "engine" / "__pycache__"
-    return Path(kept) / f"compiled-{part}-{sys.implementation.cache_tag}-{code(f'engine.{part}')[:16]}"
+    return Path(kept) / f"compiled-{part}-{sys.implementation.cache_tag}-{code('engine.ahead')[:16]}"

@@ -47,7 +47,7 @@ LARGEST = 20_000_000
 
 
 ENOUGH = 2000
-"""Predictions and log densities kept of a model whose patients are sampled: as many draws as the checks look at."""
+"""Predictions, log densities and draws of the prior kept of a model whose patients are sampled: what checks look at."""
 
 
 def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool = True) -> Fit:
@@ -129,7 +129,6 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
 
     from slopeshift.engine import exact
     from slopeshift.model.covariates import labelled
-    from slopeshift.model.families import predicted
 
     draws = min(draws, max(LARGEST // (len(visits.patients) * len(visits.coefficients)), 1))
     for_model, for_rest = _seeds(seed, 2)
@@ -144,8 +143,8 @@ def prior_draws(model: pm.Model, visits: Visits, draws: int, seed: int, compiled
     if exact.integrated_out(model):
         groups = before_data(_family(model), prior, visits, data, for_rest)
     elif isinstance(compiled, nuts.Precompiled):
-        some = _thinned(prior, visits)
-        groups = {"prior": prior, "prior_predictive": predicted(_family(model), some, visits, for_rest).to_dataset()}
+        kept = smaller(prior.isel(draw=_evenly_spaced(prior)))
+        groups = {"prior": kept} | _expected(_family(model), kept, visits, for_rest)
     else:
         groups = {"prior": prior, "prior_predictive": tree["prior_predictive"].to_dataset()}
     return xr.DataTree.from_dict(groups | {"constant_data": data})
@@ -197,17 +196,19 @@ def _complete(
     if exact.integrated_out(model):
         groups = drawn_back(_family(model), draws, visits, data, for_posterior)
     elif isinstance(compiled, nuts.Precompiled):
-        groups = {"posterior": draws} | _of_values(_family(model), draws, visits, for_posterior)
+        kept = smaller(draws)
+        groups = {"posterior": kept} | _seen(_family(model), kept, visits, for_posterior)
     else:
         groups = _predicted_by_pymc(sampled, model, for_posterior)
     groups |= {name: group.to_dataset() for name, group in before.children.items()}
     if not exact.integrated_out(model):
         groups = {name: smaller(group) for name, group in groups.items()}
     stats = sampled["sample_stats"].to_dataset()
+    by_prior = log_prior(model, groups["posterior"], data)
     return xr.DataTree.from_dict(
         {
             **groups,
-            "log_prior": log_prior(model, groups["posterior"], data),
+            "log_prior": by_prior if exact.integrated_out(model) else smaller(by_prior),
             "sample_stats": stats[list(SAMPLE_STATS)].rename(SAMPLE_STATS),
             "observed_data": xr.Dataset({visits.outcome.name: ("visit", visits.value)}, {"visit": data["visit"]}),
         }
@@ -248,8 +249,26 @@ def _of_values(
     }
 
 
+def _expected(family: str, prior: xr.Dataset, visits: Visits, seed: int) -> dict[str, xr.Dataset]:
+    """Predict from the prior of a model whose patients were sampled: as single numbers."""
+    from slopeshift.model.families import predicted
+
+    some = _thinned(prior, visits)
+    return {"prior_predictive": smaller(predicted(family, some, visits, seed).to_dataset())}
+
+
+def _seen(family: str, draws: xr.Dataset, visits: Visits, seed: int) -> dict[str, xr.Dataset]:
+    """Do what `_of_values` does for as many draws as are kept where patients were sampled."""
+    some = draws.isel(draw=_evenly_spaced(draws))
+    return {name: smaller(group) for name, group in _of_values(family, some, visits, seed).items()}
+
+
+def _evenly_spaced(group: xr.Dataset) -> slice:
+    return slice(None, None, max(group.sizes["chain"] * group.sizes["draw"] // ENOUGH, 1))
+
+
 def smaller(group: xr.Dataset) -> xr.Dataset:
-    """Take what is kept of a group where patients were sampled: nothing of it can be made again from less.
+    """Take what is kept of a group where patients were sampled.
 
     Draws are rounded to single precision, and of what a patient was sampled by, only the coefficients are kept, which
     all else is read from; of predictions and log densities ENOUGH draws.
@@ -257,8 +276,7 @@ def smaller(group: xr.Dataset) -> xr.Dataset:
     if "draw" not in group.dims:
         return group
     if "visit" in group.dims:
-        step = max(group.sizes["chain"] * group.sizes["draw"] // ENOUGH, 1)
-        return group.isel(draw=slice(None, None, step)).astype(np.float32)
+        return group.isel(draw=_evenly_spaced(group)).astype(np.float32)
     passing = [n for n, values in group.data_vars.items() if "patient" in values.dims and n != "coefficients"]
     # Rounded once, before anything is computed from them; what is computed then is so in double precision.
     return group.drop_vars(passing).map(lambda values: values.astype(np.float32).astype(values.dtype), keep_attrs=True)
@@ -287,15 +305,16 @@ def _predicted_by_pymc(sampled: xr.DataTree, model: pm.Model, seed: int) -> dict
 
 
 def remade(family: str, groups: Mapping[str, xr.Dataset], visits: Visits, seed: int) -> dict[str, xr.Dataset]:
-    """Make once more, of what was sampled of a model with integrated patients, all that `sample` added to it.
+    """Make once more, of what was sampled, all that `sample` added to it.
 
-    `family` is the recorded name, `groups` are those of a fit by name, and `seed` is that of the settings. Empty where
-    patients were sampled.
+    `family` is the recorded name, `groups` are those of a fit by name, and `seed` is that of the settings. A model that
+    PyMC predicted from comes out otherwise.
     """
     data = groups["constant_data"]
-    if "statistics" not in data:
-        return {}
     for_prior, for_posterior = _seeds(seed, 2)
+    if "statistics" not in data:
+        before = _expected(family, groups["prior"], visits, _seeds(for_prior, 2)[1])
+        return before | _seen(family, groups["posterior"], visits, for_posterior)
     prior, posterior = (groups[name].drop_vars(DRAWN_BACK, errors="ignore") for name in ("prior", "posterior"))
     made = before_data(family, prior, visits, data, _seeds(for_prior, 2)[1])
     made |= drawn_back(family, posterior, visits, data, for_posterior)
