@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PARTS = ("headline.md", "oracles.md", "traps.md")
+PARTS = ("headline.md", "closed_form.md", "oracles.md", "traps.md")
 
 INTRODUCTION = """# Validation
 

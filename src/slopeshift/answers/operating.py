@@ -99,6 +99,25 @@ def in_closed_form(posterior: Posterior) -> bool:
     return exact and bool(informed(posterior.design).any())
 
 
+def claims(posterior: Posterior, course: Floats, spread: Floats) -> float:
+    """Find the share of trials of this design with a stated truth whose overall change would be called a claim.
+
+    `course` (e,) is the mean of patients' coefficients in outcome units, `spread` (e, e) their covariance, both in the
+    order of the model's own; where it has no curvature, that comes last. Residuals are those of the model. An average
+    over the posterior's draws of spreads. Raises ValueError where the model is not linear in the values (see `table`).
+    """
+    from scipy.special import ndtri
+
+    if not in_closed_form(posterior) or known_to(posterior.design):
+        raise ValueError(f"{posterior.model}: its answer is not linear in the values, so that trials must be simulated")
+    place = evenly(posterior.draws, min(DRAWS, WORK // len(posterior.visits.patients)))
+    linear = _answer(posterior, place, _functionals(posterior.design)[OVERALL][None])
+    sign = sign_of(posterior.design)
+    mean = sign * (linear.constant + linear.response @ course)[:, 0]
+    scatter = linear.scatter(np.broadcast_to(spread, (len(place), *spread.shape)))[:, 0]
+    return _Null(mean, scatter, linear.sd[:, 0]).claims(float(ndtri(CLAIM)))
+
+
 class _Null:
     """Estimates of a change, for the better above 0, over trials in which nothing changed, for each draw."""
 
