@@ -1,6 +1,7 @@
 """Whether anything changed at all: the model beside the same model without any change, weighed by the data.
 
-The other model has no changes of slope, in the mean or in any patient, and all else alike. With parameters phi of the
+The other model has no changes of slope, in the mean or in any patient, and all else alike; of a model with arms, it is
+the difference that it does not have. With parameters phi of the
 spreads, phi_0 among them those of natural history, which have one prior in both, the Bayes factor is
 
     BF = p(y | changes) / p(y | none),    1 / BF = E[p(y | phi_0, none) / p(y | phi, changes) | y, changes]
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from slopeshift.answers import arms
 from slopeshift.answers.operating import in_closed_form
 from slopeshift.answers.weights import LARGEST_K, smoothed
+from slopeshift.design.arms import is_effect
 from slopeshift.design.shape import NATURAL
 from slopeshift.engine.draws import evenly, flat
 
@@ -85,7 +88,12 @@ def _log_mean(log_ratio: Floats) -> tuple[float, float, float]:
 
 
 def _of_change(design: xr.Dataset) -> NDArray[np.intp]:
-    """Find the terms that act on nothing but changes, covariates of changes among them: their places."""
+    """Find the terms that act on nothing but changes, covariates of changes among them: their places.
+
+    Where the model compares arms, those of their difference.
+    """
+    if arms.compares(design):
+        return np.flatnonzero([is_effect(str(name)) for name in design.indexes["term"]])
     names, picked = design.indexes["coefficient"], design["term_design"].to_numpy()
     natural = [k for k, name in enumerate(names) if name in NATURAL]
     acts = ~(picked[natural] != 0).any(axis=0)
@@ -112,7 +120,8 @@ class _Known:
         self.sd = known.sd
         apart, moved = sampled_apart(posterior.draws, known)
         self.inside, self.offset = ~apart, moved[place] @ self.picked.T
-        self.natural = sum(name in NATURAL for name in posterior.design.indexes["coefficient"])
+        alike = arms.compares(posterior.design)  # patients then differ in their changes without a difference of arms
+        self.natural = sum(name in NATURAL or alike for name in posterior.design.indexes["coefficient"])
 
     def densities(
         self, of: NDArray[np.intp] | None = None, scale: float = 1.0, without: NDArray[np.intp] | None = None

@@ -13,6 +13,7 @@ import pandas as pd
 
 from slopeshift.answers import quantities
 from slopeshift.answers.quantities import BETWEEN, WITHIN
+from slopeshift.design.arms import is_effect
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.trial.roles import chance_of_better
 
@@ -44,8 +45,9 @@ def table(posteriors: Sequence[Posterior]) -> pd.DataFrame:
 
 
 def beside_the_interval(design: xr.Dataset) -> list[str]:
-    """Name the coefficients that are not of the interval; `design` is the `constant_data` of a fit."""
-    return [str(name) for name in design.indexes.get("covariate", ()) if name not in (WITHIN, BETWEEN)]
+    """Name the coefficients of neither interval nor arms; `design` is the `constant_data` of a fit."""
+    names = map(str, design.indexes.get("covariate", ()))
+    return [name for name in names if name not in (WITHIN, BETWEEN) and not is_effect(name)]
 
 
 def summarised(names: Sequence[str], posterior: Posterior) -> pd.DataFrame:

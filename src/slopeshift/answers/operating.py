@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from slopeshift.answers import arms
 from slopeshift.answers.quantities import informed, sign_of
+from slopeshift.design.arms import EFFECT
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.entry import known_to
 from slopeshift.design.shape import NATURAL
@@ -162,16 +164,22 @@ def _tipping(found: Floats, sd: Floats, gain: Floats, f: int) -> float:
 
 
 def _functionals(design: xr.Dataset) -> dict[str, Floats]:
-    """Weigh the model's columns for the change after each informed injection, and overall: (column,) each."""
-    number = informed(design).sum("patient").to_series()
+    """Weigh the model's columns for what is claimed after each informed injection, and overall: (column,) each.
+
+    That is the change or, where the model compares arms, their difference.
+    """
+    cycles = arms.treated_cycles(design) if arms.compares(design) else informed(design)
+    number = cycles.sum("patient").to_series()
     number = number[number > 0]
-    names = design.indexes["coefficient"]
-    columns = len(names) + design.sizes.get("covariate", 0)
+    names = [*design.indexes["coefficient"], *design.indexes.get("covariate", ())]
     found = {}
     each = {str(k): {k: 1.0} for k in number.index}
     for injection, weight in (each | {OVERALL: (number / number.sum()).to_dict()}).items():
-        found[injection] = np.zeros(columns)
-        found[injection][[names.get_loc(f"change {k}") for k in weight]] = list(weight.values())
+        found[injection] = np.zeros(len(names))
+        claimed = f"{EFFECT} {{}}" if arms.compares(design) else "change {}"
+        found[injection][[names.index(claimed.format(k)) for k in weight]] = list(weight.values())
+        if arms.compares(design):
+            found[injection][names.index(EFFECT)] = 1.0
     return found
 
 
@@ -217,14 +225,17 @@ def _moments(posterior: Posterior) -> Floats:
 def _nothing_changed(posterior: Posterior, place: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
     """Describe trials without any change: mean course (draw, e), spread (draw, e, e), and SD of the bend (draw,).
 
-    Level, slope, their spread and what covariates do to them are those of the draws.
+    Level, slope, their spread and what covariates do to them are those of the draws. Where the model compares arms,
+    both have the control's changes, and patients differ in theirs: what is without is the difference.
     """
     names, design = posterior.design.indexes["coefficient"], posterior.design
-    natural = [k for k, name in enumerate(names) if name in NATURAL]
+    alike = arms.compares(design)
+    natural = [k for k, name in enumerate(names) if name in NATURAL or alike]
     columns = _truth(posterior).shape[1]
     course = np.zeros((len(place), columns))
     population = flat(posterior.draws["population"])[place]
-    course[:, :2] = population[:, :2]
+    given = [k for k in natural if k < 2 or names[k] not in NATURAL]
+    course[:, given] = population[:, given]
     for k, name in enumerate(design.indexes.get("covariate", ())):
         if str(design["covariate_on"].sel(covariate=name).item()) in ("level", "slope"):
             course[:, len(names) + k] = flat(posterior.draws["regression"].sel(covariate=name))[place]

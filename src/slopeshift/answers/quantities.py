@@ -22,7 +22,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from slopeshift.answers import arms
 from slopeshift.answers.natural import middle, natural_slope
+from slopeshift.design.arms import is_effect
 from slopeshift.design.cycles import OVERALL, injection_rank
 from slopeshift.fit.posterior import SAMPLES, Posterior
 from slopeshift.model.families import UNITS
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Row = tuple[Mapping[str, object], NDArray[np.float64]]
+
+CHANGE, DIFFERENCE = "change", "difference"
+"""Quantities that are claimed: of one group of patients, and of two arms."""
 
 SLOWING_PERCENT = 25.0
 """Slowing of the decline that counts; Petrou et al. 2021, doi 10.52586/4980, counted "more than 25 %"."""
@@ -111,7 +116,8 @@ def informed_regression(posterior: Posterior) -> list[str]:
     patients with a value. The negative control, where at least three cycles show changes that are not all equal.
     """
     design = posterior.design
-    names = [str(name) for name in design.indexes.get("covariate", ()) if _differs(str(name), design)]
+    covariates = [str(name) for name in design.indexes.get("covariate", ()) if not is_effect(str(name))]
+    names = [name for name in covariates if _differs(name, design)]
     if "seen_change" in design and design["seen_change"].size >= 3 and np.ptp(design["seen_change"].to_numpy()) > 0:
         names.append(CONTROL)
     return names
@@ -153,7 +159,8 @@ def population(posterior: Posterior) -> xr.DataArray:
     Percentages and ratios of a cycle are given only where the population would worsen in it, without injections, in at
     least 99.9 % of draws. On a curved course, `natural_slope` is the slope that would be then.
     With covariates the population's coefficients are those at covariates of 0, and where the draws have `regression`,
-    each coefficient that the data inform is a quantity by its name.
+    each coefficient that the data inform is a quantity by its name. Of a model with arms, changes are then those of the
+    control, and `difference` and what follows from it compare the treated (see `arms`).
     """
     draws, design, rate = posterior.draws, posterior.design, posterior.rate
     slope = draws["population"].sel(coefficient="slope")
@@ -170,6 +177,7 @@ def population(posterior: Posterior) -> xr.DataArray:
         rows += [_row(natural, quantity="natural_slope", injection=injection, unit=rate)] if curved else []
         rows += _slope_rows(change, natural, injection, rate, sign_of(design))
     rows += _increment_rows(changes, rate)
+    rows += _arms_rows(posterior, changes)
     regression = regression_draws(posterior)
     for name in [name for name in informed_regression(posterior) if name in regression["row"]]:
         unit_of = regression_unit(name, design, rate)
@@ -183,12 +191,18 @@ def of_quantity(rows: xr.DataArray, quantity: str) -> xr.DataArray:
     return rows.sel(row=rows["quantity"] == quantity)
 
 
-def change(posterior: Posterior, injection: str = OVERALL) -> xr.DataArray:
-    """Take the population's change after an injection ("1".."K"), or overall: (chain, draw), units of slopes.
+def claimed(design: xr.Dataset) -> str:
+    """Name the quantity that answers: the change or, where arms are compared, their difference."""
+    return DIFFERENCE if arms.compares(design) else CHANGE
 
-    Raises LookupError where no value informs it.
+
+def change(posterior: Posterior, injection: str = OVERALL) -> xr.DataArray:
+    """Take what is claimed after an injection ("1".."K"), or overall: (chain, draw), units of slopes.
+
+    That is the population's change or, of a model with arms, their difference. Raises LookupError where no value
+    informs it.
     """
-    rows = of_quantity(population(posterior), "change")
+    rows = of_quantity(population(posterior), claimed(posterior.design))
     place = np.flatnonzero(rows["injection"] == injection)
     if not len(place):
         raise LookupError(f"{posterior.model}: no value informs the change after injection {injection!r}")
@@ -279,11 +293,11 @@ def flags(patient_draws: xr.Dataset, posterior: Posterior) -> list[str]:
 
 
 def change_curve(posterior: Posterior, points: int = 101) -> pd.DataFrame:
-    """Trace Pr(change > x) for the population change of every injection: columns injection, x, probability.
+    """Trace Pr(change > x) for what is claimed of every injection: columns injection, x, probability.
 
     `x` (units/month) runs over the central 99.8 % of all the changes' draws, zero included.
     """
-    change = of_quantity(population(posterior), "change")
+    change = of_quantity(population(posterior), claimed(posterior.design))
     if not change.sizes["row"]:
         return pd.DataFrame(columns=["injection", "x", "probability"])
     low, high = change.quantile((0.001, 0.999)).to_numpy()
@@ -377,6 +391,46 @@ def _slope_rows(change: xr.DataArray, natural: xr.DataArray, injection: str, rat
             _row((natural + change) / natural, quantity="rate_ratio", injection=injection, unit="ratio"),
         ]
     return rows
+
+
+def _arms_rows(posterior: Posterior, changes: Mapping[str, xr.DataArray]) -> list[Row]:
+    """Compare the arms, where the model does: after each injection that a value of the treated informs, and overall.
+
+    `prob_slowing_25_of_control` is that of a slope which is slower than the control's by SLOWING_PERCENT or more,
+    `prob_minimal_difference` that of a difference which the trial states to matter. Ratios are given as percentages.
+    """
+    draws, design, rate = posterior.draws, posterior.design, posterior.rate
+    if not arms.compares(design):
+        return []
+    sign, matters = sign_of(design), minimal_difference(posterior)
+    found, rows = arms.differences(draws, design), []
+    for injection, difference in found.items():
+        natural = natural_slope(draws["population"], middle(design, injection))
+        control = natural + changes[injection]
+        slowed = slows(difference, control, sign=sign)
+        rows += [
+            _row(difference, quantity="difference", injection=injection, unit=rate),
+            _row(changes[injection] + difference, quantity="treated_change", injection=injection, unit=rate),
+            _row(slowed, quantity="prob_slowing_25_of_control", injection=injection, unit="probability"),
+        ]
+        if matters is not None:
+            enough = improvement(difference, sign) > matters
+            rows.append(_row(enough, quantity="prob_minimal_difference", injection=injection, unit="probability"))
+        if (improvement(control, sign) < 0).mean() >= 0.999:
+            rows += [
+                _row((control + difference) / control, quantity="ratio_of_slopes", injection=injection, unit="ratio"),
+                _row(-100 * difference / control, quantity="percent_slowing_of_control", injection=injection, unit="%"),
+            ]
+    if (by := arms.by_horizon(posterior, found)) is not None:
+        month, points = by
+        rows.append(_row(points, quantity=f"difference_at_month_{month:g}", injection="", unit=posterior.unit))
+    return rows
+
+
+def minimal_difference(posterior: Posterior) -> float | None:
+    """Look up the difference of slopes that a trial states to matter, units a month: None where it states none."""
+    stated = posterior.trial.arms
+    return None if stated is None else stated.minimal_difference.get(posterior.outcome)
 
 
 def _increment_rows(changes: Mapping[str, xr.DataArray], rate: str) -> list[Row]:

@@ -41,7 +41,7 @@ the design shows where nothing changed; `any_change`, whether anything did; `unc
 
 QUARTILES = (0.25, 0.75)
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 1.0)
-GROWN = (("lead_in_slope", ""), ("change", OVERALL), ("sd_response", ""))
+GROWN = (("lead_in_slope", ""), ("change", OVERALL), ("difference", OVERALL), ("sd_response", ""))
 """Quantities whose effective sample size is followed, over these shares of the draws."""
 
 
@@ -103,12 +103,14 @@ def before(prior: xr.DataArray) -> pd.DataFrame:
 
 
 def intervals(population: xr.DataArray, sign: float) -> pd.DataFrame:
-    """Summarise the change after every injection: injection, mean, lower, inner_lower, inner_upper, upper, probability.
+    """Summarise what is claimed after every injection.
 
-    The inner interval holds 50 % and the outer one 95 %; `probability` is that patients worsen more slowly.
+    Columns injection, mean, lower, inner_lower, inner_upper, upper, probability. The inner interval holds 50 % and the
+    outer one 95 %; `probability` is that patients worsen more slowly.
     `population` is `quantities.population`, and `sign` that of the outcome.
     """
-    change = population.sel(row=population["quantity"] == "change")
+    compared = (population["quantity"] == quantities.DIFFERENCE).any()
+    change = quantities.of_quantity(population, quantities.DIFFERENCE if compared else quantities.CHANGE)
     draws = change.sizes["chain"] * change.sizes["draw"]
     values = change.transpose("row", *SAMPLES).to_numpy().reshape(change.sizes["row"], draws)
     low, inner_low, inner_high, high = np.quantile(values, (INTERVAL[0], *QUARTILES, INTERVAL[1]), axis=1)

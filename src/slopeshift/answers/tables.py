@@ -31,7 +31,7 @@ PATIENTS = (
 )
 
 
-CHANGES = ("change", "increment")
+CHANGES = ("change", "increment", "difference", "treated_change")
 """Quantities of which one direction is better for patients."""
 
 
@@ -86,12 +86,13 @@ def results_of(posterior: Posterior) -> Results:
 
 
 def population_changes(posterior: Posterior) -> pd.DataFrame:
-    """Summarise the population change of every informed cycle and overall: a row each, as `quantities.summarise` does.
+    """Summarise what is claimed of every informed cycle and overall: a row each, as `quantities.summarise` does.
 
     `ess` is the smaller effective sample size, bulk or tail. `passed` says whether it and R-hat are what the gate asks
     for.
     """
-    table = quantities.summarise(quantities.of_quantity(quantities.population(posterior), "change"))
+    claimed = quantities.claimed(posterior.design)
+    table = quantities.summarise(quantities.of_quantity(quantities.population(posterior), claimed))
     ess = table[["ess_bulk", "ess_tail"]].min(axis=1)
     return table.assign(ess=ess, passed=(table["rhat"] <= convergence.RHAT_MAX) & (ess >= convergence.ESS_MIN))
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from slopeshift.answers import arms
 from slopeshift.answers.operating import in_closed_form
 from slopeshift.answers.quantities import CLAIM, patients, slows
 from slopeshift.answers.weights import LARGEST_K, smoothed
@@ -48,9 +49,10 @@ def table(posterior: Posterior) -> pd.DataFrame:
 
     `prob_changed`, and `prob_slowing_25` of slowing by 25 % or more over all cycles, are those of the mixture;
     `share_changed` is the mean of 1 - q. NaN where `pareto_k` is above LARGEST_K: draws of the model do not stand for
-    the mixture then. Empty where the model is not linear given the spreads, or no value informs a change.
+    the mixture then. Empty where the model is not linear given the spreads, or no value informs a change; and where
+    arms are compared, as patients of both may change.
     """
-    if not in_closed_form(posterior):
+    if not in_closed_form(posterior) or arms.compares(posterior.design):
         return pd.DataFrame(columns=list(COLUMNS))
     place = evenly(posterior.draws, min(DRAWS, WORK // len(posterior.visits.patients)))
     ratio = _densities(posterior, place, changed=False) - _densities(posterior, place, changed=True)

@@ -44,7 +44,10 @@ class Run:
 
         Returns exit statuses.
         """
-        first = [path for path in paths if path.stem in self.trial.outcomes]
+        from slopeshift.model.files import names_of
+
+        answering = [name for outcome in self.trial.outcomes for name in names_of(outcome)]
+        first = [path for path in paths if path.stem in answering]
         others = [path for path in paths if path not in first]
         waiting = sum(map(self._out_of_date, others))
         status = self.brought_up_to_date(first, waiting)
@@ -74,7 +77,7 @@ class Run:
             file = load_model(path)
         except ModelError:
             return None  # said when it is its turn
-        if not isinstance(file.build, LineModel) or file.outcome not in self.trial.outcomes:
+        if not isinstance(file.build, LineModel) or file.misfit(self.trial):
             return None
         return part_of(file.build, self.trial)
 
@@ -101,12 +104,20 @@ class Run:
 
         record = store.read_record(self.folder, path.stem)
         if self.force or record is None:
-            return True
+            return self._is_for_the_trial(path)
         try:
             at_hand = store.inputs(self.trial.files, source_of(path), self.settings)
         except (ModelError, OSError, SyntaxError, ValueError):
             return True  # what is wrong with it is said when it is loaded
         return bool(record["inputs"] != at_hand)
+
+    def _is_for_the_trial(self, path: Path) -> bool:
+        from slopeshift.model.files import ModelError, load_model
+
+        try:
+            return not load_model(path).misfit(self.trial)
+        except ModelError:
+            return True  # said when it is its turn
 
     def _one(self, path: Path, stale: bool, left: int) -> int:
         from slopeshift.fit import store
@@ -136,7 +147,7 @@ class Run:
         from slopeshift.model.files import load_model
 
         file, settings = load_model(path), self.settings
-        if file.outcome not in self.trial.outcomes:
+        if file.misfit(self.trial):
             skipped = fitting.skipped(file, self.trial, settings)
             store.save_record(skipped.record, self.folder)
             return skipped.record

@@ -133,7 +133,10 @@ def leading_files(models: Path, folder: Path) -> list[Path]:
     paths = {path.stem: path for path in model_files(models)}
     records = {name: read_record(folder, name) for name in paths}
     outcomes = {name: name if record is None else str(record["outcome"]) for name, record in records.items()}
-    return [paths[name] for name in leading(outcomes) if records[name] is not None]
+    fitted = {outcomes[name] for name, record in records.items() if record and record["status"] != "skipped"}
+    skipped = {name for name, record in records.items() if record and record["status"] == "skipped"}
+    asked = {name: of for name, of in outcomes.items() if name not in skipped or of not in fitted}
+    return [paths[name] for name in leading(asked) if records[name] is not None]
 
 
 def report(trial: Trial, models: Path, folder: Path, say: Callable[[str], object]) -> Report:
@@ -191,7 +194,7 @@ def first_stage(trial: Trial, models: Path, folder: Path) -> Fit | None:
         fit = current_fit(first, trial, folder)
     except FitError:
         return None
-    return fit if len(trial.injections) else None
+    return fit if len(trial.injections) and fit.record["status"] != "skipped" else None
 
 
 def checks(found: Sequence[Answered], folder: Path, say: Callable[[str], object]) -> list[str]:

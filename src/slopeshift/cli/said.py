@@ -50,8 +50,11 @@ def _model(trial: Trial, record: Mapping[str, Any], tables: Mapping[str, pd.Data
     if failed := failures(tables["diagnostics"]):
         more = counted(len(failed), "limit")
         return [head, f"  No result: this fit failed its diagnostics gate ({more} missed). No effect is shown."]
-    rows = _rows(tables["population"])
+    rows, compared = _rows(tables["population"]), _compared(tables["population"])
     found = _aligned([_heads(outcome.sign), *rows]) if rows else _slope(tables["population"])
+    if compared and trial.arms is not None:
+        said = "randomised" if trial.arms.randomised else "not randomised: an association"
+        found = [*_aligned([_heads_of_arms(outcome.sign), *compared]), f"  Compared with {trial.arms.control}, {said}."]
     wanting = lacking(visits_of(trial, record["outcome"]))
     return [head, *([f"  {wanting}"] if wanting else ()), *found, *_where_nothing_changed(tables)]
 
@@ -68,11 +71,14 @@ def _where_nothing_changed(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     if rows.empty:
         return []
     straight, bent = (of_hundred(rows.loc[rows["course"] == kind, "prob_at_least"].iloc[0]) for kind in COURSES)
-    lines = [f"  If nothing changed, {straight} of 100 such trials would show as much ({bent} if courses bend)."]
+    compared = "difference" in set(tables["population"]["quantity"])
+    nothing = "the arms did not differ" if compared else "nothing changed"
+    lines = [f"  If {nothing}, {straight} of 100 such trials would show as much ({bent} if courses bend)."]
     changed = rows_of(tables, "any_change", prior_probability=0.5)["probability"]
     if changed.notna().all():
         after = probability(changed.iloc[len(changed) // 2])
-        lines.append(f"  Probability that anything changed at all, from even odds: {after}.")
+        what = "the arms differ at all" if compared else "anything changed at all"
+        lines.append(f"  Probability that {what}, from even odds: {after}.")
     return lines
 
 
@@ -99,6 +105,26 @@ def _rows(population: pd.DataFrame) -> list[tuple[str, ...]]:
         )
         after = "all injections" if row.injection == OVERALL else f"injection {row.injection}"
         rows.append((after, change, probability(row.prob_better), slower))
+    return sorted(rows, key=lambda row: row[0] == "all injections")
+
+
+def _heads_of_arms(sign: float) -> tuple[str, ...]:
+    """Head the columns of `_compared`, for an outcome of this sign."""
+    side = ">" if sign > 0 else "<"
+    return ("After", "Difference of the arms (95 % interval)", f"Pr(difference {side} 0)", "Pr(25 % slower)")
+
+
+def _compared(population: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Say of every injection, the mean over them last, how the arms differ: empty where none are compared."""
+    from slopeshift.design.cycles import OVERALL
+    from slopeshift.report.words.numbers import between, number, probability
+
+    slower = population[population["quantity"] == "prob_slowing_25_of_control"].set_index("injection")["mean"]
+    rows = []
+    for row in population[population["quantity"] == "difference"].itertuples():
+        difference = f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, row.unit, sign=True)})"
+        after = "all injections" if row.injection == OVERALL else f"injection {row.injection}"
+        rows.append((after, difference, probability(row.prob_better), probability(slower[row.injection])))
     return sorted(rows, key=lambda row: row[0] == "all injections")
 
 

@@ -45,9 +45,10 @@ def candidates(files: Mapping[Path, ModelFile], trial: Trial, folder: Path) -> l
 
     `files` are all models by their paths. Of several that state a grid for an outcome, the first is taken.
     """
-    first = leading({file.name: file.outcome for file in files.values()})
-    grids = {file.outcome: file for file in reversed([*files.values()]) if file.grid}
-    chosen = {path: file for path, file in files.items() if file.outcome in trial.outcomes and file.name in first}
+    fitting = {path: file for path, file in files.items() if not file.misfit(trial)}
+    first = leading({file.name: file.outcome for file in fitting.values()})
+    grids = {file.outcome: file for file in reversed([*fitting.values()]) if file.grid}
+    chosen = {path: file for path, file in fitting.items() if file.name in first}
     return [_candidate(path, file, grids.get(file.outcome), trial, folder) for path, file in chosen.items()]
 
 

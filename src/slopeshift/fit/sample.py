@@ -339,7 +339,7 @@ def _quiet(logger: str) -> Iterator[None]:
 
 
 def skipped(file: ModelFile, trial: Trial, settings: Settings) -> Fit:
-    """Record that a model does not apply to a trial, which lacks its outcome."""
+    """Record that a model is not for a trial, and why (see `ModelFile.misfit`)."""
     import xarray as xr
 
     record = {
@@ -347,7 +347,7 @@ def skipped(file: ModelFile, trial: Trial, settings: Settings) -> Fit:
         "trial": trial.name,
         "outcome": file.outcome,
         "status": "skipped",
-        "reason": f"the trial records no {file.outcome}",
+        "reason": file.misfit(trial),
         "inputs": inputs(trial.files, file.source, settings),
     }
     return Fit(xr.DataTree(), record)

@@ -45,7 +45,8 @@ class Covariate:
     `centre`, which is the patients' mean where neither the model file nor the trial's settings give one. `missing`,
     "mean" of numbers or "reference" of levels, says how patients without a value count; without it they are refused.
     `by_cycle` (patient, injection), in `unit`, takes the place of the column: finite for every cycle, those not reached
-    included, and 0 for the cycle that `change k` of the population describes.
+    included, and 0 for the cycle that `change k` of the population describes. `step` says what its coefficient
+    compares, where that is no unit more.
     Raises CovariateError where `on` is something else, or values of cycles are not finite or do not act on the change.
     """
 
@@ -60,6 +61,7 @@ class Covariate:
     label: str | None = None
     missing: str | None = None
     by_cycle: Floats | None = None
+    step: str | None = None
 
     @property
     def title(self) -> str:
@@ -117,7 +119,8 @@ def _regressors(covariate: Covariate, visits: Visits) -> Iterable[Regressor]:
     base = visits.outcome.unit if covariate.on == LEVEL else f"{visits.outcome.unit}/month"
     columns: tuple[Column, ...]
     if covariate.by_cycle is not None:
-        columns, by, place = (Column("", covariate.by_cycle, f"a {role.unit} more", role.unit),), CYCLE, ""
+        step = covariate.step or f"a {role.unit} more"
+        columns, by, place = (Column("", covariate.by_cycle, step, role.unit),), CYCLE, ""
     else:
         columns, by, place = columns_of(role, visits.about, covariate.missing), PATIENT, f" on {covariate.on}"
     for column in columns:

@@ -60,6 +60,17 @@ class ModelFile:
         """Hash of all of its text."""
         return sha256(self.source.encode()).hexdigest()
 
+    def misfit(self, trial: Trial) -> str:
+        """Say why the model is not for a trial: empty where it is."""
+        if self.outcome not in trial.outcomes:
+            return f"the trial records no {self.outcome}"
+        by_arm = getattr(self.build, "arms", None) is not None
+        if by_arm and not trial.compares:
+            return "the trial has no two arms that are injected, or agents, to compare"
+        if trial.compares and not by_arm:
+            return "it is of one group of patients, and this trial compares two arms"
+        return ""
+
     def visits(self, trial: Trial) -> Visits:
         """Take what the model is about from a trial. Raises LookupError where the trial does not record the outcome."""
         from slopeshift.design.visits import visits_of
@@ -80,10 +91,16 @@ class ModelFile:
 def leading(outcomes: Mapping[str, str]) -> list[str]:
     """Choose the models that answer the question: of each outcome the one named after it, else all of its models.
 
-    `outcomes` gives each model's outcome. The other models vary these, check them or ask something else.
+    `outcomes` gives the outcome of each model that is for the trial. The other models vary these, check them or ask
+    something else. See `names_of`.
     """
-    named = {outcome for model, outcome in outcomes.items() if model == outcome}
-    return [model for model, outcome in outcomes.items() if model == outcome or outcome not in named]
+    named = {outcome for model, outcome in outcomes.items() if model in names_of(outcome)}
+    return [model for model, outcome in outcomes.items() if model in names_of(outcome) or outcome not in named]
+
+
+def names_of(outcome: str) -> tuple[str, str]:
+    """Name the models that answer for an outcome: of one group of patients, and of two arms, each for its trials."""
+    return outcome, f"{outcome}_arms"
 
 
 # ---- the text of a file and of those that it varies ----

@@ -5,23 +5,29 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from pandas.api.types import is_numeric_dtype
+
+from slopeshift.design.arms import CARRY_OVER, EFFECT, LATE, treated
 from slopeshift.design.shape import PLAIN
 from slopeshift.model.control import FromControl, from_control
 from slopeshift.model.covariates import CHANGE, Covariate
 from slopeshift.model.line import COVARIATE, LABELS, piecewise_line
 from slopeshift.model.stated import row, sampled
+from slopeshift.trial.arms import ARM, PATIENT
+from slopeshift.trial.roles import levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pymc as pm
+    from numpy.typing import NDArray
 
     from slopeshift.design.shape import Shape
     from slopeshift.design.visits import Visits
     from slopeshift.model.families.family import Family
     from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
     from slopeshift.trial import Trial
-
 
 @dataclass(frozen=True)
 class ByInterval:
@@ -49,6 +55,61 @@ class ByInterval:
 
 
 @dataclass(frozen=True)
+class ByArm:
+    """How the arms of a controlled trial differ: change_ik += A_ik (effect + effect_k), A_ik = 1 in treated cycles.
+
+    `effect` is common to all injections and `effect_by_injection` the deviation of each, in outcome units a month.
+    Level and slope are common to both arms where patients were randomised; else `level` and `slope` are of how the arm
+    that is not the control differs. `carry_over` is what an agent leaves in the next cycle of the control, where
+    injections are compared. Strata of the randomisation, by which both arms differ alike, have priors `level`, `slope`.
+    """
+
+    effect: Normal
+    effect_by_injection: Normal
+    level: Normal
+    slope: Normal
+    carry_over: Normal
+
+    @property
+    def labelled(self) -> tuple[tuple[str, Normal, str], ...]:
+        """Name, prior and label of each, in the order of the prior table."""
+        return (
+            (EFFECT, self.effect, "difference of the arms' changes, common to all injections"),
+            (f"{EFFECT}_by_injection", self.effect_by_injection, "deviation of each injection's difference from it"),
+            ("arm_level", self.level, "levels between arms that were not randomised, and between strata"),
+            ("arm_slope", self.slope, "slopes between arms that were not randomised, and between strata"),
+            (CARRY_OVER, self.carry_over, "change that an agent leaves in the control's next cycle"),
+        )
+
+    def of(self, trial: Trial, visits: Visits) -> tuple[Covariate, ...]:
+        """Take from a trial what is compared. Raises ValueError where it compares nothing."""
+        cycles, arms = treated(trial, visits), trial.arms
+        assert arms is not None
+        versus = f"treated vs {arms.control}"
+        found = [_by_cycle(EFFECT, cycles.effect, self.effect, versus)]
+        for k, injection in enumerate(visits.injections):
+            only = np.where(np.arange(cycles.effect.shape[1]) == k, cycles.effect, 0.0)
+            found.append(_by_cycle(f"{EFFECT} {injection}", only, self.effect_by_injection, versus))
+        for name, values, prior in ((LATE, cycles.late, self.effect), (CARRY_OVER, cycles.carried, self.carry_over)):
+            found += [_by_cycle(name, values, prior, "after it vs before")] if values.any() else []
+        groups = [*arms.strata, *(() if arms.randomised or arms.unit != PATIENT else (ARM,))]
+        priors = {"level": self.level, "slope": self.slope}
+        return (*found, *(c for name in groups for c in _differing(name, arms.control, visits, priors)))
+
+
+def _by_cycle(name: str, values: NDArray[np.float64], prior: Normal, step: str) -> Covariate:
+    return Covariate(name, on=CHANGE, by_cycle=values, unit="", step=step, prior=prior)
+
+
+def _differing(name: str, control: str, visits: Visits, priors: Mapping[str, Normal]) -> list[Covariate]:
+    """Let level and slope differ between the levels of a column of patients: from the control, or the most frequent."""
+    column = visits.about[name]
+    levels = None if is_numeric_dtype(column) else levels_of(column).index
+    reference = None if levels is None else control if name == ARM else str(levels[0])
+    return [Covariate(name, on=on, prior=prior, reference=reference) for on, prior in priors.items()]
+
+
+@dataclass(frozen=True)
 class Beside:
     """Something else that a model observes, with the priors of its parameters.
 
@@ -67,7 +128,7 @@ class LineModel:
     Priors are those of `piecewise_line`; those of slope and curvature may come from the trial's control. `family` says
     how values scatter around the line, `shape` how changes act in time. `entry` takes the trial's entry rules into the
     likelihood, where the family knows how. Raises ValueError, when called, as `piecewise_line` does, and LookupError
-    where the trial does not record the outcome.
+    where the trial does not record the outcome. With `arms` it is for trials that compare two.
     """
 
     outcome: str
@@ -87,6 +148,7 @@ class LineModel:
     curvature_by_level: Normal | None = None
     curvature_by_slope: Normal | None = None
     covariates: tuple[Covariate | ByInterval, ...] = ()
+    arms: ByArm | None = None
     shape: Shape = PLAIN
     beside: Beside | None = None
     entry: bool = True
@@ -104,6 +166,7 @@ class LineModel:
             if isinstance(prior, FromControl):
                 priors[name] = from_control(trial, self.outcome, prior.otherwise, name, curved=self.shape.curved)
         covariates = tuple(c.of(trial, visits) if isinstance(c, ByInterval) else c for c in self.covariates)
+        covariates += () if self.arms is None else self.arms.of(trial, visits)
         selected = selection(trial, visits) if self.entry else None
         with pm.Model(coords=visits.coords) as model:
             self.family.observe(piecewise_line(visits, **priors, covariates=covariates, selection=selected))
@@ -135,6 +198,7 @@ class LineModel:
                 priors[name] = replace(prior.otherwise, source="model file, unless the trial's control gives one")
         rows = [row(name, prior, LABELS[name]) for name, prior in priors.items() if prior is not None]
         rows += [row(each.title, each.prior, COVARIATE) for each in self.covariates]
+        rows += [] if self.arms is None else [row(*each) for each in self.arms.labelled]
         family = self.family
         rows += [row(name, prior, family.parameters[name].label) for name, prior in family.priors.items()]
         beside = self.beside.priors if self.beside is not None else {}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from slopeshift.trial.arms import ARM, INJECTION, Arms, arms_notes, arms_of
 from slopeshift.trial.columns import DAYS_PER_MONTH, ITEMS, Problem, Records, as_frame
 from slopeshift.trial.door import Delivery, from_folder, from_frames, inspect, of_patient
 from slopeshift.trial.keys import FILE as SETTINGS
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from slopeshift.trial.entry import EntryRule
 
-__all__ = ["DAYS_PER_MONTH", "Control", "Outcome", "Trial", "TrialError", "read_trial", "trial_from_tables"]
+__all__ = ["DAYS_PER_MONTH", "Arms", "Control", "Outcome", "Trial", "TrialError", "read_trial", "trial_from_tables"]
 
 # The columns every table of a trial has, in this order, and first in it; events are sorted by all of theirs.
 _ALWAYS = {
@@ -81,7 +82,7 @@ class Trial:
     Every month is counted from the patient's first injection; for a patient without one, from month 0 of the tables,
     or, where they give dates, from the first visit. `synthetic` tells generated data from real data; `source` says
     where they are from. `control` is another trial that this one names as its natural history, and `entry` states the
-    rules by which its patients entered.
+    rules by which its patients entered. `arms` says what is compared in a controlled trial, None in others.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Trial:
     _covariates: tuple[CovariateRole, ...] = field(default=(), repr=False)
     control: Control | None = field(default=None, repr=False)
     entry: tuple[EntryRule, ...] = field(default=(), repr=False)
+    arms: Arms | None = field(default=None, repr=False)
     _notes: tuple[Problem, ...] = field(default=(), repr=False)
 
     @property
@@ -103,7 +105,7 @@ class Trial:
 
     @property
     def patients(self) -> pd.DataFrame:
-        """One row a patient, P2 before P10: `patient`, and as given age, sex, onset, end, covariates (text)."""
+        """One row a patient, P2 before P10: `patient`, as given age, sex, arm, onset, end, covariates (text)."""
         return self._tables["patients"].copy(deep=False)
 
     @property
@@ -113,7 +115,7 @@ class Trial:
 
     @property
     def injections(self) -> pd.DataFrame:
-        """One row an injection: `patient`, `injection` (1..K), `month`, and as given dose, route, planned_month."""
+        """One row an injection: `patient`, `injection` (1..K), `month`, as given agent, dose, route, planned_month."""
         return self._tables["injections"].copy(deep=False)
 
     @property
@@ -128,6 +130,18 @@ class Trial:
     def outcomes(self) -> Mapping[str, Outcome]:
         """The outcomes with at least one value, by name: the built-in ones first."""
         return {outcome.name: outcome for outcome in self._outcomes}
+
+    @property
+    def compares(self) -> bool:
+        """Whether there are two arms that are injected, or two agents, to compare.
+
+        Patients of an arm that is never injected show the natural history, like untreated patients of any trial.
+        """
+        if self.arms is None:
+            return False
+        control = self._tables["patients"].loc[self._tables["patients"].get(ARM) == self.arms.control, "patient"]
+        injected = self._tables["injections"]["patient"]
+        return self.arms.unit == INJECTION or bool(injected.isin(control).any() and (~injected.isin(control)).any())
 
     @property
     def covariates(self) -> Mapping[str, CovariateRole]:
@@ -243,8 +257,10 @@ def _admitted(delivery: Delivery) -> Trial:
     recorded = tuple(outcome for outcome in outcomes.values() if visits[outcome.name].notna().any())
     tables = dict(records.tables) | {"visits": visits}
     seen = replace(records, tables=tables)
-    notes = [*settings_notes(settings), *notes_of(seen, {outcome.name: outcome for outcome in recorded})]
     given = {name: list(table.columns) for name, table in delivery.tables.items()}
+    arms = arms_of(settings)
+    notes = [*settings_notes(settings), *notes_of(seen, {outcome.name: outcome for outcome in recorded})]
+    notes += arms_notes(arms, records, given)
     given["visits"] = [outcome.name for outcome in recorded]
     return Trial(
         name=delivery.name,
@@ -255,6 +271,7 @@ def _admitted(delivery: Delivery) -> Trial:
         _files=tuple(delivery.files.items()),
         _covariates=tuple(covariates_of(settings).values()),
         entry=tuple(entry_rules_of(settings).values()),
+        arms=arms,
         _notes=tuple(of_patient(note, delivery.tables) for note in notes),
         _tables={name: _finished(records, name, table, given.get(name, [])) for name, table in tables.items()},
     )

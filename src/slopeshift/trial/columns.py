@@ -117,7 +117,7 @@ def layout(clock: str, outcomes: Mapping[str, Outcome], screening: Mapping[str, 
     patient, occasion = {"patient": required(PATIENT)}, {clock: required(time)}
     return {
         "patients": patient
-        | {"age": quantity(0, 130), "sex": TEXT, f"onset_{clock}": time, "onset_site": TEXT}
+        | {"age": quantity(0, 130), "sex": TEXT, "arm": TEXT, f"onset_{clock}": time, "onset_site": TEXT}
         | {f"end_{clock}": time, "end_reason": choice(*END_REASONS), EXEMPT: choice("yes", "no")}
         | _measured(screening)
         | {f"{name}_{clock}": time for name in screening},
@@ -128,7 +128,7 @@ def layout(clock: str, outcomes: Mapping[str, Outcome], screening: Mapping[str, 
         "injections": patient
         | {"injection": required(quantity(1, integer=True))}
         | occasion
-        | {"dose": quantity(positive=True), "route": TEXT, f"planned_{clock}": time},
+        | {"agent": TEXT, "dose": quantity(positive=True), "route": TEXT, f"planned_{clock}": time},
         "events": patient
         | {clock: replace(time, needed=True), f"earliest_{clock}": time, f"latest_{clock}": time}
         | {"term": required(TEXT), "serious": required(YES_NO), "grade": TEXT, "related": TEXT},

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from slopeshift.trial.arms import arms_of, arms_problems
 from slopeshift.trial.cells import MISSING, has_control_character, is_missing
 from slopeshift.trial.columns import (
     ITEMS,
@@ -119,6 +120,8 @@ def inspect(delivery: Delivery) -> tuple[Records, dict[str, Outcome], list[Probl
     for rule in RULES if len(usable["patients"]) else ():
         problems += (problem for problem in rule(records) if problem[:3] not in known)
     problems += _covariates(records, delivery.settings or {})
+    if arms := arms_of(delivery.settings):
+        problems += arms_problems(arms, records, {name: usable[name].columns for name in TABLES}, outcomes)
     problems += value_problems(rules, records, usable["patients"].columns, outcomes)
     found = [of_patient(problem, usable) for problem in (*problems, *in_cells)]
     return records, outcomes, sorted(found, key=_place)

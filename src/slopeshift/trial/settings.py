@@ -1,10 +1,11 @@
-"""The settings of a trial, `trial.toml`: title, synthetic, source, own outcomes, covariates, entry rules, control."""
+"""The settings of a trial, `trial.toml`: title, synthetic, source, outcomes, covariates, entry rules, arms, control."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from slopeshift.trial.arms import KEYS as ARMS
 from slopeshift.trial.columns import ITEMS, Problem
 from slopeshift.trial.entry_settings import entry_problems, rules_of
 from slopeshift.trial.keys import (
@@ -51,6 +52,7 @@ _TRIAL = {
     "outcomes": Key(is_table, "one section for each outcome: [outcomes.NAME]"),
     "covariates": Key(is_table, "one section for each column of patients.csv: [covariates.NAME]"),
     "entry": Key(is_blocks, "one block for each entry rule: [[entry]]"),
+    "arms": Key(is_section, "a section [arms] with control and randomised"),
     "control": Key(is_section, "a section [control] with source and between_study_sd"),
 }
 _CONTROL = {
@@ -87,6 +89,8 @@ def settings_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
     yield from key_problems(settings, _TRIAL, "")
     if isinstance(control := settings.get("control"), Mapping):
         yield from key_problems(control, _CONTROL, "control.")
+    if isinstance(arms := settings.get("arms"), Mapping):
+        yield from key_problems(arms, ARMS, "arms.")
     for name, outcome in _declared(settings, "outcomes").items():
         yield from _outcome_problems(name, outcome)
     for name, covariate in _declared(settings, "covariates").items():

@@ -81,6 +81,10 @@ def cannot_show_in_short(trial: Trial) -> str:
     """Say in one line of at most 100 characters what the design leaves open before all else."""
     if trial.injections.empty:
         return "Natural history: no injection was given, so nothing is said of a change."
+    if trial.compares and trial.arms is not None:
+        if trial.arms.randomised:
+            return "Compared within a randomised trial; what is shown is of these patients, doses and months."
+        return "Association, not effect: arms were not randomised, and may differ in more than the treatment."
     if has_control_group(trial):
         return "Not shown by this design: whether patients without injection compare with the others."
     return "Association, not effect: without a control group, nothing shows what would have happened anyway."

@@ -1,0 +1,91 @@
+"""A controlled trial: two groups of one population, one injected with what acts, the other with a sham."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from slopeshift.simulate.cohort import OUTCOMES, OutcomeTruth, Truth, generator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slopeshift.simulate import Design, Simulated
+
+CONTROL, TREATED = "placebo", "cells"
+"""Names of the arms, and of what is injected in them."""
+
+
+def two_arms(design: Design, truth: Truth, effect: Mapping[str, float], seed: int) -> Simulated:
+    """Simulate a trial of twice `design.enrolled` patients, half of whom are randomised to a sham.
+
+    `truth` is that of the control, with the changes of slope after its sham injections. `effect` is, by outcome, what
+    is added to every change of the treated, in outcome units a month. The same arguments give the same trial. Raises
+    ValueError as `simulate` does.
+    """
+    from slopeshift.simulate import Simulated, simulate
+
+    seeds = [int(state) for state in np.random.SeedSequence(seed).generate_state(2)]
+    parts = {
+        CONTROL: simulate(design, truth, seeds[0]),
+        TREATED: simulate(design, _treated(truth, effect), seeds[1]),
+    }
+    number = 2 * design.enrolled
+    width = max(len(str(number)), 2)
+    names = np.array([f"P{place:0{width}d}" for place in range(1, number + 1)], dtype=object)
+    places = generator(seed, "allocation").permutation(number).reshape(2, -1)
+    called = {
+        arm: dict(zip(part.tables["patients"]["patient"], names[np.sort(place)], strict=True))
+        for (arm, part), place in zip(parts.items(), places, strict=True)
+    }
+    tables = {name: _joined({arm: part.tables[name] for arm, part in parts.items()}, called) for name in _TABLES}
+    tables["patients"] = _after(tables["patients"], "patient", "arm")
+    tables["injections"] = _after(tables["injections"].rename(columns={"arm": "agent"}), "month", "agent")
+    tables["injections"]["dose"] = tables["injections"]["dose"].where(tables["injections"]["agent"] == TREATED)
+    tables = {name: t.drop(columns="arm") if name in ("visits", "events") else t for name, t in tables.items()}
+    latent = _joined({arm: part.latent for arm, part in parts.items()}, called).drop(columns="arm")
+    return Simulated(tables, _true(parts, called, effect, seed), latent)
+
+
+_TABLES = ("patients", "visits", "injections", "events")
+
+
+def _treated(truth: Truth, effect: Mapping[str, float]) -> Truth:
+    def moved(name: str) -> OutcomeTruth:
+        of: OutcomeTruth = getattr(truth, name)
+        return replace(of, change=tuple(change + effect.get(name, 0.0) for change in of.change))
+
+    return replace(truth, **{name: moved(name) for name in OUTCOMES})
+
+
+def _joined(tables: Mapping[str, pd.DataFrame], called: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+    """Put the tables of the arms together, patients under their new names and in their order, with a column `arm`."""
+    found = [table.assign(patient=table["patient"].map(called[arm]), arm=arm) for arm, table in tables.items()]
+    return pd.concat(found).sort_values("patient", kind="stable", ignore_index=True)
+
+
+def _after(table: pd.DataFrame, before: str, name: str) -> pd.DataFrame:
+    columns = [column for column in table if column != name]
+    columns.insert(columns.index(before) + 1, name)
+    return table[columns]
+
+
+def _true(
+    parts: Mapping[str, Simulated], called: Mapping[str, Mapping[str, str]], effect: Mapping[str, float], seed: int
+) -> dict[str, Any]:
+    """Say what a fit should recover: the truth of each arm, and its patients by their new names."""
+    patients = [
+        {**each, "patient": called[arm][each["patient"]], "arm": arm}
+        for arm, part in parts.items()
+        for each in part.truth["patients"]
+    ]
+    return {
+        "seed": seed,
+        "design": parts[CONTROL].truth["design"],
+        "effect": dict(effect),
+        "population": {arm: part.truth["population"] for arm, part in parts.items()},
+        "patients": sorted(patients, key=lambda each: str(each["patient"])),
+    }
