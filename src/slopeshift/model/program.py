@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
     from slopeshift.trial import Trial
 
+
 @dataclass(frozen=True)
 class ByInterval:
     """A covariate of the change in a cycle: `part` of the months to the next injection, `within` or `between` patients.
