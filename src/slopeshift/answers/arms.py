@@ -13,9 +13,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from slopeshift.design.arms import EFFECT
 from slopeshift.design.cycles import OVERALL
+from slopeshift.engine.draws import flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +65,27 @@ def by_horizon(posterior: Posterior, found: Mapping[str, xr.DataArray]) -> tuple
     spent = dict(zip(visits.coefficients, visits.shape.columns(np.array([month]), planned[None])[0], strict=True))
     parts = [spent[f"change {k}"] * of for k, of in found.items() if k != OVERALL]
     return month, sum(parts[1:], parts[0])
+
+
+def courses(posterior: Posterior, months: int = 61) -> pd.DataFrame:
+    """Trace the course that each arm is expected to take at the planned times of injections.
+
+    Columns treated (bool), month, median, lower and upper (95 %, outcome units), from the first visit to the horizon.
+    """
+    draws, visits = posterior.draws, posterior.visits
+    at = np.linspace(visits.month.min(), horizon(posterior), months)
+    planned = np.nanmedian(visits.injection_month, axis=0)
+    basis = visits.shape.columns(at, np.tile(planned, (months, 1)))
+    control = flat(draws["population"])
+    found = []
+    for treated, effect in ((False, {}), (True, differences(draws, posterior.design))):
+        coefficients = control.copy()
+        for k, of in effect.items():
+            if k != OVERALL:
+                coefficients[:, visits.coefficients.index(f"change {k}")] += flat(of)
+        lower, median, upper = np.quantile(coefficients @ basis.T, (0.025, 0.5, 0.975), axis=0)
+        found.append(pd.DataFrame({"treated": treated, "month": at, "median": median, "lower": lower, "upper": upper}))
+    return pd.concat(found, ignore_index=True)
 
 
 def horizon(posterior: Posterior) -> float:

@@ -54,6 +54,12 @@ class Results:
     sign: float
 
     @property
+    def claimed(self) -> str:
+        """Name the quantity that answers: the change or, where arms are compared, their difference."""
+        compared = (self.population["quantity"] == quantities.DIFFERENCE).any()
+        return quantities.DIFFERENCE if compared else quantities.CHANGE
+
+    @property
     def passed(self) -> bool:
         """Whether the gate let this fit through."""
         return not self.failures

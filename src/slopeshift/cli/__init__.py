@@ -81,12 +81,20 @@ def simulate(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder to write.")],
     seed: Annotated[int | None, typer.Option(min=0, help="Seed. Default: that of the committed trial.")] = None,
+    arms: Annotated[
+        bool, typer.Option("--arms", help="Two randomised arms, one with sham injections.")
+    ] = False,
 ) -> None:
     """Write a synthetic trial of the default design, with the truth it was drawn from."""
     from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_SEED, DEFAULT_SETTINGS, DEFAULT_TRUTH, write
+    from slopeshift.simulate import arms as controlled
     from slopeshift.simulate import simulate as draw
 
     with input_errors(context):
+        if arms:
+            controlled.write_controlled(folder, controlled.SEED if seed is None else seed)
+            typer.echo(f"wrote {folder}")
+            return
         simulated = draw(DEFAULT_DESIGN, DEFAULT_TRUTH, DEFAULT_SEED if seed is None else seed)
         write(simulated, DEFAULT_SETTINGS, folder)
     typer.echo(f"wrote {folder}")

@@ -49,7 +49,7 @@ class Run:
         answering = [name for outcome in self.trial.outcomes for name in names_of(outcome)]
         first = [path for path in paths if path.stem in answering]
         others = [path for path in paths if path not in first]
-        waiting = sum(map(self._out_of_date, others))
+        waiting = sum(map(self._to_sample, others))
         status = self.brought_up_to_date(first, waiting)
         if first:
             self._print_answer(models)
@@ -95,8 +95,8 @@ class Run:
 
         `waiting` is the number of models to sample after these.
         """
-        stale = [self._out_of_date(path) for path in paths]
-        return [self._one(path, stale[at], sum(stale[at + 1 :]) + waiting) for at, path in enumerate(paths)]
+        sampled = [self._to_sample(path) for path in paths]
+        return [self._one(path, sum(sampled[at + 1 :]) + waiting) for at, path in enumerate(paths)]
 
     def _out_of_date(self, path: Path) -> bool:
         from slopeshift.fit import store
@@ -104,25 +104,26 @@ class Run:
 
         record = store.read_record(self.folder, path.stem)
         if self.force or record is None:
-            return self._is_for_the_trial(path)
+            return True
         try:
             at_hand = store.inputs(self.trial.files, source_of(path), self.settings)
         except (ModelError, OSError, SyntaxError, ValueError):
             return True  # what is wrong with it is said when it is loaded
         return bool(record["inputs"] != at_hand)
 
-    def _is_for_the_trial(self, path: Path) -> bool:
+    def _to_sample(self, path: Path) -> bool:
         from slopeshift.model.files import ModelError, load_model
 
         try:
-            return not load_model(path).misfit(self.trial)
-        except ModelError:
-            return True  # said when it is its turn
+            return self._out_of_date(path) and not load_model(path).misfit(self.trial)
+        except (ModelError, OSError, SyntaxError, ValueError):
+            return False  # what is wrong with it is said when it is its turn
 
-    def _one(self, path: Path, stale: bool, left: int) -> int:
+    def _one(self, path: Path, left: int) -> int:
         from slopeshift.fit import store
         from slopeshift.model.files import ModelError
 
+        stale = self._out_of_date(path)
         record: Mapping[str, Any] | None = None if stale else store.read_record(self.folder, path.stem)
         if record is None:
             try:

@@ -55,6 +55,10 @@ def _model(trial: Trial, record: Mapping[str, Any], tables: Mapping[str, pd.Data
     if compared and trial.arms is not None:
         said = "randomised" if trial.arms.randomised else "not randomised: an association"
         found = [*_aligned([_heads_of_arms(outcome.sign), *compared]), f"  Compared with {trial.arms.control}, {said}."]
+        found += [
+            f"  Permutation test within the randomisation: p = {row.p:.{3 if row.p < 0.1 else 2}f}."
+            for row in tables["permutation"].itertuples()
+        ]
     wanting = lacking(visits_of(trial, record["outcome"]))
     return [head, *([f"  {wanting}"] if wanting else ()), *found, *_where_nothing_changed(tables)]
 

@@ -80,10 +80,12 @@ def write(
     settings: Mapping[str, str | bool],
     directory: Path,
     entry: Sequence[Mapping[str, str | float]] = (),
+    sections: Mapping[str, Mapping[str, str | bool | float]] | None = None,
 ) -> None:
     """Write the trial folder: four tables, `trial.toml`, `truth.json`; same trial, same bytes.
 
-    `trial.toml` has the settings, and the rules of `entry`, which `Design.entry` lists, a block each.
+    `trial.toml` has the settings, and the rules of `entry`, which `Design.entry` lists, a block each, and `sections` by
+    their names.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for name, table in simulated.tables.items():
@@ -91,6 +93,7 @@ def write(
         text = table.assign(**written)
         (directory / f"{name}.csv").write_bytes(text.to_csv(index=False, lineterminator="\n").encode())
     blocks = [_toml(settings), *(f"\n[[entry]]\n{_toml(rule)}" for rule in entry)]
+    blocks += [f"\n[{name}]\n{_toml(section)}" for name, section in (sections or {}).items()]
     (directory / "trial.toml").write_bytes("".join(blocks).encode())
     (directory / "truth.json").write_bytes((json.dumps(simulated.truth, indent=1, allow_nan=False) + "\n").encode())
 

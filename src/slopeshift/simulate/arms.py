@@ -8,15 +8,54 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_TRUTH, Design, Simulated, simulate, write
 from slopeshift.simulate.cohort import OUTCOMES, OutcomeTruth, Truth, generator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from slopeshift.simulate import Design, Simulated
+    from pathlib import Path
 
 CONTROL, TREATED = "placebo", "cells"
 """Names of the arms, and of what is injected in them."""
+
+
+DESIGN = replace(DEFAULT_DESIGN, enrolled=30, patients_per_cycle=(), minimum_loss=3.0, follow_up=4.0)
+"""Two arms of 30, who had to lose 3 points to enter, and are all injected until they leave."""
+
+TRUTH = Truth(
+    alsfrsr=replace(
+        DEFAULT_TRUTH.alsfrsr,
+        level=32.0,
+        change=(0.0, 0.0, 0.0),
+        sd_level=4.0,
+        sd_slope=0.6,
+        curvature=0.04,
+        sd_curvature=0.03,
+        slope_distribution="normal",
+    ),
+    fvc=replace(DEFAULT_TRUTH.fvc, level=75.0, change=(0.0, 0.0, 0.0), curvature=0.05, sd_curvature=0.05),
+)
+"""Of the control: nothing changes after a sham, and courses flatten by themselves."""
+
+EFFECT: Mapping[str, float] = {"alsfrsr": 0.5, "fvc": 1.0}
+"""What the treated have more, in outcome units a month."""
+
+SEED = 2024
+SETTINGS: Mapping[str, str | bool] = {
+    "title": "SYNTHETIC randomised trial of repeated intrathecal cell injections in ALS, against a sham",
+    "synthetic": True,
+    "source": "SYNTHETIC: simulated by slopeshift; no patient is real",
+}
+SECTIONS: Mapping[str, Mapping[str, str | bool | float]] = {
+    "arms": {"control": CONTROL, "randomised": True},
+    "arms.minimal_difference": {"alsfrsr": 0.2, "fvc": 0.5},
+}
+"""What `trial.toml` says of the arms."""
+
+
+def write_controlled(directory: Path, seed: int = SEED) -> None:
+    """Write the trial that is committed as `data/synthetic-rct-als`, or another of its design."""
+    write(two_arms(DESIGN, TRUTH, EFFECT, seed), SETTINGS, directory, DESIGN.entry, SECTIONS)
 
 
 def two_arms(design: Design, truth: Truth, effect: Mapping[str, float], seed: int) -> Simulated:
@@ -26,8 +65,6 @@ def two_arms(design: Design, truth: Truth, effect: Mapping[str, float], seed: in
     is added to every change of the treated, in outcome units a month. The same arguments give the same trial. Raises
     ValueError as `simulate` does.
     """
-    from slopeshift.simulate import Simulated, simulate
-
     seeds = [int(state) for state in np.random.SeedSequence(seed).generate_state(2)]
     parts = {
         CONTROL: simulate(design, truth, seeds[0]),
@@ -58,7 +95,8 @@ def _treated(truth: Truth, effect: Mapping[str, float]) -> Truth:
         of: OutcomeTruth = getattr(truth, name)
         return replace(of, change=tuple(change + effect.get(name, 0.0) for change in of.change))
 
-    return replace(truth, **{name: moved(name) for name in OUTCOMES})
+    of_each: dict[str, Any] = {name: moved(name) for name in OUTCOMES}
+    return replace(truth, **of_each)
 
 
 def _joined(tables: Mapping[str, pd.DataFrame], called: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:

@@ -11,11 +11,12 @@ from slopeshift.report.words.numbers import after, probability
 
 
 @styled
-def changes(rows: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
+def changes(rows: pd.DataFrame, unit: str, sign: float = 1, what: str = "change of slope") -> Figure:
     """Draw a row per injection, in the order of `rows`: estimate, 50 % and 95 % interval, and the range chance gives.
 
     `rows` has columns injection, mean, lower, inner_lower, inner_upper, upper, null_lower and null_upper (`unit`; NaN
-    where no null trial is known) and probability, that patients worsen more slowly; `sign` is the outcome's.
+    where no null trial is known) and probability, that patients worsen more slowly; `sign` is the outcome's, and `what`
+    names the axis.
     """
     figure, ax = panel(0.58 + 0.22 * max(len(rows), 1))
     for place, row in enumerate(rows.itertuples()):
@@ -48,7 +49,7 @@ def changes(rows: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=9)
     ax.spines["left"].set_visible(False)
-    ax.set_xlabel(f"change of slope, {unit}", fontsize=9, labelpad=2)
+    ax.set_xlabel(f"{what.lower()}, {unit}", fontsize=9, labelpad=2)
     left, right = ("← faster", "slower →") if sign > 0 else ("← slower", "faster →")
     ax.annotate(left, (0, -0.62), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=INK)
     ax.annotate(right, (1, -0.62), xycoords=("axes fraction", "data"), va="bottom", ha="right", fontsize=8, color=INK)

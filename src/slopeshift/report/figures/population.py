@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from slopeshift.report.figures.style import (
+    BLUE,
     GREY,
     INK,
     change_label,
@@ -85,5 +86,26 @@ def exceedance(curve: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
     side = "above 0" if sign > 0 else "below 0"
     ax.set(ylim=(0, 1.02), xlabel=f"x, {unit} ({side}: slower {course(sign)})", ylabel="Pr(change of slope > x)")
     ax.set_yticks([0, 0.25, 0.5, 0.75, 0.95], ["0", "0.25", "0.5", "0.75", "0.95"])
+    legend(figure, ax, columns=2)
+    return figure
+
+
+@styled
+def arms(courses: pd.DataFrame, values: pd.DataFrame, names: Mapping[bool, str], unit: str) -> Figure:
+    """Draw the course that each arm is expected to take, with its 95 % band, over what was recorded.
+
+    `courses` is `answers.arms.courses`; `values` has a row for each value: treated, patient, month and value (`unit`).
+    """
+    figure, ax = panel(3.1)
+    for treated, colour in ((False, GREY), (True, BLUE)):
+        for _, one in values[values["treated"] == treated].groupby("patient"):
+            ax.plot(one["month"], one["value"], color=colour, linewidth=0.4, alpha=0.35, zorder=1)
+        line = courses[courses["treated"] == treated]
+        ax.fill_between(line["month"], line["lower"], line["upper"], color=colour, alpha=0.25, linewidth=0, zorder=2)
+        ax.plot(line["month"], line["median"], color=colour, linewidth=2.2, zorder=3, label=names[treated])
+    ax.axvline(0, color=INK, linewidth=0.8, linestyle=":")
+    ax.set(
+        xlim=(courses["month"].min(), courses["month"].max()), xlabel="months since the first injection", ylabel=unit
+    )
     legend(figure, ax, columns=2)
     return figure

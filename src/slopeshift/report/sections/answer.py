@@ -7,11 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from slopeshift.answers.quantities import CHANGE, DIFFERENCE
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import answer as answer_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.chance import headline
+from slopeshift.report.words.arms import tested_by_permutation, usual_analyses
 from slopeshift.report.words.chance import by_chance, by_design, changed_at_all, named_by_chance, named_if_unchanged
 from slopeshift.report.words.checks import UNCHECKED, alarm
 from slopeshift.report.words.entry import question
@@ -20,6 +22,9 @@ from slopeshift.report.words.numbers import VERBAL_SCALE, after, between, listed
 from slopeshift.report.words.people import cannot_show, has_control_group, lacking
 
 _READING = "Thick, thin line: 50 %, 95 % interval."
+
+WHAT = {CHANGE: "Change of slope", DIFFERENCE: "Difference of slopes, treated less control"}
+"""What is claimed, at the beginning of a sentence."""
 
 _CHANCE = " Hatched: chance alone."
 
@@ -37,9 +42,10 @@ def beside_chance(finding: Finding, mean: float, chance: pd.DataFrame, unit: str
 
 
 def mean_change(analysis: Analysis, injection: str) -> float:
-    """Take the estimate of the change after an injection out of the table, in units a month."""
+    """Take the estimate of what is claimed after an injection out of the table, in units a month."""
     table = analysis.results.population
-    return float(table.loc[(table["quantity"] == "change") & (table["injection"] == injection), "mean"].iloc[0])
+    claimed = table["quantity"] == analysis.results.claimed
+    return float(table.loc[claimed & (table["injection"] == injection), "mean"].iloc[0])
 
 
 def figure(analysis: Analysis, chance: pd.DataFrame) -> Picture:
@@ -53,10 +59,11 @@ def figure(analysis: Analysis, chance: pd.DataFrame) -> Picture:
         for row in rows.itertuples()
     )
     return picture(
-        answer_figures.changes(rows, analysis.rate, analysis.sign),
+        answer_figures.changes(rows, analysis.rate, analysis.sign, WHAT[analysis.results.claimed]),
         f"{analysis.anchor}-answer",
         _READING + (_CHANCE if rows["null_lower"].notna().any() else ""),
-        f"Change of slope of {analysis.visits.outcome.label} in {analysis.rate} with 95 % intervals: {said}.",
+        f"{WHAT[analysis.results.claimed]} of {analysis.visits.outcome.label} in {analysis.rate} with 95 % intervals: "
+        f"{said}.",
     )
 
 
@@ -72,12 +79,22 @@ def context(report: Report) -> dict[str, Any]:
     """Show what the data support of each outcome, beside what chance gives and what the design cannot show."""
     return {
         "controlled": has_control_group(report.trial),
+        "arms": report.trial.arms if report.trial.compares else None,
         "shown": report.of_each(report.primary, lambda a: _card(report, a)),
         "cannot": cannot_show(report.trial),
         "sides": sides(report.primary),
         "scale": VERBAL_SCALE,
         "beside": report.others,
+        "unfitted": _unfitted(report),
     }
+
+
+def _unfitted(report: Report) -> list[tuple[str, str]]:
+    """Group the models that were not fitted by the reason."""
+    names: dict[str, list[str]] = {}
+    for record in report.skipped:
+        names.setdefault(record["reason"], []).append(record["model"])
+    return [(reason, listed(models)) for reason, models in names.items()]
 
 
 def _card(report: Report, a: Analysis) -> dict[str, Any]:
@@ -85,6 +102,7 @@ def _card(report: Report, a: Analysis) -> dict[str, Any]:
     found = findings(a.results)
     if not report.treated or not found:
         return card
+    compared = a.results.claimed == DIFFERENCE
     chance = by_chance(report.study, a.record["model"])
     beside = [beside_chance(f, mean_change(a, f.injection), chance, a.rate) for f in found]
     return card | {
@@ -92,8 +110,11 @@ def _card(report: Report, a: Analysis) -> dict[str, Any]:
         "alarm": UNCHECKED if a.tables is None else alarm(a.tables["rules"]),
         "question": "" if a.tables is None else question(report.trial, a.visits.outcome, a.tables),
         "findings": list(zip(found, beside, strict=True)),
-        "many": slowed_patients(a.results, a.answered.number("prior_expected_slowed")),
+        "many": "" if compared else slowed_patients(a.results, a.answered.number("prior_expected_slowed")),
         "named": named_patients(a.results),
+        "compared": compared,
+        "tested": tested_by_permutation(a.answered.tables),
+        "usual": usual_analyses(a.answered.tables),
         "named_by_chance": named_by_chance(chance),
         "named_if_unchanged": named_if_unchanged(a.answered.tables),
         "by_design": by_design(a.answered.tables, OVERALL, a.rate),

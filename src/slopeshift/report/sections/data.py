@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from slopeshift.design.visits import Visits, visits_of
@@ -14,6 +15,7 @@ from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.numbers import Table, listed, number
 from slopeshift.report.words.people import injections_given, short_lead_in
 from slopeshift.trial import Trial
+from slopeshift.trial.arms import ARM, PATIENT
 
 
 def stages(trial: Trial) -> Table:
@@ -46,6 +48,34 @@ def stages(trial: Trial) -> Table:
         columns,
         cells,
     )
+
+
+def by_arm(trial: Trial) -> Table | None:
+    """Tell of each arm how many were allocated, came how far, and how follow-up ended; None where none are compared."""
+    if trial.arms is None or trial.arms.unit != PATIENT:
+        return None
+    control = trial.arms.control
+    given, arm = injections_given(trial).to_numpy(), trial.patients[ARM]
+    most = int(given.max(initial=0))
+    ended = trial.patients.get("end_reason", pd.Series("", index=trial.patients.index)).fillna("")
+    how = [reason for reason in _ENDED if (ended == reason).any()]
+    rows = [
+        [
+            f"{name}{' (control)' if name == control else ''}",
+            str((arm == name).sum()),
+            *(str(((arm == name) & (given >= k)).sum()) for k in range(1, most + 1)),
+            *(str(((arm == name) & (ended == reason)).sum()) for reason in how),
+        ]
+        for name in sorted(arm.unique(), key=lambda each: each == control)
+    ]
+    heads = [
+        "Arm",
+        "Allocated",
+        *(f"Injection {k}" for k in range(1, most + 1)),
+        *(_ENDED[r].capitalize() for r in how),
+    ]
+    title = "Patients by arm" + (", as randomised" if trial.arms.randomised else "; not randomised")
+    return Table(title, "l" + "r" * (len(heads) - 1), heads, rows)
 
 
 def stops(trial: Trial) -> Table | None:
@@ -126,5 +156,6 @@ def context(report: Report) -> dict[str, Any]:
         "drawn": drawn(report.trial),
         "stages": stages(report.trial),
         "stops": stops(report.trial),
+        "by_arm": by_arm(report.trial),
         "short": [(a.visits.outcome.label, listed(short_lead_in(a.visits))) for a in primary],
     }

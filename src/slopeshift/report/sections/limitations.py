@@ -51,11 +51,11 @@ def of_report(trial: Trial, analyses: Sequence[Analysis], study: Tables, interva
         found.append(f"No result of {listed(failed)}: the diagnostics gate was failed.")
     if trial.injections.empty:
         return found
-    if "null_reference" not in study:
+    if "null_reference" not in study and not trial.compares:
         found.append(
             "What chance alone gives at this design was not computed: counts of improved patients have no scale."
         )
-    if "null_refits" not in study:
+    if "null_refits" not in study and not trial.compares:
         found.append("How often the models' own rules fire where nothing changed was not computed for these fits.")
     if bool(study.get("pseudo_injection", pd.DataFrame({"finds_change": []}))["finds_change"].astype(bool).any()):
         found.append(
@@ -74,7 +74,7 @@ def of_report(trial: Trial, analyses: Sequence[Analysis], study: Tables, interva
         )
     if "dose" in trial.injections and len(trial.injections["dose"].dropna().unique()) > 1:
         found.append("Doses differed between injections; no model here knows the dose.")
-    if not has_control_group(trial):
+    if not has_control_group(trial) and not trial.compares:
         found.append("Open label: in a single arm patients and raters know of it, and scores may follow hope.")
     return found
 
@@ -162,6 +162,10 @@ def _borrowed(trial: Trial, control: pd.DataFrame) -> list[str]:
 
 
 def _control(trial: Trial) -> str:
+    if trial.compares and trial.arms is not None:
+        if trial.arms.randomised:
+            return "Arms were randomised: their difference is not explained by who the patients were, but by chance."
+        return "Arms were not randomised: a difference between them is an association, and no effect."
     n = controls(trial)
     if has_control_group(trial):
         return f"{counted(n, 'patient')} without injection were followed; whether they compare, the tables cannot tell."

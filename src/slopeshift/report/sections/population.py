@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from slopeshift.answers import quantities
+from slopeshift.answers import arms, quantities
 from slopeshift.design.cycles import OVERALL
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.report.analysis import Analysis, Report
@@ -25,6 +26,7 @@ from slopeshift.report.words.numbers import (
     probability,
     slower_where,
 )
+from slopeshift.trial.arms import ARM, PATIENT
 
 Floats = NDArray[np.float64]
 
@@ -33,14 +35,18 @@ def population(analysis: Analysis) -> Table:
     """Print the quantities of an average patient: a row per quantity, a column per injection."""
     cells: dict[str, dict[str, str]] = {}
     for row in analysis.results.population.itertuples():
-        if row.quantity == "prob_slowing_25":
+        if row.quantity == "prob_slowing_25_of_control":
+            cells.setdefault("Pr(25 % slower than the control)", {})[row.injection] = probability(row.mean)
+        elif row.quantity == "prob_minimal_difference":
+            cells.setdefault("Pr(the difference that matters)", {})[row.injection] = probability(row.mean)
+        elif row.quantity == "prob_slowing_25":
             cells.setdefault("Pr(slowing ≥ 25 %)", {})[row.injection] = probability(row.mean)
         elif row.quantity in _AVERAGE_PATIENT:
             unit = "" if row.unit == "ratio" else f", {row.unit}"
             value = f"{in_unit(point(row), row.unit)} ({between(row.lower, row.upper, row.unit)})"
             label = _AVERAGE_PATIENT[row.quantity].replace("decline", course(analysis.sign))
             cells.setdefault(label + unit, {})[row.injection] = value
-        if row.quantity == "change":
+        if row.quantity == analysis.results.claimed:
             better = f"{slower_where(analysis.sign)}: slower {course(analysis.sign)}"
             cells.setdefault(better, {})[row.injection] = probability(row.prob_better)
     injections = list(dict.fromkeys(injection for cell in cells.values() for injection in cell))
@@ -63,6 +69,10 @@ _AVERAGE_PATIENT = {
     "increment": "Change of slope from the previous cycle",
     "percent_slowing": "Slowing of the decline",
     "rate_ratio": "Rate ratio (slope / slope without injections)",
+    "difference": "Difference of the arms, treated less control",
+    "treated_change": "Change of slope from before, treated",
+    "ratio_of_slopes": "Ratio of slopes, treated to control",
+    "percent_slowing_of_control": "Slowing of the decline against the control",
 }
 
 
@@ -91,8 +101,32 @@ def drawn(analysis: Analysis) -> list[Picture]:
     ]
 
 
+def by_arm(analysis: Analysis) -> list[Picture]:
+    """Show the courses that the arms are expected to take, where arms of patients are compared."""
+    stated = analysis.trial.arms
+    if stated is None or stated.unit != PATIENT or not arms.compares(analysis.posterior.design):
+        return []
+    visits = analysis.visits
+    control = (visits.about[ARM] == stated.control).to_numpy()
+    other = visits.about[ARM][~control].iloc[0]
+    values = pd.DataFrame({"patient": visits.patient_index, "month": visits.month, "value": visits.value})
+    values["treated"] = ~control[visits.patient_index]
+    names = {False: f"{stated.control} (control)", True: str(other)}
+    return [
+        picture(
+            population_figures.arms(arms.courses(analysis.posterior), values, names, analysis.posterior.unit),
+            f"{analysis.anchor}-arms",
+            "Expected course of an average patient of each arm, with its 95 % band, if injected at the median months; "
+            "thin: every patient as recorded.",
+            f"Expected courses of {visits.outcome.label} in the arms {names[True]} and {names[False]}.",
+        )
+    ]
+
+
 def _changes(draws: xr.DataArray) -> dict[str, Floats]:
-    chosen = draws.sel(row=draws["quantity"] == "change").transpose("row", *SAMPLES)
+    compared = (draws["quantity"] == quantities.DIFFERENCE).any()
+    claimed = quantities.DIFFERENCE if compared else quantities.CHANGE
+    chosen = quantities.of_quantity(draws, claimed).transpose("row", *SAMPLES)
     return {str(k): chosen[i].to_numpy().ravel() for i, k in enumerate(chosen["injection"].to_numpy())}
 
 
@@ -100,6 +134,7 @@ def context(report: Report) -> dict[str, Any]:
     """Show the quantities of an average patient by every model that passed its gate."""
 
     def of_fit(a: Analysis) -> dict[str, Any]:
-        return {"drawn": drawn(a) if report.treated and a in report.primary else [], "table": population(a)}
+        shown = [*by_arm(a), *drawn(a)] if report.treated and a in report.primary else []
+        return {"drawn": shown, "table": population(a)}
 
     return {"shown": report.of_each(report.primary, of_fit), "beside": report.of_each(report.others, of_fit)}

@@ -16,13 +16,12 @@ from slopeshift.trial import Trial
 
 def attributes(trial: Trial) -> Table:
     """Print the attributes of the estimand."""
-    treated = not trial.injections.empty
     outcomes = [f"{o.label} ({o.unit})" for o in trial.outcomes.values()]
     rows = [
         ["Treatment", _treatment(trial)],
         [
             "Compared with",
-            "the same patients before their first injection: a change within patients" if treated else "nothing",
+            _compared_with(trial),
         ],
         ["Population", f"all {counted(len(trial.patients), 'patient')} enrolled, those without an injection included"],
         ["Entry rules", "; ".join(entry.stated(trial)) or "none stated in trial.toml"],
@@ -30,13 +29,34 @@ def attributes(trial: Trial) -> Table:
         ["Intercurrent events", "see the next table"],
         [
             "Summary",
-            "mean change of slope in each cycle from what it would have been without injections, in units a month and "
-            "in percent; the probability that it exceeds any value"
-            if treated
-            else "mean slope in units a month",
+            _summary(trial),
         ],
     ]
     return Table("The estimand", "ll", ["Attribute", "Here"], rows)
+
+
+def _compared_with(trial: Trial) -> str:
+    if trial.injections.empty:
+        return "nothing"
+    if trial.arms is None or not trial.compares:
+        return "the same patients before their first injection: a change within patients"
+    how = "randomised" if trial.arms.randomised else "not randomised"
+    within = f" within strata of {listed(list(trial.arms.strata))}" if trial.arms.strata else ""
+    return f"{trial.arms.control}, {how} by {trial.arms.unit}{within}: a difference of changes between arms"
+
+
+def _summary(trial: Trial) -> str:
+    if trial.injections.empty:
+        return "mean slope in units a month"
+    if trial.compares:
+        return (
+            "difference of the arms in the mean change of slope in each cycle, treated less control, in units a month "
+            "and in percent of the control's slope; the probability that it exceeds any value"
+        )
+    return (
+        "mean change of slope in each cycle from what it would have been without injections, in units a month and in "
+        "percent; the probability that it exceeds any value"
+    )
 
 
 def intercurrent_events(trial: Trial) -> Table:

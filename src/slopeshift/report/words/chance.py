@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from slopeshift.answers.quantities import DIFFERENCE
 from slopeshift.answers.unchanged import called
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Tables, rows_of
@@ -55,6 +56,8 @@ def by_design(answer: Tables, injection: str, rate: str) -> str:
     if rows.empty:
         return ""
     straight, bent = (rows[rows["course"] == kind].iloc[0] for kind in ("straight", "bent"))
+    compared = not rows_of(answer, "population", quantity=DIFFERENCE).empty
+    nothing = "the arms did not differ" if compared else "nothing changed"
     tipping = straight["tipping_bend"]
     enough = (
         f" Courses that bend by themselves by {number(abs(tipping), 3)} {rate} every month would be enough to show it."
@@ -62,7 +65,7 @@ def by_design(answer: Tables, injection: str, rate: str) -> str:
         else ""
     )
     return (
-        f"Of 100 such trials in which nothing changed, {of_hundred(straight['prob_at_least'])} would show at least as "
+        f"Of 100 such trials in which {nothing}, {of_hundred(straight['prob_at_least'])} would show at least as "
         f"much; if courses bend as they may, {of_hundred(bent['prob_at_least'])}. A probability above "
         f"{number(bent['cut'], 3)} would come up in 2.5 of these.{enough}"
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from slopeshift.answers.quantities import CLAIM, SLOWING_PERCENT
+from slopeshift.answers.quantities import CLAIM, DIFFERENCE, SLOWING_PERCENT
 from slopeshift.answers.tables import Results
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.words.numbers import between, certainty, count, counted, number, probability
@@ -21,7 +21,8 @@ from slopeshift.report.words.numbers import between, certainty, count, counted, 
 class Finding:
     """What happened after one injection: the verdict in words, and the numbers it rests on, each with its interval.
 
-    `slowing` is empty where the population does not clearly decline before treatment.
+    `slowing` is empty where the population does not clearly decline before treatment. Where arms are compared, `change`
+    is their difference, and `slowing` against the control.
     """
 
     injection: str
@@ -83,15 +84,16 @@ def _overall_responders(results: Results) -> pd.Series[Any] | None:
 
 
 def _finding(results: Results, injection: str) -> Finding:
-    population = results.population
-    change = _row(population, "change", injection)
-    percents = population[population["quantity"] == "percent_slowing"]
+    population, compared = results.population, results.claimed == DIFFERENCE
+    change = _row(population, results.claimed, injection)
+    slows = "percent_slowing_of_control" if compared else "percent_slowing"
+    percents = population[population["quantity"] == slows]
     declining, given = not percents.empty, injection in set(percents["injection"])
-    slowing = _row(population, "percent_slowing", injection) if given else None
+    slowing = _row(population, slows, injection) if given else None
     return Finding(
         injection=injection,
         after="All injections together" if injection == OVERALL else f"Injection {injection}",
-        verdict=certainty(change["prob_better"], declining, results.sign),
+        verdict=certainty(change["prob_better"], declining, results.sign, compared=compared),
         change=f"{number(change['mean'], sign=True)} {change['unit']}",
         change_interval=between(change["lower"], change["upper"], change["unit"], sign=True),
         slowing="" if slowing is None else f"slowing {number(slowing['median'], 0)} %",
@@ -101,7 +103,7 @@ def _finding(results: Results, injection: str) -> Finding:
 
 
 def _injections(results: Results) -> list[str]:
-    return [str(k) for k in results.population.loc[results.population["quantity"] == "change", "injection"]]
+    return [str(k) for k in results.population.loc[results.population["quantity"] == results.claimed, "injection"]]
 
 
 def _row(population: pd.DataFrame, quantity: str, injection: str) -> pd.Series[Any]:

@@ -133,10 +133,11 @@ def slower_where(sign: float) -> str:
     return f"Pr(change {'>' if sign > 0 else '<'} 0)"
 
 
-def certainty(prob_better: float, worsening: bool = True, sign: float = 1) -> str:
+def certainty(prob_better: float, worsening: bool = True, sign: float = 1, *, compared: bool = False) -> str:
     """Put the probability that patients worsen more slowly into words by VERBAL_SCALE, in either direction.
 
     `worsening` says whether they worsened before, of which to say that it became slower; `sign` is the outcome's.
+    `compared` says that it is about the treated, beside a control.
     """
     better, worse, neither = (f"slower {course(sign)}", f"faster {course(sign)}", course(sign))
     if not worsening:
@@ -144,8 +145,8 @@ def certainty(prob_better: float, worsening: bool = True, sign: float = 1) -> st
     printed = round(max(prob_better, 1 - prob_better), 2)
     for least, words in VERBAL_SCALE:
         if printed >= least:
-            return f"{words} {better if prob_better >= 0.5 else worse}"
-    return f"unclear whether the {neither} changed"
+            return f"{words} {better if prob_better >= 0.5 else worse}{' than in the control' if compared else ''}"
+    return f"unclear whether the {neither} {'differs between the arms' if compared else 'changed'}"
 
 
 def point(row: Any) -> float:

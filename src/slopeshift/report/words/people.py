@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.design.visits import Visits
-from slopeshift.trial import Trial
+from slopeshift.trial import Arms, Trial
 
 CONTROL_PATIENTS, CONTROL_MONTHS = 5, 3.0
 """A trial has a control group where so many patients without injection were followed for so many months."""
@@ -62,6 +62,8 @@ def cannot_show(trial: Trial) -> list[str]:
     """List what the design leaves open, whichever way the numbers point."""
     if trial.injections.empty:
         return []
+    if trial.compares and trial.arms is not None:
+        return _of_arms(trial.arms)
     control = (
         "Whether patients without injection compare with the others: who was injected may not have been left to chance."
         if has_control_group(trial)
@@ -74,6 +76,23 @@ def cannot_show(trial: Trial) -> list[str]:
         "hide an effect or imitate one.",
         "Whether later injections did more, or went to patients who were doing better anyway; and which of the "
         "patients named as slowed are named correctly.",
+    ]
+
+
+def _of_arms(arms: Arms) -> list[str]:
+    """List what a comparison of arms leaves open."""
+    first = (
+        "Whether patients and raters were blind to what was injected: who knows it may hope and rate otherwise, in a "
+        "randomised trial too."
+        if arms.randomised
+        else "Whether the arms would have declined alike without treatment: they were not randomised, and may differ "
+        "in age, site of onset, pace, care and who chose to take part. A difference is no proof of an effect."
+    )
+    return [
+        first,
+        "Whether those who left would have gone on as the others of their arm: leaving may depend on the treatment.",
+        "Whether patients of another kind, dose or duration would differ as much; and how many must be treated for one "
+        "to gain, which a difference of slopes does not say.",
     ]
 
 

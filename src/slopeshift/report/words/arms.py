@@ -1,0 +1,43 @@
+"""What is said of two arms beside their difference: the test that randomisation gives, and their usual analyses."""
+
+from __future__ import annotations
+
+from slopeshift.report.analysis import Tables, rows_of
+from slopeshift.report.words.numbers import between, number
+
+
+def tested_by_permutation(answer: Tables) -> str:
+    """Say how the trial's allocation compares with others that might have been, from the tables of a fit.
+
+    Empty where patients were not randomised.
+    """
+    rows = rows_of(answer, "permutation")
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    return (
+        f"Had the treatment done nothing to anybody, {of_allocations(row['p'])} allocations would give arms that "
+        f"differ as much (p = {p_value(row['p'])}, two-sided, {row['allocations']:,.0f} drawn). This holds however "
+        "courses bend and patients were chosen."
+    )
+
+
+def usual_analyses(answer: Tables) -> str:
+    """Say what usual analyses find, in one sentence each; empty where none could be made."""
+    rows = rows_of(answer, "arms")
+    return " ".join(
+        f"{row.method.capitalize()}{'' if row.month != row.month else f' at month {row.month:g}'}: "
+        f"{number(row.estimate, sign=True)} ({between(row.lower, row.upper, row.unit, sign=True)}) {row.unit}, "
+        f"p = {p_value(row.p)}, {row.patients} patients."
+        for row in rows.itertuples()
+    )
+
+
+def p_value(p: float) -> str:
+    """Write a p value: two decimals, three below a tenth, none below 0.001."""
+    return "< 0.001" if p < 0.001 else number(p, 3 if p < 0.1 else 2)
+
+
+def of_allocations(p: float) -> str:
+    """Write a share of allocations."""
+    return "fewer than 1 in 1,000" if p < 0.001 else f"{1000 * p:.0f} in 1,000"
