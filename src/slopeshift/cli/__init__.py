@@ -81,9 +81,7 @@ def simulate(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder to write.")],
     seed: Annotated[int | None, typer.Option(min=0, help="Seed. Default: that of the committed trial.")] = None,
-    arms: Annotated[
-        bool, typer.Option("--arms", help="Two randomised arms, one with sham injections.")
-    ] = False,
+    arms: Annotated[bool, typer.Option("--arms", help="Two randomised arms, one with sham injections.")] = False,
 ) -> None:
     """Write a synthetic trial of the default design, with the truth it was drawn from."""
     from slopeshift.simulate import DEFAULT_DESIGN, DEFAULT_SEED, DEFAULT_SETTINGS, DEFAULT_TRUTH, write

@@ -42,6 +42,7 @@ def in_words(trial: Trial, found: Sequence[Stored]) -> str:
 def _model(trial: Trial, record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     from slopeshift.answers.convergence import failures
     from slopeshift.design.visits import visits_of
+    from slopeshift.report.words.arms import p_value
     from slopeshift.report.words.numbers import counted
     from slopeshift.report.words.people import lacking
 
@@ -56,7 +57,7 @@ def _model(trial: Trial, record: Mapping[str, Any], tables: Mapping[str, pd.Data
         said = "randomised" if trial.arms.randomised else "not randomised: an association"
         found = [*_aligned([_heads_of_arms(outcome.sign), *compared]), f"  Compared with {trial.arms.control}, {said}."]
         found += [
-            f"  Permutation test within the randomisation: p = {row.p:.{3 if row.p < 0.1 else 2}f}."
+            f"  Permutation test within the randomisation: {p_value(row.p)}."
             for row in tables["permutation"].itertuples()
         ]
     wanting = lacking(visits_of(trial, record["outcome"]))

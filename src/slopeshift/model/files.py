@@ -68,7 +68,7 @@ class ModelFile:
         if by_arm and not trial.compares:
             return "the trial has no two arms that are injected, or agents, to compare"
         if trial.compares and not by_arm:
-            return "it is of one group of patients, and this trial compares two arms"
+            return "made for one group of patients, and this trial compares two arms"
         return ""
 
     def visits(self, trial: Trial) -> Visits:

@@ -23,8 +23,8 @@ from slopeshift.report.words.people import cannot_show, has_control_group, lacki
 
 _READING = "Thick, thin line: 50 %, 95 % interval."
 
-WHAT = {CHANGE: "Change of slope", DIFFERENCE: "Difference of slopes, treated less control"}
-"""What is claimed, at the beginning of a sentence."""
+WHAT = {CHANGE: "Change of slope", DIFFERENCE: "Difference of slopes"}
+"""What is claimed, at the beginning of a sentence: of two arms, treated less control."""
 
 _CHANCE = " Hatched: chance alone."
 

@@ -17,7 +17,7 @@ def tested_by_permutation(answer: Tables) -> str:
     row = rows.iloc[0]
     return (
         f"Had the treatment done nothing to anybody, {of_allocations(row['p'])} allocations would give arms that "
-        f"differ as much (p = {p_value(row['p'])}, two-sided, {row['allocations']:,.0f} drawn). This holds however "
+        f"differ as much ({p_value(row['p'])}, two-sided, {row['allocations']:,.0f} drawn). This holds however "
         "courses bend and patients were chosen."
     )
 
@@ -28,14 +28,14 @@ def usual_analyses(answer: Tables) -> str:
     return " ".join(
         f"{row.method.capitalize()}{'' if row.month != row.month else f' at month {row.month:g}'}: "
         f"{number(row.estimate, sign=True)} ({between(row.lower, row.upper, row.unit, sign=True)}) {row.unit}, "
-        f"p = {p_value(row.p)}, {row.patients} patients."
+        f"{p_value(row.p)}, {row.patients} patients."
         for row in rows.itertuples()
     )
 
 
 def p_value(p: float) -> str:
     """Write a p value: two decimals, three below a tenth, none below 0.001."""
-    return "< 0.001" if p < 0.001 else number(p, 3 if p < 0.1 else 2)
+    return "p < 0.001" if p < 0.001 else f"p = {number(p, 3 if p < 0.1 else 2)}"
 
 
 def of_allocations(p: float) -> str:

@@ -61,7 +61,7 @@ def by_design(answer: Tables, injection: str, rate: str) -> str:
     tipping = straight["tipping_bend"]
     enough = (
         f" Courses that bend by themselves by {number(abs(tipping), 3)} {rate} every month would be enough to show it."
-        if tipping == tipping
+        if tipping == tipping and not compared
         else ""
     )
     return (
