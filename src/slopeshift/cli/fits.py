@@ -123,6 +123,7 @@ def null(
     """Show what the same trial would give had no injection changed anything."""
     from slopeshift.classical import Rules
     from slopeshift.null.study import Options, run
+    from slopeshift.null.trials import NullError
     from slopeshift.published import names
     from slopeshift.trial import read_trial
 
@@ -137,6 +138,11 @@ def null(
     options = Options(rules, replicates, refits, published, pseudo, scheduler, seed)
     with input_errors(context):
         read = read_trial(trial)
+        if read.compares:
+            raise NullError(
+                f"trial {read.name}: it compares two arms, of which the control shows what chance and time give; the "
+                "answer has a permutation test, and null trials of one group would say nothing of the difference"
+            )
         candidates = null_candidates(read, models, fits / read.name)
         written = run(
             read, candidates, options, fits / read.name / "null", say=typer.echo, progress=sys.stderr.isatty()
