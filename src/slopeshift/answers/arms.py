@@ -43,6 +43,12 @@ def treated_cycles(design: xr.Dataset) -> xr.DataArray:
     return (in_arm.assign_coords(injection=numbers) != 0) & (design["visits_in_cycle"] > 0)
 
 
+def shares(design: xr.Dataset) -> dict[str, float]:
+    """Weigh the effects for the overall difference, by the names of their terms: shares of the treated's cycles."""
+    number = treated_cycles(design).sum("patient").to_series()
+    return {EFFECT: 1.0} | {f"{EFFECT} {k}": share for k, share in (number / number.sum()).items()}
+
+
 def differences(draws: xr.Dataset, design: xr.Dataset) -> dict[str, xr.DataArray]:
     """Take the difference of the arms after each injection that informs it, and overall: (chain, draw) each."""
     number = treated_cycles(design).sum("patient").to_series()

@@ -27,6 +27,11 @@ def is_effect(name: str) -> bool:
     return name == EFFECT or name.startswith(f"{EFFECT} ")
 
 
+def of_arms(name: str) -> bool:
+    """Say whether a coefficient is of arms: they depend on who was given what, and not on visits."""
+    return is_effect(name) or name in (LATE, CARRY_OVER)
+
+
 @dataclass(frozen=True, eq=False)
 class Treated:
     """Which cycles follow what is compared with the control, as ones and zeros (patient, injection).

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.design.arms import of_arms
 from slopeshift.design.covariates import Column, CovariateError, columns_of
 from slopeshift.engine.later import later
 from slopeshift.trial.roles import CovariateRole
@@ -160,8 +161,8 @@ def record_regressors(regressors: tuple[Regressor, ...]) -> None:
 
 
 def by_cycle(model: pm.Model) -> bool:
-    """Say whether a model regresses on values of cycles."""
-    return any(regressor.by == CYCLE for regressor in getattr(model, "regressors", ()))
+    """Say whether a model regresses on values of cycles, those of arms apart."""
+    return any(each.by == CYCLE and not of_arms(each.name) for each in getattr(model, "regressors", ()))
 
 
 def labelled(model: pm.Model, data: xr.Dataset) -> xr.Dataset:

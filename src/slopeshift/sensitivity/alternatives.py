@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopeshift.answers.quantities import change, sign_of
+from slopeshift.answers import arms
+from slopeshift.answers.quantities import CHANGE, change, sign_of
+from slopeshift.design.arms import EFFECT, is_effect
 from slopeshift.engine.draws import flat
 from slopeshift.sensitivity.evidence import NormalPrior
 from slopeshift.trial.roles import improvement
@@ -58,13 +60,26 @@ def own_prior(terms: xr.Dataset) -> NormalPrior:
 
 
 def is_change(terms: xr.Dataset) -> NDArray[np.bool_]:
-    """Say which terms make up the changes: the common one, and what each injection differs by (term,)."""
+    """Say which terms make up what is claimed: the common one, and what each injection differs by (term,).
+
+    These are the changes or, where arms are compared, their differences.
+    """
+    if arms.compares(terms):
+        return np.array([is_effect(str(name)) for name in terms["term"].to_numpy()])
     others = set(terms.indexes.get("covariate", ()))
     return np.array([str(name).startswith("change") and name not in others for name in terms["term"].to_numpy()])
 
 
+def common_term(terms: xr.Dataset) -> str:
+    """Name the term that is common to all of what is claimed."""
+    return EFFECT if arms.compares(terms) else CHANGE
+
+
 def overall_weights(posterior: Posterior) -> Floats:
-    """Write the mean change over all informed cycles as weights of the terms: (term,)."""
+    """Write what is claimed of all informed cycles as weights of the terms: (term,)."""
+    if arms.compares(posterior.design):
+        known = arms.shares(posterior.design)
+        return np.array([known.get(str(name), 0.0) for name in posterior.design["term"].to_numpy()])
     columns = posterior.design["term_design"].transpose("term", "coefficient")
     draws = columns.rename(term="draw").expand_dims("chain").to_dataset(name="population")
     return flat(change(posterior.with_draws(draws)))
@@ -80,7 +95,7 @@ def scaled_changes(prior: NormalPrior, terms: xr.Dataset, weights: Floats, sd: f
     """Give the mean change over injections another mean and SD, by scaling the priors of all terms it is made of."""
     ours, names = is_change(terms), terms["term"].to_numpy()
     factor = sd / overall_sd(prior, weights)
-    means = np.where(names == "change", mean, np.where(ours, 0.0, prior.mean))
+    means = np.where(names == common_term(terms), mean, np.where(ours, 0.0, prior.mean))
     return NormalPrior(means, np.where(ours, factor * prior.sd, prior.sd))
 
 
@@ -93,13 +108,14 @@ def alternatives(file: ModelFile, posterior: Posterior, weights: Floats) -> list
     """List the other priors that a model is looked at under; `weights` are `overall_weights`."""
     terms, rate = posterior.design, posterior.rate
     own, names, decline = own_prior(terms), list(terms["term"].to_numpy()), expected_decline(terms)
-    common = own.sd[names.index("change")]
+    name = common_term(terms)
+    common, what = own.sd[names.index(name)], "change" if name == CHANGE else "difference"
     found = []
     for word, factor in (("halved", 0.5), ("doubled", 2.0)):
         sd = own.sd.copy()
-        sd[names.index("change")] *= factor
+        sd[names.index(name)] *= factor
         detail = f"SD {factor * common:.3g} instead of {common:.3g} {rate}"
-        found.append(Alternative(f"prior of the common change {word}", detail, NormalPrior(own.mean, sd)))
+        found.append(Alternative(f"prior of the common {what} {word}", detail, NormalPrior(own.mean, sd)))
     for word, factor in (("halved", 0.5), ("doubled", 2.0)):
         detail = f"scale of the SD of patients' changes, times {factor:g}"
         scaled = Scaled("sd_response", factor)

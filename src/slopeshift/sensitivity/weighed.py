@@ -71,8 +71,14 @@ def population_from(subject: Subject, terms: Floats) -> Posterior:
     sizes, design = subject.posterior.draws.sizes, subject.posterior.design
     values = terms @ design["term_design"].transpose("term", "coefficient").to_numpy()
     values = values.reshape(sizes["chain"], sizes["draw"], -1)
-    coords = {"coefficient": design["coefficient"].to_numpy()}
-    return subject.posterior.with_draws(xr.Dataset({"population": ((*SAMPLES, "coefficient"), values)}, coords))
+    found = xr.Dataset(
+        {"population": ((*SAMPLES, "coefficient"), values)}, {"coefficient": design["coefficient"].to_numpy()}
+    )
+    if number := design.sizes.get("covariate", 0):
+        regression = terms[:, len(terms[0]) - number :].reshape(sizes["chain"], sizes["draw"], -1)
+        found = found.assign_coords(covariate=design["covariate"].to_numpy())
+        found["regression"] = (*SAMPLES, "covariate"), regression
+    return subject.posterior.with_draws(found)
 
 
 def bent(subject: Subject) -> tuple[float, pd.DataFrame | None]:
