@@ -6,17 +6,19 @@ Two programs that share no code but PyMC's, with other parametrisations and othe
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from trials import ROOT, line_trial
+from trials import ROOT, as_bambi_states_it, line_trial
 
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.sample import sample
 from slopeshift.fit.store import Settings
 from slopeshift.model.files import load_model
+from slopeshift.trial import trial_from_tables
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +38,7 @@ def uncorrelated(folder, **replaced):
         text, count = re.subn(rf"\b{argument}=\w+\([^)]*\)", f"{argument}={prior}", text)
         assert count == 1, argument
     (folder / "alsfrsr.py").write_text(text)
-    return load_model(shutil.copy(ROOT / "models" / "alsfrsr_straight.py", folder))
+    return load_model(Path(shutil.copy(ROOT / "models" / "alsfrsr_straight.py", folder)))
 
 
 def population(draws):
@@ -113,6 +115,36 @@ def test_bambi_alone_and_the_exact_engine_give_one_posterior(trial, tmp_path):
     """Without deviations of single cycles, which have no plain formula: their SD is kept below a hundredth."""
     exact = sample(uncorrelated(tmp_path, sd_cycle="HalfNormal(0.005)"), trial, SETTINGS, progress=False)
     assert_same_posterior(population(exact.tree["posterior"].to_dataset()), population(plain_bambi(trial)))
+
+
+def everything(draws):
+    """Stack population, spread, regression and the coefficients of two patients: (chain, draw, quantity)."""
+    parts = [population(draws), draws["regression"].rename(covariate="quantity")]
+    of = draws["coefficients"].isel(patient=[0, 1]).stack(quantity=["patient", "coefficient"])
+    names = [f"{patient} {name}" for patient, name in of["quantity"].to_numpy()]
+    parts.append(of.drop_vars(["quantity", "patient", "coefficient"]).assign_coords(quantity=names))
+    return xr.concat([part.transpose("chain", "draw", "quantity") for part in parts], "quantity", coords="minimal")
+
+
+def test_a_formula_gives_one_posterior_whether_its_terms_are_integrated_out_or_sampled():
+    """The intervals included, which differ between patients, and what is drawn back of patients."""
+    given = pd.DataFrame([(f"P{i}", k, m) for i in range(1, 9) for k, m in ((1, 0.0), (2, 3.0 + i % 3))])
+    tables = line_trial(patients=8, injections=2, seed=5)
+    trial = trial_from_tables(
+        "uneven",
+        {
+            "patients": tables.patients[["patient"]],
+            "visits": tables.visits[["patient", "month", "alsfrsr"]],
+            "injections": given.set_axis(["patient", "injection", "month"], axis=1),
+        },
+        {"title": "Uneven", "synthetic": True, "source": "test"},
+    )
+    file = load_model(ROOT / "models" / "formula.py")
+    exact = sample(file, trial, SETTINGS, progress=False)
+    sampled = sample(as_bambi_states_it(file), trial, SETTINGS, progress=False)
+    assert "loading" in exact.tree["posterior"]
+    assert "since" in sampled.tree["posterior"]
+    assert_same_posterior(*(everything(fit.tree["posterior"].to_dataset()) for fit in (exact, sampled)))
 
 
 def test_the_formula_model_and_the_exact_engine_give_one_posterior(trial, tmp_path):

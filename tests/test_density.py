@@ -33,7 +33,7 @@ from slopeshift.model.line import piecewise_line
 from slopeshift.model.priors import LKJ, Beta, Gamma, HalfNormal, Normal, Prior
 from slopeshift.trial import read_trial
 
-EXACT = "alsfrsr alsfrsr_autocorrelated alsfrsr_straight alsfrsr_waning fvc fvc_straight interval".split()
+EXACT = "alsfrsr alsfrsr_autocorrelated alsfrsr_straight alsfrsr_waning formula fvc fvc_straight interval".split()
 EXACT.append("interval_fixed_window")
 SAMPLED = ("alsfrsr_student", "alsfrsr_bounded")
 BESIDE = "interval_negative_control"

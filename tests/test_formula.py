@@ -12,6 +12,7 @@ from trials import ROOT, line_trial
 from slopeshift.design.cycles import split
 from slopeshift.design.visits import visits_of
 from slopeshift.model.files import load_model
+from slopeshift.model.formula_exact import written_out
 from slopeshift.model.priors import Gamma, HalfNormal, Normal
 from slopeshift.trial import trial_from_tables
 
@@ -56,8 +57,14 @@ def uneven_trial(**tables):
     return trial_from_tables("uneven", made, {"title": "Uneven", "synthetic": True, "source": "test"})
 
 
+def as_bambi_states(model):
+    """The model of a formula with every parameter a variable."""
+    return written_out(model).model
+
+
 def one_draw(model, seed=1):
-    """Draw every variable of a model once, together: by name, an array."""
+    """Draw every variable of a model once, together, with every parameter of a formula: by name, an array."""
+    model = as_bambi_states(model) if written_out(model) else model
     variables = [*model.free_RVs, *model.deterministics]
     return dict(zip([v.name for v in variables], pm.draw(variables, random_seed=seed), strict=True))
 
@@ -83,7 +90,7 @@ def test_coefficients_are_the_terms_of_the_formula_added_up_by_hand():
 
 @pytest.mark.parametrize("trial", [uneven_trial(), line_trial(patients=11)], ids=["uneven", "eleven"])
 def test_values_scatter_around_basis_times_coefficients(trial):
-    visits, model = visits_of(trial, "alsfrsr"), load_model(MODEL).build(trial)
+    visits, model = visits_of(trial, "alsfrsr"), as_bambi_states(load_model(MODEL).build(trial))
     theta, sigma = model["coefficients"], model["sigma"]
     fixed = pm.draw([theta, sigma, *model.free_RVs], random_seed=2)
     model_at = pm.do(model, dict(zip(model.free_RVs, fixed[2:], strict=True)))
@@ -103,7 +110,7 @@ def test_every_patient_has_every_coefficient_in_the_order_of_the_trial():
 
 
 def test_a_cycle_without_a_value_has_no_term_of_its_own():
-    model = load_model(MODEL).build(uneven_trial())
+    model = as_bambi_states(load_model(MODEL).build(uneven_trial()))
     names = set(model.named_vars)
     assert {"b1", "b2", "b1|patient", "b2|patient"} <= names
     assert not {"b3", "b3|patient"} & names
@@ -127,9 +134,9 @@ def test_without_any_value_after_an_injection_the_lead_in_line_is_left():
 
 
 def test_equal_intervals_have_no_term():
-    assert not {"interval_within", "interval_between", "regression"} & set(
-        load_model(MODEL).build(line_trial()).named_vars
-    )
+    model = load_model(MODEL).build(line_trial())
+    assert not {"interval_within", "interval_between", "regression"} & set(as_bambi_states(model).named_vars)
+    assert model.coords["term"] == ("Intercept", "month", "since", "b1", "b2")
 
 
 def test_terms_of_one_name_share_one_standard_deviation():
@@ -141,7 +148,7 @@ def test_terms_of_one_name_share_one_standard_deviation():
 
 
 def test_nothing_that_is_stored_has_a_value_per_visit():
-    model = load_model(MODEL).build(line_trial())
+    model = as_bambi_states(load_model(MODEL).build(line_trial()))
     unobserved = [v.name for v in [*model.free_RVs, *model.deterministics]]
     assert [name for name in unobserved if "visit" in model.named_vars_to_dims.get(name, ())] == []
 

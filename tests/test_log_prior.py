@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
-from trials import ROOT, line_trial, written_out
+from trials import ROOT, as_bambi_states_it, line_trial, written_out
 
 from slopeshift.fit.log_prior import log_prior
 from slopeshift.fit.sample import prior_draws
@@ -93,8 +93,8 @@ def test_the_population_has_its_joint_normal_density(interval):
     np.testing.assert_allclose(density["regression"], regression)
 
 
-def test_a_formulas_parameters_each_have_theirs():
-    density, draws = of_prior(load_model(MODELS / "formula.py"), line_trial())
+def test_the_parameters_of_a_formula_that_is_compiled_each_have_theirs():
+    density, draws = of_prior(as_bambi_states_it(load_model(MODELS / "formula.py")), line_trial())
     expected = {"Intercept", "month", "since", "b1", "b2", "sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma"}
     assert expected <= set(density)
     assert not [name for name in density if "patient" in name]

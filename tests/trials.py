@@ -58,6 +58,16 @@ def varied(name, **changes):
     return replace(file, build=file.build.varied(**changes))
 
 
+def as_bambi_states_it(file):
+    """A formula's model file with every parameter a variable, which has to be compiled."""
+    from dataclasses import replace
+
+    from slopeshift.model.formula_exact import compile_as_written
+    from slopeshift.model.formula_exact import written_out as of
+
+    return replace(file, build=lambda trial: compile_as_written(of(file.build(trial)).model, "to be compared"))
+
+
 def written_out(name):
     """A model of models/ with its coefficients sampled, whatever its family."""
     from slopeshift.model.families import normal_written_out

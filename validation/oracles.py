@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from plain_alsfrsr import plain_posterior  # noqa: E402
 from test_bambi import SPREAD, plain_bambi, uncorrelated  # noqa: E402
-from trials import line_trial  # noqa: E402
+from trials import as_bambi_states_it, line_trial  # noqa: E402
 
 from slopeshift.answers import quantities  # noqa: E402
 from slopeshift.design.visits import visits_of  # noqa: E402
@@ -135,10 +135,11 @@ def bambi() -> pd.DataFrame:
 
 
 def formula() -> pd.DataFrame:
-    """Without correlations, the deviations of cycles included: the exact engine against models/formula.py."""
+    """Without correlations, the deviations of cycles included: the exact engine against Bambi's statement of models/formula.py."""
     trial = line_trial(patients=10, injections=2, seed=5)
     settings = replace(SETTINGS, draws=4000, tune=1500)
-    theirs = exact(ROOT / "models" / "formula.py", trial, settings)
+    written_out = as_bambi_states_it(load_model(ROOT / "models" / "formula.py"))
+    theirs = by_name(sample(written_out, trial, settings, progress=False).tree["posterior"].to_dataset())
     with tempfile.TemporaryDirectory() as folder:
         file = uncorrelated(Path(folder))
         ours = by_name(sample(file, trial, SETTINGS, progress=False).tree["posterior"].to_dataset())

@@ -65,10 +65,12 @@ def compile_model(file: ModelFile, trial: Trial) -> Compiled:
     """Compile a model for the design of a trial."""
     from slopeshift.engine.terms import terms_of
     from slopeshift.fit.precompiled import ready
+    from slopeshift.fit.written_out import as_stated
 
-    model = with_exchangeable_values(file.build(trial), file.outcome)
+    visits = file.visits(trial)
+    model = with_exchangeable_values(as_stated(file.build(trial), visits), file.outcome)
     terms = terms_of(model) if integrated_out(model) else None
-    return Compiled(file.name, ready(model, file.visits(trial)), data_of(model), terms)
+    return Compiled(file.name, ready(model, visits), data_of(model), terms)
 
 
 def check_same_density(prior: Prior, simulated: Simulated, posterior: Posterior) -> None:

@@ -49,7 +49,7 @@ def given_others(posterior: Posterior) -> GivenOthers | None:
     """Derive what every value is expected to be from its patient's others, for each draw of the population.
 
     None where the residual is not normal, one by one or one after another in time, around coefficients that are normal
-    given the population, as they are not known to be in the model of a formula.
+    given the population, as they are not known to be in the model of a formula that is compiled.
     """
     draws, visits, family = posterior.draws, posterior.visits, posterior.family
     if "loading" not in draws or family not in ("normal", "autocorrelated"):

@@ -17,6 +17,7 @@ from slopeshift.fit import nuts
 from slopeshift.fit.posterior import NORMAL, Posterior
 from slopeshift.keep.made_from import imported, key, without_docstrings
 from slopeshift.model.files import loaded
+from slopeshift.model.formula_exact import written_out
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -115,6 +116,8 @@ def refusal(file: ModelFile, trial: Trial) -> str:
 
 def _not_exchangeable(model: pm.Model) -> str:
     """Say why a compiled model cannot take other data: empty where all that it knows of them are the sums of visits."""
+    if written_out(model) is not None:
+        return "this model is a formula, whose terms may be others than those of a line; only a line can be refitted"
     if "statistics" not in model.named_vars:
         return "this model samples its coefficients; only one that integrates them out can be refitted"
     if CORRELATED in model.named_vars:

@@ -34,7 +34,7 @@ def log_prior(model: pm.Model, draws: xr.Dataset, terms: xr.Dataset) -> xr.Datas
     that are reported, on their own scale: `sigma`, `sd_level` and the other standard deviations by their names (that of
     |x|, where x was sampled with a sign), `correlation` over the correlation matrix, `population` over the population's
     coefficients jointly, and `regression` over those of covariates. A model whose terms are not recorded, as that of a
-    formula, has a variable for every parameter of its population instead.
+    formula that is compiled, has a variable for every parameter of its population instead.
     """
     stated = [v for v in model.free_RVs if v.ndim == 0 and v.name not in _of_terms(terms)]
     density = _with_correlation(_densities(model, stated, draws), draws)

@@ -60,10 +60,11 @@ def sample(file: ModelFile, trial: Trial, settings: Settings, *, progress: bool 
     Raises LookupError where the trial does not record the model's outcome, and KeyboardInterrupt without a result.
     """
     from slopeshift.fit.precompiled import ready
+    from slopeshift.fit.written_out import as_stated
 
     started = perf_counter()
     visits = file.visits(trial)
-    model = file.build(trial)
+    model = as_stated(file.build(trial), visits)
     compiled = ready(model, visits)
     timings = {"compile": perf_counter() - started}
     posterior, timings["sample"] = posterior_draws(compiled, settings, progress)

@@ -19,11 +19,12 @@ from slopeshift.engine.spread import BETA, GAMMA, HALF_NORMAL, NORMAL, prior_row
 from slopeshift.engine.terms import CORRELATED, sampled_name, sampled_terms, terms_from, terms_of
 from slopeshift.model.beside import regression_of
 from slopeshift.model.families import FAMILIES
+from slopeshift.model.formula_exact import not_exact, patterns_of
 from slopeshift.model.line import loading_parts, pattern
 from slopeshift.model.stated import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pymc as pm
     from pytensor.tensor import TensorVariable
@@ -59,6 +60,8 @@ def describe(model: pm.Model, visits: Visits) -> Density:
     Raises UnknownError where the model holds anything else than a piecewise line with a family that the engine has: it
     is then compiled as PyMC states it.
     """
+    if why := not_exact(model):
+        raise UnknownError(why)
     if more := [potential.name for potential in model.potentials if potential.name != "entry"]:
         raise UnknownError(f"it has a further term, {more[0]}")
     observed, beside = [variable.name for variable in model.observed_RVs], regression_of(model)
@@ -144,6 +147,8 @@ def _sampled(model: pm.Model, visits: Visits) -> Sampled:
 def _spread(model: pm.Model, visits: Visits, scalars: list[TensorVariable]) -> dict[str, Any]:
     """Describe scalars and loading: what every density begins with, see `spread`."""
     names = [variable.name for variable in scalars]
+    if (patterns := patterns_of(model)) is not None:
+        return _independent(patterns, names) | {"priors": priors_of(model, scalars)}
     parts, sources = loading_parts(visits, names), tuple(map(str, model.coords["source"]))
     deviations = {part.trait: _place(names, f"sd_{part.trait}") for part in parts}
     traits = [trait for trait in TRAITS if trait in deviations]
@@ -153,6 +158,17 @@ def _spread(model: pm.Model, visits: Visits, scalars: list[TensorVariable]) -> d
         "patterns": np.array([pattern(part, visits.coefficients, sources) for part in parts]),
         "partial": _partial(names, len(traits)),
         "traits": np.array([deviations[trait] for trait in traits], dtype=float),
+        "signed": np.array([k for k, name in enumerate(names) if name.endswith("_signed")], dtype=float),
+    }
+
+
+def _independent(patterns: Mapping[str, np.ndarray], names: list[str]) -> dict[str, Any]:
+    """Describe a loading of independent columns, each a standard deviation times numbers, as `_spread` does."""
+    return {
+        "parts": np.array([(-1, -1, _place(names, name), -1) for name in patterns], dtype=float),
+        "patterns": np.array([*patterns.values()]),
+        "partial": np.empty((0, 0)),
+        "traits": np.empty(0),
         "signed": np.array([k for k, name in enumerate(names) if name.endswith("_signed")], dtype=float),
     }
 

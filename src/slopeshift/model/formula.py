@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import bambi as bmb
 import formulae
@@ -24,8 +24,18 @@ from slopeshift.engine.foreign import extract_deterministics, freeze_dims_and_da
 from slopeshift.engine.terms import SHIFT
 from slopeshift.model.covariates import CHANGE, Covariate, record_regressors, regressors_of
 from slopeshift.model.families.normal import Normal
+from slopeshift.model.formula_exact import NotExactError, compile_as_written, integrated_out
+from slopeshift.model.formula_terms import (
+    INTERVALS,
+    BetweenPatients,
+    Columns,
+    FormulaError,
+    Stated,
+    check_line,
+    terms_of_formula,
+)
 from slopeshift.model.line import signed_scale
-from slopeshift.model.priors import Gamma, HalfNormal, Prior
+from slopeshift.model.priors import Gamma, HalfNormal
 from slopeshift.model.stated import row, statement
 
 if TYPE_CHECKING:
@@ -34,7 +44,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
-    from slopeshift.design.visits import Visits
+    from slopeshift.model.covariates import Regressor
+    from slopeshift.model.formula_terms import Term
+    from slopeshift.model.priors import Normal as NormalPrior
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]
@@ -42,42 +54,8 @@ if TYPE_CHECKING:
 EVERY_CYCLE = re.compile(r"b1\s*\+\s*\.\.\.\s*\+\s*bK")
 """What stands in a formula for the months in every cycle."""
 
-INTERVALS = ("interval_within", "interval_between")
-"""What the parts of `interval.split` are called in a formula."""
-
 DIMS = {"__obs__": "visit", "patient__factor_dim": "patient"}
 """Bambi's dims, and what they are called here."""
-
-
-class FormulaError(ValueError):
-    """A formula and its priors do not describe a line whose slope changes at injections; the text says where."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """A term of a formula, evaluated: what its parameters are multiplied by.
-
-    `column` (visit, part): at a visit. `share` (patient, coefficient, part): in a patient's coefficient. `typical`: the
-    same at the mean interval. `group` (patient,): the place of a patient's own parameters; None where all share them.
-    """
-
-    name: str
-    column: Floats
-    share: Floats
-    typical: Floats
-    group: NDArray[np.intp] | None
-
-
-@dataclass(frozen=True)
-class BetweenPatients:
-    """Patients differ in a term as Normal(0, sd), with `prior` for the standard deviation, called `name`.
-
-    See `between_patients`, which makes it.
-    """
-
-    name: str
-    prior: HalfNormal | Gamma
-    known_to_differ: bool
 
 
 def between_patients(name: str, prior: HalfNormal | Gamma, *, known_to_differ: bool = False) -> BetweenPatients:
@@ -88,9 +66,6 @@ def between_patients(name: str, prior: HalfNormal | Gamma, *, known_to_differ: b
     standard normals times a standard deviation, a half-normal one with a sign (see `line.signed_scale`).
     """
     return BetweenPatients(name, prior, known_to_differ)
-
-
-Stated = Prior | BetweenPatients
 
 
 @dataclass(frozen=True)
@@ -183,44 +158,23 @@ def formula_model(formula: str, priors: Mapping[str, Stated], trial: Trial) -> p
     own = {name: _bambi(prior) for name, prior in stated.items()}
     spec = bmb.Model(written, table, priors=own, center_predictors=False)
     spec.build()
-    terms = _terms(spec, columns)
-    _check_line(terms, visits)
+    terms = terms_of_formula(spec, columns)
+    check_line(terms, visits)
     # The means of visits are a function of what is stored, and larger than all of it.
     model, _ = extract_deterministics(freeze_dims_and_data(spec.backend.model), spec.family.likelihood.parent)
     dims = model.named_vars_to_dims
     dims.update({name: tuple(DIMS.get(dim, dim) for dim in of) for name, of in dims.items()})
     model.add_coords(visits.coords)
+    regressors = _regressors({term.name: stated[term.name] for term in terms if term.name in INTERVALS}, columns)
     with model:
         statement().family = Normal.name
         statement().priors.extend(_rows({name: prior for name, prior in priors.items() if _used(name, stated)}))
         _add_coefficients(terms)
-        _add_regression({term.name: stated[term.name] for term in terms if term.name in INTERVALS}, columns)
-    return model
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns that a formula may name: `intervals` (patient, injection) by name, `covariates` a row per patient."""
-
-    visits: Visits
-    intervals: Mapping[str, Floats]
-    covariates: pd.DataFrame
-
-    def table(self, patient: NDArray[np.intp], basis: Floats, *, mean_interval: bool = False) -> pd.DataFrame:
-        """Lay rows of the basis, of given patients, out as these columns; optionally at the mean interval."""
-        cycles = basis[:, 2:]
-        weight = 0.0 if mean_interval else 1.0
-        return pd.DataFrame(
-            {
-                "month": basis[:, 1],
-                "since": cycles.sum(axis=1),
-                **{f"b{k}": cycles[:, k - 1] for k in self.visits.injections},
-                **{name: weight * (cycles * part[patient]).sum(axis=1) for name, part in self.intervals.items()},
-                # Ordered, lest formulae forget patients without a value and the order of the others.
-                "patient": pd.Categorical.from_codes(patient, list(self.visits.patients), ordered=True),
-                **self.covariates.iloc[patient].reset_index(drop=True),
-            }
-        )
+        _add_regression(regressors)
+    try:
+        return integrated_out(model, terms, stated, visits, regressors)
+    except NotExactError as reason:
+        return compile_as_written(model, str(reason))
 
 
 def _covariates(trial: Trial, formula: str) -> pd.DataFrame:
@@ -252,41 +206,6 @@ def _used(name: str, stated: Mapping[str, Stated]) -> bool:
     return any(re.fullmatch(re.sub(r"\bbk\b", r"b\\d+", re.escape(name)), each) for each in stated)
 
 
-def _terms(spec: bmb.Model, columns: Columns) -> list[Term]:
-    """Evaluate every term at the visits, and where one column of the basis is 1 and the others are 0."""
-    number, size = len(columns.visits.patients), len(columns.visits.coefficients)
-    unit = np.eye(size)
-    unit[0] = 0.0
-    patient, basis = np.repeat(np.arange(number), size), np.tile(unit, (number, 1))
-    own, typical = columns.table(patient, basis), columns.table(patient, basis, mean_interval=True)
-
-    def share(expression: Any, rows: pd.DataFrame) -> Floats:
-        values = np.array(expression.eval_new_data(rows), dtype=float).reshape(number, size, -1)
-        values[:, 1:] -= values[:, :1]
-        return values
-
-    def term(name: str, expression: Any, group: NDArray[np.intp] | None) -> Term:
-        column = np.asarray(expression.data, dtype=float).reshape(len(columns.visits.value), -1)
-        return Term(name, column, share(expression, own), share(expression, typical), group)
-
-    design = spec.parameters[spec.family.likelihood.parent].design
-    common = design.common.terms.values() if design.common else ()
-    varying = design.group.terms.values() if design.group else ()
-    group = {of.name: np.asarray(of.factor.eval_new_data(own[::size])).argmax(axis=1) for of in varying}
-    return [term(of.name, of, None) for of in common] + [term(of.name, of.expr, group[of.name]) for of in varying]
-
-
-def _check_line(terms: list[Term], visits: Visits) -> None:
-    """Refuse terms that are not, patient by patient, linear in the basis."""
-    lines = {term.name: np.einsum("vc,vcj->vj", visits.basis, term.share[visits.patient_index]) for term in terms}
-    bent = [term.name for term in terms if not np.allclose(lines[term.name], term.column)]
-    if bent:
-        raise FormulaError(
-            f"{', '.join(bent)}: not a straight line between injections, so no slope or change can be read from it; "
-            "write a formula that is linear in month, since, b1 ... bK and the intervals"
-        )
-
-
 def _add_coefficients(terms: list[Term]) -> None:
     """Add up the terms' parameters into `population` and `coefficients`, in the current PyMC model.
 
@@ -307,15 +226,19 @@ def _add_coefficients(terms: list[Term]) -> None:
     pm.Deterministic("coefficients", sum(patients, pt.zeros(size)), dims=("patient", "coefficient"))
 
 
-def _add_regression(priors: Mapping[str, bmb.Prior], columns: Columns) -> None:
-    """Repeat the coefficients of the intervals as `regression`, and how far each moves a patient's coefficients."""
+def _regressors(priors: Mapping[str, Stated], columns: Columns) -> tuple[Regressor, ...]:
+    """Take the intervals for covariates of the changes: how far each moves a patient's coefficients."""
     covariates = [
-        Covariate(name, on=CHANGE, by_cycle=columns.intervals[name], unit="month", prior=prior)
+        Covariate(name, on=CHANGE, by_cycle=columns.intervals[name], unit="month", prior=cast("NormalPrior", prior))
         for name, prior in priors.items()
     ]
-    if not covariates:
+    return regressors_of(covariates, columns.visits)
+
+
+def _add_regression(regressors: tuple[Regressor, ...]) -> None:
+    """Repeat the coefficients of the intervals as `regression`, and how far each moves a patient's coefficients."""
+    if not regressors:
         return
-    regressors = regressors_of(covariates, columns.visits)
     record_regressors(regressors)
     pm.modelcontext(None).add_coord("covariate", [regressor.name for regressor in regressors])
     pm.Deterministic("regression", pt.stack([pm.modelcontext(None)[r.name] for r in regressors]), dims="covariate")
