@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers import any_change, convergence, covariates, interval, operating, quantities, unchanged
+from slopeshift.answers import any_change, borrowed, convergence, covariates, interval, operating, quantities, unchanged
 from slopeshift.answers.quantities import INTERVAL
 from slopeshift.answers.tables import Results, results_of
 from slopeshift.design.cycles import OVERALL
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 OF_RESULTS = ("population", "patients", "responders", "diagnostics", "change_curve")
 NAMES = (
     *(*OF_RESULTS, "prior", "intervals", "growth", "interval", "covariates"),
-    *("operating", "any_change", "unchanged", "numbers"),
+    *("operating", "any_change", "unchanged", "borrowed", "numbers"),
 )
 """Every table of a fit: those of `tables.Results`; `prior`, the rows of `population` before the data; `intervals`, the
 changes with their 50 % intervals; `growth`, ESS by the number of draws; `interval`; `covariates`; `operating`, what
-the design shows where nothing changed; `any_change`, whether anything did; `unchanged`, in which patients; and
-`numbers`, what is said in single numbers."""
+the design shows where nothing changed; `any_change`, whether anything did; `unchanged`, in which patients; `borrowed`,
+how much of the course before treatment is from the control; and `numbers`, what is said in single numbers."""
 
 QUARTILES = (0.25, 0.75)
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -88,6 +88,7 @@ def tables_of(posterior: Posterior) -> dict[str, pd.DataFrame]:
         "operating": operating.table(posterior)[show],
         "any_change": any_change.table(posterior)[show],
         "unchanged": unchanged.table(posterior)[show],
+        "borrowed": borrowed.table(posterior)[show],
         "numbers": pd.DataFrame(_numbers(judged), columns=["name", "value"]),
     }
 
