@@ -18,7 +18,8 @@ from slopeshift.answers.weights import smoothed
 from slopeshift.design.entry import KNOWN
 from slopeshift.design.visits import visits_of
 from slopeshift.engine import exact, kernel
-from slopeshift.engine.terms import terms_of
+from slopeshift.engine.draws import flat
+from slopeshift.engine.terms import terms_from, terms_of
 from slopeshift.fit.candidates import Candidate
 from slopeshift.fit.compiled import RefitError, compile_once
 from slopeshift.keep import tables
@@ -43,7 +44,7 @@ from slopeshift.sensitivity.subsets import (
     patients_with_values,
     without,
 )
-from slopeshift.sensitivity.weighed import CURVATURE_SD, bend_evidence, bent, prior_rows
+from slopeshift.sensitivity.weighed import CURVATURE_SD, bend_evidence, bent, bent_rows, prior_rows
 from slopeshift.trial import Control, trial_from_tables
 from slopeshift.trial.entry import EntryRule
 
@@ -605,3 +606,47 @@ def test_values_on_injection_days_that_are_unlike_the_others_are_seen(compiled, 
     visits = visits_of(trial, "alsfrsr")
     subject = Subject(FILE, compiled.fit(trial, visits, 3), 1)
     assert rules.boundary_visit(subject, compiled).fired is fires
+
+
+# ---- terms that entry rules act on, which are sampled ----
+
+
+@cache
+def screened():
+    """A curved fit that knows its entry rule, of prior draws."""
+    from test_any_change import prior_of
+    from test_entry_likelihood import screened_trial
+
+    file = load_model(ROOT / "models" / "alsfrsr.py")
+    return Subject(file, prior_of(file, screened_trial(), 60)[0], 1)
+
+
+def test_terms_that_were_sampled_are_given_and_what_the_rules_divide_by_is_the_same_under_every_prior():
+    posterior, evidence = screened().posterior, screened().evidence
+    old = own_prior(posterior.design)
+    assert set(posterior.design["term"].to_numpy()[evidence.sampled]) >= {"slope", "curvature"}
+    new = NormalPrior(np.where(evidence.sampled, old.mean + 0.1 * old.sd, old.mean), 1.2 * old.sd)
+    population = flat(posterior.draws["population"])[:, :3]
+    picked, inside = posterior.design["term_design"].to_numpy(), ~evidence.sampled
+    packed = exact.statistics_of(posterior.visits, posterior.design)
+    _, moved = exact.sampled_apart(posterior.draws, terms_from(posterior.design, posterior.visits))
+    for draw in (0, 40):
+        loading = np.ascontiguousarray(flat(posterior.draws["loading"])[draw])
+        variance = float(flat(posterior.draws["sigma"])[draw]) ** 2
+        expected = [
+            kernel.density(loading, variance, picked @ moved[draw], packed, picked[:, inside].copy(), sd**-2.0)[0]
+            + norm.logpdf(population[draw], prior.mean[:3], prior.sd[:3])[evidence.sampled[:3]].sum()
+            for prior, sd in ((new, new.sd[inside]), (old, old.sd[inside]))
+        ]
+        found = log_evidence(evidence, new)[draw] - log_evidence(evidence, old)[draw]
+        assert found == pytest.approx(expected[0] - expected[1], abs=1e-6)
+    kept = under(evidence, new, old).terms[:, :3][:, evidence.sampled[:3]]
+    np.testing.assert_allclose(kept, population[:, evidence.sampled[:3]], atol=1e-12)
+
+
+def test_of_a_straight_fit_that_knows_its_entry_rule_no_bend_is_weighed():
+    known = chosen()
+    assert bend_evidence(known) == pytest.approx((np.nan, np.nan), nan_ok=True)
+    rows = bent_rows(known)
+    assert rows["mean"].isna().all()
+    assert rows["note"].tolist() == ["entry rules act on a bend too: take a model with curved courses"]

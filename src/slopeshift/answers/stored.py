@@ -15,6 +15,7 @@ import pandas as pd
 from slopeshift.answers import (
     any_change,
     arms_beside,
+    borrowed,
     convergence,
     covariates,
     interval,
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
 OF_RESULTS = ("population", "patients", "responders", "diagnostics", "change_curve")
 NAMES = (
     *(*OF_RESULTS, "prior", "intervals", "growth", "interval", "covariates"),
-    *("operating", "any_change", "unchanged", "permutation", "arms", "numbers"),
+    *("operating", "any_change", "unchanged", "permutation", "arms", "borrowed", "numbers"),
 )
 """Every table of a fit: those of `tables.Results`; `prior`, the rows of `population` before the data; `intervals`, the
 changes with their 50 % intervals; `growth`, ESS by the number of draws; `interval`; `covariates`; `operating`, what
 the design shows where nothing changed; `any_change`, whether anything did; `unchanged`, in which patients;
-`permutation`, the test of two arms that randomisation gives; `arms`, their usual analyses; and `numbers`, what is said
-in single numbers."""
+`permutation`, the test of two arms that randomisation gives; `arms`, their usual analyses; `borrowed`, how much of the
+course before treatment is from the control; and `numbers`, what is said in single numbers."""
 
 QUARTILES = (0.25, 0.75)
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -101,6 +102,7 @@ def tables_of(posterior: Posterior) -> dict[str, pd.DataFrame]:
         "unchanged": unchanged.table(posterior)[show],
         "permutation": permutation.table(posterior)[show],
         "arms": arms_beside.table(posterior)[show],
+        "borrowed": borrowed.table(posterior)[show],
         "numbers": pd.DataFrame(_numbers(judged), columns=["name", "value"]),
     }
 

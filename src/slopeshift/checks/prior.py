@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers import quantities
+from slopeshift.answers.borrowed import conflict
 from slopeshift.answers.natural import natural_slope
 from slopeshift.design.cycles import OVERALL
 from slopeshift.engine.draws import flat
@@ -48,7 +49,7 @@ def contraction(posterior: Posterior) -> pd.DataFrame:
 
     Columns quantity, injection, unit; prior_mean, prior_sd; contraction (1 - posterior over prior variance: 1 where the
     data say everything, 0 where they say nothing); moved (posterior minus prior mean, in prior SDs); and conflict
-    (see `conflict`). Indicators, percentages and ratios are left out: their prior has no usable variance.
+    (see `borrowed.conflict`). Indicators, percentages and ratios are left out: their prior has no usable variance.
     """
     before, after = (quantities.population(each).to_dataset(name="x") for each in (posterior.prior, posterior))
     tables = [
@@ -75,17 +76,6 @@ def contraction(posterior: Posterior) -> pd.DataFrame:
         }
     ).reset_index(drop=True)
     return found.assign(conflict=conflict(found["moved"].to_numpy(), found["contraction"].to_numpy()))
-
-
-def conflict(moved: Floats, contraction: Floats) -> Floats:
-    """Say how far the prior mean lies from what the data alone say, in SDs of what the prior expects of that distance.
-
-    That is Box's check of the prior for a normal mean (Evans and Moshonov 2006, doi 10.1214/06-BA129). With prior
-    variance v and posterior variance w, the data's estimate differs from the prior mean with variance v^2 / (v - w),
-    and the posterior mean with v - w: the ratio is moved / sqrt(contraction). NaN where nothing was learnt.
-    """
-    learnt = np.where(contraction > 0, contraction, np.nan)
-    return np.asarray(moved / np.sqrt(learnt))
 
 
 def conflict_probability(table: pd.DataFrame) -> float:

@@ -162,15 +162,20 @@ def _sceptic_and_enthusiast(
 
 
 def _without_control(file: ModelFile, trial: Trial, own: NormalPrior) -> Alternative | None:
-    """Take the prior that the model has for a trial without control, where this one's control changes it."""
+    other = without_control(file, trial, own)
+    if other is None:
+        return None
+    return Alternative("control not used", "natural history: the model's own prior instead of the control's", other)
+
+
+def without_control(file: ModelFile, trial: Trial, own: NormalPrior) -> NormalPrior | None:
+    """Take the prior that the model has for a trial without control; None where this one's control changes nothing."""
     if trial.control is None:
         return None
     from slopeshift.engine.terms import terms_of
 
     other = own_prior(terms_of(file.build(replace(trial, control=None))))
-    if np.array_equal(other.mean, own.mean) and np.array_equal(other.sd, own.sd):
-        return None
-    return Alternative("control not used", "natural history: the model's own prior instead of the control's", other)
+    return None if np.array_equal(other.mean, own.mean) and np.array_equal(other.sd, own.sd) else other
 
 
 def log_ratio_of(model: Any, posterior: Posterior, scaled: Scaled | None) -> Floats | float:

@@ -11,6 +11,10 @@ A draw under the old prior stands for the new one with weight p(y | draw, new) /
 new to old prior density where the prior of a standard deviation changes too. The weights are Pareto-smoothed, and
 trusted where the shape k of their tail is below 0.7 and they are worth 400 draws (Vehtari, Simpson, Gelman, Yao, Gabry
 2024, J Mach Learn Res 25:72).
+
+Where entry rules are part of the likelihood, NUTS draws the terms that they act on too. These are then given: they keep
+their values, J and j are those of the others given them, and their prior density is part of p(y | draw, prior). What
+the rules divide by depends on nothing else, and is the same under every prior.
 """
 
 from __future__ import annotations
@@ -24,7 +28,8 @@ from slopeshift.answers.convergence import ESS_MIN
 from slopeshift.answers.weights import LARGEST_K, smoothed
 from slopeshift.design.visits import patient_sums
 from slopeshift.engine.draws import flat
-from slopeshift.engine.exact import widened
+from slopeshift.engine.exact import sampled_apart, widened
+from slopeshift.engine.terms import terms_from
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,11 +52,12 @@ class NormalPrior:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the data say of the population's terms at each draw: `information` (draw, term, term), `score` (draw, term).
+    """What the data say of the population's terms at each draw: `information` (draw, m, m), `score` (draw, m).
 
-    `origin` (term,) is what the terms are counted from; `design` (coefficient, term) makes coefficients of them.
-    `z` (draw, term) are the standard normals that terms are drawn with, the same under every prior, so that priors
-    differ by themselves and not by chance.
+    They are of the m terms that were integrated out; `sampled` (term,) says which were not, and `given` (draw, sampled)
+    how far these lie from `origin` (term,), which all terms are counted from. `design` (coefficient, term) makes
+    coefficients of them. `z` (draw, m) are the standard normals that terms are drawn with, the same under every prior,
+    so that priors differ by themselves and not by chance.
     """
 
     information: Floats
@@ -59,6 +65,8 @@ class Evidence:
     origin: Floats
     design: Floats
     z: Floats
+    sampled: NDArray[np.bool_]
+    given: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +112,20 @@ def evidence_of(posterior: Posterior, seed: int, extra: Floats | None = None) ->
     ]
     information, score = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     z = np.random.default_rng(seed).standard_normal((len(sigma), len(mean)))
-    return Evidence(design.T @ information @ design, score @ design, mean, design, z)
+    return _given_what_was_sampled(posterior, design.T @ information @ design, score @ design, (mean, design, z))
+
+
+def _given_what_was_sampled(
+    posterior: Posterior, information: Floats, score: Floats, rest: tuple[Floats, Floats, Floats]
+) -> Evidence:
+    """Keep what is said of the terms that were integrated out, given those that were sampled, which come first."""
+    mean, design, z = rest
+    apart, moved = sampled_apart(posterior.draws, terms_from(posterior.design, posterior.visits))
+    sampled = np.pad(apart, (0, len(mean) - len(apart)))
+    given, inside = moved[:, apart], ~sampled
+    among, across = information[:, inside][:, :, inside], information[:, inside][:, :, sampled]
+    left = score[:, inside] - np.einsum("dms,ds->dm", across, given)
+    return Evidence(among, left, mean, design, z[:, inside], sampled, given)
 
 
 def _information(grams: Floats, moments: Floats, loading: Floats, sigma: Floats) -> tuple[Floats, Floats]:
@@ -120,7 +141,10 @@ def under(evidence: Evidence, new: NormalPrior, old: NormalPrior, log_ratio: Flo
     """Draw the terms under another prior; `log_ratio` (draw,) is that of new to old density of what was sampled."""
     known, half, chol = _solved(evidence, new)
     weight, k = smoothed(known - _solved(evidence, old)[0] + log_ratio)
-    from_origin = np.linalg.solve(chol.transpose(0, 2, 1), (half + evidence.z)[..., None])[..., 0]
+    from_origin = np.empty((len(weight), len(evidence.origin)))
+    from_origin[:, evidence.sampled] = evidence.given
+    drawn = np.linalg.solve(chol.transpose(0, 2, 1), (half + evidence.z)[..., None])[..., 0]
+    from_origin[:, ~evidence.sampled] = drawn
     return Weighed(evidence.origin + from_origin, weight, k, float(1 / (weight**2).sum()))
 
 
@@ -131,9 +155,11 @@ def log_evidence(evidence: Evidence, prior: NormalPrior) -> Floats:
 
 def _solved(evidence: Evidence, prior: NormalPrior) -> tuple[Floats, Floats, Floats]:
     """Return the log evidence (draw,), the root L of Q (draw, m, m), and L^-1 b (draw, m)."""
-    precision, shift = prior.sd**-2.0, prior.mean - evidence.origin
+    inside, all_shift = ~evidence.sampled, prior.mean - evidence.origin
+    precision, shift = prior.sd[inside] ** -2.0, all_shift[inside]
     chol = np.linalg.cholesky(evidence.information + np.diag(precision))
     half = np.linalg.solve(chol, (evidence.score + precision * shift)[..., None])[..., 0]
     log_det = np.log(np.diagonal(chol, axis1=1, axis2=2)).sum(axis=1)
     known = 0.5 * (half**2).sum(axis=1) - log_det - np.log(prior.sd).sum() - 0.5 * (precision * shift**2).sum()
-    return known, half, chol
+    away = (evidence.given - all_shift[evidence.sampled]) / prior.sd[evidence.sampled]
+    return known - 0.5 * (away**2).sum(axis=1), half, chol

@@ -18,6 +18,7 @@ from slopeshift.keep.atomic import locked
 from slopeshift.keep.made_from import code, imported, program
 from slopeshift.keep.replicates import replicates
 from slopeshift.sensitivity import curves, variations
+from slopeshift.sensitivity.borrowing import borrowing_rows
 from slopeshift.sensitivity.refits import VariationJob
 from slopeshift.sensitivity.rows import COLUMNS, beside_main, labelled, refused, withheld
 from slopeshift.sensitivity.subject import Subject
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
-TABLES = ("sensitivity", "sensitivity_curves", "sensitivity_tipping", "dropout_tipping", "waning")
+TABLES = ("sensitivity", "sensitivity_curves", "sensitivity_tipping", "dropout_tipping", "waning", "borrowing")
 DELTA = "delta"
 """Kind of the tipping point of values after leaving, among those of `curves`."""
 
@@ -149,7 +150,8 @@ def _tables(subject: Subject, grid: ModelFile | None, work: Callable[[VariationJ
         tipping = pd.concat([tipping, _dropout_tips(subject, dropout)], ignore_index=True)
     of_shapes = [row for row in rows if job.variations[row["replicate"]].compared]
     fading = _waning(table, about, of_shapes)
-    return dict(zip(TABLES, (table, lines.reindex(columns=curves.CURVE), tipping, dropout, fading), strict=True))
+    found = (table, lines.reindex(columns=curves.CURVE), tipping, dropout, fading, borrowing_rows(subject))
+    return dict(zip(TABLES, found, strict=True))
 
 
 def _refitted(subject: Subject, job: VariationJob, rows: Rows, which: int) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import xarray as xr
 from slopeshift.answers import quantities
 from slopeshift.answers.convergence import ESS_MIN
 from slopeshift.answers.weights import LARGEST_K, smoothed
+from slopeshift.design.entry import known_to
 from slopeshift.engine.draws import flat
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.sensitivity import curves
@@ -46,6 +47,7 @@ HELD = 1e-5
 """Share of a prior's SD that holds a term at its mean."""
 
 OUT_OF_REACH = "the posterior is too far from this prior to be weighed: edit the prior in the model file, and fit that"
+CHOSEN = "entry rules act on a bend too: take a model with curved courses"
 BIASES = (0.1, QUARTER, 0.5)
 """SDs of the expectation bias that get a row, as shares of the decline that the prior expects."""
 
@@ -86,8 +88,10 @@ def bent(subject: Subject) -> tuple[float, pd.DataFrame | None]:
 
     A term of the population with the column month^2 / 2 is added to a straight model, and the draws are weighed.
     Returns the probability that courses bend upwards, and the changes from what the slope would then be; NaN and None
-    where the weights cannot be relied on.
+    where the weights cannot be relied on, or entry rules act on the bend, whose effect is then not known here.
     """
+    if known_to(subject.posterior.design):
+        return float("nan"), None
     found = under(_with_bend(subject), _bending(subject, bend=True), _bending(subject, bend=False))
     if not found.reliable:
         return float("nan"), None
@@ -100,8 +104,10 @@ def bend_evidence(subject: Subject) -> tuple[float, float]:
 
     The bend is that of `bent`, or of a curved model its mean curvature under its own prior. Returns the
     logs of two ratios of densities of the data (Bayes factors), each the logarithm of the mean, over the draws, of the
-    ratio given the draw; NaN where a mean hangs on few draws.
+    ratio given the draw; NaN where a mean hangs on few draws, or entry rules act on a bend that the model has not.
     """
+    if known_to(subject.posterior.design) and not curved(subject):
+        return float("nan"), float("nan")
     evidence = subject.evidence if curved(subject) else _with_bend(subject)
     own = log_evidence(evidence, _bending(subject, bend=False))
     alone = log_evidence(evidence, _bending(subject, bend=True, change=False)) - own
@@ -145,7 +151,7 @@ def bent_rows(subject: Subject) -> pd.DataFrame:
     detail = f"one curvature for all, Normal(0, {sd:.2g}) {subject.posterior.rate} a month"
     labels = {"analysis": BENT, "detail": detail, **subject.posterior.labels, **subject.counts}
     if table is None:
-        return refused(OUT_OF_REACH, **labels)
+        return refused(CHOSEN if known_to(subject.posterior.design) else OUT_OF_REACH, **labels)
     return labelled(table, note=f"probability that courses bend upwards {upwards:.2f}", **labels)
 
 
