@@ -58,8 +58,8 @@ COLUMNS = tuple(
 )
 """`share`: weight of the control before the data (robust), or for how much its patients count (power);
 `posterior_share`: the weight after the data. mean, sd, lower and upper (95 %) are of what is claimed overall, the
-change or the difference of arms, in outcome units a month. `tips_below`: weight before the data below which the probability of slower worsening crosses 0.8, empty
-where it does not."""
+change or the difference of arms, in outcome units a month. `tips_below`: weight before the data below which the
+probability of slower worsening crosses 0.8, empty where it does not."""
 
 
 def borrowing_rows(subject: Subject) -> pd.DataFrame:
