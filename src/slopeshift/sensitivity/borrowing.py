@@ -57,13 +57,13 @@ COLUMNS = tuple(
     "note".split()
 )
 """`share`: weight of the control before the data (robust), or for how much its patients count (power);
-`posterior_share`: the weight after the data. mean, sd, lower and upper (95 %) are of the change overall, in outcome
-units a month. `tips_below`: weight before the data below which the probability of slower worsening crosses 0.8, empty
-where it does not."""
+`posterior_share`: the weight after the data. mean, sd, lower and upper (95 %) are of what is claimed overall, the
+change or the difference of arms, in outcome units a month. `tips_below`: weight before the data below which the
+probability of slower worsening crosses 0.8, empty where it does not."""
 
 
 def borrowing_rows(subject: Subject) -> pd.DataFrame:
-    """Look at the change overall under less of the control: the table `borrowing`, a row for each prior and share.
+    """Look at what is claimed overall under less of the control: the table `borrowing`, a row for each prior and share.
 
     Where the posterior is too far from a prior to be weighed, its rows have no number and say so. Empty where the trial
     has no control, or the model does not take its prior from it.
@@ -102,7 +102,7 @@ class _Mixture:
 
     @cached_property
     def changes(self) -> tuple[Floats, Floats]:
-        """The change overall under the control's prior, and under the vague one: (draw,) each."""
+        """What is claimed overall under the control's prior, and under the vague one: (draw,) each."""
         return flat(change(self.subject.posterior)), self.weighed.terms @ self.subject.weights
 
     def rows(self) -> list[dict[str, object]]:
