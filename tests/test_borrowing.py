@@ -10,16 +10,18 @@ from posteriors import posterior_from
 from scipy.linalg import block_diag
 from scipy.stats import multivariate_normal, norm
 from test_sensitivity import FILE, TRIAL, VISITS, hyper, subject_of
-from trials import line_trial
+from trials import ROOT, line_trial
 
 from slopeshift.answers import borrowed
 from slopeshift.engine import exact
 from slopeshift.engine.terms import terms_of
 from slopeshift.model.control import means
+from slopeshift.model.files import load_model
 from slopeshift.report.words.borrowed import sentence
-from slopeshift.sensitivity.borrowing import after_data, borrowing_rows, tipping_weight
+from slopeshift.sensitivity.alternatives import own_prior
+from slopeshift.sensitivity.borrowing import after_data, borrowing_rows, tipping_weight, vague_prior
 from slopeshift.sensitivity.subject import Subject
-from slopeshift.trial import Control
+from slopeshift.trial import Control, read_trial
 
 HISTORY = line_trial(patients=12, injections=0)
 CONTROLLED = replace(TRIAL, control=Control("other", {"alsfrsr": 0.2}, HISTORY))
@@ -126,6 +128,25 @@ def test_nothing_is_borrowed_without_a_control_or_where_the_model_states_its_own
     assert list(borrowed.table(own.posterior)) == list(borrowed.COLUMNS)
     assert borrowed.table(replace(own.posterior, trial=CONTROLLED)).empty
     assert borrowing_rows(own).empty
+
+
+def test_on_a_curved_course_slope_and_curvature_are_borrowed_and_both_are_made_vague(tmp_path):
+    """Of prior draws: the trial contradicts nothing, and what its design is worth does not hang on the draws' mean."""
+    from test_any_change import prior_of
+    from test_curvature import bending, pair
+
+    file = load_model(ROOT / "models" / "alsfrsr.py")
+    trial = read_trial(pair(tmp_path, bending()))
+    posterior, _ = prior_of(file, trial, 50)
+    table = borrowed.table(posterior).set_index("quantity")
+    stated = posterior.design.sel(term=["slope", "curvature"])
+    np.testing.assert_allclose(table[["prior_mean", "prior_sd"]].T, [stated["term_mean"], stated["term_sd"]])
+    assert table.index.tolist() == ["slope", "curvature"]
+    assert (table["effective_patients"] > 0).all()
+    vague, own = vague_prior(Subject(file, posterior, 1)), own_prior(posterior.design)
+    found = {name: (m, s) for name, m, s in zip(posterior.design["term"].to_numpy(), vague.mean, vague.sd, strict=True)}
+    assert (found["slope"], found["curvature"]) == (pytest.approx((-1.0, 0.6)), pytest.approx((0.0, 0.045)))
+    np.testing.assert_array_equal((vague.sd != own.sd), np.isin(posterior.design["term"], ["slope", "curvature"]))
 
 
 # ---- less of the control ----

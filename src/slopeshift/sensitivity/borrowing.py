@@ -68,16 +68,23 @@ def borrowing_rows(subject: Subject) -> pd.DataFrame:
     Where the posterior is too far from a prior to be weighed, its rows have no number and say so. Empty where the trial
     has no control, or the model does not take its prior from it.
     """
-    own = own_prior(subject.posterior.design)
-    without = without_control(subject.file, subject.posterior.trial, own)
-    if without is None:
+    vague = vague_prior(subject)
+    if vague is None:
         return pd.DataFrame(columns=list(COLUMNS))
-    changed = (without.mean != own.mean) | (without.sd != own.sd)
-    vague = NormalPrior(without.mean, np.where(changed, ROBUST * without.sd, without.sd))
     rows = [*_Mixture(subject, vague).rows(), *(_powered(subject, share) for share in POWERS)]
     sign = subject.posterior.visits.outcome.sign
     table = pd.DataFrame(rows).assign(**subject.posterior.labels)
     return table.assign(prob_better=chance_of_better(table["prob_positive"], sign)).reindex(columns=list(COLUMNS))
+
+
+def vague_prior(subject: Subject) -> NormalPrior | None:
+    """Put in the place of what the control gives what the model has without it, ROBUST times as wide; None without."""
+    own = own_prior(subject.posterior.design)
+    without = without_control(subject.file, subject.posterior.trial, own)
+    if without is None:
+        return None
+    taken = (without.mean != own.mean) | (without.sd != own.sd)
+    return NormalPrior(without.mean, np.where(taken, ROBUST * without.sd, without.sd))
 
 
 @dataclass(frozen=True, eq=False)
