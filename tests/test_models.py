@@ -30,19 +30,32 @@ DIMS = {
 SETTINGS = {"title": "Synthetic", "synthetic": True, "source": "simulate"}
 
 
-@pytest.fixture(scope="module")
-def tables():
-    return default_trial().tables
-
-
-@pytest.fixture(scope="module")
-def trial(tables):
-    return trial_from_tables("synthetic", tables, SETTINGS)
-
-
 @pytest.fixture(params=MODELS, ids=lambda path: path.stem, scope="module")
 def file(request):
     return load_model(request.param)
+
+
+@pytest.fixture(scope="module")
+def stated(file):
+    """What trial.toml says, for the kind of trial that the model is for."""
+    return SETTINGS | ({"arms": {"control": "sham", "randomised": True}} if of_arms(file) else {})
+
+
+@pytest.fixture(scope="module")
+def tables(file):
+    drawn = dict(default_trial().tables)
+    if of_arms(file):
+        drawn["patients"] = drawn["patients"].assign(arm=np.where(np.arange(20) % 2, "sham", "cells"))
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def trial(tables, stated):
+    return trial_from_tables("synthetic", tables, stated)
+
+
+def of_arms(file):
+    return getattr(file.build, "arms", None) is not None
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +157,9 @@ def test_log_density_and_gradient_are_finite(model):
         assert np.isfinite(gradient(point)).all()
 
 
-def test_row_order_does_not_matter(file, tables, trial, model):
+def test_row_order_does_not_matter(file, tables, stated, model):
     shuffled = {name: table.sample(frac=1, random_state=3) for name, table in tables.items()}
-    again = file.build(trial_from_tables("synthetic", shuffled, SETTINGS))
+    again = file.build(trial_from_tables("synthetic", shuffled, stated))
     point = model.initial_point()
     rng = np.random.default_rng(2)
     point = {name: value + 0.2 * rng.normal(size=np.shape(value)) for name, value in point.items()}
@@ -191,7 +204,7 @@ CLINICAL = {
 
 
 def test_prior_predictive_is_clinically_possible(prior, file):
-    limits = CLINICAL[file.outcome]
+    limits = CLINICAL[file.outcome] | ({"slowing": (0.20, 0.45)} if of_arms(file) else {})  # with either arm's changes
     scores = prior["prior_predictive"][file.outcome].to_numpy()
     low, high = limits["range"]
     assert ((scores < low) | (scores > high)).mean() < limits["outside"]
@@ -261,7 +274,16 @@ def test_no_model_is_left_in_the_golden_texts_that_there_is_not():
 def test_a_built_model_records_the_priors_that_its_file_states(file, model, trial):
     assert trial.control is None
     recorded = statement(model)
-    assert [without_source(row) for row in recorded.priors] == [without_source(row) for row in file.stated()]
+    found, expected = ([without_source(row) for row in rows] for rows in (recorded.priors, file.stated()))
+    if of_arms(file):
+        # Of arms the trial decides which coefficients there are; their priors are those of the file.
+        effects = {row["name"]: row["numbers"] for row in found if row["name"].startswith("effect")}
+        assert set(effects) == {"effect", "effect 1", "effect 2", "effect 3"}
+        assert effects["effect"] == next(row["numbers"] for row in expected if row["name"] == "effect")
+        of = [f"{name}" for name, *_ in file.build.arms.labelled]
+        found = [row for row in found if not row["name"].startswith("effect")]
+        expected = [row for row in expected if row["name"] not in of]
+    assert found == expected
     assert recorded.family == described(file)["family"]
 
 

@@ -9,7 +9,7 @@ from scipy.linalg import block_diag
 from scipy.special import ndtr
 from trials import ROOT, line_trial
 
-from slopeshift.answers import operating
+from slopeshift.answers import any_change, operating
 from slopeshift.design.visits import visits_of
 from slopeshift.engine.draws import evenly
 from slopeshift.fit.posterior import Posterior
@@ -207,3 +207,13 @@ def test_covariates_of_changes_do_not_move_the_course_of_a_trial_in_which_nothin
     names = len(posterior.design.indexes["coefficient"])
     assert posterior.design.sizes["covariate"]
     assert not course[:, names:].any()
+
+
+@pytest.mark.parametrize("family", ["student_t", "bounded"])
+def test_families_that_are_not_normal_have_no_closed_form(posterior, family):
+    """They record their terms as normal models do, but their likelihood is another."""
+    assert operating.in_closed_form(posterior)
+    other = replace(posterior, family=family)
+    assert not operating.in_closed_form(other)
+    assert operating.table(other).empty
+    assert any_change.table(other).empty

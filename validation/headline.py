@@ -135,6 +135,7 @@ def jobs(seed: int) -> list[HeadlineJob]:
 def summary(job: HeadlineJob, rows: pd.DataFrame) -> dict[str, Any]:
     """Sum up the trials of a study."""
     claimed = rows["probability"] > CLAIMED
+    lower, upper = share_interval(int(claimed.sum()), len(rows))
     return {
         "patients": job.cell.design.enrolled,
         "situation": job.name,
@@ -142,7 +143,8 @@ def summary(job: HeadlineJob, rows: pd.DataFrame) -> dict[str, Any]:
         "model": job.model,
         "trials": len(rows),
         "claimed": claimed.mean(),
-        "mc_error": np.sqrt(max(claimed.mean() * (1 - claimed.mean()), 0.25 / len(rows) ** 2) / len(rows)),
+        "lower": lower,
+        "upper": upper,
         "claimed_at_cut": (rows["probability"] > rows["cut"]).mean(),
         "bias": (rows["mean"] - rows["truth"]).mean(),
         "sd": rows["mean"].std(),
@@ -150,6 +152,14 @@ def summary(job: HeadlineJob, rows: pd.DataFrame) -> dict[str, Any]:
         "coverage": rows["covered"].mean(),
         "any_change_above_0.95": (rows["any_change"] > 0.95).mean(),
     }
+
+
+def share_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Give the 95 % interval of a share by Clopper and Pearson 1934, doi 10.1093/biomet/26.4.404."""
+    from scipy.stats import binomtest
+
+    found = binomtest(hits, trials).proportion_ci(0.95, "exact")
+    return float(found.low), float(found.high)
 
 
 def main() -> None:
@@ -182,7 +192,8 @@ def page(table: pd.DataFrame, seed: int) -> str:
     for row in table.itertuples():
         lines.append(
             f"| {row.patients} | {row.situation} | {row.change:g} | {row.model} | {row.trials} | "
-            f"{100 * row.claimed:.1f} ± {100 * row.mc_error:.1f} % | {100 * row.claimed_at_cut:.1f} % | "
+            f"{100 * row.claimed:.1f} % ({100 * row.lower:.1f} to {100 * row.upper:.1f}) | "
+            f"{100 * row.claimed_at_cut:.1f} % | "
             f"{row.bias:+.3f} | {row.posterior_sd:.3f} | {100 * row.coverage:.1f} % |"
         )
     return "\n".join([_INTRODUCTION.format(seed=seed), *lines, ""])
@@ -192,7 +203,8 @@ _INTRODUCTION = """## Headline
 
 How often the models that answer claim a change, in simulated trials that were selected, that bend, or both; seeds from
 {seed}. A claim is Pr(overall change > 0) above 0.975, or above the cut that
-2.5 % of trials of its design exceed where nothing changes and courses bend as they may. Bias is that of the posterior
+2.5 % of trials of its design exceed where nothing changes and courses bend as they may; in brackets the 95 % interval
+of the share (Clopper and Pearson). The cut knows of no rule, so it is given without one. Bias is that of the posterior
 mean of the overall change, in points a month. With an effect, it has the pull of the sceptical prior in it.
 The headline is told the rule by which patients were chosen; the straight line is not, and is what a usual analysis does.
 """

@@ -21,6 +21,7 @@ from slopeshift.design.entry import known_to
 from slopeshift.design.shape import NATURAL
 from slopeshift.engine.draws import evenly, flat
 from slopeshift.engine.terms import CORRELATED
+from slopeshift.fit.posterior import NORMAL
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -95,10 +96,10 @@ def table(posterior: Posterior) -> pd.DataFrame:
 def in_closed_form(posterior: Posterior) -> bool:
     """Say whether a fit's changes are linear in the values, given the spreads, and informed by any.
 
-    They are where coefficients are integrated out, and residuals independent.
+    They are where residuals are normal and independent, whether coefficients are integrated out or sampled.
     """
-    exact = "term_mean" in posterior.design and CORRELATED not in posterior.design
-    return exact and bool(informed(posterior.design).any())
+    normal = posterior.family in (None, NORMAL) and CORRELATED not in posterior.design
+    return normal and "term_mean" in posterior.design and bool(informed(posterior.design).any())
 
 
 def claims(posterior: Posterior, course: Floats, spread: Floats) -> float:

@@ -196,6 +196,11 @@ def claimed(design: xr.Dataset) -> str:
     return DIFFERENCE if arms.compares(design) else CHANGE
 
 
+def of_claim(rows: xr.DataArray) -> xr.DataArray:
+    """Choose the rows of what is claimed, of `population`: (chain, draw, row)."""
+    return of_quantity(rows, DIFFERENCE if (rows["quantity"] == DIFFERENCE).any() else CHANGE)
+
+
 def change(posterior: Posterior, injection: str = OVERALL) -> xr.DataArray:
     """Take what is claimed after an injection ("1".."K"), or overall: (chain, draw), units of slopes.
 

@@ -124,8 +124,7 @@ def intervals(population: xr.DataArray, sign: float) -> pd.DataFrame:
     outer one 95 %; `probability` is that patients worsen more slowly.
     `population` is `quantities.population`, and `sign` that of the outcome.
     """
-    compared = (population["quantity"] == quantities.DIFFERENCE).any()
-    change = quantities.of_quantity(population, quantities.DIFFERENCE if compared else quantities.CHANGE)
+    change = quantities.of_claim(population)
     draws = change.sizes["chain"] * change.sizes["draw"]
     values = change.transpose("row", *SAMPLES).to_numpy().reshape(change.sizes["row"], draws)
     low, inner_low, inner_high, high = np.quantile(values, (INTERVAL[0], *QUARTILES, INTERVAL[1]), axis=1)

@@ -112,6 +112,10 @@ def write(report: Report, folder: Path, *, figures: bool = True) -> Path:
     return index
 
 
+OF_ANSWERS = ("operating", "any_change", "unchanged", "permutation", "arms")
+"""Tables of the answers that stand beside each other by model."""
+
+
 def published(report: Report) -> dict[str, pd.DataFrame]:
     """Put the tables that travel with the page together, by name."""
     study, varied = report.study, report.varied
@@ -119,7 +123,7 @@ def published(report: Report) -> dict[str, pd.DataFrame]:
         **{name: stacked([getattr(a.results, name) for a in report.analyses]) for name in OF_A_FIT},
         "interval": interval.table(report),
         "covariates": covariates.table(report),
-        **{name: chance.of_answers(report.analyses, name) for name in ("operating", "any_change", "unchanged")},
+        **{name: chance.of_answers(report.analyses, name) for name in OF_ANSWERS},
         **{name: report.own[name] for name in ("classical", "safety") if name in report.own},
         **checks.tables(report.analyses, report.compared),
         **{name: study[name] for name in STUDY if name in study},

@@ -124,9 +124,7 @@ def by_arm(analysis: Analysis) -> list[Picture]:
 
 
 def _changes(draws: xr.DataArray) -> dict[str, Floats]:
-    compared = (draws["quantity"] == quantities.DIFFERENCE).any()
-    claimed = quantities.DIFFERENCE if compared else quantities.CHANGE
-    chosen = quantities.of_quantity(draws, claimed).transpose("row", *SAMPLES)
+    chosen = quantities.of_claim(draws).transpose("row", *SAMPLES)
     return {str(k): chosen[i].to_numpy().ravel() for i, k in enumerate(chosen["injection"].to_numpy())}
 
 
