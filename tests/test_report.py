@@ -108,6 +108,7 @@ def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path
         "operating",
         "any_change",
         "unchanged",
+        "borrowed",
         "permutation",
         "arms",
         "classical",

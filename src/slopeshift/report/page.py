@@ -68,7 +68,7 @@ OF_A_FIT = ("population", "patients", "responders", "diagnostics", "change_curve
 STUDY = ("null_reference", "null_refits", "pseudo_injection", "published_claim")
 """Tables of the null study that are published with the report; its others are for figures."""
 
-VARIED = ("sensitivity_tipping", "sensitivity_curves", "dropout_tipping", "waning")
+VARIED = ("sensitivity_tipping", "sensitivity_curves", "dropout_tipping", "waning", "borrowing")
 """Tables of the sensitivity study, besides its first, that are published with the report."""
 
 _SECTION = re.compile(r'(<section id="([\w-]+)"[^>]*>\s*<h2[^>]*>)(.*?)(</h2>)', re.DOTALL)
@@ -112,7 +112,7 @@ def write(report: Report, folder: Path, *, figures: bool = True) -> Path:
     return index
 
 
-OF_ANSWERS = ("operating", "any_change", "unchanged", "permutation", "arms")
+OF_ANSWERS = ("operating", "any_change", "unchanged", "borrowed", "permutation", "arms")
 """Tables of the answers that stand beside each other by model."""
 
 

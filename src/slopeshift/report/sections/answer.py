@@ -9,11 +9,12 @@ import pandas as pd
 
 from slopeshift.answers.quantities import CHANGE, DIFFERENCE
 from slopeshift.design.cycles import OVERALL
-from slopeshift.report.analysis import Analysis, Report
+from slopeshift.report.analysis import Analysis, Report, rows_of
 from slopeshift.report.figures import answer as answer_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.chance import headline
 from slopeshift.report.words.arms import tested_by_permutation, usual_analyses
+from slopeshift.report.words.borrowed import sentence
 from slopeshift.report.words.chance import by_chance, by_design, changed_at_all, named_by_chance, named_if_unchanged
 from slopeshift.report.words.checks import UNCHECKED, alarm
 from slopeshift.report.words.entry import question
@@ -89,6 +90,13 @@ def context(report: Report) -> dict[str, Any]:
     }
 
 
+def _borrowed(report: Report, a: Analysis) -> str:
+    if report.trial.control is None or "borrowed" not in a.answered.tables:
+        return ""
+    varied = rows_of(report.varied, "borrowing", model=a.record["model"])
+    return sentence(a.answered.tables["borrowed"], report.trial.control.source, a.sign, varied)
+
+
 def _unfitted(report: Report) -> list[tuple[str, str]]:
     """Group the models that were not fitted by the reason."""
     names: dict[str, list[str]] = {}
@@ -113,6 +121,7 @@ def _card(report: Report, a: Analysis) -> dict[str, Any]:
         "many": "" if compared else slowed_patients(a.results, a.answered.number("prior_expected_slowed")),
         "named": named_patients(a.results),
         "compared": compared,
+        "borrowed": _borrowed(report, a),
         "tested": tested_by_permutation(a.answered.tables),
         "usual": usual_analyses(a.answered.tables),
         "named_by_chance": named_by_chance(chance),
