@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 from sources import FORMATS, SYNTHETIC, exported, small_trial, take, with_dates
+from trials import ROOT
 
 from slopeshift.formats.export import export_trial
 from slopeshift.formats.source import read_source
@@ -89,3 +90,14 @@ def test_an_export_does_not_overwrite(tmp_path):
     (tmp_path / "out" / "mine.txt").touch()
     with pytest.raises(TrialError, match="a folder that is not empty"):
         export_trial("table", SYNTHETIC, tmp_path / "out")
+
+
+@pytest.mark.parametrize("form", ["sdtm", "adam", "redcap", "table"])
+def test_arms_and_what_was_injected_come_back(form, tmp_path):
+    controlled = ROOT / "data/synthetic-rct-als"
+    before = read_trial(controlled)
+    after = take(form, destination=tmp_path / "back", **exported(form, controlled, tmp_path / "out")).trial
+    assert after.patients["arm"].tolist() == before.patients["arm"].tolist()
+    assert after.injections["agent"].tolist() == before.injections["agent"].tolist()
+    assert after.injections["dose"].isna().tolist() == (before.injections["agent"] == "placebo").tolist()
+    assert after.arms is None  # which arm is the control, and whether anything was randomised, no source says

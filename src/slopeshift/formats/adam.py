@@ -54,8 +54,9 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     subjects = desk.records(named["ADSL"])
     ends = _ends(desk, named, subjects, document["ends"])
     scores, injections = [], [_periods(desk, subjects, document["injections"])]
+    arms = _arms(desk, subjects) if cdisc_tables.several_arms(subjects, *ARMS) else None
     for source in basic:
-        scored, injected = _basic(desk, source, document)
+        scored, injected = _basic(desk, source, document, arms)
         scores.append(scored)
         injections.append(injected)
     deaths = ends[ends["reason"] == "death"].set_index("patient")["limit"]
@@ -72,8 +73,28 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     return desk.reading(tables, times, f"DTH{date} or EOS{date}")
 
 
-def _basic(desk: Desk, source: Source, document: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the scores and the injections of a dataset of the BDS shape."""
+ARMS = ("TRT01P", "TRT01A", "ARM", "ACTARM")
+"""Where ADSL says the arm: as planned first."""
+
+
+def _arms(desk: Desk, subjects: pd.DataFrame) -> pd.Series[str]:
+    """Return the arm of each patient; note where a patient was treated in another."""
+    cells = next((c for name in ARMS if filled(c := column_of(subjects, name)).any()), column_of(subjects, ARMS[0]))
+    for planned, actual in (("TRT01P", "TRT01A"), ("ARM", "ACTARM")):
+        one, other = column_of(subjects, planned), column_of(subjects, actual)
+        for _, record in subjects[filled(one) & filled(other) & (one != other)].iterrows():
+            found = f"{actual} {record[actual]!r}, beside {planned} {record[planned]!r}: the patient counts as planned"
+            desk.note(record, actual, found, "say in the protocol how such patients count")
+    return desk.said(subjects, cells, "arm")
+
+
+def _basic(
+    desk: Desk, source: Source, document: Mapping[str, Any], arms: pd.Series[str] | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the scores and the injections of a dataset of the BDS shape.
+
+    With `arms`, by patient, a dose of 0 is an injection: of what TRTA says, else of the patient's arm.
+    """
     records = desk.records([source])
     nothing = pd.DataFrame({"patient": []}, dtype="str")
     if not {"PARAMCD", "AVAL"} <= set(source.table.columns):
@@ -90,8 +111,12 @@ def _basic(desk: Desk, source: Source, document: Mapping[str, Any]) -> tuple[pd.
     timed = desk.timed(desk.without(scored, scored["value"].isna(), "no AVAL"), "ADT", "ADY")
     given = records[injecting & ~imputed]
     given = given.assign(dose=desk.number(given, "AVAL"), route=column_of(given, "ROUTE"))
+    if arms is not None:
+        told = column_of(given, "TRTA")
+        given = given.assign(agent=told.where(filled(told), given["patient"].map(arms).fillna("").astype("str")))
+    chosen = cdisc_tables.recorded_choice(desk, given, ("ADT", "ADY"))
     return cdisc_tables.recorded_choice(desk, timed)[list(NO_SCORES.columns)], cdisc_tables.injections_of(
-        desk, cdisc_tables.recorded_choice(desk, given, ("ADT", "ADY")), ("ADT", "ADY"), document["injections"]
+        desk, chosen, ("ADT", "ADY"), document["injections"], compared=arms is not None
     )
 
 
@@ -149,6 +174,8 @@ def _patients(desk: Desk, subjects: pd.DataFrame, names: Mapping[str, str], ends
         "age": desk.said(subjects, column_of(subjects, "AGE"), "AGE"),
         "sex": desk.said(subjects, column_of(subjects, "SEX"), "SEX"),
     }
+    if cdisc_tables.several_arms(subjects, *ARMS) and not filled(column_of(subjects, "ARM")).any():
+        said["arm"] = _arms(desk, subjects)
     for source_column, column in names.items():
         cells = column_of(subjects, source_column)
         if filled(cells).any() and column == "onset":

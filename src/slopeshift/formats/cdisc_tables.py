@@ -83,6 +83,9 @@ def recorded_choice(desk: Desk, records: pd.DataFrame, times: tuple[str, str] | 
     return records.loc[timed.index]
 
 
+NO_CELLS = "a dose of 0: a placebo, which is no injection of cells in a trial of one arm"
+
+
 def _added_up(injections: pd.DataFrame, clock: str) -> pd.DataFrame:
     """Add up a patient's doses of one time; the dose is unknown where one of them is."""
     keys = ["patient", clock]
@@ -91,14 +94,36 @@ def _added_up(injections: pd.DataFrame, clock: str) -> pd.DataFrame:
     return injections.assign(dose=doses, route=routes)[~injections.duplicated(keys)]
 
 
-def injections_of(desk: Desk, records: pd.DataFrame, times: tuple[str, str], codes: Mapping[str, Any]) -> pd.DataFrame:
-    """Make injections of records with a `dose` in 10^6 cells (NaN: unknown) and a `route`.
+SHAM = re.compile(r"placebo|sham|vehicle", re.IGNORECASE)
+"""What a treatment is called that is injected for comparison: an injection of its own in a trial of several arms."""
 
-    Those of dose 0 are a placebo and left out; one without a time is a problem. Several of one day are added up where
-    the code map says so.
+
+def several_arms(subjects: pd.DataFrame, *columns: str) -> bool:
+    """Say whether the subjects of a trial are in more than one arm, by the first of these columns that is filled."""
+    for cells in (column_of(subjects, column) for column in columns):
+        if filled(cells).any():
+            return len(set(cells[filled(cells)])) > 1
+    return False
+
+
+def agents_of(treatment: pd.Series[str], dose: pd.Series[float]) -> pd.Series[str]:
+    """Name what was injected: a dose of 0 is another agent than the same treatment at a dose."""
+    active = set(treatment[dose != 0])
+    blank = (dose == 0) & (treatment.isin(active) | ~filled(treatment))
+    return treatment.mask(blank, "placebo").where(filled(treatment) | blank, "treatment")
+
+
+def injections_of(
+    desk: Desk, records: pd.DataFrame, times: tuple[str, str], codes: Mapping[str, Any], *, compared: bool = False
+) -> pd.DataFrame:
+    """Make injections of records with a `dose` in 10^6 cells (NaN: unknown), a `route` and, if `compared`, an `agent`.
+
+    Those of dose 0 are a placebo: an injection where arms are `compared`, and left out else. One without a time is a
+    problem. Several of one day are added up where the code map says so.
     """
     dated, counted = times
-    given = desk.without(records, records["dose"] == 0, "a dose of 0: a placebo, which is no injection of cells")
+    sham = records["dose"] == 0
+    given = records.assign(dose=records["dose"].mask(sham)) if compared else desk.without(records, sham, NO_CELLS)
     placed = desk.day(given, dated, counted)
     for _, record in placed[placed["time"].isna()].iterrows():
         column = dated if desk.clock == "date" else counted
@@ -109,6 +134,8 @@ def injections_of(desk: Desk, records: pd.DataFrame, times: tuple[str, str], cod
         placed = _added_up(placed, "time")
     texts = placed["dose"].map(lambda value: f"{value:.10g}", na_action="ignore")
     table = pd.DataFrame({"patient": placed["patient"], desk.clock: desk.time_text(placed["time"])})
+    if compared:
+        table["agent"] = placed["agent"]
     return as_text(table.assign(dose=texts, route=placed["route"])).set_axis(
         pd.MultiIndex.from_frame(placed[["file", "row"]])
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from slopeshift.formats.cdisc_tables import SHAM
 from slopeshift.formats.reading import filled, numbers
 from slopeshift.trial.columns import ITEMS
 
@@ -35,7 +36,7 @@ DECODED = {
 _CARRIED = {
     "patients": "patient age sex arm onset_month onset_date onset_site end_month end_date end_reason riluzole".split(),
     "visits": ["patient", "month", "date", *CODES],
-    "injections": "patient injection month date dose route".split(),
+    "injections": "patient injection month date agent dose route".split(),
     "events": "patient month date term serious grade related".split(),
 }
 
@@ -63,10 +64,11 @@ def write_sdtm(contents: Contents, folder: Path) -> None:
         values = {f"{domain}TESTCD": scores["code"], f"{domain}STRESN": scores["value"]}
         _sdtm(folder, domain, scores["patient"], **values, **{f"{domain}{time}": _times(contents, scores["day"])})
     given = tables["injections"]
-    dose = numbers(_of(given, "dose"))
+    dose, agent = _doses(given), _of(given, "agent")
     unit = dose.map(lambda _: CELLS, na_action="ignore").astype("object").fillna("")
+    what = {"EXTRT": agent.where(filled(agent), "CELLS"), "EXDOSE": dose, "EXDOSU": unit}
     when = {f"EXST{time}": _times(contents, contents.days["injections"]["day"])}
-    _sdtm(folder, "EX", given["patient"], EXTRT="CELLS", EXDOSE=dose, EXDOSU=unit, EXROUTE=_of(given, "route"), **when)
+    _sdtm(folder, "EX", given["patient"], **what, EXROUTE=_of(given, "route"), **when)
     reason = _of(patients, "end_reason")
     ended = filled(reason) & (reason != "ongoing")
     when = {f"DSST{time}": _times(contents, contents.days["patients"]["end"])[ended]}
@@ -108,11 +110,17 @@ def write_adam(contents: Contents, folder: Path) -> None:
         basic = {"PARAMCD": scores["code"], "AVAL": scores["value"]}
         _xpt(folder, name, scores["patient"], basic | {f"A{time}": _times(contents, scores["day"], numeric=True)})
     given = tables["injections"]
-    basic = {"PARAMCD": "INJDOSE", "AVAL": numbers(_of(given, "dose")), "ROUTE": _of(given, "route")}
+    basic = {"PARAMCD": "INJDOSE", "AVAL": _doses(given), "ROUTE": _of(given, "route"), "TRTA": _of(given, "agent")}
     when = {f"A{time}": _times(contents, contents.days["injections"]["day"], numeric=True)}
     _xpt(folder, "ADEX", given["patient"], basic | when)
     started = {f"AST{time}": _times(contents, contents.days["events"]["day"], numeric=True)}
     _events(contents, folder, "ADAE", started, "ATOXGR", "AREL")
+
+
+def _doses(given: pd.DataFrame) -> pd.Series[float]:
+    """Take the doses of injections; that of a sham, which has none, is 0."""
+    dose, agent = numbers(_of(given, "dose")), _of(given, "agent")
+    return dose.mask(dose.isna() & agent.str.contains(SHAM), 0.0)
 
 
 def _scores(contents: Contents, columns: list[str]) -> pd.DataFrame:

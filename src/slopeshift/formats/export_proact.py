@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ITEM_COLUMNS = tuple(names[0] for names in (proact_tables.ITEM_COLUMNS | {"5": proact_tables.TUBE[0]}).values())
 _CARRIED = {
-    "patients": ("patient", "age", "sex", "onset_month", "onset_date", "onset_site", "study_arm", "riluzole"),
+    "patients": ("patient", "age", "sex", "onset_month", "onset_date", "onset_site", "arm", "riluzole"),
     "visits": ("patient", "month", "date", "alsfrsr", "fvc", *ITEMS),
 }
 
@@ -50,7 +50,7 @@ def write(contents: Contents, folder: Path) -> None:
     _write(folder / "PROACT_ALSHISTORY.csv", names, onset)
     for column, table, theirs in (
         ("riluzole", "RILUZOLE", "Subject_used_Riluzole"),
-        ("study_arm", "TREATMENT", "Study_Arm"),
+        ("arm", "TREATMENT", "Study_Arm"),
     ):
         if column in patients:
             _write(folder / f"PROACT_{table}.csv", names, {theirs: patients[column]})

@@ -37,6 +37,7 @@ _VISITS = {
 _INJECTIONS = {
     "injection": "injection injectionnumber injectionno injno cycle injnumber injinjection",
     "time": "injectiondate dateofinjection injdate injectionmonth injmonth injectionday injday",
+    "agent": "agent injectionagent injagent injectedagent studyproduct",
     "dose": "dose injectiondose injdose cells dosecells",
     "route": "route injectionroute injroute",
     "planned": "planned planneddate plannedmonth plannedday injplanned",

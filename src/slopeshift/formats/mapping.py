@@ -22,7 +22,7 @@ CLOCKS = ("date", "month", "day")
 SECTIONS = {
     "patients": ("age", "sex", "onset", "onset_site", "end", "end_reason"),
     "visits": ("time", *BUILT_IN, *ITEMS),
-    "injections": ("injection", "time", "dose", "route", "planned"),
+    "injections": ("injection", "time", "agent", "dose", "route", "planned"),
     "events": ("time", "term", "serious", "grade", "related", "earliest", "latest"),
 }
 TIMES = {

@@ -38,7 +38,7 @@ SAID = {
     "sex": "sex",
     "onset_month": "Onset_Delta",
     "onset_site": "site of onset",
-    "study_arm": "Study_Arm",
+    "arm": "Study_Arm",
     "riluzole": "use of riluzole",
 }
 

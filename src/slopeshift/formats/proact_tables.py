@@ -162,7 +162,7 @@ def _history(table: _Table, records: pd.DataFrame) -> Part:
         sex=table.text("Sex"),
         onset_day=table.number("Onset_Delta"),
         onset_site=_site(table),
-        study_arm=table.text("Study_Arm"),
+        arm=table.text("Study_Arm"),
         riluzole=table.text("Subject_used_Riluzole"),
     )
     fates = [marked(strange, LEFT_OUT, f"Age is not from 0 to {OLDEST}")]

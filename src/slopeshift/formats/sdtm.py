@@ -84,7 +84,12 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     scores = pd.concat(
         [NO_SCORES, *(_scores(desk, name, domains[name], document) for name in SCORED if name in domains)]
     )
-    injections = [_injections(desk, domains, name, document["injections"]) for name in INJECTED if name in domains]
+    compared = cdisc_tables.several_arms(subjects, "ACTARM", "ARM")
+    injections = [
+        _injections(desk, domains, name, document["injections"], compared=compared)
+        for name in INJECTED
+        if name in domains
+    ]
     tables = {
         "patients": _patients(desk, domains, subjects, document["patients"], ends),
         "visits": cdisc_tables.visits_of(desk, scores, last),
@@ -151,8 +156,13 @@ def _scores(desk: Desk, domain: str, sources: list[Source], document: Mapping[st
     return timed[list(NO_SCORES.columns)]
 
 
-def _injections(desk: Desk, domains: Mapping[str, list[Source]], domain: str, codes: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the injections of EX or PR: those given, of the treatments and routes that are named."""
+def _injections(
+    desk: Desk, domains: Mapping[str, list[Source]], domain: str, codes: Mapping[str, Any], *, compared: bool
+) -> pd.DataFrame:
+    """Return the injections of EX or PR: those given, of the treatments and routes that are named.
+
+    Where arms are `compared`, those of a placebo or sham are injections of an agent of their own.
+    """
     records = desk.records(domains[domain])
     if domain == "PR" and not codes.get("treatments"):
         if "EX" not in domains:
@@ -164,7 +174,7 @@ def _injections(desk: Desk, domains: Mapping[str, list[Source]], domain: str, co
         cells, named = column_of(records, column), codes.get(key, [])
         if named:
             records = desk.without(records, ~cells.isin(named), f"{column} is not in the code map")
-        elif (several := sorted({*cells[filled(cells)]})) and len(several) > 1 and not _selected(codes):
+        elif len(several := _competing(cells, compared=compared)) > 1 and not _selected(codes):
             remedy = "name those that are injections under injections: treatments: or routes: in a code map"
             desk.problems.append(Problem(domains[domain][0].file, None, column, ", ".join(several)[:200], remedy))
     not_given = column_of(records, f"{domain}OCCUR") == "N"
@@ -172,8 +182,14 @@ def _injections(desk: Desk, domains: Mapping[str, list[Source]], domain: str, co
     dose = desk.number(records, f"{domain}DOSE")
     factors = _factors(desk, records[dose.notna() & (dose != 0)], f"{domain}DOSU", codes.get("dose_units", {}))
     scaled = dose.where(dose == 0, dose * factors.reindex(dose.index))
-    records = records.assign(dose=scaled, route=column_of(records, f"{domain}ROUTE"))
-    return cdisc_tables.injections_of(desk, records, (f"{domain}STDTC", f"{domain}STDY"), codes)
+    agent = cdisc_tables.agents_of(column_of(records, f"{domain}TRT"), scaled)
+    records = records.assign(dose=scaled, route=column_of(records, f"{domain}ROUTE"), agent=agent)
+    return cdisc_tables.injections_of(desk, records, (f"{domain}STDTC", f"{domain}STDY"), codes, compared=compared)
+
+
+def _competing(cells: pd.Series[str], *, compared: bool) -> list[str]:
+    """List the treatments or routes of which it is not known whether all are injections: not those of a sham."""
+    return [cell for cell in sorted({*cells[filled(cells)]}) if not (compared and cdisc_tables.SHAM.search(cell))]
 
 
 def _selected(codes: Mapping[str, Any]) -> bool:
@@ -204,11 +220,20 @@ def _patients(
     said = {
         "age": desk.said(subjects, column_of(subjects, "AGE"), "AGE"),
         "sex": desk.said(subjects, column_of(subjects, "SEX"), "SEX"),
-        "arm": desk.said(subjects, column_of(subjects, "ARM"), "ARM"),
+        "arm": desk.said(subjects, _arm(desk, subjects), "ARM"),
     }
     if "SUPPDM" in domains:
         said |= _supplementary(desk, domains["SUPPDM"], names)
     return cdisc_tables.patients_of(desk, subjects, said, ends)
+
+
+def _arm(desk: Desk, subjects: pd.DataFrame) -> pd.Series[str]:
+    """Take the arm that subjects were allocated to; note where they were treated in another."""
+    planned, actual = column_of(subjects, "ARM"), column_of(subjects, "ACTARM")
+    for _, record in subjects[filled(planned) & filled(actual) & (planned != actual)].iterrows():
+        found = f"ACTARM {record['ACTARM']!r}, beside ARM {record['ARM']!r}: the patient counts as allocated"
+        desk.note(record, "ACTARM", found, "say in the protocol how such patients count")
+    return planned.where(filled(planned), actual)
 
 
 def _supplementary(desk: Desk, sources: list[Source], names: Mapping[str, str]) -> dict[str, pd.Series[Any]]:
