@@ -410,7 +410,7 @@ COMMITTED = ROOT / "validation" / "calibration"
 RANKS = {of.model: of for of in stored(COMMITTED / "ranks")}
 
 
-THOUSAND = ("alsfrsr", "alsfrsr_straight", "fvc_straight")
+THOUSAND = ("alsfrsr", "alsfrsr_straight", "formula", "fvc_straight")
 """Models of a thousand trials: the kinds of line that others vary, by both outcomes where courses are straight."""
 
 

@@ -50,14 +50,14 @@ def run(
 ) -> list[str]:
     """Calibrate models on the design of a trial, and write the folder's page.
 
-    Models whose outcome the trial does not record are passed over, and said to be. Replicates that are done are kept
+    Models that are not for the trial are passed over, and said to be. Replicates that are done are kept
     in the folder, so that the same command goes on where it was stopped. Returns the models of the page that are not
     calibrated. Raises CalibrationError where a model that was fitted is not the one simulated from.
     """
     with locked(folder, say):
         for file in files:
-            if file.outcome not in trial.outcomes:
-                say(f"{file.name}: passed over, the trial records no {file.outcome}")
+            if why := file.misfit(trial):
+                say(f"{file.name}: passed over, {why}")
                 continue
             count = counts.of(file, trial)
             say(f"{file.name}: {count} trials from its prior")
