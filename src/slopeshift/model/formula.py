@@ -145,7 +145,8 @@ def formula_model(formula: str, priors: Mapping[str, Stated], trial: Trial) -> p
     months times the parts of `interval.split`), `patient`, and columns of the patients' table. "b1 + ... + bK" stands
     for every cycle, as `bk` does in the name of a prior. Terms of which the trial has nothing are left out: a cycle
     that no value informs keeps the other terms, and is not reported.
-    Records its priors, and the family as normal. Adds `population` (coefficient; at the mean interval), `coefficients`
+    Its terms are integrated out where `formula_exact` can, and else are variables, to be compiled: see `not_exact`.
+    Records its priors, and the family as normal. Gives `population` (coefficient; at the mean interval), `coefficients`
     (patient, coefficient) and, where the formula names intervals, `regression` (covariate).
     Raises FormulaError where a term has no prior, a prior no term, or the formula is no such line, and LookupError
     where the trial does not record the outcome.
