@@ -66,6 +66,7 @@ validate: $(READY) ## Compare with independent programs, count checks where trap
 	@$(BIN)/python validation/oracles.py
 	@$(BIN)/python validation/traps.py
 	@$(BIN)/python validation/headline.py
+	@$(BIN)/python validation/arms.py
 	@$(BIN)/python validation/closed_form.py
 	@$(BIN)/python validation/page.py
 

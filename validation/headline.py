@@ -145,7 +145,7 @@ def summary(job: HeadlineJob, rows: pd.DataFrame) -> dict[str, Any]:
         "claimed": claimed.mean(),
         "lower": lower,
         "upper": upper,
-        "claimed_at_cut": (rows["probability"] > rows["cut"]).mean(),
+        "claimed_at_cut": (rows["probability"] > rows["cut"]).mean() if rows["cut"].notna().all() else np.nan,
         "bias": (rows["mean"] - rows["truth"]).mean(),
         "sd": rows["mean"].std(),
         "posterior_sd": rows["sd"].mean(),
@@ -193,7 +193,7 @@ def page(table: pd.DataFrame, seed: int) -> str:
         lines.append(
             f"| {row.patients} | {row.situation} | {row.change:g} | {row.model} | {row.trials} | "
             f"{100 * row.claimed:.1f} % ({100 * row.lower:.1f} to {100 * row.upper:.1f}) | "
-            f"{100 * row.claimed_at_cut:.1f} % | "
+            f"{'–' if np.isnan(row.claimed_at_cut) else f'{100 * row.claimed_at_cut:.1f} %'} | "
             f"{row.bias:+.3f} | {row.posterior_sd:.3f} | {100 * row.coverage:.1f} % |"
         )
     return "\n".join([_INTRODUCTION.format(seed=seed), *lines, ""])
