@@ -6,6 +6,8 @@ kind of chance gives as much.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -32,13 +34,23 @@ LABELS = {
 }
 """Statistics that are worth a figure, with the name of their axis; the others are numbers of patients by design."""
 
+TAIL = 0.025
+"""Share of null trials on either side that may be left out of a figure, where a few of them would rule its axis."""
+
+RULED = 0.5
+"""Tails are left out where without them the axis is shorter than this part of the whole."""
+
+FARTHER_OUT = "◂ ▸ null trials farther out, not drawn"
+
 
 @styled
 def null_distribution(distribution: pd.DataFrame, observed: pd.DataFrame, statistic: str, unit: str = "") -> Figure:
     """Draw the null distribution of one statistic after every injection, the observed value marked in each.
 
     `distribution` and `observed` are the rows of `null_distribution` and `null_reference` of one outcome, source and
-    entry rule; `unit` is that of the outcome, for a change of slope. Raises KeyError for a statistic not in LABELS.
+    entry rule; `unit` is that of the outcome, for a change of slope. Where a few null trials would rule the axis, tails
+    of up to TAIL are not drawn in any panel, and their share is written at its end; what was observed always is drawn.
+    Raises KeyError for a statistic not in LABELS.
     """
     label = LABELS[statistic] + (f" ({unit}/month)" if unit and statistic.endswith("_change") else "")
     binned = distribution[distribution["statistic"] == statistic]
@@ -46,14 +58,21 @@ def null_distribution(distribution: pd.DataFrame, observed: pd.DataFrame, statis
     periods = [period for period in found.index if (binned["injection"] == period).any()]
     if not periods:
         return note(f"{label}: not defined")
-    figure, axes = panels(len(periods), 0.55 + 0.95 * len(periods), sharex=True)
+    figure, axes = panels(len(periods), 0.8 + 0.95 * len(periods), sharex=True)
+    low, high = _reach([binned[binned["injection"] == period] for period in periods], found["observed"])
     for ax, period in zip(axes, periods, strict=True):
-        _histogram(ax, binned[binned["injection"] == period])
+        bins = binned[binned["injection"] == period]
+        below, above = bins["left"] < low, bins["right"] > high
+        _histogram(ax, bins[~below & ~above])
+        _farther_out(ax, bins.loc[below, "share"].sum(), bins.loc[above, "share"].sum())
         _mark(ax, found.loc[period])
         ax.set_title(_period(period), fontsize=9)
         ax.set(yticks=[], ylim=0)
         ax.spines["left"].set_visible(False)
-    axes[-1].set_xlabel(label)
+    if np.isfinite(low):
+        margin = 0.12 * (high - low)  # room for the shares, where nothing else is drawn
+        axes[-1].set_xlim(low - margin, high + margin)
+    axes[-1].set_xlabel(f"{label}\n{FARTHER_OUT}" if np.isfinite(low) else label)
     axes[-1].xaxis.set_major_locator(MaxNLocator(6))
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9)
@@ -102,6 +121,33 @@ def pseudo_changes(moves: pd.DataFrame, unit: str) -> Figure:
     return figure
 
 
+def _reach(periods: Sequence[pd.DataFrame], observed: pd.Series) -> tuple[float, float]:
+    """Find from where to where bins are drawn: without the tails if these rule the axis, otherwise without limits."""
+    if all((bins["left"] == bins["right"]).all() for bins in periods):
+        return -np.inf, np.inf  # a bar for each value: a count
+    held = [_without_tails(bins) for bins in periods]
+    values = observed.dropna()
+    inner, outer = (
+        (min(ends["left"].min(), values.min()), max(ends["right"].max(), values.max()))
+        for ends in (pd.concat(held), pd.concat(periods))
+    )
+    return inner if inner[1] - inner[0] < RULED * (outer[1] - outer[0]) else (-np.inf, np.inf)
+
+
+def _without_tails(bins: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the outermost bins that together hold no more than TAIL of the null trials on their side."""
+    upwards, downwards = bins["share"].cumsum(), bins["share"][::-1].cumsum()[::-1]
+    return bins[(upwards > TAIL) & (downwards > TAIL)]
+
+
+def _farther_out(ax: Axes, below: float, above: float) -> None:
+    """Write the shares of null trials that are not drawn at the ends of the axis."""
+    for part, words, x, side in ((below, "◂ {}", 0.0, "left"), (above, "{} ▸", 1.0, "right")):
+        if part > 0:
+            percent = f"{100 * part:.0f} %" if part >= 0.01 else "< 1 %"
+            ax.text(x, 0.08, words.format(percent), transform=ax.transAxes, ha=side, fontsize=8)
+
+
 def _histogram(ax: Axes, bins: pd.DataFrame) -> None:
     """Draw the bins of a null distribution: a bar for each value of a count, steps for what has bins."""
     left, right, share = (bins[name].to_numpy() for name in ("left", "right", "share"))
@@ -113,13 +159,12 @@ def _histogram(ax: Axes, bins: pd.DataFrame) -> None:
 
 
 def _mark(ax: Axes, row: pd.Series) -> None:
-    """Mark the observed value, and write the share of null trials at or above it; nothing where it is undefined."""
+    """Mark the observed value, and write the share at or above it over the axes, where it hides no bar."""
     if np.isnan(row["observed"]):
-        ax.text(0.99, 0.9, "not defined in this trial", transform=ax.transAxes, ha="right", va="top", fontsize=9)
+        ax.set_title("not defined in this trial", loc="right", fontsize=9)
         return
     ax.axvline(row["observed"], color=VERMILLION, linestyle=(0, (5, 2)), label="this trial")
-    text = f"{100 * row['share_at_or_above']:.0f} % at or above"
-    ax.text(0.99, 0.9, text, transform=ax.transAxes, ha="right", va="top", fontsize=9)
+    ax.set_title(f"{100 * row['share_at_or_above']:.0f} % at or above", loc="right", fontsize=9)
 
 
 def _period(period: str) -> str:
