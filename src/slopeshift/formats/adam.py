@@ -54,15 +54,16 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     subjects = desk.records(named["ADSL"])
     ends = _ends(desk, named, subjects, document["ends"])
     scores, injections = [], [_periods(desk, subjects, document["injections"])]
-    arms = _arms(desk, subjects) if cdisc_tables.several_arms(subjects, *ARMS) else None
+    arms = cdisc_tables.arm_of(desk, subjects, *ARMS)
+    compared = len(set(arms[filled(arms)])) > 1
     for source in basic:
-        scored, injected = _basic(desk, source, document, arms)
+        scored, injected = _basic(desk, source, document, compared=compared)
         scores.append(scored)
         injections.append(injected)
     deaths = ends[ends["reason"] == "death"].set_index("patient")["limit"]
     found = pd.concat([NO_SCORES, *scores])
     tables = {
-        "patients": _patients(desk, subjects, document["patients"], ends),
+        "patients": _patients(desk, subjects.assign(arm=arms), document["patients"], ends),
         "visits": cdisc_tables.visits_of(desk, found, ends.set_index("patient")["limit"]),
         "injections": numbered(stacked("injections", desk.clock, injections), desk.clock),
         "events": cdisc_tables.events_of(desk, named.get("ADAE", []), ("ASTDT", "ASTDY"), EVENT_COLUMNS, deaths),
@@ -73,27 +74,16 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     return desk.reading(tables, times, f"DTH{date} or EOS{date}")
 
 
-ARMS = ("TRT01P", "TRT01A", "ARM", "ACTARM")
-"""Where ADSL says the arm: as planned first."""
-
-
-def _arms(desk: Desk, subjects: pd.DataFrame) -> pd.Series[str]:
-    """Return the arm of each patient; note where a patient was treated in another."""
-    cells = next((c for name in ARMS if filled(c := column_of(subjects, name)).any()), column_of(subjects, ARMS[0]))
-    for planned, actual in (("TRT01P", "TRT01A"), ("ARM", "ACTARM")):
-        one, other = column_of(subjects, planned), column_of(subjects, actual)
-        for _, record in subjects[filled(one) & filled(other) & (one != other)].iterrows():
-            found = f"{actual} {record[actual]!r}, beside {planned} {record[planned]!r}: the patient counts as planned"
-            desk.note(record, actual, found, "say in the protocol how such patients count")
-    return desk.said(subjects, cells, "arm")
+ARMS = (("TRT01P", "TRT01A"), ("ARM", "ACTARM"))
+"""Where ADSL says the arm: as planned, and as treated."""
 
 
 def _basic(
-    desk: Desk, source: Source, document: Mapping[str, Any], arms: pd.Series[str] | None
+    desk: Desk, source: Source, document: Mapping[str, Any], *, compared: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the scores and the injections of a dataset of the BDS shape.
 
-    With `arms`, by patient, a dose of 0 is an injection: of what TRTA says, else of the patient's arm.
+    Where arms are `compared`, a dose of 0 is an injection too; TRTA names what was injected.
     """
     records = desk.records([source])
     nothing = pd.DataFrame({"patient": []}, dtype="str")
@@ -111,12 +101,10 @@ def _basic(
     timed = desk.timed(desk.without(scored, scored["value"].isna(), "no AVAL"), "ADT", "ADY")
     given = records[injecting & ~imputed]
     given = given.assign(dose=desk.number(given, "AVAL"), route=column_of(given, "ROUTE"))
-    if arms is not None:
-        told = column_of(given, "TRTA")
-        given = given.assign(agent=told.where(filled(told), given["patient"].map(arms).fillna("").astype("str")))
+    given = given.assign(agent=cdisc_tables.agents_of(column_of(given, "TRTA"), given["dose"]))
     chosen = cdisc_tables.recorded_choice(desk, given, ("ADT", "ADY"))
     return cdisc_tables.recorded_choice(desk, timed)[list(NO_SCORES.columns)], cdisc_tables.injections_of(
-        desk, chosen, ("ADT", "ADY"), document["injections"], compared=arms is not None
+        desk, chosen, ("ADT", "ADY"), document["injections"], compared=compared
     )
 
 
@@ -174,8 +162,6 @@ def _patients(desk: Desk, subjects: pd.DataFrame, names: Mapping[str, str], ends
         "age": desk.said(subjects, column_of(subjects, "AGE"), "AGE"),
         "sex": desk.said(subjects, column_of(subjects, "SEX"), "SEX"),
     }
-    if cdisc_tables.several_arms(subjects, *ARMS) and not filled(column_of(subjects, "ARM")).any():
-        said["arm"] = _arms(desk, subjects)
     for source_column, column in names.items():
         cells = column_of(subjects, source_column)
         if filled(cells).any() and column == "onset":
@@ -184,8 +170,10 @@ def _patients(desk: Desk, subjects: pd.DataFrame, names: Mapping[str, str], ends
                 said[f"onset_{desk.clock}"] = desk.said(subjects, texts, source_column)
             else:
                 desk.leave_out(subjects[filled(cells)], f"{source_column}, in a trial that counts in {desk.clock}s")
-        elif filled(cells).any():
+        elif filled(cells).any() and column != "arm":
             said[column] = desk.said(subjects, cells, source_column)
+    if filled(subjects["arm"]).any():
+        said["arm"] = desk.said(subjects, subjects["arm"], "arm")
     return cdisc_tables.patients_of(desk, subjects, said, ends)
 
 

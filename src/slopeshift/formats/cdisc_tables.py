@@ -98,19 +98,60 @@ SHAM = re.compile(r"placebo|sham|vehicle", re.IGNORECASE)
 """What a treatment is called that is injected for comparison: an injection of its own in a trial of several arms."""
 
 
-def several_arms(subjects: pd.DataFrame, *columns: str) -> bool:
-    """Say whether the subjects of a trial are in more than one arm, by the first of these columns that is filled."""
-    for cells in (column_of(subjects, column) for column in columns):
-        if filled(cells).any():
-            return len(set(cells[filled(cells)])) > 1
-    return False
+UNASSIGNED = ("screen failure", "not assigned", "not treated", "unplanned treatment")
+UNASSIGNED_CODES = ("SCRNFAIL", "NOTASSGN", "NOTTRT", "UNPLAN")
+"""What is written in place of an arm where a subject has none: as text, and as ARMCD."""
+
+
+def arm_of(desk: Desk, subjects: pd.DataFrame, *pairs: tuple[str, str]) -> pd.Series[str]:
+    """Take the arm of subjects as planned, from the first of these pairs (planned, actual) that is filled.
+
+    Empty for who was not assigned to any. Where a patient was treated in another arm, that is noted; one who is in two
+    arms is a problem.
+    """
+    planned, actual = next((p for p in pairs if any(filled(column_of(subjects, c)).any() for c in p)), pairs[0])
+    one, other = column_of(subjects, planned), column_of(subjects, actual)
+    for _, record in subjects[filled(one) & filled(other) & (one != other)].iterrows():
+        found = f"{actual} {record[actual]!r}, beside {planned} {record[planned]!r}: the patient counts as planned"
+        desk.note(record, actual, found, "say in the protocol how such patients count")
+    cells = one.where(filled(one), other)
+    none = cells.str.casefold().isin(UNASSIGNED) | cells.isin(UNASSIGNED_CODES)
+    none |= column_of(subjects, "ARMCD").isin(UNASSIGNED_CODES)
+    cells = cells.mask(none, "")
+    for patient, rows in subjects[filled(cells)].groupby("patient", sort=False):
+        if len(arms := sorted(set(cells[rows.index]))) > 1:
+            record, remedy = rows.iloc[0], "give every patient one arm"
+            found = f"{' and '.join(map(repr, arms))} of one patient"
+            desk.problems.append(Problem(record["file"], int(record["row"]), planned, found, remedy, str(patient)))
+    return cells
 
 
 def agents_of(treatment: pd.Series[str], dose: pd.Series[float]) -> pd.Series[str]:
-    """Name what was injected: a dose of 0 is another agent than the same treatment at a dose."""
-    active = set(treatment[dose != 0])
-    blank = (dose == 0) & (treatment.isin(active) | ~filled(treatment))
-    return treatment.mask(blank, "placebo").where(filled(treatment) | blank, "treatment")
+    """Name what was injected: a dose of 0 is another agent than the same treatment at a dose.
+
+    Where the treatment is not named, the dose decides; where that is not known either, the agent is empty.
+    """
+    named, active = filled(treatment), set(treatment[dose != 0])
+    blank = (dose == 0) & (treatment.isin(active) | ~named)
+    unnamed = pd.Series("", index=treatment.index, dtype="str").mask(dose > 0, "treatment")
+    return treatment.where(named, unnamed).mask(blank, "placebo")
+
+
+def _contradictions(desk: Desk, records: pd.DataFrame) -> None:
+    """Report injections that are called a sham and have a dose of cells."""
+    for _, record in records[records["agent"].str.contains(SHAM) & (records["dose"] > 0)].iterrows():
+        found = f"{record['agent']!r} with a dose of {record['dose']:g} x 10^6 cells"
+        remedy = "correct the treatment or its dose: a sham has none"
+        desk.problems.append(Problem(record["file"], int(record["row"]), "dose", found, remedy, str(record["patient"])))
+
+
+def _one_agent_a_day(desk: Desk, placed: pd.DataFrame, *, compared: bool) -> None:
+    """Report several agents of one day, whose doses the code map asks to be added up."""
+    for (patient, _), rows in placed.groupby(["patient", "time"]) if compared else ():
+        if len(agents := sorted(set(rows["agent"]))) > 1:
+            record, remedy = rows.iloc[0], "correct the dates or the treatments: a sham and cells do not add up"
+            found = f"{' and '.join(map(repr, agents))} on one day"
+            desk.problems.append(Problem(record["file"], int(record["row"]), "agent", found, remedy, str(patient)))
 
 
 def injections_of(
@@ -123,6 +164,8 @@ def injections_of(
     """
     dated, counted = times
     sham = records["dose"] == 0
+    if compared:
+        _contradictions(desk, records)
     given = records.assign(dose=records["dose"].mask(sham)) if compared else desk.without(records, sham, NO_CELLS)
     placed = desk.day(given, dated, counted)
     for _, record in placed[placed["time"].isna()].iterrows():
@@ -131,6 +174,7 @@ def injections_of(
         desk.problems.append(Problem(record["file"], int(record["row"]), column, str(record["untimed"]), remedy))
     desk.use(placed, "injection")
     if codes.get("same_day") == ADD:
+        _one_agent_a_day(desk, placed, compared=compared)
         placed = _added_up(placed, "time")
     texts = placed["dose"].map(lambda value: f"{value:.10g}", na_action="ignore")
     table = pd.DataFrame({"patient": placed["patient"], desk.clock: desk.time_text(placed["time"])})

@@ -84,14 +84,15 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     scores = pd.concat(
         [NO_SCORES, *(_scores(desk, name, domains[name], document) for name in SCORED if name in domains)]
     )
-    compared = cdisc_tables.several_arms(subjects, "ACTARM", "ARM")
+    arms = cdisc_tables.arm_of(desk, subjects, ("ARM", "ACTARM"))
+    compared = len(set(arms[filled(arms)])) > 1
     injections = [
         _injections(desk, domains, name, document["injections"], compared=compared)
         for name in INJECTED
         if name in domains
     ]
     tables = {
-        "patients": _patients(desk, domains, subjects, document["patients"], ends),
+        "patients": _patients(desk, domains, subjects.assign(arm=arms), document["patients"], ends),
         "visits": cdisc_tables.visits_of(desk, scores, last),
         "injections": numbered(stacked("injections", desk.clock, injections), desk.clock),
         "events": cdisc_tables.events_of(desk, domains.get("AE", []), ("AESTDTC", "AESTDY"), EVENT_COLUMNS, deaths),
@@ -220,20 +221,11 @@ def _patients(
     said = {
         "age": desk.said(subjects, column_of(subjects, "AGE"), "AGE"),
         "sex": desk.said(subjects, column_of(subjects, "SEX"), "SEX"),
-        "arm": desk.said(subjects, _arm(desk, subjects), "ARM"),
+        "arm": desk.said(subjects, subjects["arm"], "ARM"),
     }
     if "SUPPDM" in domains:
         said |= _supplementary(desk, domains["SUPPDM"], names)
     return cdisc_tables.patients_of(desk, subjects, said, ends)
-
-
-def _arm(desk: Desk, subjects: pd.DataFrame) -> pd.Series[str]:
-    """Take the arm that subjects were allocated to; note where they were treated in another."""
-    planned, actual = column_of(subjects, "ARM"), column_of(subjects, "ACTARM")
-    for _, record in subjects[filled(planned) & filled(actual) & (planned != actual)].iterrows():
-        found = f"ACTARM {record['ACTARM']!r}, beside ARM {record['ARM']!r}: the patient counts as allocated"
-        desk.note(record, "ACTARM", found, "say in the protocol how such patients count")
-    return planned.where(filled(planned), actual)
 
 
 def _supplementary(desk: Desk, sources: list[Source], names: Mapping[str, str]) -> dict[str, pd.Series[Any]]:
