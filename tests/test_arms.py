@@ -297,6 +297,15 @@ def test_allocations_keep_the_strata():
     assert len({tuple(order) for order in orders}) > 6
 
 
+def test_agents_within_patients_need_no_arm():
+    made = trial(arms=STATED | {"unit": "injection"}, agents="cells sham sham cells cells cells sham sham")
+    tables = {"patients": made.patients[["patient"]], "visits": made.visits, "injections": made.injections}
+    settings = {"title": "t", "synthetic": True, "source": "made", "arms": STATED | {"unit": "injection"}}
+    without = trial_from_tables("made", tables, settings)
+    assert without.compares
+    assert cycles(without).effect.tolist() == cycles(made).effect.tolist()
+
+
 def test_without_randomisation_nothing_is_permuted(fitted):
     stated = replace(fitted.trial, arms=replace(fitted.trial.arms, randomised=False))
     assert permutation.table(replace(fitted, trial=stated)).empty

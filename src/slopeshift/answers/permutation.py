@@ -19,7 +19,7 @@ import pandas as pd
 
 from slopeshift.answers import arms
 from slopeshift.answers.operating import in_closed_form
-from slopeshift.design.arms import is_effect
+from slopeshift.design.arms import LATE, is_effect
 from slopeshift.engine.draws import flat
 from slopeshift.trial.arms import PATIENT
 
@@ -40,10 +40,11 @@ COLUMNS = ("statistic", "mean_of_allocations", "sd_of_allocations", "p", "alloca
 def table(posterior: Posterior, allocations: int = ALLOCATIONS, seed: int = 0) -> pd.DataFrame:
     """Test the difference of two randomised arms: a row, as COLUMNS; statistics in outcome units a month.
 
-    Empty where patients were not randomised, or the model is not linear in the values given the spreads.
+    Empty where patients were not randomised, or the model is not linear in the values given the spreads; and where
+    patients of the control go over, since what they would have been given in the other arm is not known.
     """
-    stated = posterior.trial.arms
-    randomised = stated is not None and stated.randomised and stated.unit == PATIENT
+    stated, over = posterior.trial.arms, LATE in posterior.design.indexes.get("covariate", ())
+    randomised = stated is not None and stated.randomised and stated.unit == PATIENT and not over
     if not (randomised and arms.compares(posterior.design) and in_closed_form(posterior)):
         return pd.DataFrame(columns=list(COLUMNS))
     tested = _Tested(posterior)

@@ -137,11 +137,11 @@ class Trial:
 
         Patients of an arm that is never injected show the natural history, like untreated patients of any trial.
         """
-        if self.arms is None:
-            return False
-        control = self._tables["patients"].loc[self._tables["patients"].get(ARM) == self.arms.control, "patient"]
+        if self.arms is None or self.arms.unit == INJECTION:
+            return self.arms is not None
+        control = self._tables["patients"].loc[self._tables["patients"][ARM] == self.arms.control, "patient"]
         injected = self._tables["injections"]["patient"]
-        return self.arms.unit == INJECTION or bool(injected.isin(control).any() and (~injected.isin(control)).any())
+        return bool(injected.isin(control).any() and (~injected.isin(control)).any())
 
     @property
     def covariates(self) -> Mapping[str, CovariateRole]:
