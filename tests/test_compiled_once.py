@@ -85,7 +85,9 @@ def run(part):
         exec(compile(module.PROGRAM.format(program), "program", "exec"), {})
 
 
-@pytest.mark.parametrize("part", module.PARTS)
+@pytest.mark.parametrize(
+    "part", [part if part == "plain" else pytest.param(part, marks=pytest.mark.slow) for part in module.PARTS]
+)
 def test_the_programs_can_be_run(part):
     """They name functions of the engine: were one renamed, nothing would be compiled aside, and nobody told."""
     run(part)
