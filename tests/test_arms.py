@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from trials import ROOT
 
 from slopeshift import simulate
@@ -14,6 +15,7 @@ from slopeshift.design.arms import treated
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.compiled import Sampling, compile_once
 from slopeshift.model.files import leading, load_model
+from slopeshift.sensitivity.alternatives import overall_weights
 from slopeshift.simulate.arms import CONTROL, TREATED, two_arms, write_controlled
 from slopeshift.trial import TrialError, read_trial, trial_from_tables
 
@@ -52,7 +54,7 @@ def trial(arms=STATED, arm=FOUR, agents=None, injected=None, cycles=2, **more):
         ({"arms": STATED | {"strata": ["site"]}, "site": ["A", None, "A", "B"]}, "site", "an empty cell"),
         ({"arms": STATED | {"minimal_difference": {"fev": 1.0}}}, "arms.minimal_difference", "no outcome 'fev'"),
         ({"arm": "P1 cells P2 other P3 sham P4 sham"}, "arms.control", "3 levels of arm"),
-        ({"arm": "P1 sham P2 sham P3 sham P4 sham"}, "arms.control", "1 levels of arm"),
+        ({"arm": "P1 sham P2 sham P3 sham P4 sham"}, "arms.control", "one level of arm"),
         ({"agents": ["c", "c", "c", None, "s", "s", "s", "s"]}, "agent", "an empty cell"),
         ({"agents": "c c c s s s s s"}, "agent", "'s' in the arm 'cells'"),
         ({"agents": "c c c c c c s s"}, "agent", "'c' at first injections of both arms"),
@@ -161,7 +163,46 @@ def test_of_the_models_of_two_arms_the_one_named_so_answers():
     assert leading(named) == ["alsfrsr_arms", "fvc_arms"]
 
 
-# ---- the answer ----
+# ---- which injections are compared ----
+
+
+def counted(treated, control, late=None):
+    """Lay out how many treated and control patients inform each cycle, of the latter `late` after they went over."""
+    late = [0] * len(treated) if late is None else late
+    n, cycles = max(treated) + max(control), range(1, len(treated) + 1)
+    names = ["effect", *(f"effect {k}" for k in cycles), "delayed_start"]
+    acts = np.zeros((len(names), n, len(treated)))
+    seen = np.zeros((n, len(treated)))
+    for k in range(len(treated)):
+        seen[: treated[k], k] = 2
+        seen[max(treated) : max(treated) + control[k], k] = 2
+        acts[-1, max(treated) : max(treated) + late[k], k] = 1
+    acts[0, : max(treated)] = 1
+    return xr.Dataset(
+        {
+            "covariates": (("covariate", "patient", "coefficient"), acts),
+            "visits_in_cycle": (("patient", "injection"), seen),
+        },
+        {"covariate": names, "coefficient": [f"change {k}" for k in cycles], "injection": list(cycles)},
+    )
+
+
+def test_injections_are_compared_where_both_arms_inform_the_cycle():
+    found = arms.comparisons(counted(treated=[6, 4, 2], control=[5, 2, 0]))
+    assert found == {
+        "1": {"effect": 1, "effect 1": 1},
+        "2": {"effect": 1, "effect 2": 1},
+        "overall": {"effect": 1, "effect 1": 0.6, "effect 2": 0.4},
+    }
+
+
+def test_a_control_that_went_over_is_none():
+    assert list(arms.comparisons(counted([6, 4], [5, 3], late=[0, 3]))) == ["1", "overall"]
+    assert list(arms.comparisons(counted([6, 4], [5, 3], late=[0, 2]))) == ["1", "2", "overall"]
+
+
+def test_without_a_cycle_that_both_inform_nothing_is_compared():
+    assert arms.comparisons(counted([3, 3], [0, 0])) == {}
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +225,40 @@ def rows(posterior, quantity):
     return {str(k): found.isel(row=i) for i, k in enumerate(found["injection"].to_numpy())}
 
 
+@pytest.fixture(scope="module")
+def unmatched(fitted):
+    """The posterior of the trial of two arms, read as if no control had been seen after the second injection."""
+    seen = fitted.design["visits_in_cycle"].copy()
+    seen[{"injection": 1}] = seen.isel(injection=1).where(arms.treated_cycles(fitted.design).isel(injection=0), 0)
+    return replace(fitted, design=fitted.design.assign(visits_in_cycle=seen))
+
+
+def test_an_injection_without_controls_has_no_difference_and_no_weight(unmatched):
+    found = rows(unmatched, "difference")
+    assert list(found) == ["1", "overall"]
+    np.testing.assert_array_equal(found["1"], found["overall"])
+    assert list(rows(unmatched, "control_change")) == ["1", "overall"]
+    assert set(operating.table(unmatched)["injection"]) == {"1", "overall"}
+    weights = dict(zip(unmatched.design["term"].to_numpy(), overall_weights(unmatched), strict=True))
+    assert (weights["effect 1"], weights["effect 2"]) == (1, 0)
+
+
+def test_scores_are_compared_before_the_first_injection_without_controls(unmatched):
+    found = arms.differences(unmatched.draws, unmatched.design)
+    month, points = arms.by_horizon(unmatched, found)
+    assert month == np.floor(np.nanmedian(unmatched.visits.injection_month[:, 1]))
+    np.testing.assert_allclose(points, month * found["1"])
+
+
+def test_a_model_of_arms_has_no_change_that_could_be_taken_for_the_answer(fitted):
+    quantities_of = set(quantities.population(fitted)["quantity"].to_numpy())
+    assert not quantities_of & {"change", "segment_slope", "increment", "percent_slowing", "rate_ratio"}
+    assert set(quantities.of_claim(quantities.population(fitted))["quantity"].to_numpy()) == {"difference"}
+
+
+# ---- the answer ----
+
+
 def test_the_difference_is_found_and_is_what_answers(fitted):
     change = quantities.change(fitted)
     assert float(change.mean()) == pytest.approx(1.0, abs=3 * float(change.std()))
@@ -196,7 +271,7 @@ def test_estimands_are_those_of_their_formulas(fitted):
     effect = draws["regression"].sel(covariate="effect") + draws["regression"].sel(covariate="effect 1")
     control = draws["population"].sel(coefficient="slope") + draws["population"].sel(coefficient="change 1")
     np.testing.assert_allclose(found["1"], effect)
-    np.testing.assert_allclose(rows(fitted, "treated_change")["1"], rows(fitted, "change")["1"] + effect)
+    np.testing.assert_allclose(rows(fitted, "treated_change")["1"], rows(fitted, "control_change")["1"] + effect)
     slower = (control < 0) & (effect >= -0.25 * control)
     np.testing.assert_array_equal(rows(fitted, "prob_slowing_25_of_control")["1"], slower)
     np.testing.assert_array_equal(rows(fitted, "prob_minimal_difference")["1"], effect > 0.2)
@@ -254,10 +329,12 @@ def test_usual_analyses_ask_the_same(fitted):
 # ---- the permutation test ----
 
 
-def test_the_statistic_is_the_posterior_mean_at_fixed_spreads(fitted):
-    tested = permutation._Tested(fitted)
+@pytest.mark.parametrize("name", ["fitted", "unmatched"])
+def test_the_statistic_is_the_posterior_mean_at_fixed_spreads(name, request):
+    posterior = request.getfixturevalue(name)
+    tested = permutation._Tested(posterior)
     found = tested.statistics(tested.arm[None])[0]
-    assert found == pytest.approx(float(quantities.change(fitted).mean()), abs=0.06)
+    assert found == pytest.approx(float(quantities.change(posterior).mean()), abs=0.06)
 
 
 def test_the_statistic_is_that_of_dense_normals(fitted):

@@ -109,11 +109,16 @@ def test_they_leave_nothing_to_compile_for_a_fit():
         ("alsfrsr_autocorrelated", "in_time"),
         ("alsfrsr_bounded", "sampled"),
         ("interval_negative_control", "regression"),
+        ("formula", "plain"),
     ],
 )
 def test_a_model_needs_one_part(model, part):
     trial = line_trial(4, seed=1)
     assert module.part_of(load_model(MODELS / f"{model}.py").build, trial) == part
+
+
+def test_of_a_function_nothing_is_compiled_ahead():
+    assert module.part_of(lambda trial: None, line_trial(4, seed=1)) is None
 
 
 def test_rules_of_entry_need_their_own_for_the_outcome_that_they_act_on():

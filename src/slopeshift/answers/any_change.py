@@ -1,8 +1,8 @@
 """Whether anything changed at all: the model beside the same model without any change, weighed by the data.
 
 The other model has no changes of slope, in the mean or in any patient, and all else alike; of a model with arms, it is
-the difference that it does not have. With parameters phi of the
-spreads, phi_0 among them those of natural history, which have one prior in both, the Bayes factor is
+the difference that it does not have. With parameters phi of the spreads, phi_0 among them those of natural history,
+which have one prior in both, the Bayes factor is
 
     BF = p(y | changes) / p(y | none),    1 / BF = E[p(y | phi_0, none) / p(y | phi, changes) | y, changes]
 

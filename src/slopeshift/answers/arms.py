@@ -1,7 +1,9 @@
 """The difference of two arms: what is compared in a controlled trial, from the draws of a model with arms.
 
 The difference after injection k is that of the changes of slope in the cycle, treated less control, in outcome units a
-month; overall it is the mean over the informed cycles of the treated. By month T it amounts to
+month. It is given where both arms inform the cycle: without a control that did, its sum with the control's change would
+be known, and the prior would decide how to share it out. Overall it is the mean of these differences, by the number of
+treated patients who inform each. By month T it amounts to
 
     sum_k difference_k b_k(T),   b_k(T) = months spent by time T while injection k was the latest,
 
@@ -14,15 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from slopeshift.design.arms import EFFECT
+from slopeshift.design.arms import EFFECT, LATE
 from slopeshift.design.cycles import OVERALL
 from slopeshift.engine.draws import flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import xarray as xr
 
     from slopeshift.fit.posterior import Posterior
 
@@ -37,39 +38,57 @@ def compares(design: xr.Dataset) -> bool:
 
 def treated_cycles(design: xr.Dataset) -> xr.DataArray:
     """Say which cycles are treated and informed: bool (patient, injection)."""
-    of = design["covariates"].sel(covariate=EFFECT, drop=True)
+    return _in_cycles(design, EFFECT) & (design["visits_in_cycle"] > 0)
+
+
+def control_cycles(design: xr.Dataset) -> xr.DataArray:
+    """Say which cycles are those of the control, informed, and before it went over: bool (patient, injection)."""
+    informed = (design["visits_in_cycle"] > 0) & ~_in_cycles(design, EFFECT)
+    return informed & ~_in_cycles(design, LATE) if LATE in design.indexes["covariate"] else informed
+
+
+def _in_cycles(design: xr.Dataset, covariate: str) -> xr.DataArray:
+    """Say in which cycles a covariate acts: bool (patient, injection)."""
+    of = design["covariates"].sel(covariate=covariate, drop=True)
     numbers = design["injection"].to_numpy()
-    in_arm = of.sel(coefficient=[f"change {k}" for k in numbers]).rename(coefficient="injection")
-    return (in_arm.assign_coords(injection=numbers) != 0) & (design["visits_in_cycle"] > 0)
+    acts = of.sel(coefficient=[f"change {k}" for k in numbers]).rename(coefficient="injection")
+    return acts.assign_coords(injection=numbers) != 0
 
 
-def shares(design: xr.Dataset) -> dict[str, float]:
-    """Weigh the effects for the overall difference, by the names of their terms: shares of the treated's cycles."""
-    number = treated_cycles(design).sum("patient").to_series()
-    return {EFFECT: 1.0} | {f"{EFFECT} {k}": share for k, share in (number / number.sum()).items()}
+def comparisons(design: xr.Dataset) -> dict[str, dict[str, float]]:
+    """Weigh the coefficients of the effect for the difference after every injection that both arms inform, and overall.
+
+    By injection ("1".."K", then "overall") and name of the coefficient; empty where no cycle is informed by both.
+    """
+    number = (treated_cycles(design) & control_cycles(design).any("patient")).sum("patient").to_series()
+    number = number[number > 0]
+    if number.empty:
+        return {}
+    shares = {f"{EFFECT} {k}": float(share) for k, share in (number / number.sum()).items()}
+    return {str(k): {EFFECT: 1.0, f"{EFFECT} {k}": 1.0} for k in number.index} | {OVERALL: {EFFECT: 1.0} | shares}
 
 
 def differences(draws: xr.Dataset, design: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Take the difference of the arms after each injection that informs it, and overall: (chain, draw) each."""
-    number = treated_cycles(design).sum("patient").to_series()
-    number = number[number > 0]
-    effect = draws["regression"].sel(covariate=EFFECT, drop=True)
-    found = {str(k): effect + draws["regression"].sel(covariate=f"{EFFECT} {k}", drop=True) for k in number.index}
-    weighted = [share * found[str(k)] for k, share in (number / number.sum()).items()]
-    return found | ({OVERALL: sum(weighted[1:], weighted[0])} if weighted else {})
+    """Take the differences of `comparisons`, by injection: (chain, draw) each."""
+    found = {}
+    for injection, weights in comparisons(design).items():
+        names = list(weights)
+        weight = xr.DataArray(list(weights.values()), dims="covariate")
+        found[injection] = xr.dot(draws["regression"].sel(covariate=names).drop_vars("covariate"), weight)
+    return found
 
 
 def by_horizon(posterior: Posterior, found: Mapping[str, xr.DataArray]) -> tuple[float, xr.DataArray] | None:
     """Add up what the difference amounts to by a month, in outcome units: the month, and the draws (chain, draw).
 
-    None where no difference is informed.
+    None where the difference after the first injection is not informed, nor what follows.
     """
-    if not found:
-        return None
     month, visits = horizon(posterior), posterior.visits
+    if not found or month <= 0:
+        return None
     planned = np.nanmedian(visits.injection_month, axis=0)
     spent = dict(zip(visits.coefficients, visits.shape.columns(np.array([month]), planned[None])[0], strict=True))
-    parts = [spent[f"change {k}"] * of for k, of in found.items() if k != OVERALL]
+    parts = [spent[f"change {k}"] * of for k, of in found.items() if k != OVERALL and spent[f"change {k}"]]
     return month, sum(parts[1:], parts[0])
 
 
@@ -95,8 +114,10 @@ def courses(posterior: Posterior, months: int = 61) -> pd.DataFrame:
 
 
 def horizon(posterior: Posterior) -> float:
-    """Give the month at which expected scores are compared."""
+    """Give the month at which expected scores are compared: before the first injection that is not compared."""
     seen = treated_cycles(posterior.design).any("injection").to_numpy()
-    visits = posterior.visits
+    visits, known = posterior.visits, comparisons(posterior.design)
     last = [visits.month[visits.patient_index == i].max() for i in np.flatnonzero(seen)]
-    return float(min(HORIZON, np.floor(np.median(last))))
+    planned = np.nanmedian(visits.injection_month, axis=0)
+    unknown = [month for k, month in zip(visits.injections, planned, strict=True) if str(k) not in known]
+    return float(np.floor(min([HORIZON, np.median(last), *unknown])))

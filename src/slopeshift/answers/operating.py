@@ -15,7 +15,6 @@ import pandas as pd
 
 from slopeshift.answers import arms
 from slopeshift.answers.quantities import informed, sign_of
-from slopeshift.design.arms import EFFECT
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.entry import known_to
 from slopeshift.design.shape import NATURAL
@@ -94,12 +93,12 @@ def table(posterior: Posterior) -> pd.DataFrame:
 
 
 def in_closed_form(posterior: Posterior) -> bool:
-    """Say whether a fit's changes are linear in the values, given the spreads, and informed by any.
+    """Say whether what a fit claims is linear in the values, given the spreads, and informed by any.
 
     They are where residuals are normal and independent, whether coefficients are integrated out or sampled.
     """
     normal = posterior.family in (None, NORMAL) and CORRELATED not in posterior.design
-    return normal and "term_mean" in posterior.design and bool(informed(posterior.design).any())
+    return normal and "term_mean" in posterior.design and bool(_functionals(posterior.design))
 
 
 def claims(posterior: Posterior, course: Floats, spread: Floats) -> float:
@@ -167,21 +166,19 @@ def _tipping(found: Floats, sd: Floats, gain: Floats, f: int) -> float:
 def _functionals(design: xr.Dataset) -> dict[str, Floats]:
     """Weigh the model's columns for what is claimed after each informed injection, and overall: (column,) each.
 
-    That is the change or, where the model compares arms, their difference.
+    That is the change or, where the model compares arms, their difference. Empty where none is informed.
     """
-    cycles = arms.treated_cycles(design) if arms.compares(design) else informed(design)
-    number = cycles.sum("patient").to_series()
-    number = number[number > 0]
     names = [*design.indexes["coefficient"], *design.indexes.get("covariate", ())]
-    found = {}
-    each = {str(k): {k: 1.0} for k in number.index}
-    for injection, weight in (each | {OVERALL: (number / number.sum()).to_dict()}).items():
-        found[injection] = np.zeros(len(names))
-        claimed = f"{EFFECT} {{}}" if arms.compares(design) else "change {}"
-        found[injection][[names.index(claimed.format(k)) for k in weight]] = list(weight.values())
-        if arms.compares(design):
-            found[injection][names.index(EFFECT)] = 1.0
-    return found
+    if arms.compares(design):
+        weighted = arms.comparisons(design)
+    else:
+        number = informed(design).sum("patient").to_series()
+        number = number[number > 0]
+        if number.empty:
+            return {}
+        weighted = {str(k): {f"change {k}": 1.0} for k in number.index}
+        weighted[OVERALL] = {f"change {k}": share for k, share in (number / number.sum()).items()}
+    return {injection: np.array([weights.get(name, 0.0) for name in names]) for injection, weights in weighted.items()}
 
 
 def _truth(posterior: Posterior) -> Floats:

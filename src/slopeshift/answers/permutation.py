@@ -20,6 +20,7 @@ import pandas as pd
 from slopeshift.answers import arms
 from slopeshift.answers.operating import in_closed_form
 from slopeshift.design.arms import LATE, is_effect
+from slopeshift.design.visits import patient_sums
 from slopeshift.engine.draws import flat
 from slopeshift.trial.arms import PATIENT
 
@@ -77,33 +78,23 @@ class _Tested:
         about = trial.patients.set_index("patient").reindex(list(visits.patients))
         self.arm = (about["arm"] != trial.arms.control).to_numpy(float)
         self.strata = about.groupby(list(trial.arms.strata)).ngroup().to_numpy() if trial.arms.strata else 0 * self.arm
-        known = terms_from(design, visits)
+        known, number = terms_from(design, visits), len(visits.patients)
         self.is_effect = np.array([is_effect(name) for name in known.names])
-        shift = np.zeros((len(visits.patients), len(visits.coefficients), len(known.names)))
+        shift = np.zeros((number, len(visits.coefficients), len(known.names)))
         shift[:] = known.design
         first = len(known.names) - len(known.covariates)
         shift[..., first:] += known.shift.transpose(1, 2, 0)
         self.rest = shift[..., ~self.is_effect]
-        self.effect = self._of_everybody(visits.coefficients, [n for n in known.names if is_effect(n)])
+        self.effect = np.abs(known.shift[self.is_effect[first:]]).max(axis=1).T
         self.precision = known.sd**-2.0
         loading = flat(posterior.draws["loading"]).mean(axis=0)
         variance = float((flat(posterior.draws["sigma"]) ** 2).mean())
-        grams, moments = _sums(visits.basis, visits.value, visits.patient_index, len(visits.patients))
+        grams, moments, *_ = patient_sums(visits.basis, visits.value, visits.patient_index, number)
         centred = moments - np.einsum("ipq,iqm,m->ip", grams, self.rest, known.mean[~self.is_effect])
         spread = loading @ loading.T
         gain = np.linalg.inv(variance * np.eye(len(spread)) + grams @ spread)
         self.info, self.score = gain @ grams, np.einsum("ipq,iq->ip", gain, centred)
         self.informed = (design["visits_in_cycle"] > 0).transpose("patient", "injection").to_numpy().astype(float)
-
-    @staticmethod
-    def _of_everybody(coefficients: tuple[str, ...], names: list[str]) -> Floats:
-        """Lay out what the effect adds to the coefficients of the treated: (coefficient, effect)."""
-        found = np.zeros((len(coefficients), len(names)))
-        for j, name in enumerate(names):
-            number = name.rpartition(" ")[2]
-            acts = [c == f"change {number}" if number != name else c.startswith("change ") for c in coefficients]
-            found[acts, j] = 1.0
-        return found
 
     def statistics(self, arm: Floats) -> Floats:
         """Take the posterior mean of the overall difference for allocations (allocation, patient): (allocation,)."""
@@ -125,15 +116,9 @@ class _Tested:
             ],
             axis=1,
         )
-        weight = arm @ self.informed
-        share = np.concatenate([np.ones((number, 1)), weight / weight.sum(axis=1, keepdims=True)], axis=1)
+        weight = (arm @ self.informed) * ((1 - arm) @ self.informed > 0)
+        # Where an allocation leaves no cycle that both arms inform, its difference is the common effect.
+        weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
+        share = np.concatenate([np.ones((number, 1)), weight], axis=1)
         found: Floats = (np.linalg.solve(whole, right[..., None])[:, m:, 0] * share).sum(axis=1)
         return found
-
-
-def _sums(basis: Floats, value: Floats, index: NDArray[np.intp], number: int) -> tuple[Floats, Floats]:
-    """Sum W'W and W'y of each patient: (patient, p, p), (patient, p)."""
-    grams, moments = np.zeros((number, basis.shape[1], basis.shape[1])), np.zeros((number, basis.shape[1]))
-    np.add.at(grams, index, basis[:, :, None] * basis[:, None, :])
-    np.add.at(moments, index, basis * value[:, None])
-    return grams, moments

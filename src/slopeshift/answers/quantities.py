@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     Row = tuple[Mapping[str, object], NDArray[np.float64]]
 
-CHANGE, DIFFERENCE = "change", "difference"
-"""Quantities that are claimed: of one group of patients, and of two arms."""
+CLAIMED = CHANGE, DIFFERENCE = "change", "difference"
+"""Quantities that are claimed, of which a model has one: of one group of patients, and of two arms."""
 
 SLOWING_PERCENT = 25.0
 """Slowing of the decline that counts; Petrou et al. 2021, doi 10.52586/4980, counted "more than 25 %"."""
@@ -159,8 +159,9 @@ def population(posterior: Posterior) -> xr.DataArray:
     Percentages and ratios of a cycle are given only where the population would worsen in it, without injections, in at
     least 99.9 % of draws. On a curved course, `natural_slope` is the slope that would be then.
     With covariates the population's coefficients are those at covariates of 0, and where the draws have `regression`,
-    each coefficient that the data inform is a quantity by its name. Of a model with arms, changes are then those of the
-    control, and `difference` and what follows from it compare the treated (see `arms`).
+    each coefficient that the data inform is a quantity by its name. A model with arms has no `change`, so that nobody
+    takes that of the control for the answer: it has `control_change` and `control_slope`, of the control, and
+    `difference` with what follows from it, which compares the treated (see `arms`).
     """
     draws, design, rate = posterior.draws, posterior.design, posterior.rate
     slope = draws["population"].sel(coefficient="slope")
@@ -171,13 +172,13 @@ def population(posterior: Posterior) -> xr.DataArray:
     if curved := "curvature" in draws.indexes["coefficient"]:
         bend = draws["population"].sel(coefficient="curvature")
         rows.append(_row(bend, quantity="curvature", injection="", unit=f"{rate}^2"))
-    changes = _population_changes(draws, design)
+    compared = arms.compares(design)
+    changes = (_control_changes if compared else _population_changes)(draws, design)
     for injection, change in changes.items():
         natural = natural_slope(draws["population"], middle(design, injection) if curved else 0.0)
         rows += [_row(natural, quantity="natural_slope", injection=injection, unit=rate)] if curved else []
-        rows += _slope_rows(change, natural, injection, rate, sign_of(design))
-    rows += _increment_rows(changes, rate)
-    rows += _arms_rows(posterior, changes)
+        rows += _slope_rows(change, natural, injection, rate, sign_of(design)) if not compared else []
+    rows += _arms_rows(posterior, changes) if compared else _increment_rows(changes, rate)
     regression = regression_draws(posterior)
     for name in [name for name in informed_regression(posterior) if name in regression["row"]]:
         unit_of = regression_unit(name, design, rate)
@@ -198,7 +199,7 @@ def claimed(design: xr.Dataset) -> str:
 
 def of_claim(rows: xr.DataArray) -> xr.DataArray:
     """Choose the rows of what is claimed, of `population`: (chain, draw, row)."""
-    return of_quantity(rows, DIFFERENCE if (rows["quantity"] == DIFFERENCE).any() else CHANGE)
+    return rows.sel(row=rows["quantity"].isin(CLAIMED))
 
 
 def change(posterior: Posterior, injection: str = OVERALL) -> xr.DataArray:
@@ -375,13 +376,24 @@ def _changes(coefficients: xr.DataArray, design: xr.Dataset) -> xr.DataArray:
 
 
 def _population_changes(draws: xr.Dataset, design: xr.Dataset) -> dict[str, xr.DataArray]:
-    number = informed(design).sum("patient").to_series()
-    number = number[number > 0]
-    if number.empty:
-        return {}
-    change = _changes(draws["population"], design).sel(injection=number.index.to_list())
-    by_injection = {str(k): change.sel(injection=k) for k in number.index}
-    return by_injection | {OVERALL: change.weighted(number.to_xarray()).mean("injection")}
+    """Take the population's change after each informed injection, and overall over all informed cycles."""
+    return _weighted(_changes(draws["population"], design), informed(design), informed(design))
+
+
+def _control_changes(draws: xr.Dataset, design: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Take the control's change after each injection that it informs, and overall as the difference is weighted."""
+    control, treated = arms.control_cycles(design), arms.treated_cycles(design)
+    return _weighted(_changes(draws["population"], design), control, treated & control.any("patient"))
+
+
+def _weighted(change: xr.DataArray, shown: xr.DataArray, weighted: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Lay changes (chain, draw, injection) out by injection where anybody is `shown`, and average where `weighted`.
+
+    Both are bool (patient, injection); the average is over the patients and injections that are weighted, if any.
+    """
+    found = {str(int(k)): change.sel(injection=k, drop=True) for k in change["injection"][shown.any("patient")]}
+    number = weighted.sum("patient")
+    return found | ({OVERALL: change.weighted(number).mean("injection")} if number.any() else {})
 
 
 def _slope_rows(change: xr.DataArray, natural: xr.DataArray, injection: str, rate: str, sign: float) -> list[Row]:
@@ -399,16 +411,21 @@ def _slope_rows(change: xr.DataArray, natural: xr.DataArray, injection: str, rat
 
 
 def _arms_rows(posterior: Posterior, changes: Mapping[str, xr.DataArray]) -> list[Row]:
-    """Compare the arms, where the model does: after each injection that a value of the treated informs, and overall.
+    """Tell the changes of the control, and compare the arms after each injection that both inform, and overall.
 
+    `changes` are those of the control, which overall are weighted as the difference is.
     `prob_slowing_25_of_control` is that of a slope which is slower than the control's by SLOWING_PERCENT or more,
     `prob_minimal_difference` that of a difference which the trial states to matter. Ratios are given as percentages.
     """
     draws, design, rate = posterior.draws, posterior.design, posterior.rate
-    if not arms.compares(design):
-        return []
     sign, matters = sign_of(design), minimal_difference(posterior)
     found, rows = arms.differences(draws, design), []
+    for injection, change in changes.items():
+        natural = natural_slope(draws["population"], middle(design, injection))
+        rows += [
+            _row(change, quantity="control_change", injection=injection, unit=rate),
+            _row(natural + change, quantity="control_slope", injection=injection, unit=rate),
+        ]
     for injection, difference in found.items():
         natural = natural_slope(draws["population"], middle(design, injection))
         control = natural + changes[injection]

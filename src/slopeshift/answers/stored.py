@@ -53,7 +53,7 @@ course before treatment is from the control; and `numbers`, what is said in sing
 
 QUARTILES = (0.25, 0.75)
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 1.0)
-GROWN = (("lead_in_slope", ""), ("change", OVERALL), ("difference", OVERALL), ("sd_response", ""))
+GROWN = (("lead_in_slope", ""), *((name, OVERALL) for name in quantities.CLAIMED), ("sd_response", ""))
 """Quantities whose effective sample size is followed, over these shares of the draws."""
 
 

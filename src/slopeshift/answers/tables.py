@@ -31,7 +31,7 @@ PATIENTS = (
 )
 
 
-CHANGES = ("change", "increment", "difference", "treated_change")
+CHANGES = ("change", "increment", "difference", "control_change", "treated_change")
 """Quantities of which one direction is better for patients."""
 
 
@@ -56,8 +56,8 @@ class Results:
     @property
     def claimed(self) -> str:
         """Name the quantity that answers: the change or, where arms are compared, their difference."""
-        compared = (self.population["quantity"] == quantities.DIFFERENCE).any()
-        return quantities.DIFFERENCE if compared else quantities.CHANGE
+        claimed = self.population["quantity"][self.population["quantity"].isin(quantities.CLAIMED)]
+        return quantities.CHANGE if claimed.empty else str(claimed.iloc[0])
 
     @property
     def passed(self) -> bool:

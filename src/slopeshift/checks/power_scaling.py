@@ -31,7 +31,10 @@ SENSITIVE = 0.05
 LESS = 0.8
 """Power at which a prior's weaker version is told: it then counts for four fifths."""
 
-MAIN = ("lead_in_slope", "change", "sd_slope", "sd_response", "sd_cycle", "sigma", "correlation_slope_response")
+MAIN = (
+    *("lead_in_slope", *quantities.CLAIMED, "sd_slope", "sd_response", "sd_cycle", "sigma"),
+    "correlation_slope_response",
+)
 LIKELIHOOD = "likelihood"
 COLUMNS = "prior quantity injection unit sensitivity sensitivity_to_data mean mean_with_weaker_prior sd finding"
 

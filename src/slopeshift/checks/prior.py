@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 CONFLICT = "prior that contradicts the data"
-HELD_AGAINST_DATA = (("level", ""), ("lead_in_slope", ""), ("change", OVERALL))
+HELD_AGAINST_DATA = (("level", ""), ("lead_in_slope", ""), *((name, OVERALL) for name in quantities.CLAIMED))
 
 YEAR = 12.0
 """Months after the first injection at which the prior's scores are told, no injection having changed anything."""

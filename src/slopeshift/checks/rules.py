@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from slopeshift.answers.quantities import CLAIMED
 from slopeshift.checks.power_scaling import SENSITIVE
 from slopeshift.design.cycles import OVERALL
 
@@ -48,7 +49,7 @@ def rules(
     found = [Rule(check, value, FIRES, value < FIRES) for check, value in probabilities.items()]
     found.append(Rule(UNRELIABLE, unreliable, 0, unreliable > 0))
     if sensitivity is not None and not sensitivity.empty:
-        overall = sensitivity[(sensitivity["quantity"] == "change") & (sensitivity["injection"] == OVERALL)]
+        overall = sensitivity[sensitivity["quantity"].isin(CLAIMED) & (sensitivity["injection"] == OVERALL)]
         largest = float(overall["sensitivity"].max()) if len(overall) else float("nan")
         found.append(Rule(PRIOR, largest, SENSITIVE, largest >= SENSITIVE))
     return tuple(found)

@@ -91,8 +91,7 @@ def simulate(
     with input_errors(context):
         if arms:
             controlled.write_controlled(folder, controlled.SEED if seed is None else seed)
-            typer.echo(f"wrote {folder}")
-            return
-        simulated = draw(DEFAULT_DESIGN, DEFAULT_TRUTH, DEFAULT_SEED if seed is None else seed)
-        write(simulated, DEFAULT_SETTINGS, folder)
+        else:
+            simulated = draw(DEFAULT_DESIGN, DEFAULT_TRUTH, DEFAULT_SEED if seed is None else seed)
+            write(simulated, DEFAULT_SETTINGS, folder)
     typer.echo(f"wrote {folder}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slopeshift.fit.store import Settings
+    from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
 
 LISTED = 10
@@ -49,37 +51,23 @@ class Run:
         answering = [name for outcome in self.trial.outcomes for name in names_of(outcome)]
         first = [path for path in paths if path.stem in answering]
         others = [path for path in paths if path not in first]
-        waiting = sum(map(self._to_sample, others))
-        status = self.brought_up_to_date(first, waiting)
+        waiting = self._to_sample(others)
+        status = self.brought_up_to_date(first, len(waiting))
         if first:
             self._print_answer(models)
-        self._begin_to_compile(others)
+        self._begin_to_compile(waiting)
         status += self.brought_up_to_date(others)
         made.second_stage(self.trial, models, self.folder, self.settings.seed, typer.echo)
         if self._answers_among(others, models):
             self._print_answer(models)
         return status
 
-    def _begin_to_compile(self, paths: Sequence[Path]) -> None:
-        """Begin to have compiled what the stale ones of these models share, so that the first of them wait less."""
-        from slopeshift.fit.compiled_once import begin
+    def _begin_to_compile(self, files: Sequence[ModelFile]) -> None:
+        """Begin to have compiled what these models share, so that the first of them wait less."""
+        from slopeshift.fit.compiled_once import begin, part_of
 
-        for part in {part for path in paths if self._out_of_date(path) and (part := self._part(path))}:
+        for part in {part for file in files if (part := part_of(file.build, self.trial))}:
             begin(part)
-
-    def _part(self, path: Path) -> str | None:
-        """Name the part of what is compiled once that a model needs: None where it needs none."""
-        from slopeshift.fit.compiled_once import part_of
-        from slopeshift.model.files import ModelError, load_model
-        from slopeshift.model.program import LineModel
-
-        try:
-            file = load_model(path)
-        except ModelError:
-            return None  # said when it is its turn
-        if not isinstance(file.build, LineModel) or file.misfit(self.trial):
-            return None
-        return part_of(file.build, self.trial)
 
     def _answers_among(self, others: Sequence[Path], models: Path) -> bool:
         """Say whether some of the models not named after an outcome answer, as where no model of it has its name."""
@@ -95,7 +83,7 @@ class Run:
 
         `waiting` is the number of models to sample after these.
         """
-        sampled = [self._to_sample(path) for path in paths]
+        sampled = [len(self._to_sample([path])) for path in paths]
         return [self._one(path, sum(sampled[at + 1 :]) + waiting) for at, path in enumerate(paths)]
 
     def _out_of_date(self, path: Path) -> bool:
@@ -111,13 +99,15 @@ class Run:
             return True  # what is wrong with it is said when it is loaded
         return bool(record["inputs"] != at_hand)
 
-    def _to_sample(self, path: Path) -> bool:
+    def _to_sample(self, paths: Sequence[Path]) -> list[ModelFile]:
+        """Load those of these models that are to be sampled: what is wrong with one is said when it is its turn."""
         from slopeshift.model.files import ModelError, load_model
 
-        try:
-            return self._out_of_date(path) and not load_model(path).misfit(self.trial)
-        except (ModelError, OSError, SyntaxError, ValueError):
-            return False  # what is wrong with it is said when it is its turn
+        found = []
+        for path in filter(self._out_of_date, paths):
+            with suppress(ModelError, OSError, SyntaxError, ValueError):
+                found.append(load_model(path))
+        return [file for file in found if not file.misfit(self.trial)]
 
     def _one(self, path: Path, left: int) -> int:
         from slopeshift.fit import store
@@ -144,7 +134,7 @@ class Run:
         """Sample a model, after which `left` others are to be sampled; return its record."""
         from slopeshift.fit import sample as fitting
         from slopeshift.fit import store
-        from slopeshift.fit.compiled_once import compiled_once
+        from slopeshift.fit.compiled_once import compiled_once, part_of
         from slopeshift.model.files import load_model
 
         file, settings = load_model(path), self.settings
@@ -152,7 +142,7 @@ class Run:
             skipped = fitting.skipped(file, self.trial, settings)
             store.save_record(skipped.record, self.folder)
             return skipped.record
-        if part := self._part(path):
+        if part := part_of(file.build, self.trial):
             compiled_once(part, typer.echo)
         typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
         fit = fitting.sample(file, self.trial, settings, progress=sys.stderr.isatty())

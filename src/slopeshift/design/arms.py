@@ -10,6 +10,7 @@ import numpy as np
 from slopeshift.trial.arms import AGENT, ARM, INJECTION
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from slopeshift.design.visits import Visits
@@ -53,27 +54,26 @@ def treated(trial: Trial, visits: Visits) -> Treated:
         raise ValueError(f"trial {trial.name!r} has no two arms that are injected, or agents, to compare")
     shape = len(visits.patients), len(visits.injections)
     if arms.unit == INJECTION:
-        other = _agents(trial, visits, lambda agents, _: agents != arms.control)
+        other = _laid_out(trial, visits, trial.injections[AGENT] != arms.control)
         before = np.roll(other, 1, axis=1)
         before[:, :1] = 0.0
-        given = _agents(trial, visits, lambda agents, _: agents.notna())
+        given = _laid_out(trial, visits, trial.injections[AGENT].notna())
         return Treated(other, np.zeros(shape), before * (given - other))
     of = trial.patients.set_index("patient")[ARM].reindex(list(visits.patients))
     in_arm = np.tile((of != arms.control).to_numpy(float)[:, None], (1, shape[1]))
     if AGENT not in trial.injections:
         return Treated(in_arm, np.zeros(shape), np.zeros(shape))
-    theirs = trial.injections.loc[trial.injections["patient"].map(of) != arms.control, AGENT]
-    over = _agents(trial, visits, lambda agents, patients: agents.isin(theirs) & (patients.map(of) == arms.control))
+    agents, of_control = trial.injections[AGENT], trial.injections["patient"].map(of) == arms.control
+    over = _laid_out(trial, visits, of_control & agents.isin(agents[~of_control]))
     return Treated(in_arm, over, np.zeros(shape))
 
 
-def _agents(trial: Trial, visits: Visits, which) -> Floats:  # type: ignore[no-untyped-def]
+def _laid_out(trial: Trial, visits: Visits, which: pd.Series[bool]) -> Floats:
     """Lay out which of a trial's injections are such: ones and zeros (patient, injection)."""
-    injections = trial.injections
     row = {patient: i for i, patient in enumerate(visits.patients)}
     column = {int(k): j for j, k in enumerate(visits.injections)}
     found = np.zeros((len(row), len(column)))
-    chosen = injections[which(injections[AGENT], injections["patient"]).to_numpy(bool)]
+    chosen = trial.injections[which.to_numpy(bool)]
     for patient, injection in zip(chosen["patient"], chosen["injection"], strict=True):
         if patient in row and int(injection) in column:
             found[row[patient], column[int(injection)]] = 1.0

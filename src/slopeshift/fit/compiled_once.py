@@ -37,8 +37,20 @@ SECONDS = {"plain": 25, "entered": 30, "in_time": 30, "sampled": 25, "regression
 """About how long each takes."""
 
 
-def part_of(model: LineModel, trial: Trial) -> str:
-    """Name the part that a model needs for a trial."""
+def part_of(build: object, trial: Trial) -> str | None:
+    """Name the part that what a model file builds needs for a trial: None for a function, of which nothing is known.
+
+    A formula may state what only Bambi knows, which is seen when it is fitted; it then needs none either.
+    """
+    from slopeshift.model.formula import Formula
+    from slopeshift.model.program import LineModel
+
+    if isinstance(build, Formula):
+        return "plain"
+    return _part_of_line(build, trial) if isinstance(build, LineModel) else None
+
+
+def _part_of_line(model: LineModel, trial: Trial) -> str:
     if not model.family.integrated_out:
         return "sampled"
     if model.beside is not None:

@@ -15,6 +15,7 @@ import numpy as np
 from slopeshift.answers import arms
 from slopeshift.answers.quantities import CHANGE, change, sign_of
 from slopeshift.design.arms import EFFECT, is_effect
+from slopeshift.design.cycles import OVERALL
 from slopeshift.engine.draws import flat
 from slopeshift.sensitivity.evidence import NormalPrior
 from slopeshift.trial.roles import improvement
@@ -78,7 +79,7 @@ def common_term(terms: xr.Dataset) -> str:
 def overall_weights(posterior: Posterior) -> Floats:
     """Write what is claimed of all informed cycles as weights of the terms: (term,)."""
     if arms.compares(posterior.design):
-        known = arms.shares(posterior.design)
+        known = arms.comparisons(posterior.design)[OVERALL]
         return np.array([known.get(str(name), 0.0) for name in posterior.design["term"].to_numpy()])
     columns = posterior.design["term_design"].transpose("term", "coefficient")
     draws = columns.rename(term="draw").expand_dims("chain").to_dataset(name="population")

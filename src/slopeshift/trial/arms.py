@@ -126,7 +126,8 @@ def _levels(arms: Arms, column: pd.Series) -> Iterator[Problem]:
         remedy = "leave out the others, or join them: one is compared with the control"
         if len(counted) < COMPARED:
             remedy = "delete [arms] where there is nothing to compare, or correct the column"
-        yield _stated("control", f"{len(counted)} levels of {column.name}: {found}", remedy)
+        number = "one level" if len(counted) == 1 else f"{len(counted)} levels"
+        yield _stated("control", f"{number} of {column.name}: {found}", remedy)
 
 
 def _agents(arms: Arms, records: Records) -> Iterator[Problem]:

@@ -68,7 +68,7 @@ _DIAGNOSTICS = {
     "ess_tail": "Tail ESS, each reported quantity",
 }
 
-RANKED = ("lead_in_slope", "change", "sd_slope", "sd_response", "sd_cycle", "sigma")
+RANKED = ("lead_in_slope", *quantities.CLAIMED, "sd_slope", "sd_response", "sd_cycle", "sigma")
 
 
 def rank_plots(analysis: Analysis) -> list[Picture]:

@@ -34,19 +34,17 @@ Floats = NDArray[np.float64]
 def population(analysis: Analysis) -> Table:
     """Print the quantities of an average patient: a row per quantity, a column per injection."""
     cells: dict[str, dict[str, str]] = {}
-    compared = analysis.results.claimed == quantities.DIFFERENCE
     for row in analysis.results.population.itertuples():
         if row.quantity == "prob_slowing_25_of_control":
             cells.setdefault("Pr(25 % slower than the control)", {})[row.injection] = probability(row.mean)
         elif row.quantity == "prob_minimal_difference":
             cells.setdefault("Pr(the difference that matters)", {})[row.injection] = probability(row.mean)
-        elif row.quantity == "prob_slowing_25" and not compared:
+        elif row.quantity == "prob_slowing_25":
             cells.setdefault("Pr(slowing ≥ 25 %)", {})[row.injection] = probability(row.mean)
         elif row.quantity in _AVERAGE_PATIENT:
             unit = "" if row.unit == "ratio" else f", {row.unit}"
             value = f"{in_unit(point(row), row.unit)} ({between(row.lower, row.upper, row.unit)})"
             label = _AVERAGE_PATIENT[row.quantity].replace("decline", course(analysis.sign))
-            label += ", control" if compared and row.quantity in _OF_THE_CONTROL else ""
             cells.setdefault(label + unit, {})[row.injection] = value
         if row.quantity == analysis.results.claimed:
             better = f"{slower_where(analysis.sign)}: slower {course(analysis.sign)}"
@@ -62,9 +60,6 @@ def population(analysis: Analysis) -> Table:
     )
 
 
-_OF_THE_CONTROL = ("segment_slope", "change", "increment", "percent_slowing", "rate_ratio")
-"""Quantities that are those of the control where arms are compared."""
-
 _AVERAGE_PATIENT = {
     "level": "Level at month 0",
     "lead_in_slope": "Slope",
@@ -74,6 +69,8 @@ _AVERAGE_PATIENT = {
     "increment": "Change of slope from the previous cycle",
     "percent_slowing": "Slowing of the decline",
     "rate_ratio": "Rate ratio (slope / slope without injections)",
+    "control_slope": "Slope, control",
+    "control_change": "Change of slope from before, control",
     "difference": "Difference of the arms, treated less control",
     "treated_change": "Change of slope from before, treated",
     "ratio_of_slopes": "Ratio of slopes, treated to control",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from slopeshift.answers.quantities import CLAIMED, DIFFERENCE
 from slopeshift.checks import PRIOR, UNIFORM, UNRELIABLE, added
 from slopeshift.checks import predictive as p
 from slopeshift.checks.power_scaling import SENSITIVE
@@ -45,7 +46,7 @@ PRIORS = {
     "level": "level",
     "slope": "slope before the first injection",
     "change": "change of slope",
-    "regression": "coefficients of the interval",
+    "regression": "differences by interval, covariate or arm",
     "sigma": "residual SD",
     "correlation": "correlations",
     "sd_level": "SD of levels between patients",
@@ -117,30 +118,34 @@ def priors_that_matter(table: pd.DataFrame) -> list[str]:
     if table.empty:
         return ["Which prior matters was not computed: this fit stores no log density of its priors."]
     moved = table[table["sensitivity"] >= SENSITIVE]
-    changes = moved[moved["quantity"] == "change"]
+    changes = moved[moved["quantity"].isin(CLAIMED)]
     overall = changes[changes["injection"] == OVERALL].sort_values("sensitivity", ascending=False)
     if overall.empty:
-        most = table[(table["quantity"] == "change") & (table["injection"] == OVERALL)]
+        most = table[table["quantity"].isin(CLAIMED) & (table["injection"] == OVERALL)]
         most = most.sort_values("sensitivity", ascending=False).head(1)
         sentences = [
-            f"No single prior moves the mean change of slope by as much as counts, {SENSITIVE:g}: that of the "
+            f"No single prior moves the {_claim(row.quantity)} by as much as counts, {SENSITIVE:g}: that of the "
             f"{_prior(row.prior)} comes nearest, with a sensitivity of {number(row.sensitivity)}, of the data "
             f"{number(row.sensitivity_to_data)}."
             for row in most.itertuples()
         ]
     else:
         sentences = [
-            f"The prior of the {_prior(row.prior)} moves the mean change of slope: with four fifths of its weight the "
-            f"change would be {in_unit(row.mean_with_weaker_prior, row.unit, sign=True)} instead of "
+            f"The prior of the {_prior(row.prior)} moves the {_claim(row.quantity)}: with four fifths of its weight it "
+            f"would be {in_unit(row.mean_with_weaker_prior, row.unit, sign=True)} instead of "
             f"{in_unit(row.mean, row.unit, sign=True)} {row.unit} (sensitivity {number(row.sensitivity)}, of the data "
             f"{number(row.sensitivity_to_data)})."
             for row in overall.itertuples()
         ]
-    rest = moved[moved["quantity"] != "change"]
+    rest = moved[~moved["quantity"].isin(CLAIMED)]
     named = [f"{label(row.quantity, row.injection)} ({_by(row.prior, row.quantity)})" for row in rest.itertuples()]
     if named:
         sentences.append(f"Other results that a prior moves: {'; '.join(named)}.")
     return sentences
+
+
+def _claim(quantity: str) -> str:
+    return "mean difference of slopes" if quantity == DIFFERENCE else "mean change of slope"
 
 
 def _by(prior: str, quantity: str) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from slopeshift.answers.quantities import CLAIMED
 from slopeshift.design.cycles import OVERALL
 from slopeshift.model.families import UNITS
 
-POPULATION = ("level", "lead_in_slope", "curvature", "change")
+POPULATION = ("level", "lead_in_slope", "curvature", *CLAIMED)
 """Quantities of the population whose priors are set beside what the data made of them."""
 
 SPREAD = (
