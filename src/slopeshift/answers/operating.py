@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.answers import arms
+from slopeshift.answers.estimates import CLAIM, FALSE_ALARMS, Estimates
 from slopeshift.answers.quantities import informed, sign_of
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.entry import known_to
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
     from slopeshift.fit.posterior import Posterior
 
     Floats = NDArray[np.float64]
-
-CLAIM = 0.975
-"""Probability that a change is for the better above which it is a claim: where the 95 % interval is above 0."""
-
-FALSE_ALARMS = 0.025
-"""Share of trials in which nothing changed that a cut is allowed to call a claim."""
 
 BEND = 0.02
 """SD between trials of the bend that is plausible in natural history, per month and unit of lead-in slope: at 1 point a
@@ -81,11 +76,11 @@ def table(posterior: Posterior) -> pd.DataFrame:
     for f, injection in enumerate(functionals):
         for kind in COURSES:
             moved = gain[:, f] * size[:, f] if kind == "bent" else 0.0
-            null = _Null(null_mean[:, f], np.hypot(scatter[:, f], moved), linear.sd[:, f])
+            null = Estimates(null_mean[:, f], np.hypot(scatter[:, f], moved), linear.sd[:, f])
             rows.append(
                 {
                     **{"injection": injection, "course": kind, "bend_sd": bend.mean() if kind == "bent" else 0.0},
-                    **null.summary(sign, found[:, f]),
+                    **_summary(null, sign, found[:, f]),
                     **{"bend_gain": sign * gain[:, f].mean(), "tipping_bend": _tipping(found, linear.sd, gain, f)},
                 }
             )
@@ -117,42 +112,21 @@ def claims(posterior: Posterior, course: Floats, spread: Floats) -> float:
     sign = sign_of(posterior.design)
     mean = sign * (linear.constant + linear.response @ course)[:, 0]
     scatter = linear.scatter(np.broadcast_to(spread, (len(place), *spread.shape)))[:, 0]
-    return _Null(mean, scatter, linear.sd[:, 0]).claims(float(ndtri(CLAIM)))
+    return Estimates(mean, scatter, linear.sd[:, 0]).claims(float(ndtri(CLAIM)))
 
 
-class _Null:
-    """Estimates of a change, for the better above 0, over trials in which nothing changed, for each draw."""
+def _summary(null: Estimates, sign: float, found: Floats) -> dict[str, float]:
+    """Sum up trials in which nothing changed beside what was `found` (draw,) in this one; see `table`."""
+    from scipy.special import ndtr, ndtri
 
-    def __init__(self, mean: Floats, sd: Floats, posterior_sd: Floats) -> None:
-        self.mean, self.sd, self.posterior_sd = mean, sd, posterior_sd
-
-    def claims(self, z: float) -> float:
-        """Find the share of trials whose estimate is above z posterior SDs."""
-        from scipy.special import ndtr
-
-        return float(ndtr((self.mean - z * self.posterior_sd) / self.sd).mean())
-
-    def cut(self) -> float:
-        """Find the probability of a change for the better that FALSE_ALARMS of the trials exceed."""
-        from scipy.optimize import brentq
-        from scipy.special import ndtr
-
-        widest = 40.0 * (self.sd / self.posterior_sd).max() + np.abs(self.mean / self.posterior_sd).max()
-        return float(ndtr(brentq(lambda z: self.claims(z) - FALSE_ALARMS, -widest, widest)))
-
-    def summary(self, sign: float, found: Floats) -> dict[str, float]:
-        """Sum the trials up beside what was `found` (draw,) in this one; see `table`."""
-        from scipy.special import ndtr, ndtri
-
-        return {
-            "null_mean": sign * self.mean.mean(),
-            # Estimates differ between trials, and what they would be on average between draws.
-            "null_sd": float(np.sqrt((self.sd**2).mean() + self.mean.var())),
-            "posterior_sd": self.posterior_sd.mean(),
-            "prob_claim": self.claims(float(ndtri(CLAIM))),
-            "prob_at_least": float(ndtr((self.mean - found) / self.sd).mean()),
-            "cut": self.cut(),
-        }
+    return {
+        "null_mean": sign * null.mean.mean(),
+        "null_sd": null.overall_sd,
+        "posterior_sd": null.posterior_sd.mean(),
+        "prob_claim": null.claims(float(ndtri(CLAIM))),
+        "prob_at_least": float(ndtr((null.mean - found) / null.sd).mean()),
+        "cut": null.cut(FALSE_ALARMS),
+    }
 
 
 def _tipping(found: Floats, sd: Floats, gain: Floats, f: int) -> float:

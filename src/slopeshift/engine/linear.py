@@ -32,18 +32,23 @@ class Measured:
     """What a design measures of each patient: sums of products of columns over the patient's visits.
 
     `grams` (patient, p, p) are W'W of the model's columns, and `cross` (patient, p, e) are W'X with those of a truth.
+    `number` (patient,) says how many patients each stands for: of alike patients of a plan, one is looked at.
     """
 
     grams: Floats
     cross: Floats
+    number: Floats
 
 
-def measured(visits: Visits, basis: Floats, truth: Floats) -> Measured:
-    """Measure a design: `basis` (visit, p) are the model's columns, `truth` (visit, e) those of a truth."""
-    number, p = len(visits.patients), basis.shape[1]
-    both = np.zeros((number, p, p + truth.shape[1]))
+def measured(visits: Visits, basis: Floats, truth: Floats, number: Floats | None = None) -> Measured:
+    """Measure a design: `basis` (visit, p) are the model's columns, `truth` (visit, e) those of a truth.
+
+    `number` (patient,) is how many patients each of `visits` stands for; without it, one.
+    """
+    patients, p = len(visits.patients), basis.shape[1]
+    both = np.zeros((patients, p, p + truth.shape[1]))
     np.add.at(both, visits.patient_index, basis[:, :, None] * np.column_stack([basis, truth])[:, None, :])
-    return Measured(both[..., :p], both[..., p:])
+    return Measured(both[..., :p], both[..., p:], np.ones(patients) if number is None else number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +65,23 @@ class Answer:
     gain: Floats
 
     def of_values(self, moments: Floats) -> Floats:
-        """Answer for values, by their sums W'y (patient, p): (draw, functional)."""
+        """Answer for values, by their sums W'y (patient, p), over all whom a patient stands for: (draw, functional)."""
         found: Floats = self.constant + np.einsum("dfip,ip->df", self.gain, moments)
         return found
 
     @property
     def response(self) -> Floats:
         """What a unit of each of the truth's columns, common to all patients, adds: (draw, functional, e)."""
-        found: Floats = np.einsum("dfip,ipe->dfe", self.gain, self.design.cross)
+        cross = self.design.number[:, None, None] * self.design.cross
+        found: Floats = np.einsum("dfip,ipe->dfe", self.gain, cross)
         return found
 
     def scatter(self, spread: Floats) -> Floats:
         """Give the SD of the answer (draw, functional) where patients differ by V* (draw, e, e), with residuals."""
-        moved = np.einsum("dfip,ipe->dfie", self.gain, self.design.cross)
-        between = np.einsum("dfie,deg,dfig->df", moved, spread, moved, optimize=True)
-        within = np.einsum("dfip,ipq,dfiq->df", self.gain, self.design.grams, self.gain, optimize=True)
+        number, moved = self.design.number, np.einsum("dfip,ipe->dfie", self.gain, self.design.cross)
+        between = np.einsum("dfie,deg,dfig,i->df", moved, spread, moved, number, optimize=True)
+        grams = number[:, None, None] * self.design.grams
+        within = np.einsum("dfip,ipq,dfiq->df", self.gain, grams, self.gain, optimize=True)
         found: Floats = np.sqrt(between + self.variance[:, None] * within)
         return found
 
@@ -92,7 +99,7 @@ def answer(
     spread = loading @ loading.transpose(0, 2, 1)
     identity = np.eye(picked.shape[0])
     weight = np.linalg.inv(variance[:, None, None, None] * identity + design.grams @ spread[:, None])
-    information = (weight @ design.grams).sum(axis=1)
+    information = (design.number[:, None, None] * (weight @ design.grams)).sum(axis=1)
     posterior = np.linalg.inv(picked.T @ information @ picked + np.diag(sd**-2.0))
     wanted = functionals @ picked
     by_term = wanted @ posterior

@@ -112,8 +112,7 @@ class PiecewiseLine:
     @property
     def shift(self) -> NDArray[np.float64]:
         """How far each regressor moves a patient, per unit of its coefficient: (covariate, patient, coefficient)."""
-        shape = (len(self.regressors), len(self.visits.patients), len(self.visits.coefficients))
-        return np.array([regressor.shift for regressor in self.regressors]).reshape(shape)
+        return _shifts(self.visits, self.regressors)
 
 
 def piecewise_line(
@@ -230,11 +229,22 @@ def _report_correlation(factor: list[list[TensorVariable]], traits: dict[str, Te
 
 def population_terms(curve: PiecewiseLine) -> Terms:
     """Lay the population priors out as independent terms: natural history, change, deviations of it, covariates."""
-    visits, segments = curve.visits, curve.visits.segments
-    natural = tuple(zip(visits.shape.natural, (curve.level, curve.slope, curve.curvature), strict=False))
-    common = (("change", curve.change),) if segments else ()
-    regression = tuple((regressor.name, regressor.prior) for regressor in curve.regressors)
-    terms = (*natural, *common, *((segment, curve.change_by_injection) for segment in segments), *regression)
+    stated = {name: getattr(curve, name) for name in POPULATION}
+    return terms_of_priors(curve.visits, stated, curve.regressors)
+
+
+POPULATION = ("level", "slope", "curvature", "change", "change_by_injection")
+"""The population's priors, by the names of LABELS."""
+
+
+def terms_of_priors(visits: Visits, stated: Mapping[str, Normal | None], regressors: tuple[Regressor, ...]) -> Terms:
+    """Lay out the priors of POPULATION on visits, whose values play no part, and those of regressors."""
+    segments = visits.segments
+    priors = {name: prior for name, prior in stated.items() if prior is not None}
+    common = (("change", priors["change"]),) if segments else ()
+    regression = tuple((regressor.name, regressor.prior) for regressor in regressors)
+    natural = tuple((name, priors[name]) for name in visits.shape.natural)
+    terms = (*natural, *common, *((segment, priors["change_by_injection"]) for segment in segments), *regression)
     first = len(natural)
     design = np.zeros((len(visits.coefficients), len(terms)))
     design[:first, :first] = np.eye(first)
@@ -242,19 +252,23 @@ def population_terms(curve: PiecewiseLine) -> Terms:
         design[row, [first, row + 1]] = 1.0
     return Terms(
         names=tuple(name for name, _ in terms),
-        sources=_sources(curve),
+        sources=_sources(visits),
         mean=np.array([float(prior.mean) for _, prior in terms]),
         sd=np.array([float(prior.sd) for _, prior in terms]),
         design=design,
-        shift=curve.shift,
+        shift=_shifts(visits, regressors),
     )
 
 
-def _sources(curve: PiecewiseLine) -> tuple[str, ...]:
+def _shifts(visits: Visits, regressors: tuple[Regressor, ...]) -> NDArray[np.float64]:
+    shape = (len(regressors), len(visits.patients), len(visits.coefficients))
+    return np.array([regressor.shift for regressor in regressors]).reshape(shape)
+
+
+def _sources(visits: Visits) -> tuple[str, ...]:
     """Name what patients differ by: the traits, which are correlated, the curvature, and the cycles."""
-    segments, curved = curve.visits.segments, curve.visits.shape.curved
-    traits = ("level", "slope", *(("response",) if segments else ()))
-    return (*traits, *(("curvature",) if curved else ()), *map(_source, segments))
+    traits = ("level", "slope", *(("response",) if visits.segments else ()))
+    return (*traits, *(("curvature",) if visits.shape.curved else ()), *map(_source, visits.segments))
 
 
 def _source(segment: str) -> str:
@@ -318,7 +332,7 @@ def loading(curve: PiecewiseLine) -> TensorVariable:
         * (spread.regressions[part.by] if part.by else 1.0)
         for part in parts
     ]
-    patterns = [pattern(part, curve.visits.coefficients, _sources(curve)) for part in parts]
+    patterns = [pattern(part, curve.visits.coefficients, _sources(curve.visits)) for part in parts]
     return pt.tensordot(pt.stack(scalars), np.array(patterns), axes=1)
 
 

@@ -11,8 +11,8 @@ from pandas.api.types import is_numeric_dtype
 from slopeshift.design.arms import CARRY_OVER, EFFECT, LATE, treated
 from slopeshift.design.shape import PLAIN
 from slopeshift.model.control import FromControl, from_control
-from slopeshift.model.covariates import CHANGE, Covariate
-from slopeshift.model.line import COVARIATE, LABELS, piecewise_line
+from slopeshift.model.covariates import CHANGE, Covariate, regressors_of
+from slopeshift.model.line import COVARIATE, LABELS, POPULATION, piecewise_line, terms_of_priors
 from slopeshift.model.stated import row, sampled
 from slopeshift.trial.arms import ARM, PATIENT
 from slopeshift.trial.roles import levels_of
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     import pymc as pm
     from numpy.typing import NDArray
 
+    from slopeshift.design.arms import Treated
     from slopeshift.design.shape import Shape
     from slopeshift.design.visits import Visits
+    from slopeshift.engine.terms import Terms
     from slopeshift.model.families.family import Family
     from slopeshift.model.priors import LKJ, Gamma, HalfNormal, Normal, Prior
     from slopeshift.trial import Trial
+    from slopeshift.trial.arms import Arms
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,10 @@ class ByArm:
         """Take from a trial what is compared. Raises ValueError where it compares nothing."""
         cycles, arms = treated(trial, visits), trial.arms
         assert arms is not None
+        return self.covariates(cycles, arms, visits)
+
+    def covariates(self, cycles: Treated, arms: Arms, visits: Visits) -> tuple[Covariate, ...]:
+        """Lay out what is compared, of a trial or a plan: which cycles are treated, and how arms came about."""
         versus = f"treated vs {arms.control}"
         found = [_by_cycle(EFFECT, cycles.effect, self.effect, versus)]
         for k, injection in enumerate(visits.injections):
@@ -175,6 +182,16 @@ class LineModel:
                 variables = {name: sampled(name, *stated) for name, stated in self.beside.priors.items()}
                 self.beside.observe(trial, visits, **variables)
         return model
+
+    def terms(self, visits: Visits, covariates: tuple[Covariate, ...], known: Mapping[str, Normal]) -> Terms:
+        """Lay the population's priors out on visits that are only planned, without building a model.
+
+        `covariates` are those of what is compared; `known` are priors that take the place of the model's own, as a
+        control gives them. Raises CovariateError as `regressors_of` does.
+        """
+        priors: dict[str, Any] = {name: getattr(self, name) for name in POPULATION} | dict(known)
+        stated = {name: prior.otherwise if isinstance(prior, FromControl) else prior for name, prior in priors.items()}
+        return terms_of_priors(visits, stated, regressors_of(covariates, visits))
 
     def varied(self, **changes: Any) -> LineModel:
         """Return this model with other fields; a family's priors that are not stated stay.

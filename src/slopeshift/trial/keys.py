@@ -1,4 +1,4 @@
-"""What a key of `trial.toml` may hold: what fits it, what to write, and whether it must be there."""
+"""What a key of `trial.toml`, or of another file of settings, may hold: what fits it, and whether it must be there."""
 
 from __future__ import annotations
 
@@ -71,14 +71,16 @@ def is_blocks(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(block, Mapping) for block in value)
 
 
-def key_problems(given: Mapping[str, Any], known: Mapping[str, Key], section: str) -> Iterator[Problem]:
+def key_problems(
+    given: Mapping[str, Any], known: Mapping[str, Key], section: str, file: str = FILE
+) -> Iterator[Problem]:
     """Yield the keys of a section that are missing, unknown or of the wrong type; `section` comes before their name."""
     for name, key in known.items():
         if key.required and name not in given:
-            yield Problem(FILE, None, section + name, "no such key", f"give {key.expected}")
+            yield Problem(file, None, section + name, "no such key", f"give {key.expected}")
         if name in given and not key.fits(given[name]):
-            yield Problem(FILE, None, section + name, repr(given[name]), f"write {key.expected}")
+            yield Problem(file, None, section + name, repr(given[name]), f"write {key.expected}")
     for name in given:
         if name not in known:
             remedy = f"delete it; known are {', '.join(known)}"
-            yield Problem(FILE, None, section + name, f"unknown key {name!r}", remedy)
+            yield Problem(file, None, section + name, f"unknown key {name!r}", remedy)
