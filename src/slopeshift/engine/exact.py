@@ -51,11 +51,11 @@ def widened(visits: Visits, terms: xr.Dataset) -> tuple[Floats, Floats]:
 
     `terms` is `terms_of` the model.
     """
-    wide, design = _widened(visits, terms_from(terms, visits))
+    wide, design = with_columns(visits, terms_from(terms, visits))
     return wide.basis, design
 
 
-def _widened(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
+def with_columns(visits: Visits, terms: Terms) -> tuple[Visits, Floats]:
     """Give the covariates columns of the basis, and rows of the design that pick their terms."""
     columns = [(visits.basis * shift[visits.patient_index]).sum(axis=1) for shift in terms.shift]
     picked = np.eye(len(terms.names))[len(terms.names) - len(columns) :]
@@ -86,7 +86,7 @@ def observe(
     """
     model = pm.modelcontext(None)
     terms = replace(terms, correlated=correlation is not None)
-    wide, design = _widened(visits, terms)
+    wide, design = with_columns(visits, terms)
     packed = _statistics(wide, design, terms)
     places = dict(zip(("block", "row", "lane"), map(range, packed.shape), strict=True))
     record_terms(terms)
@@ -165,7 +165,7 @@ def statistics_of(visits: Visits, terms: xr.Dataset) -> Floats:
 
     `terms` is `terms_of` the model. Returns (block, row, lane).
     """
-    wide, design = _widened(visits, known := terms_from(terms, visits))
+    wide, design = with_columns(visits, known := terms_from(terms, visits))
     return _statistics(wide, design, known)
 
 
@@ -186,7 +186,7 @@ def entered(visits: Visits, terms: xr.Dataset, selection: Selection | None) -> t
     if (own := admitted.rules_from(terms)) is None:
         return terms, {}
     rules = admitted.rules_of(selection)
-    wide, design = _widened(visits, known := terms_from(terms, visits))
+    wide, design = with_columns(visits, known := terms_from(terms, visits))
     if rules is None or len(rules.spread) != len(own.spread):
         raise ValueError(
             "values that an entry rule was judged by are not among these visits: keep them, leave patients out as a "
@@ -231,7 +231,7 @@ def with_posterior_coefficients(
     given the population, its own coefficients integrated out, and given that it entered: (chain, draw, patient).
     """
     known = terms_from(terms, visits)
-    wide, design = _widened(visits, known)
+    wide, design = with_columns(visits, known)
     apart, moved = sampled_apart(draws, known)
     loading, variance = flat(draws["loading"]), flat(draws["sigma"]) ** 2
     loading = np.pad(loading, ((0, 0), (0, len(known.covariates)), (0, 0)))
