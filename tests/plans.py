@@ -36,7 +36,7 @@ def settings(**sections):
     """A plan's settings: small, and nothing wrong with them; sections that are None are left out."""
     found = {
         "title": "a plan",
-        "models": ["alsfrsr_straight"],
+        "model": ["alsfrsr_straight"],
         "seed": 1,
         "design": {
             "patients": [20, 40],

@@ -98,7 +98,8 @@ class Expected:
         on the interval and the dose.
         """
         f = self.names.index(of)
-        course = np.einsum("fde,de->fd", self.answer.response.transpose(1, 0, 2)[f : f + 1], self._course(scenario))[0]
+        stated = course_of(scenario, self.spreads, self.spread.shape[1])
+        course = np.einsum("de,de->d", self._responses[:, f], stated)
         for name, value in (moved or {}).items():
             course = course + value * self._response(name, f)
         between = [scenario.bend_sd * self._response("curvature", f), effect_sd * self._response("effect", f)]
@@ -117,17 +118,21 @@ class Expected:
     def _scatter(self) -> Floats:
         return self.answer.scatter(self.spread)
 
+    @cached_property
+    def _responses(self) -> Floats:
+        return self.answer.response
+
     def _response(self, column: str, f: int) -> Floats:
         place = {"curvature": 2} | {name: place - len(AFTER) for place, name in enumerate(AFTER)}
-        return self.answer.response[:, f, place[column]]
+        return self._responses[:, f, place[column]]
 
-    def _course(self, scenario: Scenario) -> Floats:
-        """Lay the mean of a truth out over the columns: (draw, column)."""
-        course = np.zeros((len(self.spreads), self.spread.shape[1]))
-        course[:, 0], course[:, 1], course[:, 2] = self.spreads.level, self.spreads.slope, scenario.bend
-        told = (scenario.effect, scenario.mismatch, scenario.mismatch_bend, 0.0, 0.0)
-        course[:, -len(AFTER) :] = told
-        return course
+
+def course_of(scenario: Scenario, spreads: Spreads, columns: int) -> Floats:
+    """Lay the mean of a truth out over its columns: (draw, column)."""
+    course = np.zeros((len(spreads), columns))
+    course[:, 0], course[:, 1], course[:, 2] = spreads.level, spreads.slope, scenario.bend
+    course[:, -len(AFTER) :] = (scenario.effect, scenario.mismatch, scenario.mismatch_bend, 0.0, 0.0)
+    return course
 
 
 def expected(
@@ -147,22 +152,63 @@ def expected(
         what = "compares two arms: state control_share" if model.line.arms else "is of one arm: leave control_share out"
         raise PlanError(f"model {model.name} {what} in [design]")
     planned = layout(design, model.outcome, dose.levels if dose else ())
+    columns = columns_of(planned, model, spreads, interval=interval, dose=dose)
+    answer = columns.answer(columns.measured(planned), spreads)
+    return Expected(design, model, planned, answer, columns.names, spreads, columns.spread)
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What is multiplied by what at every visit of a layout: by a model, and in a truth.
+
+    `basis` (visit, p) and `picked` (p, m) are those of a model with its covariates, `terms` its population; `truth`
+    (visit, e) has the columns of a truth and `spread` (draw, e, e) the covariance of patients over them. `loading` is
+    (draw, p, source), `functionals` (functional, p) by `names`.
+    """
+
+    basis: Floats
+    picked: Floats
+    terms: Terms
+    truth: Floats
+    spread: Floats
+    loading: Floats
+    functionals: Floats
+    names: tuple[str, ...]
+
+    def measured(self, planned: Layout, seen: NDArray[np.bool_] | None = None) -> linear.Measured:
+        """Measure a layout, or those of its visits that are seen by a look: (visit,)."""
+        weight = np.ones((len(self.basis), 1)) if seen is None else seen[:, None].astype(float)
+        return linear.measured(planned.visits, self.basis * weight, self.truth * weight, planned.number)
+
+    def answer(self, design: linear.Measured, spreads: Spreads) -> linear.Answer:
+        """Work the linear answer out for every draw of the spreads."""
+        terms = self.terms.mean, self.terms.sd, self.picked
+        return linear.answer(design, self.loading, spreads.sigma, terms, self.functionals)
+
+
+def columns_of(
+    planned: Layout,
+    model: Model,
+    spreads: Spreads,
+    *,
+    interval: Regression | None = None,
+    dose: Regression | None = None,
+) -> Columns:
+    """Lay out the columns of a model and of a truth on a layout (see `Columns`)."""
     visits = planned.on(model.line.shape)
     terms = model.line.terms(visits, _covariates(planned, model, interval, dose), model.control)
     functionals = _functionals(planned, terms, visits.coefficients)
     wide, picked = with_columns(visits, terms)
-    truth = _truth(planned)
-    loading = spreads.loading(visits, terms.sources)
-    loading = np.pad(loading, ((0, 0), (0, len(terms.covariates)), (0, 0)))
-    answer = linear.answer(
-        linear.measured(visits, wide.basis, truth, planned.number),
-        loading,
-        spreads.sigma,
-        (terms.mean, terms.sd, picked),
-        np.array(list(functionals.values())),
-    )
-    return Expected(
-        design, model, planned, answer, tuple(functionals), spreads, _between(planned, spreads, truth.shape[1])
+    loading, truth = spreads.loading(visits, terms.sources), _truth(planned)
+    return Columns(
+        basis=wide.basis,
+        picked=picked,
+        terms=terms,
+        truth=truth,
+        spread=_between(planned, spreads, truth.shape[1]),
+        loading=np.pad(loading, ((0, 0), (0, len(terms.covariates)), (0, 0))),
+        functionals=np.array(list(functionals.values())),
+        names=tuple(functionals),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from slopeshift.planning.plan import CLAIM, NONE
-from slopeshift.trial.keys import Key, is_blocks, is_count, is_flag, is_line, is_number, is_section, is_size
+from slopeshift.trial.keys import Key, is_blocks, is_count, is_line, is_number, is_section, is_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,6 @@ _SIMULATION = {
     "dropout": Key(_is_positive, "a hazard a month from 0: dropout = 0.03"),
     "death": Key(_is_positive, "a hazard a month from 0: death = 0.01"),
     "interval_on_response": Key(is_number, "log odds per point a month: interval_on_response = 2"),
-    "known_spreads": Key(is_flag, "true or false: known_spreads = true"),
 }
 _SPREADS = ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma", "sd_curvature")
 _OPTIONAL = ("level", "slope", "correlation_level_slope", "correlation_level_response", "correlation_slope_response")
@@ -126,7 +125,7 @@ POPULATIONS = {
         **{n: Key(_is_positive, f"an SD from 0: {n} = 0.2") for n in ("sd_response", "sd_cycle", "sd_curvature")},
     },
     "fit": {
-        **{n: Key(is_line, f'a path from this file: {n} = "..."', required=True) for n in ("trial", "fits")},
+        **{n: Key(is_line, f'a path from this file: {n} = "..."', required=True) for n in ("trial", "folder")},
         "model": Key(is_line, 'the name of a fitted model: model = "alsfrsr"', required=True),
         "draws": Key(_is_at_least_two, "a whole number from 2: draws = 50"),
     },
@@ -135,7 +134,7 @@ POPULATIONS = {
 
 PLAN = {
     "title": Key(is_line, 'one line of text: title = "..."', required=True),
-    "models": Key(listed(is_line), 'names of model files: models = ["alsfrsr"]', required=True),
+    "model": Key(_several(is_line), 'names of model files: model = ["alsfrsr"]', required=True),
     "seed": Key(is_count, "a whole number from 0: seed = 1", required=True),
     "design": Key(is_section, "a section [design]", required=True),
     "decision": Key(is_section, "a section [decision] with a probability", required=True),

@@ -184,8 +184,8 @@ class Simulation:
     """What is simulated and refitted: `replicates` trials of each design and scenario that are named.
 
     `designs` are places in the grid, from 1. The rest is what the closed form cannot have: an ALSFRS-R loss that is
-    needed for entry, hazards of leaving and of death a month, the log odds of a long interval per point a month by
-    which the slope improved, and whether scores are rounded and end at the ends of the scale.
+    needed for entry, hazards of leaving and of death a month, and the log odds of a long interval per point a month by
+    which the slope improved. Scores are rounded, and end at the ends of their scale, in any case.
     """
 
     replicates: int
@@ -195,7 +195,11 @@ class Simulation:
     dropout: float = 0.0
     death: float = 0.0
     interval_on_response: float = 0.0
-    known_spreads: bool = False
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether nobody is chosen or leaves, and intervals are as planned, so that the closed form applies."""
+        return self.minimum_loss is None and not (self.dropout or self.death or self.interval_on_response)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def _plan(settings: Mapping[str, Any]) -> Plan:
     prior = settings.get("effect_prior")
     return Plan(
         title=settings["title"],
-        models=tuple(settings["models"]),
+        models=_choices("model", settings["model"]),
         designs=tuple(Design(**values) for values in grid({name: _choices(name, v) for name, v in _ordered(design)})),
         rules=tuple(Rule(p, rule.get("margin", 0.0)) for p in _choices("probability", rule["probability"])),
         scenarios=tuple(Scenario(**block) for block in settings["scenario"]),

@@ -155,6 +155,28 @@ def layout(design: Design, outcome: Outcome, doses: tuple[float, ...] = ()) -> L
     return Layout(tuple(shared), np.array(list(shared.values()), dtype=float), visits)
 
 
+def one_by_one(planned: Layout, order: NDArray[np.intp]) -> Layout:
+    """Take the groups apart into patients, in an order of their places: one row for each."""
+    group = np.repeat(np.arange(len(planned.alike)), planned.number.astype(int))[order]
+    seen = planned.visits
+    rows = [np.flatnonzero(seen.patient_index == each) for each in group]
+    place = np.concatenate(rows)
+    names = tuple(f"P{number}" for number in range(1, len(group) + 1))
+    visits = replace(
+        seen,
+        patients=names,
+        patient_index=np.repeat(np.arange(len(group)), [len(each) for each in rows]),
+        month=seen.month[place],
+        value=seen.value[place],
+        basis=seen.basis[place],
+        injection_month=seen.injection_month[group],
+        visits_in_cycle=seen.visits_in_cycle[group],
+        visits_in_lead_in=seen.visits_in_lead_in[group],
+        about=seen.about.iloc[group].assign(patient=names).reset_index(drop=True),
+    )
+    return Layout(tuple(planned.alike[each] for each in group), np.ones(len(group)), visits)
+
+
 def times(design: Design, alike: Alike) -> tuple[Floats, Floats]:
     """Plan the months of a patient's injections and visits, each on a whole day, as two decimals of a month."""
     between = [_days(months) for months in alike.interval]

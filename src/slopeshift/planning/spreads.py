@@ -77,6 +77,10 @@ class Spreads:
         """Take one draw."""
         return Spreads(**{each.name: getattr(self, each.name)[draw : draw + 1] for each in fields(self)})
 
+    def first(self, most: int) -> Spreads:
+        """Take the first draws, or all where there are no more."""
+        return Spreads(**{each.name: getattr(self, each.name)[:most] for each in fields(self)})
+
 
 def from_prior(model: LineModel, draws: int, seed: int) -> Spreads:
     """Draw from a model's priors; level and slope stay at their prior means.

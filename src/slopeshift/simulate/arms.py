@@ -65,15 +65,26 @@ def two_arms(design: Design, truth: Truth, effect: Mapping[str, float], seed: in
     is added to every change of the treated, in outcome units a month. The same arguments give the same trial. Raises
     ValueError as `simulate` does.
     """
-    seeds = [int(state) for state in np.random.SeedSequence(seed).generate_state(2)]
+    seeds = seeds_of(seed)
     parts = {
         CONTROL: simulate(design, truth, seeds[0]),
         TREATED: simulate(design, _treated(truth, effect), seeds[1]),
     }
-    number = 2 * design.enrolled
+    return joined(parts, effect, seed)
+
+
+def seeds_of(seed: int) -> list[int]:
+    """Give the seeds of the control and of the treated, from that of their trial."""
+    return [int(state) for state in np.random.SeedSequence(seed).generate_state(2)]
+
+
+def joined(parts: Mapping[str, Simulated], effect: Mapping[str, float], seed: int) -> Simulated:
+    """Put CONTROL and TREATED, of any sizes, together as the arms of one trial, its patients in a random order."""
+    sizes = [len(part.tables["patients"]) for part in parts.values()]
+    number = sum(sizes)
     width = max(len(str(number)), 2)
     names = np.array([f"P{place:0{width}d}" for place in range(1, number + 1)], dtype=object)
-    places = generator(seed, "allocation").permutation(number).reshape(2, -1)
+    places = np.split(generator(seed, "allocation").permutation(number), np.cumsum(sizes)[:-1])
     called = {
         arm: dict(zip(part.tables["patients"]["patient"], names[np.sort(place)], strict=True))
         for (arm, part), place in zip(parts.items(), places, strict=True)

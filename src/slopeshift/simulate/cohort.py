@@ -88,6 +88,10 @@ class OutcomeTruth:
             ),
         )
 
+    def curvatures(self, level: Array, slope: Array, z: Array) -> Array:
+        """Turn standard normal values into the curvatures of patients (patient,), whatever their levels and slopes."""
+        return self.curvature + self.sd_curvature * z
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -268,13 +272,14 @@ def _correlation(truth: Truth) -> Array:
 def _coefficients(outcome: OutcomeTruth, z: Array, rng: np.random.Generator) -> Coefficients:
     """Scale standard normal columns (level, slope, response) of the patients to their true values."""
     response = outcome.sd_response * z[:, 2]
+    level, slope = outcome.level + outcome.sd_level * z[:, 0], _slopes(outcome, z[:, 1])
     cycle = outcome.sd_cycle * rng.standard_normal((len(z), len(outcome.change)))
     return Coefficients(
-        level=outcome.level + outcome.sd_level * z[:, 0],
-        slope=_slopes(outcome, z[:, 1]),
+        level=level,
+        slope=slope,
         response=response,
         change=np.asarray(outcome.change) + response[:, None] + cycle,
-        curvature=outcome.curvature + outcome.sd_curvature * rng.standard_normal(len(z)),
+        curvature=outcome.curvatures(level, slope, rng.standard_normal(len(z))),
     )
 
 

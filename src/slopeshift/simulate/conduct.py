@@ -67,6 +67,18 @@ class Design:
             rules.append({**about, "quantity": "loss", "from": "first", "to": "injection", **limit})
         return rules
 
+    @property
+    def before(self) -> Array:
+        """Months before injection 1 at which patients are seen in the lead-in, besides its first and last day."""
+        return np.arange(self.visit_spacing, self.lead_in, self.visit_spacing)
+
+    def days_between(self, share: Array) -> Array:
+        """Return the days from an injection to the next (patient,), by where in the range of intervals each falls."""
+        shortest, longest = self.interval
+        drawn = shortest + (longest - shortest) * share
+        whole = math.ceil(shortest * DAYS_PER_MONTH), math.floor(longest * DAYS_PER_MONTH)
+        return np.clip(np.round(drawn * DAYS_PER_MONTH), *whole)
+
     def __post_init__(self) -> None:
         counts = (self.enrolled, *self.patients_per_cycle)
         rising = any(later > earlier for earlier, later in itertools.pairwise(counts))
@@ -172,7 +184,7 @@ def _visited(design: Design, day: Array, injection_day: Array, seed: int) -> Mas
     origin, never = np.zeros(len(injection_day)), np.full(len(injection_day), np.inf)
     visited = np.zeros((len(injection_day), len(day)), dtype=bool)
     visited[:, 0] = True
-    for month in np.arange(design.visit_spacing, design.lead_in, design.visit_spacing):
+    for month in design.before:
         _mark(visited, day, _routine(design, origin, -month, rng), never)
     starts = [*injection_day.T] or [origin]
     for start, following in itertools.pairwise([*starts, never]):
@@ -206,12 +218,9 @@ def _interval(design: Design, cohort: Cohort, injection_day: Array, visited: Mas
 
 def _drawn_interval(design: Design, log_odds_of_long: Array, k: int, seed: int) -> Array:
     """Draw the days from injection k to the next of every patient."""
-    shortest, longest = math.ceil(design.interval[0] * DAYS_PER_MONTH), math.floor(design.interval[1] * DAYS_PER_MONTH)
     rng = generator(seed, f"interval {k}")
     is_long = rng.random(len(log_odds_of_long)) < 1 / (1 + np.exp(-log_odds_of_long))
-    share = (is_long + rng.random(len(log_odds_of_long))) / 2
-    drawn = design.interval[0] + (design.interval[1] - design.interval[0]) * share
-    return np.clip(np.round(drawn * DAYS_PER_MONTH), shortest, longest)
+    return design.days_between((is_long + rng.random(len(log_odds_of_long))) / 2)
 
 
 def _naive_slope(score: Array, month: Array, chosen: Mask) -> Array:
