@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from slopeshift.cli import calibration, doctor, fits, formats, models, sensitivity, workspace
+from slopeshift.cli import calibration, doctor, fits, formats, models, planning, sensitivity, workspace
 from slopeshift.cli.answers import (
     EXIT_STATUSES,
     answer_json,
@@ -31,6 +31,7 @@ app.command()(fits.checks)
 app.command()(fits.report)
 app.command()(fits.null)
 app.command()(sensitivity.sensitivity)
+app.command()(planning.plan)
 app.command()(calibration.calibrate)
 app.command("import")(formats.import_source)
 app.command()(formats.export)

@@ -41,12 +41,23 @@ def input_errors(context: typer.Context | None = None) -> Iterator[None]:
     from slopeshift.keep.replicates import WorkError
     from slopeshift.model.files import ModelError
     from slopeshift.null.trials import NullError
+    from slopeshift.planning.plan import PlanError
     from slopeshift.trial import TrialError
 
     try:
         yield
     except (
-        *(TrialError, ModelError, CovariateError, FitError, NullError, RefitError, CalibrationError, WorkError),
+        *(
+            TrialError,
+            ModelError,
+            CovariateError,
+            FitError,
+            NullError,
+            RefitError,
+            CalibrationError,
+            WorkError,
+            PlanError,
+        ),
         OSError,
     ) as error:
         if context is not None and (context.find_root().obj or {}).get("debug"):

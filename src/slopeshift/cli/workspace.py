@@ -12,11 +12,19 @@ import typer
 import slopeshift
 from slopeshift.cli.answers import BAD_INPUT
 
-EXAMPLE = "synthetic-msc-als"
+EXAMPLE, PLAN = "synthetic-msc-als", "plan.toml"
 
 
-def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to lay out; new or empty.")]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to lay out; new or empty.")],
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Write a commented plan.toml into DIR, and nothing else.")
+    ] = False,
+) -> None:
     """Lay out a folder to work in: models, an example trial, a Makefile and an environment."""
+    if plan:
+        _write_plan(folder / PLAN)
+        return
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
         typer.echo(f"{folder}: there already, and not an empty folder; choose another name", err=True)
         raise typer.Exit(BAD_INPUT)
@@ -34,6 +42,16 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to l
     for name, text in _own().items():
         (folder / name).write_text(text, encoding="utf-8")
     typer.echo(f"{folder}: models, data/{EXAMPLE}, a Makefile. Next:\n  cd {folder}\n  make report")
+
+
+def _write_plan(path: Path) -> None:
+    """Write the commented example of a plan, unless there is a file of its name."""
+    if path.exists():
+        typer.echo(f"{path}: there already; choose another folder, or edit it", err=True)
+        raise typer.Exit(BAD_INPUT)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text((files("slopeshift.planning") / "example.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    typer.echo(f"wrote {path}. Next:\n  slopeshift plan {path}")
 
 
 def _own() -> dict[str, str]:

@@ -7,7 +7,8 @@ are simulated, without refitting anything. The predictive probability of a claim
 
     PP = Phi((m_l - margin - z s_L) / sqrt(s_l^2 - s_L^2)),
 
-as the posterior mean at the end is Normal(m_l, s_l^2 - s_L^2) by the model (Spiegelhalter, Freedman and Blackburn 1986).
+as the posterior mean at the end is Normal(m_l, s_l^2 - s_L^2) by the model (Spiegelhalter, Freedman and Blackburn
+1986).
 """
 
 from __future__ import annotations
@@ -134,8 +135,9 @@ def table(study: Study) -> pd.DataFrame:
     """Say for every design, model, rule and scenario what its looks do: a row per look, the end included.
 
     Columns: `month` and `enrolled` at the look, its `probability`; the shares of trials that end there, with a `claim`
-    or with `no claim`, before the end for futility; and of the whole: `claims` with its Monte Carlo standard error `mc_error`, `claims_without` of the
-    end alone, `expected_patients` and `expected_months`. Empty without looks. Looks after the end are left out.
+    or `without`, before the end for futility; and of the whole: `claims` with its Monte Carlo standard error
+    `mc_error`, `claims_without` of the end alone, `expected_patients` and `expected_months`. Empty without looks. Looks
+    after the end are left out.
     """
     looks, rows = study.plan.looks, []
     if looks is None:
@@ -169,7 +171,7 @@ def _of_scenario(seen: Sequence, looks: Looks, end: Rule, scenario: Scenario, se
         {
             **{"look": look + 1, "month": seen.months[look], "enrolled": int(seen.enrolled[look])},
             **{"probability": rule.probability, "margin": rule.margin},
-            **{"claim": (claims & (ends == look)).mean(), "no claim": (~claims & (ends == look)).mean(), **whole},
+            **{"claim": (claims & (ends == look)).mean(), "without": (~claims & (ends == look)).mean(), **whole},
         }
         for look, rule in enumerate(rules)
     ]

@@ -111,12 +111,17 @@ class PlanJob:
         more: dict[str, Any] = {}
         if controlled:
             named = named | {"patients": [*named["patients"], "arm"], "injections": [*named["injections"], "agent"]}
-            more["arms"] = {"control": CONTROL, "randomised": True}
+            more["arms"] = self.arms
         if design.entry:
             more["entry"] = design.entry
         visits = tables["visits"].dropna(subset=[self.outcome])
         tables = {name: (visits if name == "visits" else tables[name])[wanted] for name, wanted in named.items()}
         return trial_from_tables("simulated", tables, SETTINGS | more)
+
+    @property
+    def arms(self) -> dict[str, Any]:
+        """What `trial.toml` says of the arms of a controlled trial."""
+        return {"control": CONTROL, "randomised": True}
 
     def simulated(self, replicate: int) -> tuple[Simulated, PlannedDesign]:
         """Simulate the tables of one trial, with every true value; and the design of an arm."""
