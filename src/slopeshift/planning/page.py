@@ -64,7 +64,7 @@ def page(contents: Contents) -> str:
         statement=words.statement(plan, chosen, contents.unit),
         section=words.section(plan, chosen, contents.study.models[0].outcome.name),
         pictures=list(_pictures(contents, chosen)),
-        sizes=[f"{row['model']}: {words.size_words(row)}" for _, row in contents.table("sizes").iterrows()],
+        sizes=[words.size_words(row) for _, row in contents.table("sizes").iterrows()],
         power=share(plan.target.power),
         alarms=f"{number(100 * plan.target.false_alarms, 1)} %",
         scenarios=list(printed.scenarios(contents.table("scenarios"), contents.unit)),
@@ -109,11 +109,11 @@ def _pictures(contents: Contents, chosen: words.Choice) -> Iterator[Picture]:
     powered = plan.target.scenario or next((s.name for s in plan.scenarios if s.expected == CLAIM), None)
     grid = _alike(scenarios, chosen, but=("patients", "lead_in"))
     grid = grid[grid["scenario"] == powered]
-    if grid["patients"].nunique() > 1 and grid["lead_in"].nunique() > 1:
+    if len(set(grid["patients"])) > 1 and len(set(grid["lead_in"])) > 1:
         yield picture(
             figures.contour(grid, plan.target.power),
             "contour",
-            f"Share of trials that claim where {powered}; red: the power that is wanted. Points are the designs.",
+            f"Share of trials that claim, scenario “{powered}”; red: the power that is wanted. Points are the designs.",
             "Contours of power over patients and months of lead-in",
         )
 

@@ -98,8 +98,12 @@ class Design:
         many = f"{self.injections} injections" + (f" {between} months apart" if self.injections > 1 else "")
         return (
             f"{of}, {self.lead_in:g} months of lead-in with {self.lead_in_visits} visits, {many}, "
-            f"visits every {self.visit_spacing:g} months until {self.follow_up:g} after the last"
+            f"visits every {_months(self.visit_spacing)} until {_months(self.follow_up)} after the last"
         )
+
+
+def _months(number: float) -> str:
+    return "month" if number == 1 else f"{number:g} months"
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,18 @@ def scenarios(table: pd.DataFrame, unit: str) -> Iterator[Table]:
         printed = []
         for place, of in rows.groupby("design", sort=False):
             first = of.iloc[0]
-            cells = [f"{share(row.claims)}{'' if row.flag == OK else f' ({row.flag})'}" for row in of.itertuples()]
+            cells = [f"{_share(row.claims)}{'' if row.flag == OK else f' ({row.flag})'}" for row in of.itertuples()]
             printed.append(
                 [str(place), str(first["patients"]), number(first["lead_in"], 1), number(first["width"]), *cells]
             )
         heads = ["Design", "Patients", "Lead-in, months", f"Width of 95 % interval, {unit}", *names]
         caption = f"Shares of trials that claim at a probability above {level:g}, model {model}"
         yield Table(caption, "l" + "r" * (len(heads) - 1), heads, printed)
+
+
+def _share(value: float) -> str:
+    """Write a share of trials: with a decimal where it may be false alarms."""
+    return _percent(value) if value < 0.1 else share(value)
 
 
 def regressions(table: pd.DataFrame) -> Table | None:

@@ -73,25 +73,26 @@ def recommendation(plan: Plan, chosen: Choice, unit: str) -> list[str]:
         f"{number(rows['width'].iloc[0])} {unit} wide."
     )
     said += [
-        f"It claims in {share(row.claims)} of trials where {row.scenario} (true change {number(row.effect)} {unit}); "
-        f"{share(plan.target.power)} are wanted."
+        f"Scenario “{row.scenario}”, with a true change of {number(row.effect)} {unit}: {share(row.claims)} of trials "
+        f"claim; {share(plan.target.power)} are wanted."
         for row in power.itertuples()
     ]
     said += [
-        f"It claims in {share(row.claims)} of trials where {row.scenario}, which would be wrong; "
+        f"Scenario “{row.scenario}”: {number(100 * row.claims, 1)} % of trials claim, which would be wrong; "
         f"{number(100 * plan.target.false_alarms, 1)} % are allowed."
         for row in alarms.itertuples()
     ]
-    return said + _cautions(rows, unit)
+    return said + _cautions(rows, unit, bends=chosen.design.control_share is None)
 
 
-def _cautions(rows: pd.DataFrame, unit: str) -> list[str]:
+def _cautions(rows: pd.DataFrame, unit: str, *, bends: bool) -> list[str]:
+    # A bend that both arms share cancels, but for what the prior of the control's change does not believe of it.
     first, said = rows.iloc[0], []
     if first["assurance"] == first["assurance"]:
         said.append(
             f"Averaged over the prior of the effect, {share(first['assurance'])} of trials claim: its assurance."
         )
-    if first["tipping_bend"] == first["tipping_bend"]:
+    if bends and first["tipping_bend"] == first["tipping_bend"]:
         said.append(
             "Without any effect, half of the trials would claim one if courses bent by "
             f"{number(first['tipping_bend'], 3)} {unit} every month by themselves."
@@ -108,7 +109,7 @@ def statement(plan: Plan, chosen: Choice, unit: str) -> str:
     """Write the decision rule as a statement that can go into a protocol, with its operating characteristics."""
     difference = "difference of the arms in the change of slope" if chosen.design.control_share else "change of slope"
     found = "; ".join(
-        f"{share(row.claims)} where {row.scenario}" for row in chosen.rows.sort_values("expected").itertuples()
+        f"“{row.scenario}”, {number(100 * row.claims, 1)} %" for row in chosen.rows.sort_values("expected").itertuples()
     )
     basis = (
         "compared with the control arm"
@@ -118,8 +119,8 @@ def statement(plan: Plan, chosen: Choice, unit: str) -> str:
     return (
         f"The {difference} over all injections is claimed to be for the better if its posterior probability of being "
         f"above {number(chosen.rule.margin)} {unit} exceeds {chosen.rule.probability:g}, by the model "
-        f"{chosen.model}, {basis}. With {chosen.design}, this happens in the following shares of trials, worked out in "
-        f"closed form with spreads that are {_spreads(plan)}: {found}."
+        f"{chosen.model}, {basis}. With {chosen.design}, the shares of trials that claim, by scenario, worked out in "
+        f"closed form with spreads that are {_spreads(plan)}, are: {found}."
     )
 
 
@@ -151,13 +152,18 @@ def section(plan: Plan, chosen: Choice, outcome: str) -> str:
 def size_words(row: pd.Series) -> str:
     """Say what a search for a sample size ended in."""
     what = f"a power of {share(row['wanted'])}" if row["target"] == "power" else f"a width of {number(row['wanted'])}"
+    apart = str(row["interval"]).replace(" ", " or ")
+    of = (
+        f"{row['model']}, {row['lead_in']:g} months of lead-in, injections {apart} months apart, "
+        f"claims above {row['probability']:g}"
+    )
     if row["verdict"] == NEVER:
         return (
-            f"no number of patients reaches {what}: what differs between trials does not become less with more of them"
+            f"{of}: no number of patients reaches {what}; what differs between trials stays as large with more of them"
         )
     if row["verdict"] == BEYOND:
-        return f"{what} needs more patients than the largest number that was looked at"
-    return f"{row['patients']} patients for {what}"
+        return f"{of}: {what} needs more patients than the largest number that was looked at"
+    return f"{of}: {row['patients']} patients for {what}"
 
 
 def designs_in_words(designs: Sequence[Design]) -> list[str]:
