@@ -14,6 +14,7 @@ import pandas as pd
 
 from slopeshift.trial.arms import ARM, INJECTION, Arms, arms_notes, arms_of
 from slopeshift.trial.columns import DAYS_PER_MONTH, ITEMS, Problem, Records, as_frame
+from slopeshift.trial.decision import Decision, decision_of
 from slopeshift.trial.door import Delivery, from_folder, from_frames, inspect, of_patient
 from slopeshift.trial.keys import FILE as SETTINGS
 from slopeshift.trial.notes import notes_of
@@ -82,7 +83,8 @@ class Trial:
     Every month is counted from the patient's first injection; for a patient without one, from month 0 of the tables,
     or, where they give dates, from the first visit. `synthetic` tells generated data from real data; `source` says
     where they are from. `control` is another trial that this one names as its natural history, and `entry` states the
-    rules by which its patients entered. `arms` says what is compared in a controlled trial, None in others.
+    rules by which its patients entered. `arms` says what is compared in a controlled trial, None in others;
+    `decision` is the rule that was fixed beforehand, None where there is none.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Trial:
     control: Control | None = field(default=None, repr=False)
     entry: tuple[EntryRule, ...] = field(default=(), repr=False)
     arms: Arms | None = field(default=None, repr=False)
+    decision: Decision | None = field(default=None, repr=False)
     _notes: tuple[Problem, ...] = field(default=(), repr=False)
 
     @property
@@ -272,6 +275,7 @@ def _admitted(delivery: Delivery) -> Trial:
         _covariates=tuple(covariates_of(settings).values()),
         entry=tuple(entry_rules_of(settings).values()),
         arms=arms,
+        decision=decision_of(settings),
         _notes=tuple(of_patient(note, delivery.tables) for note in notes),
         _tables={name: _finished(records, name, table, given.get(name, [])) for name, table in tables.items()},
     )

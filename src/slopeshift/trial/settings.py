@@ -1,4 +1,4 @@
-"""The settings of a trial, `trial.toml`: title, synthetic, source, outcomes, covariates, entry rules, arms, control."""
+"""The settings of a trial, `trial.toml`: what it is, its outcomes, covariates, entry rules, arms, decision, control."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slopeshift.trial.arms import KEYS as ARMS
 from slopeshift.trial.columns import ITEMS, Problem
+from slopeshift.trial.decision import decision_problems
 from slopeshift.trial.entry_settings import entry_problems, rules_of
 from slopeshift.trial.keys import (
     FILE,
@@ -53,6 +54,7 @@ _TRIAL = {
     "covariates": Key(is_table, "one section for each column of patients.csv: [covariates.NAME]"),
     "entry": Key(is_blocks, "one block for each entry rule: [[entry]]"),
     "arms": Key(is_section, "a section [arms] with control and randomised"),
+    "decision": Key(is_section, "a section [decision] with outcome, model, probability and source"),
     "control": Key(is_section, "a section [control] with source and between_study_sd"),
 }
 _CONTROL = {
@@ -91,6 +93,8 @@ def settings_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
         yield from key_problems(control, _CONTROL, "control.")
     if isinstance(arms := settings.get("arms"), Mapping):
         yield from key_problems(arms, ARMS, "arms.")
+    if isinstance(decision := settings.get("decision"), Mapping):
+        yield from decision_problems(decision, outcomes_of(settings))
     for name, outcome in _declared(settings, "outcomes").items():
         yield from _outcome_problems(name, outcome)
     for name, covariate in _declared(settings, "covariates").items():
