@@ -68,6 +68,7 @@ validate: $(READY) ## Compare with independent programs, count checks where trap
 	@$(BIN)/python validation/headline.py
 	@$(BIN)/python validation/arms.py
 	@$(BIN)/python validation/closed_form.py
+	@$(BIN)/python validation/planning.py
 	@$(BIN)/python validation/page.py
 
 check: $(READY) ## Look for mistakes in the tables of a trial

@@ -100,3 +100,4 @@ def test_without_a_rule_the_page_calls_itself_exploratory(tmp_path):
 def test_a_probability_near_the_limit_can_be_told_from_it():
     assert decision._exact(0.9756, 0.975) == "0.9756"
     assert decision._exact(0.6, 0.975) == "0.60"
+    assert (decision._exact(1.0, 0.975), decision._exact(0.0, 0.975)) == ("> 0.9999", "< 0.0001")

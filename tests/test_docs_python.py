@@ -94,6 +94,7 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebook")
     shutil.copytree(ROOT / "models", folder / "models", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(TRIAL, folder / "data" / TRIAL.name)
+    shutil.copy(ROOT / "src/slopeshift/planning/example.toml", folder / "plan.toml")
     defined = {"folder": folder}
     with contextlib.chdir(folder):
         for number, block in enumerate(BLOCKS, 1):

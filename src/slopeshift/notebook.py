@@ -41,6 +41,7 @@ __all__ = [
     "fit_model",
     "load_model",
     "open_fit",
+    "plan",
     "plot_forest",
     "plot_trajectory",
     "read_trial",
@@ -304,6 +305,25 @@ def _checks(fits: Sequence[ModelFit]) -> tuple[dict[str, Tables], pd.DataFrame |
     groups = {o: {n: of for n, (a, of) in made.items() if a.record["outcome"] == o} for o in outcomes}
     compared = [tables.compared(outcome, group) for outcome, group in groups.items()]
     return found, pd.concat(compared, ignore_index=True) if compared else None
+
+
+def plan(
+    file: Folder, *, models: Folder, folder: Folder | None = None, processes: int | None = None
+) -> dict[str, pd.DataFrame]:
+    """Plan the next trial: return the tables that need no refits, by name, such as `scenarios`, `sizes` and `looks`.
+
+    `file` is a plan, as `slopeshift init --plan` writes one, and `models` the folder of the model files that it names.
+    With `folder`, everything is carried out and written there, what is simulated and refitted included, as
+    `slopeshift plan` does. Raises PlanError with everything that is wrong with the plan.
+    """
+    from slopeshift.planning.prepared import prepared
+    from slopeshift.planning.reading import read_plan
+    from slopeshift.planning.study import closed, run
+
+    path = Path(file)
+    if folder is not None:
+        run(path, Path(models), Path(folder), say=print, processes=processes)
+    return closed(prepared(read_plan(path), Path(models), path.parent)[0])
 
 
 def trial_tables(trial: Trial) -> dict[str, tuple[Sequence[str], Callable[[], Tables]]]:

@@ -37,6 +37,8 @@ def prepared(plan: Plan, models: Path, beside: Path) -> tuple[Study, dict[str, M
         wrong.append(f"model: {', '.join(files)} are of several outcomes; write a plan for each")
     if not wrong:
         wrong += _not_of_arms(plan, found)
+    if not wrong:
+        wrong += _by_alsfrsr(plan, found[0].outcome.name)
     if wrong:
         raise PlanError("\n".join(wrong))
     return Study(plan, tuple(found), spreads_of(plan, found[0], files[found[0].name], models, beside)), files
@@ -70,6 +72,19 @@ def _not_of_arms(plan: Plan, models: list[Model]) -> list[str]:
         elif lacking:
             wrong.append(f"model {model.name}: it is of one arm; leave control_share out of [design]")
     return wrong
+
+
+def _by_alsfrsr(plan: Plan, outcome: str) -> list[str]:
+    """Say what of a simulation is decided by the ALSFRS-R, where that is not the outcome."""
+    simulation = plan.simulation
+    if simulation is None or outcome == "alsfrsr":
+        return []
+    asked = {
+        "minimum_loss": simulation.minimum_loss is not None,
+        "interval_on_response": simulation.interval_on_response,
+    }
+    named = " and ".join(name for name, given in asked.items() if given)
+    return [f"simulation: {named} go by the ALSFRS-R; leave them out of a plan of {outcome}"] if named else []
 
 
 def spreads_of(plan: Plan, model: Model, file: ModelFile, models: Path, beside: Path) -> Spreads:

@@ -179,7 +179,8 @@ class PlanJob:
             correlation_level_response=float(correlation[0, 2]),
             correlation_slope_response=float(correlation[1, 2]),
         )
-        none = PlannedTruth(0.0, -1.0, (0.0,) * self.design.injections, 1.0, 1.0, 0.0, 0.0, 1.0)
+        # Hazards of death are stated at an ALSFRS-R of 35, and go with it.
+        none = PlannedTruth(35.0, 0.0, (0.0,) * self.design.injections, 0.0, 0.0, 0.0, 0.0, 0.0)
         found = {"alsfrsr": none, "fvc": none} | {self.outcome: ours}
         return Truth(**found, correlation_levels=0.0, correlation_slopes=0.0)
 

@@ -58,4 +58,8 @@ def _expected(rule: Decision) -> str:
 
 def _exact(found: float, limit: float) -> str:
     """Write a probability so that it can be told from the limit: with four decimals where two would not do."""
-    return probability(found) if abs(found - limit) > 0.01 and 0.01 <= found <= 0.99 else f"{found:.4f}"
+    if abs(found - limit) > 0.01 and 0.01 <= found <= 0.99:
+        return probability(found)
+    if not 0.0001 <= found <= 0.9999:
+        return "< 0.0001" if found < 0.5 else "> 0.9999"
+    return f"{found:.4f}"
