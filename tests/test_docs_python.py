@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_reports import CHANGE, made_fit, made_trial
+from plans import settings
 from trials import ROOT
 from typer.testing import CliRunner
 
@@ -127,6 +128,19 @@ def test_a_fit_made_in_python_is_up_to_date_for_the_command_line(page):
 
 def test_a_fit_opened_again_gives_the_same_tables(page):
     pd.testing.assert_frame_equal(page["again"].population, page["fit"].population, check_dtype=False)
+
+
+def test_a_plan_takes_its_spreads_from_a_saved_fit(page):
+    from slopeshift.planning.prepared import prepared
+    from slopeshift.planning.reading import plan_of
+
+    source = {"source": "fit", "trial": f"data/{TRIAL.name}", "folder": f"fits/{TRIAL.name}", "model": "alsfrsr"}
+    plan = plan_of(settings(model="alsfrsr", population=source | {"draws": 40}), "plan.toml")
+    study, _ = prepared(plan, page["folder"] / "models", page["folder"])
+    drawn = page["fit"].posterior().draws["sd_slope"]
+    assert len(study.spreads) == 40
+    assert abs(study.spreads.sd_slope.mean() - float(drawn.mean())) < float(drawn.std()) / 2
+    assert set(study.spreads.sd_slope) <= set(drawn.to_numpy().ravel())
 
 
 def test_a_saved_fit_is_not_opened_for_a_variation_of_its_model(page):

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from made_reports import made_fit, made_trial
 from plans import DESIGN, STATED, model
 from statsmodels.stats.power import NormalIndPower
 from trials import ROOT
@@ -13,7 +14,8 @@ from trials import ROOT
 from slopeshift.answers import operating
 from slopeshift.design.shape import PLAIN
 from slopeshift.design.visits import visits_of
-from slopeshift.fit.posterior import NORMAL, Posterior
+from slopeshift.engine.draws import evenly
+from slopeshift.fit.posterior import NORMAL, Posterior, posterior_of
 from slopeshift.model.files import load_model
 from slopeshift.model.priors import Normal
 from slopeshift.planning import spreads
@@ -290,3 +292,32 @@ def test_a_published_history_that_is_not_there_is_named():
         spreads.published({"name": "nobody"}, "alsfrsr", model("alsfrsr").line)
     found = spreads.published({"name": "PRO-ACT placebo, normal", "sd_response": 0.3}, "alsfrsr", model("alsfrsr").line)
     assert (found.sd_slope[0], found.sd_response[0], found.sd_cycle[0]) == (0.76, 0.3, 0.0)
+
+
+def test_spreads_of_a_fit_are_draws_of_it():
+    trial = made_trial()
+    posterior = posterior_of(trial, made_fit(trial))
+    found = spreads.of_fit(posterior, 10)
+    drawn = posterior.draws
+    assert len(found) == 10
+    assert set(found.sd_cycle) <= set(drawn["sd_cycle"].to_numpy().ravel())
+    place = evenly(drawn, 10)[3]
+    assert found.sigma[3] == drawn["sigma"].to_numpy().ravel()[place]
+    pair = drawn["correlation"].sel(pair="slope, response").to_numpy().ravel()
+    assert found.correlation[3, 1, 2] == pair[place]
+    assert not found.sd_curvature.any()
+
+
+def test_a_fit_without_correlations_gives_no_spreads():
+    trial = made_trial()
+    posterior = posterior_of(trial, made_fit(trial))
+    with pytest.raises(PlanError, match="no correlations"):
+        spreads.of_fit(posterior.with_draws(posterior.draws.drop_vars("correlation")), 10)
+
+
+def test_a_plan_of_fvc_is_in_its_units():
+    chosen = model("fvc_straight")
+    history = {"name": "topiramate placebo", "sd_response": 0.5, "sd_cycle": 0.2}
+    found = expected(replace(DESIGN, patients=40), chosen, spreads.published(history, "fvc", chosen.line))
+    assert 0.2 < found.posterior_sd() < 0.6
+    assert found.estimates(Scenario("x", CLAIM, effect=1.5)).claims(1.959964) > 0.5

@@ -54,6 +54,6 @@ def _examples(study: Study, files: Mapping[str, ModelFile], folder: Path) -> lis
             trial = written(job, replicate, folder / "examples")
             typer.echo(f"{trial.name}: fitting and reporting an example")
             fit = fit_model(files[job.model], trial, seed=job.seed, draws=DRAWS, tune=TUNE)
-            page = write_report([fit], folder / "examples" / trial.name / "report")
+            page = write_report([fit], folder / "examples" / f"{trial.name}-report")
             found.append((f"design {place}, {job.scenario.name}, {replicate + 1}", str(page.relative_to(folder))))
     return found
