@@ -295,6 +295,24 @@ def test_where_none_ends_as_wanted_the_page_says_so():
     assert words.recommendation(study.plan, chosen, "points/month")[0].startswith("None of 4 designs")
 
 
+def test_refits_that_contradict_the_proposal_are_said_beside_it():
+    study = study_of()
+    chosen = words.choice(study.plan, tables.scenarios(study))
+    row = {"design": chosen.place, "model": chosen.model, "probability": 0.975, "mc_error": 0.01}
+    counted = pd.DataFrame(
+        [
+            row | {"scenario": "nothing changes", "expected": "no claim", "claims": 0.2},
+            row | {"scenario": "an effect", "expected": "claim", "claims": 0.79},
+            row | {"scenario": "elsewhere", "expected": "claim", "claims": 0.1, "design": chosen.place + 1},
+        ]
+    )
+    said = words.refitted(study.plan, chosen, counted)
+    assert said[0].endswith("20.0 ± 1.0 % of trials claim. This contradicts the proposal.")
+    assert said[1].endswith("79.0 ± 1.0 % of trials claim.")
+    assert len(said) == 2
+    assert words.refitted(study.plan, chosen, pd.DataFrame()) == []
+
+
 def test_the_section_of_a_trial_is_toml_with_the_operating_characteristics():
     study = study_of()
     table = tables.scenarios(study)
@@ -359,3 +377,12 @@ def test_the_same_plan_gives_the_same_page(tmp_path):
     assert pages[0] == pages[1]
     assert b"Looks during the trial" in pages[0]
     assert set(closed(study_of())) == {"scenarios", "curves"}
+
+
+def test_refits_agree_with_the_closed_form_in_corners_of_what_may_be_planned():
+    """As counted by `make validate`: within three Monte Carlo errors, with spreads as learnt in all ten cells."""
+    found = pd.read_csv(ROOT / "validation/planning.csv")
+    assert len(found) >= 10
+    assert (found["trials"] >= 100).all()
+    assert (found["z_learnt"].abs() < 3).all()
+    assert (found["z"].abs() < 3).sum() >= 8

@@ -60,7 +60,7 @@ def page(contents: Contents) -> str:
     )
     return environment.get_template("plan.html.j2").render(
         plan=plan,
-        said=words.recommendation(plan, chosen, contents.unit),
+        said=words.recommendation(plan, chosen, contents.unit) + words.refitted(plan, chosen, simulated),
         statement=words.statement(plan, chosen, contents.unit),
         section=words.section(plan, chosen, contents.study.models[0].outcome.name),
         pictures=list(_pictures(contents, chosen)),

@@ -105,6 +105,24 @@ def _cautions(rows: pd.DataFrame, unit: str, *, bends: bool) -> list[str]:
     return said
 
 
+def refitted(plan: Plan, chosen: Choice, simulated: pd.DataFrame) -> list[str]:
+    """Say of the proposed design what refits of simulated trials found, and where they contradict the proposal.
+
+    They do where false alarms are above those allowed, or power below that wanted, by more than two Monte Carlo errors.
+    """
+    if simulated.empty:
+        return []
+    of = simulated[(simulated["design"] == chosen.place) & (simulated["model"] == chosen.model)]
+    said = []
+    for row in of[of["probability"] == chosen.rule.probability].itertuples():
+        least, most = row.claims - 2 * row.mc_error, row.claims + 2 * row.mc_error
+        wrong = most < plan.target.power if row.expected == CLAIM else least > plan.target.false_alarms
+        claims = f"{number(100 * row.claims, 1)} ± {number(100 * row.mc_error, 1)} %"
+        against = ". This contradicts the proposal" if wrong else ""
+        said.append(f"Simulated and refitted, scenario “{row.scenario}”: {claims} of trials claim{against}.")
+    return said
+
+
 def statement(plan: Plan, chosen: Choice, unit: str) -> str:
     """Write the decision rule as a statement that can go into a protocol, with its operating characteristics."""
     difference = "difference of the arms in the change of slope" if chosen.design.control_share else "change of slope"
