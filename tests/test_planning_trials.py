@@ -117,6 +117,17 @@ def test_draws_of_the_spreads_are_taken_in_turn():
     assert [job.spreads(replicate).sigma[0] for replicate in range(4)] == [*of.sigma, of.sigma[0]]
 
 
+def test_bends_that_differ_between_trials_are_those_of_their_patients():
+    """What is learnt is of the trial's own bend, so that its average over trials has their spread in it."""
+    scenario = Scenario("x", NONE, bend=0.02, bend_sd=0.05)
+    job = job_of(design=replace(DESIGN, patients=500, reach=(1.0,)), scenario=scenario)
+    bends = np.array([job.bend(replicate) for replicate in range(2000)])
+    assert bends.mean() == pytest.approx(0.02, abs=0.005)
+    assert bends.std() == pytest.approx(0.05, rel=0.06)
+    curvature = [each["alsfrsr"]["curvature"] for each in job.simulated(4)[0].truth["patients"]]
+    assert np.mean(curvature) == pytest.approx(bends[4], abs=1e-3)
+
+
 def test_a_job_is_known_by_what_decides_its_trials_and_not_by_how_many_are_wanted():
     job = job_of()
     assert replace(job, simulation=Simulation(500, scenarios=("effect",))).key == job.key

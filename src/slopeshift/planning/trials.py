@@ -125,9 +125,7 @@ class PlanJob:
 
     def simulated(self, replicate: int) -> tuple[Simulated, PlannedDesign]:
         """Simulate the tables of one trial, with every true value; and the design of an arm."""
-        seed = int(np.random.SeedSequence([self.seed, replicate, 0]).generate_state(1)[0])
-        bend = self.scenario.bend + self.scenario.bend_sd * np.random.default_rng([seed, 7]).standard_normal()
-        spreads = self.spreads(replicate)
+        seed, bend, spreads = self._seed(replicate), self.bend(replicate), self.spreads(replicate)
         arms = self.design.arms
         treated = self.truth(spreads, bend, treated=True)
         if len(arms) == 1:
@@ -140,6 +138,14 @@ class PlanJob:
             TREATED: simulate(self._arm(arms[True]), treated, seeds[1]),
         }
         return joined(parts, {self.outcome: self.scenario.effect}, seed), control
+
+    def _seed(self, replicate: int) -> int:
+        return int(np.random.SeedSequence([self.seed, replicate, 0]).generate_state(1)[0])
+
+    def bend(self, replicate: int) -> float:
+        """Draw by how much the courses of one trial bend on average, in outcome units a month, per month."""
+        z = np.random.default_rng([self._seed(replicate), 7]).standard_normal()
+        return float(self.scenario.bend + self.scenario.bend_sd * z)
 
     def spreads(self, replicate: int) -> Spreads:
         """Take the draw of the spreads that a replicate is simulated from."""
@@ -185,7 +191,7 @@ class PlanJob:
         return Truth(**found, correlation_levels=0.0, correlation_slopes=0.0)
 
     def _expected(self, posterior: Posterior, replicate: int) -> float:
-        """Work out the share of such trials with a claim at 0.975, at this posterior of the spreads.
+        """Work out the share of such trials with a claim at 0.975, at this posterior of the spreads and its own bend.
 
         NaN where it cannot: where the closed form does not apply, and of arms that differ by a mismatch.
         """
@@ -193,7 +199,8 @@ class PlanJob:
         apart = self.design.control_share is not None and (scenario.mismatch or scenario.mismatch_bend)
         if apart or not self.simulation.as_planned:
             return float("nan")
-        course, spread = _stated(posterior, self.spreads(replicate), scenario)
+        true = replace(scenario, bend=self.bend(replicate))
+        course, spread = _stated(posterior, self.spreads(replicate), true)
         return operating.claims(posterior, course, spread)
 
 
