@@ -313,6 +313,22 @@ def test_refits_that_contradict_the_proposal_are_said_beside_it():
     assert words.refitted(study.plan, chosen, pd.DataFrame()) == []
 
 
+@pytest.mark.parametrize(
+    ("claims", "closed_form", "trials", "said"),
+    [
+        (0.40, 0.42, 200, "agrees"),
+        (0.10, 0.42, 200, "differs"),
+        (0.00, 0.001, 200, "agrees"),
+        (0.40, 0.42, 20, "too few to say"),
+        (0.40, np.nan, 200, "by simulation alone"),
+    ],
+)
+def test_agreement_is_said_by_monte_carlo_errors(claims, closed_form, trials, said):
+    error = np.sqrt(max(claims * (1 - claims), 1 / trials) / trials)
+    row = pd.Series({"claims": claims, "closed_form": closed_form, "trials": trials, "mc_error": error})
+    assert said in words.compared(row)
+
+
 def test_the_section_of_a_trial_is_toml_with_the_operating_characteristics():
     study = study_of()
     table = tables.scenarios(study)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 """Powers at which a contour is drawn."""
+
+
+WRAPPED = 18
+"""Characters of a scenario's name on a line."""
 
 
 @styled
@@ -73,8 +78,8 @@ def stopping(looks: pd.DataFrame) -> Figure:
             for share, colour, hatch in shares:
                 ax.barh(row, share, left=left, color=colour, alpha=1 - 0.2 * place, hatch=hatch, edgecolor="white")
                 left += share
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), [fill(name, WRAPPED) for name in names], fontsize=8)
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
-    ax.set_xlabel("Share of trials, look after look; hatched: without a claim")
+    ax.set_xlabel("Share of trials")
     return figure

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from slopeshift.planning.plan import Design, Plan, Rule
 
 
+ENOUGH = 50
+"""Trials below which a closed form is not said to agree with what was simulated: Monte Carlo errors are too large."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """The design that is proposed: its place in the grid from 1, the model and rule, and its rows of `scenarios`.
@@ -193,6 +197,8 @@ def compared(row: pd.Series) -> str:
     """Say whether what was simulated agrees with a closed form: in words, by three Monte Carlo errors."""
     if row["closed_form"] != row["closed_form"]:
         return "by simulation alone"
+    if row["trials"] < ENOUGH:
+        return f"fewer than {ENOUGH} trials: too few to say"
     error = max(row["mc_error"], (row["closed_form"] * (1 - row["closed_form"]) / row["trials"]) ** 0.5)
     apart = abs(row["claims"] - row["closed_form"])
     return "agrees" if apart <= 3 * error else "differs: refits learn the spreads, which the closed form takes as known"
