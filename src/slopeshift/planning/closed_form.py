@@ -7,7 +7,7 @@ truth and of the analysis are the same draw. Residuals are normal and nobody lea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from slopeshift.answers.estimates import Estimates
 from slopeshift.design.arms import EFFECT
+from slopeshift.design.shape import PLAIN
 from slopeshift.engine import linear
 from slopeshift.engine.exact import with_columns
 from slopeshift.model.covariates import CHANGE, Covariate
@@ -59,10 +60,6 @@ class Model:
     control: Mapping[str, Normal]
 
     def __post_init__(self) -> None:
-        from dataclasses import replace
-
-        from slopeshift.design.shape import PLAIN
-
         wrong = []
         if self.line.family.name != "normal":
             wrong.append(f"its residuals are {self.line.family.name}, and only with normal ones is there a closed form")

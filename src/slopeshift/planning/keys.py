@@ -112,12 +112,13 @@ _SIMULATION = {
     "death": Key(_is_positive, "a hazard a month from 0: death = 0.01"),
     "interval_on_response": Key(is_number, "log odds per point a month: interval_on_response = 2"),
 }
-_SPREADS = ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sigma", "sd_curvature")
+_SPREADS = ("sd_level", "sd_slope", "sd_response", "sd_cycle", "sd_curvature")
 _OPTIONAL = ("level", "slope", "correlation_level_slope", "correlation_level_response", "correlation_slope_response")
 POPULATIONS = {
     "prior": {"draws": Key(_is_at_least_two, "a whole number from 2: draws = 50")},
     "stated": {
         **{name: Key(_is_positive, f"an SD from 0: {name} = 0.5", required=True) for name in _SPREADS},
+        "sigma": Key(is_size, "an SD above 0: sigma = 1.8", required=True),
         **{name: Key(is_number, f"a number: {name} = 0.3") for name in _OPTIONAL},
     },
     "published": {

@@ -42,6 +42,9 @@ SAMPLING = Sampling(chains=2, draws=500, tune=300)
 ROUNDED = {"alsfrsr": 1 / 12, "fvc": 0.01 / 12}
 """Variance that rounding adds to a residual, in squared outcome units."""
 
+QUANTILES = tuple(round(1 - p, 6) for p in (0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999))
+"""Quantiles of the posterior that are kept of every trial: those of the probabilities of usual rules."""
+
 SETTINGS = {"title": "simulated from a plan", "synthetic": True, "source": "SYNTHETIC: simulated from a plan"}
 NEEDED = {
     "patients": ["patient", "end_month", "end_reason"],
@@ -69,7 +72,7 @@ class PlanJob:
     def key(self) -> str:
         """Hash of everything that decides the results."""
         told = (self.outcome, self.design, self.scenario, _settings(self.simulation), self.population, self.seed)
-        return self._hashed("planning.simulated", repr(told), repr(SAMPLING))
+        return self._hashed("planning.trials", repr(told), repr(SAMPLING))
 
     @cached_property
     def program(self) -> str:
@@ -202,10 +205,6 @@ class PlanJob:
         true = replace(scenario, bend=self.bend(replicate))
         course, spread = _stated(posterior, self.spreads(replicate), true)
         return operating.claims(posterior, course, spread)
-
-
-QUANTILES = tuple(round(1 - p, 6) for p in (0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999))
-"""Quantiles of the posterior that are kept of every trial: those of the probabilities of usual rules."""
 
 
 @lru_cache(maxsize=1)
