@@ -116,7 +116,7 @@ def _together(found: list[Posterior]) -> Posterior:
     """Put the draws of the population of several refits together, chains beside chains."""
     import xarray as xr
 
-    kept = [name for name in ("population", "regression") if name in found[0].draws]
+    kept = [name for name in ("population", "regression", "loading", "sigma") if name in found[0].draws]
     draws = [each.draws[kept] for each in found]
     number = draws[0].sizes["chain"]
     numbered = [each.assign_coords(chain=np.arange(number) + i * number) for i, each in enumerate(draws)]
