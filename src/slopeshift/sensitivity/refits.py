@@ -36,7 +36,7 @@ class Variation:
     """One analysis: the values to fit to, several sets where they were imputed, and what it is called.
 
     `compared` asks how well every value is predicted from the others. `entry` stands for the trial's own entry rules,
-    None for these themselves.
+    None for these themselves. With `given_lead_in`, later values are modelled given those up to the first injection.
     """
 
     analysis: str
@@ -44,6 +44,7 @@ class Variation:
     data: tuple[Visits, ...]
     compared: bool = False
     entry: tuple[EntryRule, ...] | None = None
+    given_lead_in: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,20 +71,21 @@ class VariationJob(ModelJob):
         variation = self.variations[replicate]
         entry = self.trial.entry if variation.entry is None else variation.entry
         trial = replace(self.trial, entry=entry)
-        return rows_of(fitted(_prepared(self, entry), trial, variation, self.seed))
+        return rows_of(fitted(_prepared(self, entry, variation.given_lead_in), trial, variation, self.seed))
 
 
 def _content(variation: Variation) -> str:
     arrays: list[np.ndarray[Any, Any]] = [
         array for each in variation.data for array in (each.value, each.basis, each.patient_index, each.visits_in_cycle)
     ]
-    stated = (variation.analysis, variation.detail, repr(variation.entry))
+    stated = (variation.analysis, variation.detail, repr(variation.entry), repr(variation.given_lead_in))
     return "\0".join([*stated, *(array.tobytes().hex() for array in arrays)])
 
 
 @lru_cache(maxsize=2)
-def _prepared(job: VariationJob, entry: tuple[EntryRule, ...]) -> Compiled:
-    return compile_once(job.model, job.source, replace(job.trial, entry=entry), ONE)
+def _prepared(job: VariationJob, entry: tuple[EntryRule, ...], given_lead_in: bool) -> Compiled:
+    source = f"{job.source}\nbuild = build.varied(given_lead_in=True)\n" if given_lead_in else job.source
+    return compile_once(job.model, source, replace(job.trial, entry=entry), ONE)
 
 
 def fitted(compiled: Compiled, trial: Trial, variation: Variation, seed: int) -> pd.DataFrame:

@@ -132,7 +132,7 @@ def _tables(subject: Subject, grid: ModelFile | None, work: Callable[[VariationJ
     leaving_out, notes = variations.subsets(subject)
     shapes, about = variations.waning(subject, grid) if grid is not None else ([], pd.DataFrame({"detail": []}))
     file, labels = subject.file, subject.posterior.labels
-    refits = (*imputing, *leaving_out, *shapes, *variations.entry_rules(subject))
+    refits = (*imputing, *leaving_out, *shapes, *variations.entry_rules(subject), *variations.given_lead_in(subject))
     job = VariationJob(subject.posterior.trial, file.outcome, file.name, file.source, subject.seed, refits)
     rows = work(job)
     refitted = [_refitted(subject, job, rows, v) for v in range(len(refits))]
