@@ -116,7 +116,8 @@ def given_lead_in(subject: Subject) -> list[Variation]:
     if not (isinstance(build, LineModel) and build.family.integrated_out and build.family.independent):
         return []
     detail = "values up to the first injection taken as given, whatever the rule was"
-    return [Variation(ENTRY, detail, (subject.posterior.visits,), given_lead_in=True)]
+    varied = "build = build.varied(given_lead_in=True)\n"
+    return [Variation(ENTRY, detail, (subject.posterior.visits,), varied=varied)]
 
 
 def moved(rule: EntryRule, steps: int, outcome: Outcome) -> EntryRule:
