@@ -278,7 +278,8 @@ def with_posterior_coefficients(
     else:
         kernel.draw_back(loading, variance, offset, *rest)
     moved[:, ~apart] = drawn
-    theta = theta[..., : len(visits.coefficients)] + centre[: len(visits.coefficients)]
+    theta = theta[..., : len(visits.coefficients)]
+    theta += centre[: len(visits.coefficients)]  # in place: of a large cohort they are a gigabyte
     if (rules := admitted.rules_from(terms)) is not None and rules.refused == admitted.UNKNOWN:
         by_patient -= log_probabilities(loading, variance, offset, admitted.by_patient(rules, wide, centre))
     if known.given:
