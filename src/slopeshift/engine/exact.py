@@ -12,28 +12,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pymc as pm
-import pytensor.tensor as pt
 import xarray as xr
 
 from slopeshift.design.visits import patient_sums
 from slopeshift.engine import admitted, correlated, kernel, patients
 from slopeshift.engine.draws import flat
 from slopeshift.engine.entry import log_probabilities
-from slopeshift.engine.operation import entry_factor, given_factor, marginal_normal, marginal_normal_in_time
+from slopeshift.engine.later import later
 from slopeshift.engine.sequence import fading, sequence
 from slopeshift.engine.terms import record_terms, sampled_name, sampled_terms, terms_from
 
 if TYPE_CHECKING:
+    import pymc as pm
+    import pytensor.tensor as pt
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.entry import Selection
     from slopeshift.design.visits import Visits
+    from slopeshift.engine import operation
     from slopeshift.engine.admitted import Rules
     from slopeshift.engine.terms import Terms
 
     Floats = NDArray[np.float64]
+else:
+    pm, pt, operation = later("pymc"), later("pytensor.tensor"), later("slopeshift.engine.operation")
 
 
 def statistics(visits: Visits, mean: Floats) -> Floats:
@@ -115,7 +118,7 @@ def observe(
                 "trial with the other values"
             )
         loading, sigma, third = inputs
-        density = marginal_normal if correlation is None else marginal_normal_in_time
+        density = operation.marginal_normal if correlation is None else operation.marginal_normal_in_time
         return density(loading, sigma**2, third, known, design[:, ~apart], terms.sd[~apart] ** -2.0)[0]
 
     def generate(
@@ -160,7 +163,7 @@ def _enter(rules: Rules, wide: Visits, centre: Floats, inputs: tuple[TensorVaria
     places = dict(zip(("entry_group", "entry_column"), map(range, packed.shape), strict=True))
     model.add_coords(places)
     admitted.record_rules(rules)
-    pm.Potential("entry", entry_factor(*inputs, pm.Data("entry_rules", packed, dims=tuple(places)))[0])
+    pm.Potential("entry", operation.entry_factor(*inputs, pm.Data("entry_rules", packed, dims=tuple(places)))[0])
 
 
 def _take_as_given(wide: Visits, centre: Floats, inputs: tuple[TensorVariable, ...]) -> None:
@@ -168,7 +171,7 @@ def _take_as_given(wide: Visits, centre: Floats, inputs: tuple[TensorVariable, .
     packed = _given(wide, centre)
     places = dict(zip(("given_patient", "given_column"), map(range, packed.shape), strict=True))
     pm.modelcontext(None).add_coords(places)
-    pm.Potential("given", given_factor(*inputs, pm.Data("lead_in", packed, dims=tuple(places)))[0])
+    pm.Potential("given", operation.given_factor(*inputs, pm.Data("lead_in", packed, dims=tuple(places)))[0])
 
 
 def _given(wide: Visits, centre: Floats) -> Floats:
