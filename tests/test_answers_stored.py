@@ -74,10 +74,8 @@ def test_what_is_read_back_prints_the_page_that_was_made_at_once(trial, fit, tmp
 
 
 def test_fit_checks_and_report_derive_the_population_once_from_the_draws_of_a_fit(trial, fit, tmp_path, monkeypatch):
-    derived, derive = [], quantities._population_changes
-    monkeypatch.setattr(
-        quantities, "_population_changes", lambda draws, design: [derived.append(draws), derive(draws, design)][1]
-    )
+    derived, derive = [], quantities._in_cycles
+    monkeypatch.setattr(quantities, "_in_cycles", lambda of: [derived.append(of.draws), derive(of)][1])
     report = made_report(trial, [fit])
     page.write(report, tmp_path, figures=False)
     posterior = report.analyses[0].posterior

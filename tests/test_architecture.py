@@ -131,6 +131,9 @@ def test_the_report_takes_nothing_of_statistics_from_a_library_but_a_curve_to_dr
             {"pymc", "pytensor", "nutpie", "arviz", "matplotlib", "pandas", "pandera", "scipy", "xarray"},
         ),
         ("slopeshift.trial", {"pymc", "pytensor", "nutpie", "arviz", "matplotlib"}),
+        ("slopeshift.engine.exact", {"pymc", "pytensor", "nutpie"}),
+        ("slopeshift.answers.stored", {"pymc", "pytensor", "nutpie"}),
+        ("slopeshift.report.page", {"pymc", "pytensor", "nutpie"}),
     ],
 )
 def test_import_is_light(module, heavy):

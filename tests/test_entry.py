@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slopeshift.design.visits import visits_of
 from slopeshift.trial import TrialError, read_trial, trial_from_tables
 from slopeshift.trial.entry import EntryRule, quantity, used
 from slopeshift.trial.roles import Outcome
@@ -204,7 +205,10 @@ def test_a_screening_value_needs_its_column_and_its_time():
     early = {"screening": [42, 39, 36], "screening_month": [-6.0, -6.0, -6.0]}
     chosen = trial(rule, **early)
     assert list(chosen.patients["screening"]) == [42, 39, 36]
-    assert not used(chosen.entry[0], chosen.patients, chosen.visits).recorded.any()
+    values = visits_of(chosen, "alsfrsr")
+    assert values.value[values.month == -6].tolist() == [42, 39, 36]
+    assert values.patient_index.tolist() == sorted(values.patient_index)
+    assert visits_of(trial(**early), "alsfrsr").month.min() == -3, "which no rule names"
     (late,) = problems(rule, **early | {"screening_month": [-6.0, 2.0, -6.0]})
     assert late[1] == 3
     assert "2.00 months after injection 1" in late[3]
@@ -217,7 +221,7 @@ def test_a_screening_value_that_the_visits_have_is_that_visit():
     rule = SCORE | {"from": "column:screening"}
     same = trial(rule, screening=[40, 36, 31], screening_month=[-3.01, -3.0, -3.0])
     found = used(same.entry[0], same.patients, same.visits)
-    assert list(found.recorded[:, 0]) == [True, True, False]
+    assert len(visits_of(same, "alsfrsr").value) == same.visits["alsfrsr"].count() + 1
     assert list(found.month[:, 0]) == [-3.0, -3.0, -3.0]
 
 
@@ -242,7 +246,7 @@ def test_a_value_within_half_a_month_of_the_month_asked_for_is_that_of_the_occas
     made = trial()
     for month, found in ((-2.5, True), (-2.49, False), (-3.5, True), (-3.51, False), (-1.4, True)):
         rule = EntryRule("alsfrsr", "score", f"month:{month}", "4.1", at_least=0)
-        assert used(rule, made.patients, made.visits).recorded.all() == found
+        assert used(rule, made.patients, made.visits).complete.all() == found
 
 
 OF_RULES = {

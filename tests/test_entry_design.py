@@ -160,14 +160,17 @@ def test_refused_patients_are_counted_where_every_rule_states_them():
     assert chosen(percent).refused == 21
 
 
-def test_of_three_conditions_two_recorded_ones_are_taken():
-    unrecorded = SCORE | {"from": "column:screening"}
+def test_of_three_conditions_the_first_two_are_taken():
+    early = SCORE | {"from": "column:screening"}
     middle = SCORE | {"from": "first", "above": 21}
-    found = chosen(unrecorded, LOSS, middle, screening=[44, 40, 33, 45], screening_month=-6.0)
+    found = chosen(early, LOSS, middle, screening=[44, 40, 33, 45], screening_month=-6.0)
     assert found.recorded.all()
-    assert found.lower[0] == pytest.approx([2.5, 21.5])
-    alone = chosen(unrecorded, screening=[44, 40, 33, 45], screening_month=-6.0)
-    assert not alone.recorded.any()
+    assert found.lower[0] == pytest.approx([20.5, 2.5])
+
+
+def test_a_screening_value_is_one_of_the_values_at_its_own_time():
+    alone = chosen(SCORE | {"from": "column:screening"}, screening=[44, 40, 33, 45], screening_month=-6.0)
+    assert alone.recorded.all()
     assert alone.a[0, 0] == pytest.approx([1, -6, 0, 0])
 
 
@@ -234,14 +237,14 @@ def test_a_judgement_scatters_by_its_spread():
     assert share == pytest.approx(norm.cdf((np.array([3, 4, 6, 4]) - 2.5) / 1.5), abs=0.012)
 
 
-def test_values_that_the_visits_lack_follow_those_that_they_have():
+def test_screening_values_choose_among_the_values():
     rules = (SCORE | {"from": "column:screening"}, {**LOSS, "from": "column:screening", "at_least": 3})
     made = trial(*rules, screening=[44, 40, 33, 45], screening_month=[-6.0, -5.0, -6.0, -6.0])
     visits = visits_of(made, "alsfrsr")
     found = conditions(made, visits)
-    assert list(found.other_index) == [0, 1, 2, 3]
-    assert list(found.other_month) == [-6, -5, -6, -6]
-    values = np.append(visits.value, [40, 33, 30, 41])[None]
+    assert not len(found.other_index)
+    values = visits.value[None].copy()
+    values[0, visits.month < -4] = [40, 33, 30, 41]
     # The last values are 37, 32, 24 and 38: losses of 3, 1, 6 and 3.
     assert found.met(values, np.random.default_rng(0)).tolist() == [[True, False, True, True]]
 

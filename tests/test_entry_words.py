@@ -79,9 +79,6 @@ def test_what_no_model_makes_of_the_rules_is_said():
     both = replace(drawn(1), entry=(of_fvc,))
     (other,) = entry.unmodelled(both, ALSFRSR)
     assert other.startswith("Rules about FVC are not in the model of ALSFRS-R.")
-    screening = {"screening": 40.0, "screening_month": -6.0}
-    unrecorded = with_rules(replace(LOSS, quantity="score", start="column:screening", end=None), **screening)
-    assert "values that visits.csv does not have" in entry.unmodelled(unrecorded, ALSFRSR)[0]
     three = [replace(LOSS, end=end) for end in ("last", "month:-2", "month:-1")]
     assert "Of 3 conditions on ALSFRS-R the model can know 2" in entry.unmodelled(with_rules(*three), ALSFRSR)[0]
 

@@ -253,6 +253,11 @@ def test_a_model_without_a_closed_form_is_refused(name, reason):
         model(name)
 
 
+def test_a_model_of_later_values_given_the_lead_in_is_refused():
+    with pytest.raises(PlanError, match="given those of the lead-in"):
+        model("alsfrsr", given_lead_in=True)
+
+
 def test_models_of_arms_need_arms_and_others_have_none():
     for name, share, said in (
         ("alsfrsr_arms", None, "state control_share"),

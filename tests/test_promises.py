@@ -103,7 +103,7 @@ def test_the_number_stands_in_the_document(promise):
 # ---- the gate ----
 
 
-def verdict(rhat=1.0, bulk=1000.0, tail=1000.0, diverging=0, energy=None):
+def verdict(rhat=1.0, bulk=1000.0, tail=1000.0, diverging=0, energy=None, meeting=None):
     """What the gate says of one change of the population and one of a patient with these diagnostics."""
     from slopeshift.answers import convergence
 
@@ -114,7 +114,7 @@ def verdict(rhat=1.0, bulk=1000.0, tail=1000.0, diverging=0, energy=None):
     diverged.ravel()[:diverging] = True
     energy = np.random.default_rng(0).normal(size=(4, 1000)) if energy is None else energy
     stats = xr.Dataset({"diverging": (DIMS, diverged), "energy": (DIMS, energy)})
-    return convergence.failures(convergence.diagnose(stats, population, patients))
+    return convergence.failures(convergence.diagnose(stats, population, patients, meeting))
 
 
 BOTH = ["change [1]", "change of P1 [overall]"]
@@ -131,6 +131,11 @@ def test_the_gate_opens_at_its_limit_and_closes_just_beyond_it_for_population_an
 def test_the_gate_lets_one_draw_in_a_thousand_diverge_and_no_more():
     assert verdict(diverging=4) == []
     assert verdict(diverging=5) == ["share_diverging of all draws is 0.00125 (limit 0.001)"]
+
+
+def test_the_gate_asks_that_one_in_a_hundred_of_the_screened_meets_the_entry_rules():
+    assert verdict(meeting=0.01) == []
+    assert verdict(meeting=0.0099) == ["share_meeting of the screened is 0.0099 (limit 0.01)"]
 
 
 def energy_of(fraction):

@@ -39,6 +39,7 @@ from slopeshift.sensitivity.alternatives import alternatives, expected_decline, 
 from slopeshift.sensitivity.curves import tipping
 from slopeshift.sensitivity.evidence import evidence_of, under
 from slopeshift.trial import TrialError, trial_from_tables
+from slopeshift.trial.arms import Arms
 from slopeshift.trial.entry import EntryRule
 
 TOP = 48.0
@@ -371,6 +372,9 @@ def test_a_pseudo_trial_keeps_the_direction_of_its_outcome():
 
 def test_kept_replicates_know_their_covariates():
     assert trial_content(about_trial()) != trial_content(about_trial(ABOUT.assign(age=ABOUT["age"] + 1)))
+    rule = EntryRule("alsfrsr", "loss", "first", "4.1", end="last", at_least=3.0)
+    assert trial_content(about_trial()) != trial_content(replace(about_trial(), entry=(rule,)))
+    assert trial_content(about_trial()) != trial_content(replace(about_trial(), arms=Arms("sham", True)))
     declared = about_trial(covariates={"age": {"centre": 60}})
     assert trial_content(about_trial()) != trial_content(declared)
 

@@ -2,42 +2,32 @@
 
 Run by `make validate`; writes arms.csv and arms.md. Two arms of the published size, one with sham injections; patients
 had to lose 3 points to enter, and courses flatten by 0.05 points a month every month. Models: that of two arms, told the
-rule, and the same with a wide prior of the effect. Interrupted, it goes on where it stopped.
+rule, and the same with a wide prior of the effect.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+from claims import ClaimJob, Study, mc_error, table_lines, told
 from headline import LOSS, RULE
 from trap_cells import CURVATURE, PUBLISHED, clean
-from trap_checks import MODELS, NEEDED, OUTCOME, SETTINGS
+from trap_checks import NEEDED, OUTCOME, SETTINGS
 
-from slopeshift.answers import permutation, quantities
-from slopeshift.design.visits import visits_of
-from slopeshift.fit.compiled import CLAIMED, Sampling, compile_once
-from slopeshift.keep import made_from
-from slopeshift.keep.atomic import replacing
-from slopeshift.keep.replicates import replicates
-from slopeshift.model.files import loaded, source_of
+from slopeshift.answers import permutation
+from slopeshift.fit.compiled import CLAIMED
 from slopeshift.simulate.arms import CONTROL, two_arms
 from slopeshift.trial import trial_from_tables
 
 if TYPE_CHECKING:
+    import pandas as pd
     from trap_cells import Cell
 
     from slopeshift.trial import Trial
 
-HERE = Path(__file__).parent
-STORE = HERE / ".cache" / "arms"
-SEED, REPLICATES = 20_290_000, 200
-SAMPLING = Sampling(chains=2, draws=750, tune=400)
 MODEL, STATED, WIDE = "alsfrsr_arms", "effect=Normal(0, 0.3,", "effect=Normal(0, 2.0,"
 PERMUTATIONS = 1000
 CELLS = ((0.0, False), (0.6, False), (0.3, False), (0.6, True))
@@ -45,52 +35,26 @@ CELLS = ((0.0, False), (0.6, False), (0.3, False), (0.6, True))
 
 
 @dataclass(frozen=True)
-class ArmsJob:
+class ArmsJob(ClaimJob):
     """Trials of one true difference, fitted by the model of two arms."""
 
     cell: Cell
     difference: float
     wide: bool
-    seed: int
 
     @cached_property
     def source(self) -> str:
         """The text of the model."""
-        text = source_of(MODELS / f"{MODEL}.py")
+        text = super().source
         assert STATED in text
         return text.replace(STATED, WIDE) if self.wide else text
-
-    @cached_property
-    def key(self) -> str:
-        """Hash of everything that decides the results."""
-        own = Path(__file__).read_text(encoding="utf-8")
-        modules = {module for each in (self.source, own) for module in made_from.imported(each)}
-        parts = map(made_from.without_docstrings, (own, self.source))
-        return made_from.key("arms", repr(self), repr(SAMPLING), *parts, modules=modules)
-
-    @property
-    def program(self) -> str:
-        """Nothing is compiled beforehand."""
-        return ""
 
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Simulate and fit one trial: a row of the difference of its arms, overall."""
         seed = self.seed + replicate
-        trial, file = self.trial(seed), loaded(MODEL, self.source)
-        ready = compile_once(MODEL, file.source, trial, SAMPLING)
-        posterior = ready.fit(trial, visits_of(trial, OUTCOME, file.build.shape), seed)
-        difference = quantities.change(posterior)
-        lower, upper = np.quantile(difference, (0.025, 0.975))
+        posterior = self.fitted(self.trial(seed), seed)
         tested = permutation.table(posterior, PERMUTATIONS, seed)
-        return [
-            {
-                "probability": float((difference > 0).mean()),
-                "mean": float(difference.mean()),
-                "sd": float(difference.std()),
-                "covered": bool(lower <= self.difference <= upper),
-                "p": float(tested["p"].iloc[0]),
-            }
-        ]
+        return [{**told(posterior, self.difference), "p": float(tested["p"].iloc[0])}]
 
     def trial(self, seed: int) -> Trial:
         """Simulate one trial, with the rule by which its patients entered."""
@@ -108,7 +72,7 @@ def jobs(seed: int) -> list[ArmsJob]:
     """List the studies."""
     cell = clean("", PUBLISHED).other(minimum_loss=LOSS, curvature=CURVATURE)
     cell = replace(cell, design=replace(cell.design, patients_per_cycle=()))
-    return [ArmsJob(cell, difference, wide, seed) for difference, wide in CELLS]
+    return [ArmsJob(MODEL, seed, cell, difference, wide) for difference, wide in CELLS]
 
 
 def summary(job: ArmsJob, rows: pd.DataFrame) -> dict[str, Any]:
@@ -119,7 +83,7 @@ def summary(job: ArmsJob, rows: pd.DataFrame) -> dict[str, Any]:
         "prior": "wide" if job.wide else "as stated",
         "trials": len(rows),
         "claimed": claimed,
-        "mc_error": np.sqrt(max(claimed * (1 - claimed), 0.25 / len(rows)) / len(rows)),
+        "mc_error": mc_error(claimed, len(rows)),
         "bias": (rows["mean"] - job.difference).mean(),
         "posterior_sd": rows["sd"].mean(),
         "coverage": rows["covered"].mean(),
@@ -128,33 +92,15 @@ def summary(job: ArmsJob, rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Do what is missing, and write the table and its page."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--replicates", type=int, default=REPLICATES, help="simulated trials of each kind")
-    options.add_argument("--seed", type=int, default=SEED)
-    options.add_argument("--processes", type=int, default=2)
-    given = options.parse_args()
-    found = []
-    for job in jobs(given.seed):
-        found.append(summary(job, pd.DataFrame(replicates(job, given.replicates, STORE, processes=given.processes))))
-        print(found[-1], flush=True)
-    table = pd.DataFrame(found)
-    with replacing(HERE / "arms.csv") as path:
-        table.to_csv(path, index=False, float_format="%.4g")
-    with replacing(HERE / "arms.md") as path:
-        path.write_text(page(table, given.seed), encoding="utf-8")
-
-
 def page(table: pd.DataFrame, seed: int) -> str:
     """Write the table in Markdown, with what it says."""
     heads = "true difference | prior of the effect | trials | claimed at 0.975 | bias | posterior SD | coverage"
-    lines = [f"| {heads} | permutation p < 0.05 |", "|" + " --- |" * 8]
-    lines += [
-        f"| {row.difference:g} | {row.prior} | {row.trials} | {100 * row.claimed:.1f} ± {100 * row.mc_error:.1f} % | "
-        f"{row.bias:+.3f} | {row.posterior_sd:.3f} | {100 * row.coverage:.1f} % | {100 * below:.1f} % |"
+    rows = [
+        f"{row.difference:g} | {row.prior} | {row.trials} | {100 * row.claimed:.1f} ± {100 * row.mc_error:.1f} % | "
+        f"{row.bias:+.3f} | {row.posterior_sd:.3f} | {100 * row.coverage:.1f} % | {100 * below:.1f} %"
         for row, below in zip(table.itertuples(), table["p_below_0.05"], strict=True)
     ]
+    lines = table_lines(f"{heads} | permutation p < 0.05", rows)
     return "\n".join([_INTRODUCTION.format(seed=seed), *lines, ""])
 
 
@@ -166,4 +112,4 @@ posterior mean in points a month: with a true difference, it has the pull of the
 """
 
 if __name__ == "__main__":
-    main()
+    Study("arms", 20_290_000, 200, jobs, summary, page).main(__doc__)

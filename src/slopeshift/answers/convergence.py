@@ -2,7 +2,8 @@
 
 Limits after Vehtari et al. 2021 (doi 10.1214/20-BA1221) for R-hat and effective sample size, and Betancourt 2016
 (arXiv 1604.00695) for the energy fraction. They hold for every quantity that is reported, not for the parameters that
-happened to be sampled.
+happened to be sampled. A model under which hardly anybody meets the rules of entry contradicts them: what identifies
+its population is then the prior alone.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ RHAT_MAX = 1.01
 ESS_MIN = 400.0
 DIVERGING_MAX = 0.001
 BFMI_MIN = 0.3
+MEETING_MIN = 0.01
 
 
-def diagnose(sample_stats: xr.Dataset, population: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:
+def diagnose(
+    sample_stats: xr.Dataset, population: pd.DataFrame, patients: pd.DataFrame, share_meeting: float | None = None
+) -> pd.DataFrame:
     """Hold a fit against the limits, a row per quantity and diagnostic: quantity, diagnostic, value, limit, ok.
 
-    `sample_stats` has `diverging` and `energy` (chain, draw); the tables come from `effects.summarise`. Rows whose
+    `sample_stats` has `diverging` and `energy` (chain, draw); the tables come from `quantities.summarise`.
+    `share_meeting` is that of the screened who meet the rules of entry, None where the model knows none. Rows whose
     draws are 0 or 1 are functions of rows that are checked, and are left out. A value that cannot be computed fails.
     """
     continuous = population[~population["quantity"].str.startswith("prob_")]
@@ -35,6 +40,8 @@ def diagnose(sample_stats: xr.Dataset, population: pd.DataFrame, patients: pd.Da
         ),
     ]
     rows = _sampler_rows(sample_stats)
+    if share_meeting is not None:
+        rows.append(("the screened", "share_meeting", share_meeting, MEETING_MIN, share_meeting >= MEETING_MIN))
     for table, names in named:
         for name, rhat, bulk, tail in zip(names, table["rhat"], table["ess_bulk"], table["ess_tail"], strict=True):
             rows.append((name, "rhat", rhat, RHAT_MAX, rhat <= RHAT_MAX))

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slopeshift.design.cycles import OVERALL
-
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -22,7 +20,7 @@ def natural_slope(coefficients: xr.DataArray, month: float | xr.DataArray) -> xr
     return slope + coefficients.sel(coefficient="curvature", drop=True) * month
 
 
-def middle(design: xr.Dataset, injection: str) -> float:
-    """Average the middles of the informed cycles after an injection, or of all: months."""
+def middle(design: xr.Dataset, injection: int) -> float:
+    """Average the middles of the informed cycles after an injection: months."""
     middles = design["middle_of_cycle"].where(design["visits_in_cycle"] > 0)
-    return float((middles if injection == OVERALL else middles.sel(injection=int(injection))).mean())
+    return float(middles.sel(injection=injection).mean())

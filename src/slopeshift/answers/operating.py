@@ -15,7 +15,7 @@ import pandas as pd
 
 from slopeshift.answers import arms
 from slopeshift.answers.estimates import CLAIM, FALSE_ALARMS, Estimates
-from slopeshift.answers.quantities import informed, sign_of
+from slopeshift.answers.quantities import claim_weights, sign_of
 from slopeshift.design.cycles import OVERALL
 from slopeshift.design.entry import known_to
 from slopeshift.design.shape import NATURAL
@@ -143,16 +143,10 @@ def _functionals(design: xr.Dataset) -> dict[str, Floats]:
     That is the change or, where the model compares arms, their difference. Empty where none is informed.
     """
     names = [*design.indexes["coefficient"], *design.indexes.get("covariate", ())]
-    if arms.compares(design):
-        weighted = arms.comparisons(design)
-    else:
-        number = informed(design).sum("patient").to_series()
-        number = number[number > 0]
-        if number.empty:
-            return {}
-        weighted = {str(k): {f"change {k}": 1.0} for k in number.index}
-        weighted[OVERALL] = {f"change {k}": share for k, share in (number / number.sum()).items()}
-    return {injection: np.array([weights.get(name, 0.0) for name in names]) for injection, weights in weighted.items()}
+    return {
+        injection: np.array([weights.get(name, 0.0) for name in names])
+        for injection, weights in claim_weights(design).items()
+    }
 
 
 def _truth(posterior: Posterior) -> Floats:

@@ -22,10 +22,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slopeshift.answers import arms
+from slopeshift.answers import arms, enrolled
 from slopeshift.answers.natural import middle, natural_slope
 from slopeshift.design.arms import is_effect
 from slopeshift.design.cycles import OVERALL, injection_rank
+from slopeshift.design.entry import known_to
 from slopeshift.fit.posterior import SAMPLES, Posterior
 from slopeshift.model.families import UNITS
 from slopeshift.trial.roles import improvement
@@ -158,6 +159,8 @@ def population(posterior: Posterior) -> xr.DataArray:
     patients.
     Percentages and ratios of a cycle are given only where the population would worsen in it, without injections, in at
     least 99.9 % of draws. On a curved course, `natural_slope` is the slope that would be then.
+    Where the model knows entry rules, level, lead-in slope and curvature are those of the screened, and changes with
+    what they are compared with those of the enrolled, who met the rules; see `enrolled`.
     With covariates the population's coefficients are those at covariates of 0, and where the draws have `regression`,
     each coefficient that the data inform is a quantity by its name. A model with arms has no `change`, so that nobody
     takes that of the control for the answer: it has `control_change` and `control_slope`, of the control, and
@@ -172,13 +175,18 @@ def population(posterior: Posterior) -> xr.DataArray:
     if curved := "curvature" in draws.indexes["coefficient"]:
         bend = draws["population"].sel(coefficient="curvature")
         rows.append(_row(bend, quantity="curvature", injection="", unit=f"{rate}^2"))
-    compared = arms.compares(design)
-    changes = (_control_changes if compared else _population_changes)(draws, design)
-    for injection, change in changes.items():
-        natural = natural_slope(draws["population"], middle(design, injection) if curved else 0.0)
-        rows += [_row(natural, quantity="natural_slope", injection=injection, unit=rate)] if curved else []
-        rows += _slope_rows(change, natural, injection, rate, sign_of(design)) if not compared else []
-    rows += _arms_rows(posterior, changes) if compared else _increment_rows(changes, rate)
+    rows += _enrolled_rows(posterior)
+    changes, natural = _in_cycles(posterior)
+    if curved:
+        rows += [
+            _row(of, quantity="natural_slope", injection=injection, unit=rate) for injection, of in natural.items()
+        ]
+    if arms.compares(design):
+        rows += _arms_rows(posterior, changes, natural)
+    else:
+        for injection, change in changes.items():
+            rows += _slope_rows(change, natural[injection], injection, rate, sign_of(design))
+        rows += _increment_rows(changes, rate)
     regression = regression_draws(posterior)
     for name in [name for name in informed_regression(posterior) if name in regression["row"]]:
         unit_of = regression_unit(name, design, rate)
@@ -195,6 +203,22 @@ def of_quantity(rows: xr.DataArray, quantity: str) -> xr.DataArray:
 def claimed(design: xr.Dataset) -> str:
     """Name the quantity that answers: the change or, where arms are compared, their difference."""
     return DIFFERENCE if arms.compares(design) else CHANGE
+
+
+def claim_weights(design: xr.Dataset) -> dict[str, dict[str, float]]:
+    """Weigh coefficients, by name, for what is claimed after each informed injection ("1".."K"), and overall.
+
+    They are the population's changes or, where arms are compared, the coefficients of the effect. Empty where no value
+    informs any.
+    """
+    if arms.compares(design):
+        return arms.comparisons(design)
+    number = informed(design).sum("patient").to_series()
+    number = number[number > 0]
+    if number.empty:
+        return {}
+    overall = {f"change {k}": float(share) for k, share in (number / number.sum()).items()}
+    return {str(k): {f"change {k}": 1.0} for k in number.index} | {OVERALL: overall}
 
 
 def of_claim(rows: xr.DataArray) -> xr.DataArray:
@@ -375,25 +399,48 @@ def _changes(coefficients: xr.DataArray, design: xr.Dataset) -> xr.DataArray:
     return chosen.rename(coefficient="injection").assign_coords(injection=injections)
 
 
-def _population_changes(draws: xr.Dataset, design: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Take the population's change after each informed injection, and overall over all informed cycles."""
-    return _weighted(_changes(draws["population"], design), informed(design), informed(design))
+def _in_cycles(posterior: Posterior) -> tuple[dict[str, xr.DataArray], dict[str, xr.DataArray]]:
+    """Take change and natural slope in the cycles that anybody informs, and overall: (chain, draw) by injection.
 
-
-def _control_changes(draws: xr.Dataset, design: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Take the control's change after each injection that it informs, and overall as the difference is weighted."""
-    control, treated = arms.control_cycles(design), arms.treated_cycles(design)
-    return _weighted(_changes(draws["population"], design), control, treated & control.any("patient"))
-
-
-def _weighted(change: xr.DataArray, shown: xr.DataArray, weighted: xr.DataArray) -> dict[str, xr.DataArray]:
-    """Lay changes (chain, draw, injection) out by injection where anybody is `shown`, and average where `weighted`.
-
-    Both are bool (patient, injection); the average is over the patients and injections that are weighted, if any.
+    Overall is the mean over all informed cycles of all patients. With arms, the cycles are those of the control, and
+    overall is weighted as their difference is. With entry rules both are of those who met them, else of anybody.
     """
-    found = {str(int(k)): change.sel(injection=k, drop=True) for k in change["injection"][shown.any("patient")]}
-    number = weighted.sum("patient")
-    return found | ({OVERALL: change.weighted(number).mean("injection")} if number.any() else {})
+    design, population = posterior.design, posterior.draws["population"]
+    shown = weighted = informed(design).transpose("patient", "injection")
+    if arms.compares(design):
+        shown = arms.control_cycles(design).transpose("patient", "injection")
+        weighted = arms.treated_cycles(design) & shown.any("patient")
+    shown = shown.sel(injection=shown.any("patient"))
+    if not shown.sizes["injection"]:
+        return {}, {}
+    numbers = shown["injection"].to_numpy()
+    entered = enrolled.added(posterior, (shown / shown.sum("patient")).transpose("injection", "patient").to_numpy())
+    changes, natural, curved = {}, {}, "curvature" in population.indexes["coefficient"]
+    for place, k in enumerate(numbers):
+        of = population if entered is None else population + entered.isel(mean=place)
+        changes[str(k)] = of.sel(coefficient=f"change {k}", drop=True)
+        natural[str(k)] = natural_slope(of, middle(design, k) if curved else 0.0)
+    count = weighted.sum("patient").sel(injection=numbers).to_numpy()
+    if count.any():
+        share = xr.DataArray(count, dims="cycle")
+        for found in (changes, natural):
+            found[OVERALL] = xr.concat(list(found.values()), "cycle").weighted(share).mean("cycle")
+    return changes, natural
+
+
+def _enrolled_rows(posterior: Posterior) -> list[Row]:
+    """Tell level and lead-in slope of those who met the rules of entry, where the model knows any."""
+    if not known_to(posterior.design):
+        return []
+    seen = np.bincount(posterior.visits.patient_index, minlength=len(posterior.visits.patients)) > 0
+    added = enrolled.added(posterior, (seen / seen.sum())[None])
+    assert added is not None
+    of = posterior.draws["population"] + added.isel(mean=0)
+    level, slope = (of.sel(coefficient=name, drop=True) for name in ("level", "slope"))
+    return [
+        _row(level, quantity="level_of_enrolled", injection="", unit=posterior.unit),
+        _row(slope, quantity="lead_in_slope_of_enrolled", injection="", unit=posterior.rate),
+    ]
 
 
 def _slope_rows(change: xr.DataArray, natural: xr.DataArray, injection: str, rate: str, sign: float) -> list[Row]:
@@ -410,10 +457,12 @@ def _slope_rows(change: xr.DataArray, natural: xr.DataArray, injection: str, rat
     return rows
 
 
-def _arms_rows(posterior: Posterior, changes: Mapping[str, xr.DataArray]) -> list[Row]:
+def _arms_rows(
+    posterior: Posterior, changes: Mapping[str, xr.DataArray], natural: Mapping[str, xr.DataArray]
+) -> list[Row]:
     """Tell the changes of the control, and compare the arms after each injection that both inform, and overall.
 
-    `changes` are those of the control, which overall are weighted as the difference is.
+    `changes` and `natural` slopes are those of the control, which overall are weighted as the difference is.
     `prob_slowing_25_of_control` is that of a slope which is slower than the control's by SLOWING_PERCENT or more,
     `prob_minimal_difference` that of a difference which the trial states to matter. Ratios are given as percentages.
     """
@@ -421,14 +470,12 @@ def _arms_rows(posterior: Posterior, changes: Mapping[str, xr.DataArray]) -> lis
     sign, matters = sign_of(design), minimal_difference(posterior)
     found, rows = arms.differences(draws, design), []
     for injection, change in changes.items():
-        natural = natural_slope(draws["population"], middle(design, injection))
         rows += [
             _row(change, quantity="control_change", injection=injection, unit=rate),
-            _row(natural + change, quantity="control_slope", injection=injection, unit=rate),
+            _row(natural[injection] + change, quantity="control_slope", injection=injection, unit=rate),
         ]
     for injection, difference in found.items():
-        natural = natural_slope(draws["population"], middle(design, injection))
-        control = natural + changes[injection]
+        control = natural[injection] + changes[injection]
         slowed = slows(difference, control, sign=sign)
         rows += [
             _row(difference, quantity="difference", injection=injection, unit=rate),

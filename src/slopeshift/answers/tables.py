@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers import convergence, quantities
+from slopeshift.answers import convergence, enrolled, quantities
 from slopeshift.fit.posterior import SAMPLES
 from slopeshift.trial.roles import chance_of_better
 
@@ -72,7 +72,9 @@ def results_of(posterior: Posterior) -> Results:
     better = chance_of_better(population["prob_positive"], sign).where(population["quantity"].isin(CHANGES))
     patient_draws = quantities.patients(posterior)
     patients = quantities.summarise(patient_draws["change"])
-    diagnostics = convergence.diagnose(posterior.groups["sample_stats"], population, patients)
+    diagnostics = convergence.diagnose(
+        posterior.groups["sample_stats"], population, patients, enrolled.share(posterior)
+    )
     failures = convergence.failures(diagnostics)
     show = slice(None) if not failures else slice(0)
     who = posterior.labels

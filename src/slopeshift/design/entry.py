@@ -238,7 +238,7 @@ def _parts(rule: EntryRule, trial: Trial, visits: Visits, lattice: bool) -> list
     if len(without := trial.patients["patient"][_judged(trial) & ~values.complete]):
         wanted = " and ".join(map(repr, rule.occasions))
         raise EntryError(f"{', '.join(without)}: no {rule.outcome} at {wanted}, which an entry rule needs")
-    place = np.where(values.recorded, _places(visits, values), _ABSENT)
+    place = _places(visits, values)
     sides = [side for side in (rule.lower, rule.upper) if side is not None]
     apart = [(rule.lower, None), (None, rule.upper)] if rule.quantity == "decline_percent" and len(sides) == 2 else []
     return [

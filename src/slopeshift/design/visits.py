@@ -1,6 +1,8 @@
 """Visit and injection times of a trial turned into what a patient's coefficients are multiplied by.
 
-The values of one outcome are taken together with the columns that a `shape.Shape` gives at their times.
+The values of one outcome are taken together with the columns that a `shape.Shape` gives at their times. Screening
+values by which patients were chosen are among them, whether a visit has them or the patients' table alone: given its
+value, that a patient met a rule says nothing more, so that the likelihood need only be divided by the probability.
 """
 
 from __future__ import annotations
@@ -9,14 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from slopeshift.design.shape import PLAIN, Shape
 from slopeshift.trial.columns import SAME_DAY
+from slopeshift.trial.entry import screening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -135,8 +138,9 @@ class Visits:
 
 
 def visits_of(trial: Trial, outcome: str, shape: Shape = PLAIN) -> Visits:
-    """Take the recorded values of `outcome` from a trial, with their basis.
+    """Take the recorded values of `outcome` from a trial, with their basis, in the order of patients and months.
 
+    Those that an entry rule names in the patients' table are among them (see `trial.entry.screening`).
     `shape` says how changes act in time. Raises LookupError where the trial has no value of this outcome.
     """
     if outcome not in trial.outcomes:
@@ -144,7 +148,10 @@ def visits_of(trial: Trial, outcome: str, shape: Shape = PLAIN) -> Visits:
         raise LookupError(f"trial {trial.name} records no outcome {outcome!r}; its outcomes: {have}")
     patients = tuple(trial.patients["patient"])
     place = {patient: i for i, patient in enumerate(patients)}
-    table = trial.visits.dropna(subset=[outcome])
+    table = trial.visits[["patient", "month", outcome]].dropna(subset=[outcome])
+    if len(more := screening(trial.entry, outcome, trial.patients, trial.visits)):
+        table = pd.concat([table, more]).sort_values("month", kind="stable")
+        table = table.iloc[table["patient"].map(place).argsort(kind="stable")]
     index = table["patient"].map(place).to_numpy(dtype=np.intp)
     month = table["month"].to_numpy(dtype=float)
     injection_month = _injection_months(trial.injections, place)

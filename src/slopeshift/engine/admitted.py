@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pymc as pm
 
 from slopeshift.design.visits import patient_sums
 from slopeshift.engine import entry
+from slopeshift.engine.later import later
 from slopeshift.engine.terms import ENTRY
 
 if TYPE_CHECKING:
+    import pymc as pm
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from slopeshift.design.visits import Visits
 
     Floats = NDArray[np.float64]
+else:
+    pm = later("pymc")
 
 DIMS: dict[str, tuple[str, ...]] = dict(
     zip(

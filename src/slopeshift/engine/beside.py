@@ -94,7 +94,7 @@ def log_density(u, by_u, data):
     line = array(data, LINE)[0, 0]
     priors, places, known = array(line, density.PRIORS)[0], array(data, PLACES)[0, 0], array(data, KNOWN)[0, 0, 0]
     n = priors.shape[0]
-    value = log_density_of_line(u[:n], by_u[:n], line, True, True)
+    value = log_density_of_line(u[:n], by_u[:n], line, True, True, None)
     x, by_x, unused = np.empty(n), np.zeros(n), np.empty(n)
     from_unconstrained(priors, u[:n], x, unused)
     given, on, group = array(data, VALUE)[0, 0], array(data, ON)[0, 0], array(data, GROUP)[0, 0]

@@ -18,6 +18,7 @@ from slopeshift.engine import correlated, kernel
 from slopeshift.engine.buffer import DENSITY, REPORT, UNUSABLE, array, laid_out, places
 from slopeshift.engine.compiling import c_function, compiled
 from slopeshift.engine.entry import log_factor
+from slopeshift.engine.patients import given_factor
 from slopeshift.engine.spread import (
     add_by_scalars,
     add_by_u,
@@ -35,14 +36,15 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_PLACES = places(13)
+_PLACES = places(14)
 PRIORS, PARTS, PATTERNS, PARTIAL, TRAITS, SIGNED, SIGMA = _PLACES[:7]
-CORRELATION, STATISTICS, DESIGN, PRECISION, APART, RULES = _PLACES[7:]
+CORRELATION, STATISTICS, DESIGN, PRECISION, APART, RULES, LEAD_IN = _PLACES[7:]
 
 density, density_in_time = kernel.density, correlated.density
 
-PLAIN, ENTERED, IN_TIME = KINDS = ("plain", "entered", "in_time")
-"""What is compiled apart: independent residuals, those of patients who entered by rules, and correlated residuals."""
+PLAIN, ENTERED, IN_TIME, GIVEN = KINDS = ("plain", "entered", "in_time", "given")
+"""What is compiled apart: independent residuals, those of patients who entered by rules, correlated residuals, and
+independent ones given the values up to the first injection."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +54,8 @@ class Arrays:
     `sigma` is the place of the residual standard deviation among the scalars, `correlation` that of the correlation of
     residuals: -1 where they are independent. Else `statistics` are laid out as `correlated.pack` does. `apart` (term,
     1 + p) has a row for each term that is sampled: its place among the scalars, and what a unit of that adds to the
-    coefficients; `rules` are those of entry (see `entry.pack`), without a row where there are none. Neither is there
-    where residuals are correlated.
+    coefficients; `rules` are those of entry (see `entry.pack`), without a row where there are none, and `lead_in`
+    values that are taken as given (see `patients.pack`). Where residuals are correlated there are neither.
     """
 
     priors: Floats
@@ -69,11 +71,13 @@ class Arrays:
     precision: Floats
     apart: Floats
     rules: Floats
+    lead_in: Floats
 
     @property
     def exchangeable(self) -> tuple[str, ...]:
-        """See `buffer.Density`: `entry_rules` too, where there are any."""
-        return ("statistics", "entry_rules") if self.rules.size else ("statistics",)
+        """See `buffer.Density`: `entry_rules` and `lead_in` too, where there are any."""
+        more = {"entry_rules": self.rules.size, "lead_in": self.lead_in.size}
+        return ("statistics", *(name for name, size in more.items() if size))
 
     @property
     def width(self) -> int:
@@ -81,8 +85,8 @@ class Arrays:
         return width_of(self.priors, self.patterns, self.traits, self.signed)
 
     def exchanged(self, **data: Any) -> Arrays:
-        """See `buffer.Density`: `statistics` (block, row, lane) and `entry_rules` of other values, or other visits."""
-        names = {"statistics": "statistics", "entry_rules": "rules"}
+        """See `buffer.Density`: `statistics` (block, row, lane) and what chose patients of other values, or visits."""
+        names = {"statistics": "statistics", "entry_rules": "rules", "lead_in": "lead_in"}
         return replace(self, **{names[name]: values for name, values in data.items()})
 
     def buffer(self) -> Floats:
@@ -98,13 +102,13 @@ class Arrays:
         """Which of `KINDS` the density is."""
         if self.correlation >= 0:
             return IN_TIME
-        return ENTERED if self.rules.size else PLAIN
+        return GIVEN if self.lead_in.size else ENTERED if self.rules.size else PLAIN
 
     def evaluate(self, point: Floats) -> tuple[float, Floats]:
         """See `buffer.Density`."""
-        gradient, kind = np.empty(len(point)), self.kind
-        entered, in_time = kind == ENTERED or None, kind == IN_TIME or None
-        return log_density(point, gradient, self.buffer(), entered, in_time), gradient
+        gradient = np.empty(len(point))
+        flags = (self.kind == kind or None for kind in KINDS[1:])
+        return log_density(point, gradient, self.buffer(), *flags), gradient
 
     def prior(self, draws: int, rng: np.random.Generator) -> Floats:
         """See `buffer.Density`."""
@@ -121,11 +125,11 @@ class Arrays:
 
 
 @compiled
-def log_density(u, by_u, data, entered, in_time):
+def log_density(u, by_u, data, entered, in_time, given):
     """Write the gradient at u (scalar,) into by_u and return the log density; `data` is a buffer of `Arrays`.
 
-    `entered` and `in_time` are None where the data have no entry rules and no correlation: what these need is then not
-    compiled.
+    `entered`, `in_time` and `given` are None where the data have no entry rules, no correlation and nothing that is
+    taken as given: what these need is then not compiled.
     """
     priors, parts, patterns = array(data, PRIORS)[0], array(data, PARTS)[0], array(data, PATTERNS)
     partial, design, precision = array(data, PARTIAL)[0], array(data, DESIGN)[0], array(data, PRECISION)[0, 0]
@@ -148,6 +152,14 @@ def log_density(u, by_u, data, entered, in_time):
             loading, variance, offset, rules
         )
         value += factor_of_entry
+        by_loading += more_by_loading
+        by_variance += more_by_variance
+        by_offset += more_by_offset
+    if given is not None:
+        factor_given, more_by_loading, more_by_variance, more_by_offset = given_factor(
+            loading, variance, offset, array(data, LEAD_IN)[0]
+        )
+        value += factor_given
         by_loading += more_by_loading
         by_variance += more_by_variance
         by_offset += more_by_offset
@@ -187,25 +199,34 @@ def reports(draws, width, data):
 
 
 @compiled
-def evaluated(u, by_u, value, data, entered, in_time):
+def evaluated(u, by_u, value, data, entered, in_time, given):
     """Evaluate for C: write the log density into value (1,), and return 0, or UNUSABLE where it is not finite."""
-    value[0] = log_density(u, by_u, data, entered, in_time)
+    value[0] = log_density(u, by_u, data, entered, in_time, given)
     return 0 if np.isfinite(value[0]) and np.isfinite(by_u).all() else UNUSABLE
 
 
 def _plain(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def]
     everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
-    return evaluated(carray(u, (dimension,)), carray(by_u, (dimension,)), carray(value, (1,)), everything, None, None)
+    point, gradient, found = carray(u, (dimension,)), carray(by_u, (dimension,)), carray(value, (1,))
+    return evaluated(point, gradient, found, everything, None, None, None)
 
 
 def _entered(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def]
     everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
-    return evaluated(carray(u, (dimension,)), carray(by_u, (dimension,)), carray(value, (1,)), everything, True, None)
+    point, gradient, found = carray(u, (dimension,)), carray(by_u, (dimension,)), carray(value, (1,))
+    return evaluated(point, gradient, found, everything, True, None, None)
 
 
 def _in_time(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def]
     everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
-    return evaluated(carray(u, (dimension,)), carray(by_u, (dimension,)), carray(value, (1,)), everything, None, True)
+    point, gradient, found = carray(u, (dimension,)), carray(by_u, (dimension,)), carray(value, (1,))
+    return evaluated(point, gradient, found, everything, None, True, None)
+
+
+def _given(dimension, u, by_u, value, data):  # type: ignore[no-untyped-def]
+    everything = carray(data, (int(carray(data, (1,), np.float64)[0]),), np.float64)
+    point, gradient, found = carray(u, (dimension,)), carray(by_u, (dimension,)), carray(value, (1,))
+    return evaluated(point, gradient, found, everything, None, None, True)
 
 
 def _report_at(dimension, width, u, out, data):  # type: ignore[no-untyped-def]
@@ -219,7 +240,7 @@ def _report_at(dimension, width, u, out, data):  # type: ignore[no-untyped-def]
 @cache
 def c_density(kind: str = PLAIN) -> Any:
     """Compile, or load, the C function of the `log_density` of a kind, one of `KINDS`."""
-    return c_function(dict(zip(KINDS, (_plain, _entered, _in_time), strict=True))[kind], DENSITY)
+    return c_function(dict(zip(KINDS, (_plain, _entered, _in_time, _given), strict=True))[kind], DENSITY)
 
 
 @cache

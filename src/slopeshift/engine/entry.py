@@ -96,6 +96,28 @@ def log_probabilities(loading, variance, offset, rules):
 
 
 @compiled
+def mean_shifts(loading, variance, mean, rules, weight):
+    """Average V sum_r a_r d log P_g / d m_r over groups, weighed by weight (average, group): (d, average, p).
+
+    Arguments are as of `log_probabilities`. It is what meeting the rules adds to the mean coefficients of a patient.
+    """
+    p = loading.shape[1]
+    found = np.zeros((loading.shape[0], weight.shape[0], p))
+    for d in range(found.shape[0]):
+        between = loading[d] @ loading[d].T
+        for g in range(rules.shape[0]):
+            _, d_mean, _ = _log_probability(loading[d], variance[d], mean[d], rules[g])
+            _, rows = _spreading(rules[g], p)
+            along = np.zeros(p)
+            for r in range(rows.shape[0]):
+                along += d_mean[r] * rows[r]
+            moved = between @ along
+            for w in range(weight.shape[0]):
+                found[d, w] += weight[w, g] * moved
+    return found
+
+
+@compiled
 def _spreading(rule, p):
     """Find c_r'c_s (rule, rule) and a (rule, p) in a group's rules."""
     n = 1 if rule.size == 6 + p else 2

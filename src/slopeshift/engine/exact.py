@@ -12,28 +12,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pymc as pm
-import pytensor.tensor as pt
 import xarray as xr
 
 from slopeshift.design.visits import patient_sums
-from slopeshift.engine import admitted, correlated, kernel
+from slopeshift.engine import admitted, correlated, kernel, patients
 from slopeshift.engine.draws import flat
 from slopeshift.engine.entry import log_probabilities
-from slopeshift.engine.operation import entry_factor, marginal_normal, marginal_normal_in_time
+from slopeshift.engine.later import later
 from slopeshift.engine.sequence import fading, sequence
 from slopeshift.engine.terms import record_terms, sampled_name, sampled_terms, terms_from
 
 if TYPE_CHECKING:
+    import pymc as pm
+    import pytensor.tensor as pt
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
     from slopeshift.design.entry import Selection
     from slopeshift.design.visits import Visits
+    from slopeshift.engine import operation
     from slopeshift.engine.admitted import Rules
     from slopeshift.engine.terms import Terms
 
     Floats = NDArray[np.float64]
+else:
+    pm, pt, operation = later("pymc"), later("pytensor.tensor"), later("slopeshift.engine.operation")
 
 
 def statistics(visits: Visits, mean: Floats) -> Floats:
@@ -70,6 +73,7 @@ def observe(
     *,
     correlation: TensorVariable | None = None,
     rules: Rules | None = None,
+    given: bool = False,
 ) -> None:
     """Observe the values of an outcome, all but what is handed in integrated out, in the current PyMC model.
 
@@ -82,10 +86,11 @@ def observe(
 
     With `rules` by which patients entered, the terms that act on them are sampled, each as `standardised_TERM`, and the
     potential `entry` says that the rules were met; a compiled model takes those of other visits as `entry` too. The
-    generative graph is that of anybody.
+    generative graph is that of anybody. Where values up to the first injection are `given`, the terms that act on them
+    are sampled too, and the potential `given` divides by the density of these values, the data `lead_in`.
     """
     model = pm.modelcontext(None)
-    terms = replace(terms, correlated=correlation is not None)
+    terms = replace(terms, correlated=correlation is not None, given=given)
     wide, design = with_columns(visits, terms)
     packed = _statistics(wide, design, terms)
     places = dict(zip(("block", "row", "lane"), map(range, packed.shape), strict=True))
@@ -95,10 +100,16 @@ def observe(
     known = pm.Data("statistics", packed, dims=tuple(places))
     if terms.covariates:
         loading = pt.concatenate([loading, np.zeros((len(terms.covariates), len(terms.sources)))])
-    apart = np.zeros(len(terms.names), dtype=bool) if rules is None else admitted.touched(rules, wide, design)
-    offset = _sampled_offset(terms, design, apart)
-    if rules is not None:
-        _enter(rules, wide, design @ terms.mean, (loading, sigma**2, offset))
+    apart = np.zeros(len(terms.names), dtype=bool)
+    if given:
+        apart = np.asarray((np.abs(wide.basis[_lead_in(wide)] @ design) > admitted.TOUCHED).any(axis=0))
+    elif rules is not None:
+        apart = admitted.touched(rules, wide, design)
+    inputs = loading, sigma**2, (offset := _sampled_offset(terms, design, apart))
+    if given:
+        _take_as_given(wide, design @ terms.mean, inputs)
+    elif rules is not None:
+        _enter(rules, wide, design @ terms.mean, inputs)
 
     def log_density(value: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
         if not np.array_equal(getattr(value, "data", np.nan), visits.value):
@@ -107,7 +118,7 @@ def observe(
                 "trial with the other values"
             )
         loading, sigma, third = inputs
-        density = marginal_normal if correlation is None else marginal_normal_in_time
+        density = operation.marginal_normal if correlation is None else operation.marginal_normal_in_time
         return density(loading, sigma**2, third, known, design[:, ~apart], terms.sd[~apart] ** -2.0)[0]
 
     def generate(
@@ -152,7 +163,27 @@ def _enter(rules: Rules, wide: Visits, centre: Floats, inputs: tuple[TensorVaria
     places = dict(zip(("entry_group", "entry_column"), map(range, packed.shape), strict=True))
     model.add_coords(places)
     admitted.record_rules(rules)
-    pm.Potential("entry", entry_factor(*inputs, pm.Data("entry_rules", packed, dims=tuple(places)))[0])
+    pm.Potential("entry", operation.entry_factor(*inputs, pm.Data("entry_rules", packed, dims=tuple(places)))[0])
+
+
+def _take_as_given(wide: Visits, centre: Floats, inputs: tuple[TensorVariable, ...]) -> None:
+    """Divide by the density of the values up to the first injection, in the current PyMC model."""
+    packed = _given(wide, centre)
+    places = dict(zip(("given_patient", "given_column"), map(range, packed.shape), strict=True))
+    pm.modelcontext(None).add_coords(places)
+    pm.Potential("given", operation.given_factor(*inputs, pm.Data("lead_in", packed, dims=tuple(places)))[0])
+
+
+def _given(wide: Visits, centre: Floats) -> Floats:
+    """Lay out the values up to the first injection, less their prior mean: see `patients.pack`."""
+    early = _lead_in(wide)
+    residual = wide.value[early] - wide.basis[early] @ centre
+    return patients.pack(*patient_sums(wide.basis[early], residual, wide.patient_index[early], len(wide.patients)))
+
+
+def _lead_in(visits: Visits) -> NDArray[np.bool_]:
+    """Say which values no injection came before: (visit,). They are those of `visits_in_lead_in`."""
+    return np.asarray(~(visits.since_injections > 0).any(axis=1))
 
 
 def integrated_out(model: pm.Model) -> bool:
@@ -179,14 +210,18 @@ def _statistics(wide: Visits, design: Floats, terms: Terms) -> Floats:
 
 
 def entered(visits: Visits, terms: xr.Dataset, selection: Selection | None) -> tuple[xr.Dataset, dict[str, Floats]]:
-    """Give record and data of a model's entry rules for other visits of as many patients; `terms` is that of its own.
+    """Give record and data of what chose patients, for other visits of as many patients; `terms` is that of its own.
+
+    That is entry rules, or values that are taken as given.
 
     Raises ValueError where the rules act on other terms than those that the model samples.
     """
+    wide, design = with_columns(visits, known := terms_from(terms, visits))
+    if known.given:
+        return terms, {"lead_in": _given(wide, design @ known.mean)}
     if (own := admitted.rules_from(terms)) is None:
         return terms, {}
     rules = admitted.rules_of(selection)
-    wide, design = with_columns(visits, known := terms_from(terms, visits))
     if rules is None or len(rules.spread) != len(own.spread):
         raise ValueError(
             "values that an entry rule was judged by are not among these visits: keep them, leave patients out as a "
@@ -246,14 +281,26 @@ def with_posterior_coefficients(
     else:
         kernel.draw_back(loading, variance, offset, *rest)
     moved[:, ~apart] = drawn
-    theta = theta[..., : len(visits.coefficients)] + centre[: len(visits.coefficients)]
+    theta = theta[..., : len(visits.coefficients)]
+    theta += centre[: len(visits.coefficients)]  # in place: of a large cohort they are a gigabyte
     if (rules := admitted.rules_from(terms)) is not None and rules.refused == admitted.UNKNOWN:
         by_patient -= log_probabilities(loading, variance, offset, admitted.by_patient(rules, wide, centre))
+    if known.given:
+        by_patient -= _log_densities_given(loading, variance, offset, _given(wide, centre))
     _add_regression(known, known.mean + moved, theta)
     filled = _with_coefficients(draws, visits, known, known.mean + moved, theta)
     coords = {name: filled[name] for name in ("chain", "draw", "patient")}
     shape = tuple(len(labels) for labels in coords.values())
     return filled, xr.DataArray(by_patient.reshape(shape), coords, list(coords), name=visits.outcome.name)
+
+
+def _log_densities_given(loading: Floats, variance: Floats, offset: Floats, packed: Floats) -> Floats:
+    """Evaluate the density of the values that are taken as given, for every draw: (d, patient)."""
+    n, p = len(packed), offset.shape[1]
+    grams, moments, squares, counts = np.split(packed, (p * p, p * p + p, p * p + p + 1), axis=1)
+    known = grams.reshape(n, p, p), moments, squares[:, 0], counts[:, 0]
+    each = zip(np.ascontiguousarray(loading), variance, offset, strict=True)
+    return np.array([patients.log_densities(of, d, np.tile(o, (n, 1)), *known)[0] for of, d, o in each])
 
 
 def sampled_apart(draws: xr.Dataset, known: Terms) -> tuple[NDArray[np.bool_], Floats]:

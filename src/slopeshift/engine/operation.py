@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytensor.tensor as pt
 
-from slopeshift.engine import correlated, entry, kernel
+from slopeshift.engine import correlated, entry, kernel, patients
 from slopeshift.engine.foreign import (
     Apply,
     Op,
@@ -29,6 +29,7 @@ FUNCTIONS: dict[str, Any] = {
     "kernel": kernel.density,
     "correlated": correlated.density,
     "entry": entry.log_factor,
+    "patients": patients.given_factor,
 }
 """The function of each module of the engine."""
 
@@ -84,6 +85,9 @@ marginal_normal_in_time = LogDensity("correlated")
 
 entry_factor = LogDensity("entry")
 """The log factor of entry; then come the rules, as in `entry.log_factor`."""
+
+given_factor = LogDensity("patients")
+"""The log factor of values that are taken as given; then come these, as in `patients.given_factor`."""
 
 
 @register_funcify_default_op_cache_key(LogDensity)  # type: ignore[untyped-decorator]

@@ -25,6 +25,9 @@ else:
 CORRELATED = "residuals_correlated"
 """The name of what records that residuals are correlated in time; where they are not, there is no such record."""
 
+GIVEN = "lead_in_given"
+"""The name of what records that values up to the first injection are taken as given; else there is no such record."""
+
 SHIFT = ("covariate", "patient", "coefficient")
 """Dims of how far a covariate moves each patient's coefficients, per unit of its own coefficient."""
 
@@ -41,7 +44,8 @@ class Terms:
     `shift` has the dims SHIFT: the last terms are the covariates' coefficients, and each moves patient i's coefficients
     by so much per unit. The engine sees such a term as a coefficient of its own, which does not differ between
     patients, of a column basis . shift_i; outside it, a patient's coefficients have the moves in them.
-    `correlated` says whether a patient's residuals are correlated in time.
+    `correlated` says whether a patient's residuals are correlated in time, `given` whether the density is that of later
+    values given those up to the first injection.
     """
 
     names: tuple[str, ...]
@@ -51,6 +55,7 @@ class Terms:
     design: Floats
     shift: Floats
     correlated: bool = False
+    given: bool = False
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -71,7 +76,7 @@ def sampled_terms(names: Container[str], terms: Terms) -> NDArray[np.bool_]:
 def record_terms(terms: Terms) -> None:
     """Keep `term_mean`, `term_sd`, `term_design` and, with covariates, `covariates` as data of the current PyMC model.
 
-    Where residuals are correlated in time, CORRELATED is kept too.
+    Where residuals are correlated in time, CORRELATED is kept too, and GIVEN where values are taken as given.
     They are a record: the graph has them as constants, because every variable that is shared costs a second of
     compiling.
     """
@@ -83,13 +88,14 @@ def record_terms(terms: Terms) -> None:
     if terms.covariates:
         model.add_coord("covariate", terms.covariates)
         pm.Data("covariates", terms.shift, dims=SHIFT)
-    if terms.correlated:
-        pm.Data(CORRELATED, 1, dims=())
+    for name, holds in ((CORRELATED, terms.correlated), (GIVEN, terms.given)):
+        if holds:
+            pm.Data(name, 1, dims=())
 
 
 def terms_of(model: pm.Model) -> xr.Dataset:
     """Take the record of the terms out of a model, as `with_posterior_coefficients` and `statistics_of` need it."""
-    recorded = ("term_mean", "term_sd", "term_design", "covariates", CORRELATED, *ENTRY)
+    recorded = ("term_mean", "term_sd", "term_design", "covariates", CORRELATED, GIVEN, *ENTRY)
     names = [name for name in recorded if name in model.named_vars]
     dims = {name: tuple(model.named_vars_to_dims.get(name, ())) for name in names}
     coords = {dim: list(model.coords[dim]) for dim in {"source", *(dim for each in dims.values() for dim in each)}}
@@ -102,4 +108,4 @@ def terms_from(data: xr.Dataset, visits: Visits) -> Terms:
     mean, sd, design = (data[f"term_{part}"].to_numpy() for part in ("mean", "sd", "design"))
     none = np.empty((0, len(visits.patients), len(visits.coefficients)))
     shift = data["covariates"].transpose(*SHIFT).to_numpy() if "covariates" in data else none
-    return Terms(names, sources, mean, sd, design, shift, CORRELATED in data)
+    return Terms(names, sources, mean, sd, design, shift, CORRELATED in data, GIVEN in data)

@@ -18,6 +18,7 @@ from slopeshift.fit.posterior import NORMAL, Posterior
 from slopeshift.keep.made_from import imported, key, without_docstrings
 from slopeshift.model.files import loaded
 from slopeshift.model.formula_exact import written_out
+from slopeshift.trial.arms import AGENT
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -161,10 +162,11 @@ class ModelJob:
 
 
 def trial_content(trial: Trial) -> str:
-    """Write out what of a trial decides a refit: its patients, visits and injections, and its control."""
-    tables = (trial.patients, trial.visits, trial.injections[["patient", "injection", "month"]])
+    """Write out what of a trial decides a refit: patients, visits, injections, what is stated of them, and control."""
+    given = [name for name in ("patient", "injection", "month", AGENT) if name in trial.injections]
+    tables = (trial.patients, trial.visits, trial.injections[given])
     texts = [
-        repr((list(trial.outcomes.values()), list(trial.covariates.values()))),
+        repr((list(trial.outcomes.values()), list(trial.covariates.values()), trial.entry, trial.arms)),
         *(table.to_csv(index=False) for table in tables),
     ]
     if trial.control is not None:

@@ -79,10 +79,10 @@ def mean_of(trial: Trial, outcome: str, of: str, *, curved: bool) -> Mean:
     if control is None:
         raise LookupError(f"trial {trial.name} names no control")
     bends = curved and outcome in control.spreads("curvature")
-    return means(control.trial, outcome, _lead_in(trial, outcome) if bends else None)[of]
+    return means(control.trial, outcome, lead_in_of(trial, outcome) if bends else None)[of]
 
 
-def _lead_in(trial: Trial, outcome: str) -> float:
+def lead_in_of(trial: Trial, outcome: str) -> float:
     """Months from the first value of an injected patient to the first injection, on average; 0 without injections."""
     visits = trial.visits.dropna(subset=outcome)
     first = visits[visits["patient"].isin(trial.injections["patient"])].groupby("patient")["month"].min()

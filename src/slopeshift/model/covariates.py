@@ -1,6 +1,7 @@
-"""Covariates of a model file: what level, slope or changes are regressed on, and with which prior.
+"""Covariates of a model file: what level, slope, curvature or changes are regressed on, and with which prior.
 
     level_i += gamma x_i        slope_i += gamma x_i        change_ik += gamma x_i, or gamma x_ik of each cycle
+    curvature_i += gamma x_i, on a curved course
 
 A coefficient is an association: patients who differ in a covariate differ in much else.
 """
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 else:
     pm = later("pymc")
 
-LEVEL, SLOPE, CHANGE = ON = ("level", "slope", "change")
+LEVEL, SLOPE, CURVATURE, CHANGE = ON = ("level", "slope", "curvature", "change")
 PATIENT, CYCLE = "patient", "cycle"
 ABOUT = ("on", "by", "label", "step", "unit", "rule")
 """What is recorded of a coefficient beside its numbers, as coordinates `covariate_NAME` of a fit's `constant_data`."""
@@ -39,11 +40,11 @@ ABOUT = ("on", "by", "label", "step", "unit", "rule")
 
 @dataclass(frozen=True, eq=False)
 class Covariate:
-    """What level, slope or changes are regressed on: a column of patients.csv, or values of each cycle.
+    """What level, slope, curvature or changes are regressed on: a column of patients.csv, or values of each cycle.
 
-    `on` is "level", "slope" or "change". `prior` is of each coefficient: in outcome units (a month, of slopes and
-    changes), per `per` units of a number, or between a level and the `reference` level. A number counts as 0 at
-    `centre`, which is the patients' mean where neither the model file nor the trial's settings give one. `missing`,
+    `on` is "level", "slope", "curvature" or "change". `prior` is of each coefficient: in outcome units (a month, of
+    slopes and changes), per `per` units of a number, or between a level and the `reference` level. A number counts as 0
+    at `centre`, which is the patients' mean where neither the model file nor the trial's settings give one. `missing`,
     "mean" of numbers or "reference" of levels, says how patients without a value count; without it they are refused.
     `by_cycle` (patient, injection), in `unit`, takes the place of the column: finite for every cycle, those not reached
     included, and 0 for the cycle that `change k` of the population describes. `step` says what its coefficient
@@ -106,7 +107,8 @@ class Regressor:
 def regressors_of(covariates: Iterable[Covariate], visits: Visits) -> tuple[Regressor, ...]:
     """Lay covariates out as coefficients, one for a number and one for every level but the reference.
 
-    Raises CovariateError where a column cannot be read as asked for, or two coefficients would have one name.
+    Raises CovariateError where a column cannot be read as asked for, two coefficients would have one name, or one acts
+    on the curvature of a straight course.
     """
     found = [regressor for covariate in covariates for regressor in _regressors(covariate, visits)]
     names = [*visits.coefficients, *(regressor.name for regressor in found)]
@@ -117,7 +119,10 @@ def regressors_of(covariates: Iterable[Covariate], visits: Visits) -> tuple[Regr
 
 def _regressors(covariate: Covariate, visits: Visits) -> Iterable[Regressor]:
     role = _role(covariate, visits)
-    base = visits.outcome.unit if covariate.on == LEVEL else f"{visits.outcome.unit}/month"
+    if covariate.on == CURVATURE and not visits.shape.curved:
+        raise CovariateError(f"covariate {covariate.name!r}: on={CURVATURE!r} of a straight course; write another `on`")
+    unit = visits.outcome.unit
+    base = {LEVEL: unit, CURVATURE: f"{unit}/month^2"}.get(covariate.on, f"{unit}/month")
     columns: tuple[Column, ...]
     if covariate.by_cycle is not None:
         step = covariate.step or f"a {role.unit} more"

@@ -62,7 +62,7 @@ def describe(model: pm.Model, visits: Visits) -> Density:
     """
     if why := not_exact(model):
         raise UnknownError(why)
-    if more := [potential.name for potential in model.potentials if potential.name != "entry"]:
+    if more := [potential.name for potential in model.potentials if potential.name not in ("entry", "given")]:
         raise UnknownError(f"it has a further term, {more[0]}")
     observed, beside = [variable.name for variable in model.observed_RVs], regression_of(model)
     if observed != [visits.outcome.name, *([beside.observed] if beside else [])]:
@@ -77,6 +77,8 @@ def _with_regression(model: pm.Model, visits: Visits, beside: Regression) -> Wit
     names = [variable.name for variable in scalars]
     if z.name != beside.z:
         raise UnknownError(f"it samples {z.name}")
+    if "lead_in" in model.named_vars:
+        raise UnknownError("it takes values as given, beside a regression")
     first, second, third, fourth = (_place(names, name) for name in beside.scalars)
     return WithRegression(
         line=_integrated_out(model, visits, scalars, [first, second, third, fourth]),
@@ -109,6 +111,7 @@ def _integrated_out(
             -1, 1 + len(design)
         ),
         rules=model["entry_rules"].get_value() if "entry_rules" in model.named_vars else np.empty((0, 0)),
+        lead_in=model["lead_in"].get_value() if "lead_in" in model.named_vars else np.empty((0, 0)),
     )
 
 

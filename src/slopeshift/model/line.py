@@ -96,7 +96,8 @@ class PiecewiseLine:
     The population priors are in outcome units (`level`), outcome units per month, and those per month squared
     (`curvature`, None where the course has none). `change` is common to all injections, `change_by_injection` is the
     deviation of each. Level, slope and changes are regressed on `regressors`. `selection` has the rules by which the
-    patients entered; a family that does not know them takes the patients for anybody.
+    patients entered; a family that does not know them takes the patients for anybody. `given` says that the values
+    up to the first injection are taken as given, which makes rules on them superfluous.
     """
 
     visits: Visits
@@ -108,6 +109,7 @@ class PiecewiseLine:
     regressors: tuple[Regressor, ...]
     curvature: Normal | None = None
     selection: Selection | None = None
+    given: bool = False
 
     @property
     def shift(self) -> NDArray[np.float64]:
@@ -133,6 +135,7 @@ def piecewise_line(
     curvature_by_level: Normal | None = None,
     curvature_by_slope: Normal | None = None,
     selection: Selection | None = None,
+    given: bool = False,
 ) -> PiecewiseLine:
     """Add the spread between patients to the current PyMC model and return the curve that families build on.
 
@@ -163,7 +166,8 @@ def piecewise_line(
     bent = None if sd_curvature is None else scale("sd_curvature", sd_curvature)
     regressions = {name: prior.variable(name) for name, prior in by.items() if prior is not None}
     spread = Spread(traits["level"], traits["slope"], traits.get("response"), cycle, factor, bent, regressions)
-    return PiecewiseLine(visits, level, slope, change, change_by_injection, spread, regressors, curvature, selection)
+    priors = level, slope, change, change_by_injection
+    return PiecewiseLine(visits, *priors, spread, regressors, curvature, selection, given)
 
 
 def _check_curvature(visits: Visits, needed: tuple[object, ...], regressions: tuple[object, ...]) -> None:

@@ -135,7 +135,8 @@ class LineModel:
 
     Priors are those of `piecewise_line`; those of slope and curvature may come from the trial's control. `family` says
     how values scatter around the line, `shape` how changes act in time. `entry` takes the trial's entry rules into the
-    likelihood, where the family knows how. Raises ValueError, when called, as `piecewise_line` does, and LookupError
+    likelihood, where the family knows how; with `given_lead_in` it is that of later values given those up to the first
+    injection, whatever the rules were. Raises ValueError, when called, as `piecewise_line` does, and LookupError
     where the trial does not record the outcome. With `arms` it is for trials that compare two.
     """
 
@@ -160,6 +161,7 @@ class LineModel:
     shape: Shape = PLAIN
     beside: Beside | None = None
     entry: bool = True
+    given_lead_in: bool = False
 
     def __call__(self, trial: Trial) -> pm.Model:
         """Build the model on a trial, without compiling anything."""
@@ -175,9 +177,16 @@ class LineModel:
                 priors[name] = from_control(trial, self.outcome, prior.otherwise, name, curved=self.shape.curved)
         covariates = tuple(c.of(trial, visits) if isinstance(c, ByInterval) else c for c in self.covariates)
         covariates += () if self.arms is None else self.arms.of(trial, visits)
-        selected = selection(trial, visits) if self.entry else None
+        given = self.given_lead_in
+        if given and not (self.family.integrated_out and self.family.independent):
+            raise ValueError(
+                "given_lead_in: only with residuals that are normal and independent; choose another family"
+            )
+        selected = selection(trial, visits) if self.entry and not given else None
         with pm.Model(coords=visits.coords) as model:
-            self.family.observe(piecewise_line(visits, **priors, covariates=covariates, selection=selected))
+            self.family.observe(
+                piecewise_line(visits, **priors, covariates=covariates, selection=selected, given=given)
+            )
             if self.beside is not None:
                 variables = {name: sampled(name, *stated) for name, stated in self.beside.priors.items()}
                 self.beside.observe(trial, visits, **variables)

@@ -67,6 +67,8 @@ class Model:
             wrong.append("its changes do not last for the whole cycle")
         if self.line.covariates or self.line.beside is not None:
             wrong.append("it has covariates, or observes more than one outcome")
+        if self.line.given_lead_in:
+            wrong.append("its likelihood is that of later values given those of the lead-in")
         if wrong:
             raise PlanError(f"model {self.name}: {'; '.join(wrong)}; plan with alsfrsr, fvc or one of their variations")
 

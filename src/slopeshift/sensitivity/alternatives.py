@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slopeshift.answers import arms
-from slopeshift.answers.quantities import CHANGE, change, sign_of
+from slopeshift.answers.quantities import CHANGE, claim_weights, sign_of
 from slopeshift.design.arms import EFFECT, is_effect
 from slopeshift.design.cycles import OVERALL
 from slopeshift.engine.draws import flat
@@ -78,12 +78,12 @@ def common_term(terms: xr.Dataset) -> str:
 
 def overall_weights(posterior: Posterior) -> Floats:
     """Write what is claimed of all informed cycles as weights of the terms: (term,)."""
-    if arms.compares(posterior.design):
-        known = arms.comparisons(posterior.design)[OVERALL]
-        return np.array([known.get(str(name), 0.0) for name in posterior.design["term"].to_numpy()])
-    columns = posterior.design["term_design"].transpose("term", "coefficient")
-    draws = columns.rename(term="draw").expand_dims("chain").to_dataset(name="population")
-    return flat(change(posterior.with_draws(draws)))
+    design = posterior.design
+    weights = claim_weights(design)[OVERALL]
+    if arms.compares(design):
+        return np.array([weights.get(str(name), 0.0) for name in design["term"].to_numpy()])
+    columns = design["term_design"].sel(coefficient=list(weights)).transpose("term", "coefficient")
+    return np.asarray(columns.to_numpy() @ list(weights.values()))
 
 
 def expected_decline(terms: xr.Dataset) -> float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from slopeshift.answers.convergence import ESS_MIN, RHAT_MAX
-from slopeshift.fit.compiled import Compiled, ModelJob, Sampling, compile_once
+from slopeshift.fit.compiled import Compiled, ModelJob, Sampling, compile_once, trial_content
 from slopeshift.keep.replicates import rows_of
 from slopeshift.sensitivity.rows import of_draws
 
@@ -36,7 +36,7 @@ class Variation:
     """One analysis: the values to fit to, several sets where they were imputed, and what it is called.
 
     `compared` asks how well every value is predicted from the others. `entry` stands for the trial's own entry rules,
-    None for these themselves.
+    None for these themselves. `varied` is code that is added to the model file, and `trial` another trial than the own.
     """
 
     analysis: str
@@ -44,6 +44,8 @@ class Variation:
     data: tuple[Visits, ...]
     compared: bool = False
     entry: tuple[EntryRule, ...] | None = None
+    varied: str = ""
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,21 +71,34 @@ class VariationJob(ModelJob):
         """Fit one variation: a row per informed cycle and overall, as in `rows.of_draws`, with `passed`."""
         variation = self.variations[replicate]
         entry = self.trial.entry if variation.entry is None else variation.entry
-        trial = replace(self.trial, entry=entry)
-        return rows_of(fitted(_prepared(self, entry), trial, variation, self.seed))
+        trial = replace(variation.trial or self.trial, entry=entry)
+        compiled = _prepared(self.model, f"{self.source}\n{variation.varied}", _Same(trial))
+        return rows_of(fitted(compiled, trial, variation, self.seed))
 
 
 def _content(variation: Variation) -> str:
     arrays: list[np.ndarray[Any, Any]] = [
         array for each in variation.data for array in (each.value, each.basis, each.patient_index, each.visits_in_cycle)
     ]
-    stated = (variation.analysis, variation.detail, repr(variation.entry))
+    stated = [variation.analysis, variation.detail, repr(variation.entry), variation.varied]
+    stated += [] if variation.trial is None else [trial_content(variation.trial)]
     return "\0".join([*stated, *(array.tobytes().hex() for array in arrays)])
 
 
+@dataclass(frozen=True)
+class _Same:
+    """A trial that equals others of the same content."""
+
+    trial: Trial = field(compare=False)
+    content: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content", trial_content(self.trial))
+
+
 @lru_cache(maxsize=2)
-def _prepared(job: VariationJob, entry: tuple[EntryRule, ...]) -> Compiled:
-    return compile_once(job.model, job.source, replace(job.trial, entry=entry), ONE)
+def _prepared(model: str, source: str, same: _Same) -> Compiled:
+    return compile_once(model, source, same.trial, ONE)
 
 
 def fitted(compiled: Compiled, trial: Trial, variation: Variation, seed: int) -> pd.DataFrame:
@@ -116,7 +131,7 @@ def _together(found: list[Posterior]) -> Posterior:
     """Put the draws of the population of several refits together, chains beside chains."""
     import xarray as xr
 
-    kept = [name for name in ("population", "regression") if name in found[0].draws]
+    kept = [name for name in ("population", "regression", "loading", "sigma") if name in found[0].draws]
     draws = [each.draws[kept] for each in found]
     number = draws[0].sizes["chain"]
     numbered = [each.assign_coords(chain=np.arange(number) + i * number) for i, each in enumerate(draws)]

@@ -19,6 +19,7 @@ from slopeshift.keep.made_from import code, imported, program
 from slopeshift.keep.replicates import replicates
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.borrowing import borrowing_rows
+from slopeshift.sensitivity.joint import with_control
 from slopeshift.sensitivity.refits import VariationJob
 from slopeshift.sensitivity.rows import COLUMNS, beside_main, labelled, refused, withheld
 from slopeshift.sensitivity.subject import Subject
@@ -132,7 +133,8 @@ def _tables(subject: Subject, grid: ModelFile | None, work: Callable[[VariationJ
     leaving_out, notes = variations.subsets(subject)
     shapes, about = variations.waning(subject, grid) if grid is not None else ([], pd.DataFrame({"detail": []}))
     file, labels = subject.file, subject.posterior.labels
-    refits = (*imputing, *leaving_out, *shapes, *variations.entry_rules(subject))
+    chosen = (*variations.entry_rules(subject), *variations.given_lead_in(subject))
+    refits = (*imputing, *leaving_out, *shapes, *chosen, *with_control(subject))
     job = VariationJob(subject.posterior.trial, file.outcome, file.name, file.source, subject.seed, refits)
     rows = work(job)
     refitted = [_refitted(subject, job, rows, v) for v in range(len(refits))]

@@ -10,6 +10,7 @@ import pandas as pd
 from slopeshift.design.entry import conditions, known_to
 from slopeshift.missing.departures import LEFT, endings, planned_follow_up
 from slopeshift.missing.imputed import completed, lines_of, share_below, unseen
+from slopeshift.model.program import LineModel
 from slopeshift.sensitivity.alternatives import expected_decline
 from slopeshift.sensitivity.refits import Variation
 from slopeshift.sensitivity.rows import refused
@@ -104,6 +105,19 @@ def entry_rules(subject: Subject) -> list[Variation]:
         ),
     }
     return [Variation(ENTRY, detail, (visits,), entry=rules) for detail, rules in others.items()]
+
+
+def given_lead_in(subject: Subject) -> list[Variation]:
+    """List the analysis of later values given those up to the first injection, where the model's family knows it.
+
+    Whatever chose patients by these values drops out of it, whether anybody stated it or not.
+    """
+    build = subject.file.build
+    if not (isinstance(build, LineModel) and build.family.integrated_out and build.family.independent):
+        return []
+    detail = "values up to the first injection taken as given, whatever the rule was"
+    varied = "build = build.varied(given_lead_in=True)\n"
+    return [Variation(ENTRY, detail, (subject.posterior.visits,), varied=varied)]
 
 
 def moved(rule: EntryRule, steps: int, outcome: Outcome) -> EntryRule:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from slopeshift.answers import quantities
 from slopeshift.answers.convergence import ESS_MIN
@@ -73,9 +72,7 @@ def population_from(subject: Subject, terms: Floats) -> Posterior:
     sizes, design = subject.posterior.draws.sizes, subject.posterior.design
     values = terms @ design["term_design"].transpose("term", "coefficient").to_numpy()
     values = values.reshape(sizes["chain"], sizes["draw"], -1)
-    found = xr.Dataset(
-        {"population": ((*SAMPLES, "coefficient"), values)}, {"coefficient": design["coefficient"].to_numpy()}
-    )
+    found = subject.posterior.draws[["loading", "sigma"]].assign(population=((*SAMPLES, "coefficient"), values))
     if number := design.sizes.get("covariate", 0):
         regression = terms[:, len(terms[0]) - number :].reshape(sizes["chain"], sizes["draw"], -1)
         found = found.assign_coords(covariate=design["covariate"].to_numpy())

@@ -17,6 +17,8 @@ from slopeshift.trial.columns import SAME_DAY
 from slopeshift.trial.roles import improvement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from slopeshift.trial.roles import Outcome
@@ -127,13 +129,11 @@ def _limit(value: float | None) -> tuple[float, bool] | None:
 class Used:
     """The values that a rule was applied to, by patient and occasion: (patient, occasion), NaN where there is none.
 
-    `month` counts from injection 1. `recorded` says which are among the trial's visits, at that month; the others stand
-    in the patients' table alone.
+    `month` counts from injection 1.
     """
 
     month: Floats
     value: Floats
-    recorded: NDArray[np.bool_]
 
     @property
     def complete(self) -> NDArray[np.bool_]:
@@ -151,12 +151,28 @@ def used(rule: EntryRule, patients: pd.DataFrame, visits: pd.DataFrame) -> Used:
     early = visits[["patient", "month", rule.outcome]].dropna()
     early = early[early["month"] <= SAME].sort_values("month", kind="stable")
     found = [_at(occasion, rule.outcome, patients, early) for occasion in rule.occasions]
-    month, value, recorded = (np.column_stack([each[name] for each in found]) for name in found[0])
-    return Used(month.astype(float), value.astype(float), recorded.astype(bool))
+    month, value = (np.column_stack([each[name] for each in found]).astype(float) for name in ("month", "value"))
+    return Used(month, value)
+
+
+def screening(rules: Sequence[EntryRule], outcome: str, patients: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
+    """Take the screening values that rules on an outcome name and that no visit has: columns patient, month, OUTCOME.
+
+    Tables are as of `used`. A value is that of a visit where one has it on the same day.
+    """
+    early = visits[["patient", "month", outcome]].dropna()
+    names = dict.fromkeys(name for rule in rules if rule.outcome == outcome for name in rule.columns)
+    found = []
+    for name in names:
+        taken = _screened(name, outcome, patients, early)
+        alone = taken[~taken["of_visit"]].dropna()
+        found.append(alone.assign(patient=patients["patient"]).rename(columns={"value": outcome}))
+    columns = ["patient", "month", outcome]
+    return pd.concat(found)[columns] if found else pd.DataFrame(columns=columns)
 
 
 def _at(occasion: str, outcome: str, patients: pd.DataFrame, early: pd.DataFrame) -> pd.DataFrame:
-    """Take one value a patient: columns month, value, recorded, in the order of `patients`."""
+    """Take one value a patient: columns month and value, in the order of `patients`."""
     if occasion.startswith(COLUMN):
         return _screened(occasion.removeprefix(COLUMN), outcome, patients, early)
     if occasion == FIRST:
@@ -169,17 +185,17 @@ def _at(occasion: str, outcome: str, patients: pd.DataFrame, early: pd.DataFrame
         on_day = early["month"] > -SAME_DAY
         rows = (early[on_day] if occasion == INJECTION else early).groupby("patient").tail(1)
     taken = rows.set_index("patient").reindex(patients["patient"]).rename(columns={outcome: "value"})
-    return taken[["month", "value"]].assign(recorded=taken["value"].notna())
+    return taken[["month", "value"]]
 
 
 def _screened(name: str, outcome: str, patients: pd.DataFrame, early: pd.DataFrame) -> pd.DataFrame:
-    """Take a screening value; where the visits have the same value on the same day, it is that one."""
+    """Take a screening value: columns month, value and of_visit, True where a visit has the same value on the day."""
     own = patients[["patient", name, f"{name}_month"]].set_axis(["patient", "month_value", "at"], axis=1)
     both = own.reset_index().merge(early, on="patient")
     same = (both["month"] - both["at"]).abs().lt(SAME_DAY) & (both[outcome] - both["month_value"]).abs().lt(SAME)
     of_visit = both[same].groupby("index")["month"].last().reindex(own.index)
     month = of_visit.fillna(own["at"])
-    return pd.DataFrame({"month": month, "value": own["month_value"], "recorded": of_visit.notna()})
+    return pd.DataFrame({"month": month, "value": own["month_value"], "of_visit": of_visit.notna()})
 
 
 def quantity(rule: EntryRule, values: Used, outcome: Outcome, onset: Floats) -> Floats:

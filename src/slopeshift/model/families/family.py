@@ -159,7 +159,5 @@ class IntegratedOut(Family):
         from slopeshift.model.line import loading, population_terms
 
         sigma, *more = self.variables()
-        correlation = more[0] if more else None
-        exact.observe(
-            curve.visits, population_terms(curve), loading(curve), sigma, correlation=correlation, rules=rules
-        )
+        known = {"correlation": more[0]} if more else {"rules": rules, "given": curve.given}
+        exact.observe(curve.visits, population_terms(curve), loading(curve), sigma, **known)

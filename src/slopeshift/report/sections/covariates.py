@@ -15,7 +15,12 @@ ASSOCIATION = (
     "The answers elsewhere are those of a patient at whom every covariate counts as 0: at the stated centre or the "
     "reference level."
 )
-_ON = {"level": "the level at the first injection", "slope": "the slope before treatment", "change": "the change"}
+_ON = {
+    "level": "the level at the first injection",
+    "slope": "the slope before treatment",
+    "curvature": "the curvature",
+    "change": "the change",
+}
 
 
 def table(report: Report) -> pd.DataFrame:

@@ -27,7 +27,11 @@ def gate_table(analysis: Analysis) -> Table:
     for diagnostic, found in analysis.results.diagnostics.groupby("diagnostic", sort=False):
         worse = found["value"] if diagnostic in _HIGHER_IS_WORSE else -found["value"]
         worst = found.loc[worse.fillna(np.inf).idxmax()]
-        decimals = {"rhat": 3, "share_diverging": 4, "bfmi": 2}.get(str(diagnostic), 0) if worst["value"] else 0
+        decimals = (
+            {"rhat": 3, "share_diverging": 4, "bfmi": 2, "share_meeting": 2}.get(str(diagnostic), 0)
+            if worst["value"]
+            else 0
+        )
         limit = f"{'at most' if diagnostic in _HIGHER_IS_WORSE else 'at least'} {worst['limit']:g}"
         verdict = "passed" if found["ok"].all() else f"FAILED ({(~found['ok']).sum()} of {len(found)})"
         rows.append(
@@ -66,6 +70,7 @@ _DIAGNOSTICS = {
     "rhat": "R-hat, each reported quantity",
     "ess_bulk": "Bulk ESS, each reported quantity",
     "ess_tail": "Tail ESS, each reported quantity",
+    "share_meeting": "Entry rules met by the screened (share)",
 }
 
 RANKED = ("lead_in_slope", *quantities.CLAIMED, "sd_slope", "sd_response", "sd_cycle", "sigma")

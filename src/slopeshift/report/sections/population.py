@@ -63,6 +63,8 @@ def population(analysis: Analysis) -> Table:
 _AVERAGE_PATIENT = {
     "level": "Level at month 0",
     "lead_in_slope": "Slope",
+    "level_of_enrolled": "Level at month 0, of those who met the entry rules",
+    "lead_in_slope_of_enrolled": "Slope, of those who met the entry rules",
     "natural_slope": "Slope without injections",
     "segment_slope": "Slope",
     "change": "Change of slope from before",

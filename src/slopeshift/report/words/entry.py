@@ -38,12 +38,7 @@ def unmodelled(trial: Trial, outcome: Outcome) -> list[str]:
     known = conditions(trial, visits_of(trial, outcome.name))
     if known is None:
         return found
-    if not known.recorded.all():
-        found.append(
-            f"A rule about {outcome.label} used values that visits.csv does not have. It is not in the model; the "
-            "change may be over- or underestimated."
-        )
-    if (more := int(known.recorded.sum())) > MODELLED:
+    if (more := len(known.rules)) > MODELLED:
         found.append(
             f"Of {more} conditions on {outcome.label} the model can know {MODELLED}: the first ones in trial.toml."
         )
