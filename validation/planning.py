@@ -58,11 +58,8 @@ CELLS: tuple[tuple[str, str, dict[str, Any], dict[str, Any]], ...] = (
         "patients": 12, "reach": [1], "lead_in": 2, "lead_in_visits": 2}, CHANGED),
     ("alsfrsr", "20 patients", DESIGN, NOTHING),
     ("alsfrsr", "20 patients", DESIGN, CHANGED),
-    ("alsfrsr", "60 patients, a year of lead-in", DESIGN | {"patients": 60, "lead_in": 12, "lead_in_visits": 5}, BENT),
     ("alsfrsr_arms", "20 and 20 patients", ARMS, BENT),
     ("alsfrsr_arms", "20 and 20 patients", ARMS, CHANGED),
-    ("alsfrsr_arms", "40 and 20 patients, a visit every 2 months", ARMS | {
-        "patients": 60, "control_share": 1 / 3, "visit_spacing": 2}, CHANGED),
 )  # fmt: skip
 """Model, design in words, design, scenario: the corners of what a plan may be."""
 
