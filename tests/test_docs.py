@@ -1,5 +1,6 @@
 """The documents: their links lead somewhere, their numbers are those that were found, and their sentences are short."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -94,3 +95,35 @@ def test_the_readme_warns_with_the_rates_that_were_found():
     fires = sorted(rate(table, bending, 20, check) for check in (bend, "courses that bend by themselves"))
     assert f"{fires[0]} to {fires[1]} %" in warning
     assert f"{rate(table, longer, 60, bend)} % of the trials with 60 patients" in warning
+
+
+def test_the_readme_says_how_often_the_headline_claimed_where_nothing_changed():
+    table = pd.read_csv(ROOT / "validation/headline.csv").query("model == 'alsfrsr' and change == 0")
+    claimed = {(row.patients, row.situation): (row.claimed, row.trials) for row in table.itertuples()}
+    text = (ROOT / "README.md").read_text()
+    for situation, words in {
+        "plain": "with neither",
+        "chosen by a loss of 3 points": "whose patients had to lose 3 points",
+        "natural courses that bend: 0.05 points a month less steep every month": "whose courses flatten by 0.05 points",
+    }.items():
+        shares = [claimed[patients, situation] for patients in (20, 60)]
+        assert all(trials == 200 for _, trials in shares), situation
+        cells = " | ".join(f"{100 * share:.1f} %".replace("0.0 %", "0 %") for share, _ in shares)
+        assert f"| {cells} | {words}" in text
+
+
+def test_the_readme_says_how_often_a_difference_of_arms_was_claimed():
+    table = pd.read_csv(ROOT / "validation/arms.csv").query("prior == 'as stated'").set_index("difference")
+    text = (ROOT / "README.md").read_text()
+    controlled = text[text.index("## Controlled trials") : text.index("## How to read")]
+    assert (table["trials"] == 200).all()
+    assert f"claimed in {100 * table['claimed'][0.0]:.1f} % of 200 trials in which nothing changed" in controlled
+    assert f"in {100 * table['claimed'][0.6]:.0f} % of those with a difference of +0.6 points a month" in controlled
+
+
+@pytest.mark.parametrize("name", ["headline", "arms", "closed_form"])
+def test_pages_of_studies_say_what_their_tables_say(name, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "validation")
+    study = importlib.import_module(name).STUDY
+    page = study.page(pd.read_csv(ROOT / f"validation/{name}.csv"), study.seed)
+    assert page == (ROOT / f"validation/{name}.md").read_text()

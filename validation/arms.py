@@ -111,5 +111,7 @@ with sham injections, who had to lose 3 points to enter and whose courses bend; 
 posterior mean in points a month: with a true difference, it has the pull of the sceptical prior in it.
 """
 
+STUDY = Study("arms", 20_290_000, 200, jobs, summary, page)
+
 if __name__ == "__main__":
-    Study("arms", 20_290_000, 200, jobs, summary, page).main(__doc__)
+    STUDY.main(__doc__)

@@ -131,7 +131,7 @@ class Study[Job: ClaimJob]:
         with replacing(HERE / f"{self.name}.csv") as path:
             table.to_csv(path, index=False, float_format="%.4g")
         with replacing(HERE / f"{self.name}.md") as path:
-            path.write_text(self.page(table, seed), encoding="utf-8")
+            path.write_text(self.page(pd.read_csv(HERE / f"{self.name}.csv"), seed), encoding="utf-8")
 
 
 def table_lines(heads: str, rows: Sequence[str]) -> list[str]:

@@ -109,5 +109,7 @@ trials, and by the closed form that stands beside every answer; seeds from {seed
 standard errors.
 """
 
+STUDY = Study("closed_form", 20_280_000, 400, jobs, summary, page)
+
 if __name__ == "__main__":
-    Study("closed_form", 20_280_000, 400, jobs, summary, page).main(__doc__)
+    STUDY.main(__doc__)

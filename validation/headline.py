@@ -141,5 +141,7 @@ mean of the overall change, in points a month. With an effect, it has the pull o
 The headline is told the rule by which patients were chosen; the straight line is not, and is what a usual analysis does.
 """
 
+STUDY = Study("headline", 20_270_000, 200, jobs, summary, page)
+
 if __name__ == "__main__":
-    Study("headline", 20_270_000, 200, jobs, summary, page).main(__doc__)
+    STUDY.main(__doc__)
