@@ -222,7 +222,7 @@ def test_files_are_named_after_what_is_shown_and_never_after_a_patient(page, fol
     every = [path.relative_to(folder) for path in folder.rglob("*")]
     assert all(re.fullmatch(r"[a-z0-9_.-]+(/[a-z0-9_.-]+)?", path.as_posix()) for path in every)
     assert not any(".." in path.as_posix() for path in every)
-    pages = {"index.html", "summary.html"}
+    pages = {"index.html", "summary.html", "technical.html"}
     assert {path.name for path in folder.iterdir()} == {"figures", "tables", "tables.xlsx"} | pages
     assert (folder / "figures" / "alsfrsr-density.png").exists()
 

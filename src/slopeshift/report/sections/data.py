@@ -154,8 +154,11 @@ def context(report: Report) -> dict[str, Any]:
     primary = report.primary if report.treated else []
     return {
         "drawn": drawn(report.trial),
-        "stages": stages(report.trial),
-        "stops": stops(report.trial),
         "by_arm": by_arm(report.trial),
         "short": [(a.visits.outcome.label, listed(short_lead_in(a.visits))) for a in primary],
     }
+
+
+def details(report: Report) -> dict[str, Any]:
+    """Show how many values each stage holds, and why follow-up ended."""
+    return {"stages": stages(report.trial), "stops": stops(report.trial)}

@@ -76,20 +76,17 @@ def responders(analysis: Analysis) -> Table:
     )
 
 
-def forests(analysis: Analysis) -> list[Picture]:
-    """Show every patient's change after each injection that any patient informs."""
+def forests(analysis: Analysis, injection: str) -> Picture:
+    """Show every patient's change after an injection that any patient informs, or `overall`."""
     table = _called(analysis)
-    pictures = []
-    for injection in sorted(table["injection"].unique(), key=injection_rank):
-        rows = table[table["injection"] == injection]
-        description = (
-            f"Change of slope by patient, {after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals, "
-            f"from {number(rows['mean'].min(), sign=True)} to {number(rows['mean'].max(), sign=True)} {analysis.rate}; "
-            f"{rows['called'].sum()} filled."
-        )
-        name = f"{analysis.anchor}-forest-{injection}"
-        pictures.append(picture(forest(analysis, injection), name, after(injection).capitalize(), description))
-    return pictures
+    rows = table[table["injection"] == injection]
+    description = (
+        f"Change of slope by patient, {after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals, "
+        f"from {number(rows['mean'].min(), sign=True)} to {number(rows['mean'].max(), sign=True)} {analysis.rate}; "
+        f"{rows['called'].sum()} filled."
+    )
+    name = f"{analysis.anchor}-forest-{injection}"
+    return picture(forest(analysis, injection), name, after(injection).capitalize(), description)
 
 
 def forest(analysis: Analysis, injection: str) -> Figure:
@@ -133,11 +130,21 @@ def context(report: Report) -> dict[str, Any]:
     """Show every patient by injection, how many slowed, and how many are named by chance."""
 
     def of_fit(a: Analysis) -> dict[str, Any]:
+        shown = [forests(a, OVERALL), slowed(a)] if OVERALL in set(a.results.patients["injection"]) else [slowed(a)]
         return {
-            "drawn": [*forests(a), slowed(a)],
+            "drawn": shown,
             "responders": responders(a),
             "by_chance": named_by_chance(by_chance(report.study, a.record["model"])),
-            "table": patients(a),
         }
+
+    return {"shown": report.of_each(report.primary, of_fit), "claim": CLAIM}
+
+
+def details(report: Report) -> dict[str, Any]:
+    """Show every patient after every single injection, with all numbers."""
+
+    def of_fit(a: Analysis) -> dict[str, Any]:
+        injections = sorted(set(a.results.patients["injection"]) - {OVERALL}, key=injection_rank)
+        return {"drawn": [forests(a, injection) for injection in injections], "table": patients(a)}
 
     return {"shown": report.of_each(report.primary, of_fit), "claim": CLAIM}
