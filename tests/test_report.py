@@ -235,7 +235,7 @@ def test_one_failed_fit_does_not_hide_the_others(page, folder):
 
 
 def test_a_skipped_model_is_mentioned_with_the_reason(page):
-    assert "Not fitted The trial records no fvc: fvc." in page.words
+    assert "Not fitted, because the trial records no fvc: fvc." in page.words
 
 
 def test_nothing_but_skipped_models_still_makes_a_report(trial, tmp_path):

@@ -214,7 +214,7 @@ def test_a_png_file_is_sharp_in_print(page, folder):
     for path in (folder / "figures").glob("*.png"):
         data = path.read_bytes()
         width, _ = struct.unpack(">II", data[16:24])
-        assert width >= 700, path
+        assert width >= 480, path
         assert round(int.from_bytes(data[data.index(b"pHYs") + 4 :][:4]) * 0.0254) == files.PRINT_DPI
 
 

@@ -164,7 +164,7 @@ def test_the_trials_own_analysis_is_printed_with_the_numbers_of_its_table(page, 
         row[0].replace("\u00a0", " "): row[1:] for row in page.rows("Least-squares slopes and what is counted of them")
     }
     assert printed["Patients with both slopes"][0] == f"{expected['patients', '1']:.0f}"
-    assert printed["Mean change of slope, units a month"][0] == f"{expected['mean_change', '1']:.2f}".replace("-", "−")
+    assert printed["Mean change of slope, points/month"][0] == f"{expected['mean_change', '1']:.2f}".replace("-", "−")
 
 
 def test_published_figures_carry_their_source_and_are_said_to_be_of_others(page):

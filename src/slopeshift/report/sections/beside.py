@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from slopeshift.answers.quantities import DIFFERENCE
@@ -27,16 +28,15 @@ class Line(NamedTuple):
 
 def lines(report: Report, outcome: str) -> list[Line]:
     """Print a line for each model of an outcome, those that answer first."""
-    return [
-        Line(a.anchor, a.record["model"], _title(a), a in report.primary, _cells(report, a))
-        for a in report.analyses
-        if a.record["outcome"] == outcome
-    ]
+    mine = [a for a in report.analyses if a.record["outcome"] == outcome]
+    leads = {part for a in mine if a in report.primary for part in meaning(a).split("; ")}
+    return [Line(a.anchor, a.record["model"], _title(a, leads), a in report.primary, _cells(report, a)) for a in mine]
 
 
-def _title(a: Analysis) -> str:
-    """Say what a model is, and what its change means where that is not the change of a whole cycle."""
-    return "; ".join(filter(None, (str(a.record["title"]), meaning(a))))
+def _title(a: Analysis, leads: Collection[str]) -> str:
+    """Say what a model is, and what its change means where that is another thing than `leads`, of those that answer."""
+    own = [part for part in meaning(a).split("; ") if part and part not in leads]
+    return "; ".join([str(a.record["title"]), *own])
 
 
 def _cells(report: Report, a: Analysis) -> list[str]:
@@ -71,6 +71,5 @@ def _loss(report: Report, a: Analysis) -> str:
 
 def context(report: Report) -> dict[str, Any]:
     """Show the models of every outcome that more than one model has."""
-    outcomes = {a.record["outcome"]: a for a in reversed(report.analyses)}
-    shown = [(a, lines(report, name)) for name, a in reversed(outcomes.items())]
+    shown = [(a, lines(report, a.record["outcome"])) for a in report.primary]
     return {"shown": [(a.visits.outcome.label, a.rate, found) for a, found in shown if len(found) > 1]}

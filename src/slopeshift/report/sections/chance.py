@@ -14,7 +14,7 @@ from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Analysis, Report, Tables, rows_of
 from slopeshift.report.figures import chance as chance_figures
 from slopeshift.report.figures.picture import Picture, picture
-from slopeshift.report.sections.own import LABELS, period_name, statistic
+from slopeshift.report.sections.own import named, period_name, statistic
 from slopeshift.report.words.numbers import Table, in_columns, known, number, share, stacked
 
 PLACED = (
@@ -29,11 +29,12 @@ PLACED = (
 )
 """Statistics that are placed among those of null trials in print; `null_reference.csv` has all."""
 
-DRAWN = ("improved", "mean_change", "interval_correlation")
-"""Statistics that are drawn in the shorter page."""
+DRAWN = ("improved", "mean_change")
+IN_SHORT = (OVERALL, "whole")
+"""Statistics, and their periods, that are drawn in the shorter page; the longer one has all statistics and periods."""
 
-DRAWN_TOO = tuple(name for name in PLACED if name not in DRAWN)
-"""Statistics that are drawn in the longer page, where a figure cuts and counts the tails of a mean percentage."""
+PERIODS = 8
+"""Periods that one figure holds; of more, there are several figures."""
 
 
 def sources(study: Tables, outcome: str) -> list[str]:
@@ -53,8 +54,8 @@ def headline(study: Tables, outcome: str) -> str:
     )
 
 
-def placed(study: Tables, outcome: str, source: str) -> Table:
-    """Place the statistics of an outcome among those of null trials from one source."""
+def placed(study: Tables, outcome: str, source: str, unit: str) -> Table:
+    """Place the statistics of an outcome, in `unit`, among those of null trials from one source."""
     mine = rows_of(study, "null_reference", outcome=outcome, source=source)
     order = {name: i for i, name in enumerate(PLACED)}
     mine = mine[mine["statistic"].isin(PLACED)].sort_values(
@@ -64,7 +65,7 @@ def placed(study: Tables, outcome: str, source: str) -> Table:
     return in_columns(
         f"{trials:,} trials without any change, drawn from: {source}",
         mine,
-        ("Statistic", "l", lambda row: LABELS[row.statistic]),
+        ("Statistic", "l", lambda row: named(row.statistic, unit)),
         ("Period", "l", lambda row: period_name(row.injection)),
         ("This trial", "r", lambda row: statistic(row.statistic, row.observed)),
         ("Null mean", "r", lambda row: number(row.mean, 0 if row.statistic == "mean_percent" else 2)),
@@ -73,8 +74,13 @@ def placed(study: Tables, outcome: str, source: str) -> Table:
     )
 
 
-def distributions(study: Tables, analysis: Analysis, names: Sequence[str]) -> list[Picture]:
-    """Draw the null distributions of statistics, from the fit of the outcome's model where there is one."""
+def distributions(
+    study: Tables, analysis: Analysis, names: Sequence[str], periods: Sequence[str] | None = None
+) -> list[Picture]:
+    """Draw the null distributions of statistics, from the fit of the outcome's model where there is one.
+
+    `periods` chooses some of them; without it all are drawn, PERIODS in a figure.
+    """
     outcome, unit = analysis.record["outcome"], analysis.visits.outcome.unit
     if "null_distribution" not in study or not sources(study, outcome):
         return []
@@ -82,25 +88,28 @@ def distributions(study: Tables, analysis: Analysis, names: Sequence[str]) -> li
     bins, observed = (
         rows_of(study, name, outcome=outcome, source=source) for name in ("null_distribution", "null_reference")
     )
+    every = list(dict.fromkeys(observed["injection"].astype(str)))
+    pages = [list(periods)] if periods else [every[i : i + PERIODS] for i in range(0, len(every), PERIODS)]
     return [
         picture(
-            chance_figures.null_distribution(bins, observed, name, unit),
-            f"{analysis.anchor}-null-{name}",
-            f"{LABELS[name]}: in trials without any change (bars), and in this one (line).",
-            _aloud(observed, name),
+            chance_figures.null_distribution(bins, observed, name, unit, shown),
+            f"{analysis.anchor}-null-{name}" + ("" if periods else f"-{page}"),
+            f"{analysis.visits.outcome.label}. {named(name, unit)}: null trials (bars) and this one (line).",
+            _aloud(observed[observed["injection"].isin(shown)], name, unit),
         )
         for name in names
-        if (bins["statistic"] == name).any()
+        for page, shown in enumerate(pages, 1)
+        if (bins.loc[bins["injection"].isin(shown), "statistic"] == name).any()
     ]
 
 
-def _aloud(observed: pd.DataFrame, name: str) -> str:
+def _aloud(observed: pd.DataFrame, name: str, unit: str) -> str:
     """Say what a figure of null distributions shows."""
     said = [
         f"{period_name(row.injection)}: {statistic(name, row.observed)} in this trial, null 95 % {_range(row)}"
         for row in observed[observed["statistic"] == name].itertuples()
     ]
-    return f"Null distribution of: {LABELS[name]}. {'; '.join(said)}."
+    return f"Null distribution of: {named(name, unit)}. {'; '.join(said)}."
 
 
 def of_answers(analyses: Sequence[Analysis], name: str) -> pd.DataFrame:
@@ -114,9 +123,13 @@ def of_answers(analyses: Sequence[Analysis], name: str) -> pd.DataFrame:
     return stacked(parts)
 
 
-def closed_form(analyses: Sequence[Analysis]) -> Table | None:
-    """Print what each model shows of this design where nothing changed; None where no model has a closed form."""
+def closed_form(analyses: Sequence[Analysis], *injections: str) -> Table | None:
+    """Print what each model shows of this design where nothing changed; None where no model has a closed form.
+
+    `injections` chooses some; without it, all are printed.
+    """
     table = of_answers(analyses, "operating")
+    table = table[table["injection"].isin(injections)] if injections else table
     if table.empty:
         return None
     return in_columns(
@@ -148,11 +161,11 @@ def context(report: Report) -> dict[str, Any]:
     study = report.study
 
     def of_outcome(a: Analysis) -> dict[str, Any]:
-        return {"label": a.visits.outcome.label, "drawn": distributions(study, a, DRAWN)}
+        return {"label": a.visits.outcome.label, "drawn": distributions(study, a, DRAWN, IN_SHORT)}
 
     return {
         "shown": report.of_each(report.primary, of_outcome, failed=True) if study else [],
-        "closed_form": closed_form(report.primary),
+        "closed_form": closed_form(report.primary, OVERALL),
     }
 
 
@@ -164,11 +177,16 @@ def details(report: Report) -> dict[str, Any]:
         outcome = a.record["outcome"]
         return {
             "label": a.visits.outcome.label,
-            "drawn": distributions(study, a, DRAWN_TOO),
-            "placed": [(source, placed(study, outcome, source)) for source in sources(study, outcome)],
+            "drawn": distributions(study, a, PLACED),
+            "placed": [
+                (source, placed(study, outcome, source, a.visits.outcome.unit)) for source in sources(study, outcome)
+            ],
         }
 
-    return {"shown": report.of_each(report.primary, of_outcome, failed=True) if study else []}
+    return {
+        "shown": report.of_each(report.primary, of_outcome, failed=True) if study else [],
+        "closed_form": closed_form(report.analyses),
+    }
 
 
 def _range(row: Any) -> str:

@@ -178,7 +178,8 @@ def forest(rows: pd.DataFrame, main: Analysis) -> list[Picture]:
         picture(
             sensitivity_figures.forest(mine, RANGES, main.rate, main.sign),
             f"{main.anchor}-sensitivity-forest",
-            "The change overall in every analysis, with its 95 % interval; the band is that of the main analysis. "
+            f"{main.visits.outcome.label}: the change overall in every analysis, with its 95 % interval. Band: the "
+            "main analysis. "
             "Where there are many analyses of a kind, the bar spans their means.",
             f"Forest of {len(mine)} analyses of the change overall, {main.rate}.",
         )

@@ -29,15 +29,15 @@ def trajectories(analysis: Analysis, first: int = 0, last: int | None = None) ->
         words = f"{counted(len(course.value), 'value')}, {counted(len(course.injections), 'injection')}"
         description = f"{label} of patient {course.patient}: {words}{courses_figures.ended(course.ending)}."
         name = f"{analysis.anchor}-patient-{i}"
-        pictures.append(picture(figure(analysis, course), name, course.patient, description))
+        pictures.append(picture(figure(analysis, course, alone=False), name, course.patient, description))
     return pictures
 
 
-def figure(analysis: Analysis, course: Course) -> Figure:
-    """Draw one patient's course, on axes that all patients share."""
+def figure(analysis: Analysis, course: Course, *, alone: bool = True) -> Figure:
+    """Draw one patient's course, on axes that all patients share; `alone` names them in the figure."""
     values = pd.DataFrame({"month": course.month, "value": course.value})
     limits = (courses_figures.months_range(analysis), courses_figures.padded(analysis.visits.value))
-    labels = ("months", analysis.visits.outcome.unit)
+    labels = ("Months since the first injection", analysis.visits.outcome.unit) if alone else None
     return trajectories_figures.trajectory(values, course.line, list(course.injections), course.ending, limits, labels)
 
 
