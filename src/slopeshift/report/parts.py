@@ -70,7 +70,7 @@ A section that both pages have is made for the second by its `details`, with the
 TAILS: dict[str, tuple[ModuleType, ...]] = {INDEX: (definitions,), TECHNICAL: (crosswalk, reproducibility, definitions)}
 """Sections that look back at what the pages have."""
 
-OF_INJECTIONS = (truth, patients, chance, null_models, interval, own, sensitivity, missing)
+OF_INJECTIONS = (patients, chance, null_models, interval, own, sensitivity, missing)
 """Sections that have nothing to say where nobody had an injection."""
 
 

@@ -20,7 +20,7 @@ from slopeshift.report.words.checks import UNCHECKED, alarm
 from slopeshift.report.words.entry import question
 from slopeshift.report.words.findings import Finding, baseline, findings, named_patients, slowed_patients
 from slopeshift.report.words.numbers import VERBAL_SCALE, after, between, listed, number
-from slopeshift.report.words.people import cannot_show, has_control_group, lacking
+from slopeshift.report.words.people import cannot_show, cannot_show_in_short, has_control_group, lacking
 
 _READING = "Thick, thin line: 50 %, 95 % interval."
 
@@ -76,12 +76,26 @@ def sides(analyses: Sequence[Analysis]) -> str:
     return f"Above 0: slower decline{f'; of {listed(lower)}, below 0: slower rise' if lower else ''}."
 
 
+def in_short(report: Report) -> list[str]:
+    """Say in a sentence for each outcome what was found and how sure that is, and then what cannot be concluded.
+
+    Empty where no injection was given or no fit that answers passed its gate.
+    """
+    said = []
+    for a in report.primary:
+        found = findings(a.results) if a.passed and report.treated else []
+        if found and not lacking(a.visits):
+            said.append(f"{a.visits.outcome.label}: {found[0].verdict} (probability of slower {found[0].probability}).")
+    return [*said, cannot_show_in_short(report.trial)] if said else []
+
+
 def context(report: Report) -> dict[str, Any]:
     """Show what the data support of each outcome, beside what chance gives and what the design cannot show."""
     return {
         "controlled": has_control_group(report.trial),
         "arms": report.trial.arms if report.trial.compares else None,
         "shown": report.of_each(report.primary, lambda a: _card(report, a)),
+        "short": in_short(report),
         "cannot": cannot_show(report.trial),
         "sides": sides(report.primary),
         "scale": VERBAL_SCALE,

@@ -94,13 +94,14 @@ def other_models(report: Report, a: Analysis) -> Said:
     """Say between what the other models of the same outcome lie."""
     rows = [overall(b) for b in report.others if b.record["outcome"] == a.record["outcome"] and b.passed]
     found = pd.concat(rows) if rows else pd.DataFrame()
-    if found.empty:
+    if found.empty or overall(a).empty:
         return Said("No other model of this outcome was fitted.")
-    low, high = (number(v, sign=True) for v in (found["mean"].min(), found["mean"].max()))
-    least, most = (probability(p) for p in (found["prob_better"].min(), found["prob_better"].max()))
-    own = probability(float(overall(a)["prob_better"].iloc[0]))
+    means = _span(*(number(v, sign=True) for v in (found["mean"].min(), found["mean"].max())))
+    chances = _span(*(probability(p) for p in (found["prob_better"].min(), found["prob_better"].max())))
+    own = next(overall(a).itertuples())
     return Said(
-        f"{counted(len(found), 'other model')}: {low} to {high} {a.rate}, probability {least} to {most}; here {own}."
+        f"{counted(len(found), 'other model')}: change {means} {a.rate}, probability {chances}. This one: "
+        f"{number(own.mean, sign=True)} and {probability(own.prob_better)}."
     )
 
 
@@ -143,6 +144,10 @@ def overall(a: Analysis) -> pd.DataFrame:
     """Take the row of what is claimed over all injections: none where nothing is."""
     table = a.results.population
     return table[(table["quantity"] == a.results.claimed) & (table["injection"] == OVERALL)]
+
+
+def _span(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
 
 
 def _in_both_arms(report: Report) -> Said | None:
