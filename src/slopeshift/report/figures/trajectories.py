@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from slopeshift.report.figures.courses import Ending
 from slopeshift.report.figures.style import BLUE, CARD, GREY, INK, RUST, SMALL, VERMILLION, panel, styled
 
-APART = 0.11
+APART = 0.17
 """Least distance between the numbers of two injections, as a share of the axis."""
 
 _END_MARKERS = {"death": ("X", INK), "withdrawal": ("s", "white"), "lost": ("D", "white")}

@@ -27,6 +27,9 @@ _READING = "Thick, thin line: 50 %, 95 % interval."
 WHAT = {CHANGE: "Change of slope", DIFFERENCE: "Difference of slopes"}
 """What is claimed, at the beginning of a sentence: of two arms, treated less control."""
 
+MOST_FINDINGS = 6
+"""Injections that have a sentence each; of more, the figure shows them and a table has them."""
+
 _CHANCE = " Hatched: chance alone."
 
 
@@ -131,7 +134,8 @@ def _card(report: Report, a: Analysis) -> dict[str, Any]:
         "figure": figure(a, chance),
         "alarm": UNCHECKED if a.tables is None else alarm(a.tables["rules"]),
         "question": "" if a.tables is None else question(report.trial, a.visits.outcome, a.tables),
-        "findings": list(zip(found, beside, strict=True)),
+        "findings": list(zip(found, beside, strict=True))[: None if len(found) <= MOST_FINDINGS + 1 else 1],
+        "more": len(found) - 1 if len(found) > MOST_FINDINGS + 1 else 0,
         "many": "" if compared else slowed_patients(a.results, a.answered.number("prior_expected_slowed")),
         "named": named_patients(a.results),
         "compared": compared,

@@ -12,7 +12,7 @@ from slopeshift.design.visits import Visits, visits_of
 from slopeshift.report.analysis import Report
 from slopeshift.report.figures import data as data_figures
 from slopeshift.report.figures.picture import Picture, picture
-from slopeshift.report.words.numbers import Table, listed, number
+from slopeshift.report.words.numbers import Table, listed, number, pieces
 from slopeshift.report.words.people import injections_given, short_lead_in
 from slopeshift.trial import Trial
 from slopeshift.trial.arms import ARM, PATIENT
@@ -154,7 +154,7 @@ def context(report: Report) -> dict[str, Any]:
     primary = report.primary if report.treated else []
     return {
         "drawn": drawn(report.trial),
-        "by_arm": by_arm(report.trial),
+        "by_arm": pieces(arms) if (arms := by_arm(report.trial)) else [],
         "short": [(a.visits.outcome.label, listed(short_lead_in(a.visits))) for a in primary],
     }
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Report
-from slopeshift.report.words.numbers import Table, in_columns, known, number
+from slopeshift.report.words.numbers import Table, in_columns, known, number, pieces
 from slopeshift.trial import Outcome
 
 LABELS = {
@@ -96,6 +96,6 @@ def context(report: Report) -> dict[str, Any]:
     """Show the trial's own kind of analysis of every outcome, and published figures to read it beside."""
     outcomes = report.trial.outcomes.values()
     return {
-        "outcomes": [(o.label, statistics(report.own["classical"], o)) for o in outcomes],
+        "outcomes": [(o.label, pieces(statistics(report.own["classical"], o))) for o in outcomes],
         "published": [published(report.own["published_trial"]), relatives(report.own["published_relatives"])],
     }

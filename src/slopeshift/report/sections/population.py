@@ -22,6 +22,7 @@ from slopeshift.report.words.numbers import (
     course,
     in_unit,
     number,
+    pieces,
     point,
     probability,
     slower_where,
@@ -134,6 +135,6 @@ def context(report: Report) -> dict[str, Any]:
     """Show the quantities of an average patient by the models that answer the question."""
 
     def of_fit(a: Analysis) -> dict[str, Any]:
-        return {"drawn": [*by_arm(a), *drawn(a)] if report.treated else [], "table": population(a)}
+        return {"drawn": [*by_arm(a), *drawn(a)] if report.treated else [], "tables": pieces(population(a))}
 
     return {"shown": report.of_each(report.primary, of_fit)}
