@@ -129,7 +129,7 @@ def closed_form(analyses: Sequence[Analysis], *injections: str) -> Table | None:
     `injections` chooses some; without it, all are printed.
     """
     table = of_answers(analyses, "operating")
-    table = table[table["injection"].isin(injections)] if injections else table
+    table = table[table["injection"].isin(injections)] if injections and len(table) else table
     if table.empty:
         return None
     return in_columns(
