@@ -49,7 +49,7 @@ checks: $(READY) ## Check whether the fits fit their data
 	@$(SLOPESHIFT) checks $(TRIAL) --models models --fits fits
 
 # A fit that fails its gate or cannot be checked is reported too, and fails the command in the end.
-report: $(READY) ## Write reports/NAME/index.html, fitting and checking first where needed
+report: $(READY) ## Write reports/NAME (index, technical and summary.html), fitting and checking first where needed
 	@gate=0; $(SLOPESHIFT) fit $(TRIAL) --models models --fits fits $(OPTIONS) || gate=$$?; \
 	$(SLOPESHIFT) checks $(TRIAL) --models models --fits fits || gate=$$?; \
 	$(SLOPESHIFT) report $(TRIAL) --fits fits --models models --out reports/$(NAME) && exit $$gate

@@ -24,6 +24,7 @@ from slopeshift.null.claim import claim_text
 from slopeshift.published import figures as published
 from slopeshift.report import page
 from slopeshift.report.analysis import Analysis, Report, analyses_of
+from slopeshift.report.parts import INDEX, TECHNICAL
 from slopeshift.trial import trial_from_tables
 
 CHAINS, DRAWS = 4, 400
@@ -36,7 +37,7 @@ SAID_BY_THEMSELVES = {
     *("Statement", "Probability or share", "Parameter", "Class of justification", "File", "Rows", "First columns"),
     *("Prior", "Why", "Model file", "Outcome", "Gate", "Sampled (UTC)", "Wall time"),
     *("SHA-256 of the file", "of the settings", "Versions", "Platform", "SHA-256 of the engine", "State"),
-    *("Where, or what would meet it", "completed", "death", "withdrawal", "lost", "ongoing"),
+    *("ALSFRS-R", "FVC", "Where, or what would meet it", "completed", "death", "withdrawal", "lost", "ongoing"),
 }
 """Heads of columns of words, of files and of reasons: no quantity of the report."""
 
@@ -234,4 +235,14 @@ def made_report(trial, fits, study=None, second_stage=None, varied=None, say=ref
 
 
 def written(folder, trial, fits, *more, figures=False):
-    return Page(page.write(made_report(trial, fits, *more), folder, figures=figures).read_text(encoding="utf-8"))
+    """Write a report, and read its two long pages, one after the other."""
+    page.write(made_report(trial, fits, *more), folder, figures=figures)
+    return Page("".join(read(folder, name) for name in LONG))
+
+
+LONG = (INDEX, TECHNICAL)
+
+
+def read(folder, name):
+    """The text of one page of a report."""
+    return (folder / name).read_text(encoding="utf-8")

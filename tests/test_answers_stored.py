@@ -206,14 +206,15 @@ def test_the_report_is_made_of_what_checks_and_fits_left(workspace):
     before = run("report", trial, *options, *out)
     assert before.exit_code == 0, before.output
     html = (workspace / "out/index.html").read_text()
-    assert "there are no checks of this fit of alsfrsr: make them with `slopeshift checks`" in html
+    technical = (workspace / "out/technical.html").read_text()
+    assert "there are no checks of this fit of alsfrsr: make them with `slopeshift checks`" in technical
     assert "Whether the model fits these data was not checked." in html
     assert "alsfrsr: not shown" in before.stderr
     assert "alsfrsr: checking" in run("checks", trial, *options).stdout
     assert "up to date" in run("checks", trial, *options).stdout
     after = run("report", trial, *options, *out)
     assert "not shown" not in after.stderr
-    assert "What was checked, by rules fixed beforehand" in (workspace / "out/index.html").read_text()
+    assert "What was checked, by rules fixed beforehand" in (workspace / "out/technical.html").read_text()
 
 
 # ---- what cannot be made ----
@@ -247,13 +248,17 @@ def test_a_model_that_has_nothing_to_say_leaves_the_others_in_place(trial, fit, 
     html = page.write(made_report(trial, fits, say=heard.append), tmp_path, figures=False).read_text()
     section = html[html.index('<section id="population">') : html.index('<section id="patients">')]
     assert "Not shown: KeyError: riluzole." in section
+    technical = (tmp_path / "technical.html").read_text()
+    section = technical[technical.index('<section id="others">') : technical.index('<section id="patients-details">')]
     assert "Title of other" in section
+    assert "Not shown" not in section
     assert heard == ["alsfrsr: not shown: KeyError: riluzole"]
 
 
 def test_a_section_that_is_not_there_meets_no_item_of_a_standard(trial, fit, tmp_path, monkeypatch):
     monkeypatch.setattr(checks, "context", None)
-    html = page.write(made_report(trial, [fit], say=lambda _: None), tmp_path, figures=False).read_text()
+    page.write(made_report(trial, [fit], say=lambda _: None), tmp_path, figures=False)
+    html = (tmp_path / "technical.html").read_text()
     assert 'href="#checks">Does the model fit?</a>, ' not in html[html.index('<section id="crosswalk">') :]
 
 

@@ -9,7 +9,7 @@ from slopeshift.report.figures import checks, courses, diagnostics, patients, po
 from slopeshift.report.figures.vector import svg
 
 RNG = np.random.default_rng(5)
-LIMITS, LABELS = ((-3.0, 12.0), (0.0, 48.0)), ("months", "points")
+LIMITS = ((-3.0, 12.0), (0.0, 48.0))
 NO_LINE = pd.DataFrame(columns=["month", "median", "lower", "upper"], dtype=float)
 BAND = "fill:#0072b2;fill-opacity:0.25"
 HOSTILE = ["<script>alert(1)</script>", "x" * 80, "مرحبا", "😀", "$\\frac{1}{$", "a $ b $ c", "=1+1"]
@@ -37,7 +37,7 @@ def forest(names, missing=(), called=False):
 
 def trajectory(values=3, given=(0.0,), ending=None, line=NO_LINE):
     frame = pd.DataFrame({"month": np.arange(values) - 2.0, "value": 40.0 - np.arange(values)})
-    return trajectories.trajectory(frame, line, list(given), ending, LIMITS, LABELS)
+    return trajectories.trajectory(frame, line, list(given), ending, LIMITS)
 
 
 def drawn(figure):

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from made_reports import SKIPPED, analyse, made_fit, made_report, made_trial, written
+from made_reports import SKIPPED, Page, analyse, made_fit, made_report, made_trial, read, written
 
 from slopeshift.answers.quantities import patients
 from slopeshift.answers.tables import results_of
@@ -11,6 +11,7 @@ from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import FitError
 from slopeshift.report import page as pages
 from slopeshift.report.files import spreadsheet
+from slopeshift.report.parts import INDEX, SUMMARY, TECHNICAL
 from slopeshift.report.sections import checks, data, safety
 from slopeshift.report.words import findings, people
 from slopeshift.report.words import numbers as wording
@@ -64,19 +65,49 @@ def test_the_page_loads_nothing_from_anywhere(page):
     tags = {tag for tag, _ in page.tags}
     assert not tags & {"link", "img", "iframe", "object", "embed", "base", "form"}
     for tag, attributes in page.tags:
-        if tag == "a" and attributes["href"] == "summary.html":
+        if tag == "a" and attributes["href"].partition("#")[0] in ("", INDEX, SUMMARY, TECHNICAL):
             continue
         for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
             assert attributes.get(name, "#").startswith("#"), attributes
     assert not re.search(r"@import|url\((?!#)", page.html)
 
 
-def test_every_link_leads_somewhere_and_ids_are_unique(page):
-    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    links = {a["href"][1:] for _, a in page.tags if a.get("href", "").startswith("#")}
-    assert len(links) > 100
-    assert links <= set(ids)
+@pytest.fixture(scope="module")
+def each(folder, page):
+    """Every page by the name of its file."""
+    return {name: Page(read(folder, name)) for name in (INDEX, TECHNICAL, SUMMARY)}
+
+
+@pytest.mark.parametrize("name", [INDEX, TECHNICAL, SUMMARY])
+def test_every_link_leads_somewhere_and_ids_are_unique(each, name):
+    ids = {file: [a["id"] for _, a in found.tags if "id" in a] for file, found in each.items()}
+    assert len(ids[name]) == len(set(ids[name]))
+    links = {a["href"] for _, a in each[name].tags if "href" in a}
+    assert len(links) > 10
+    for link in links:
+        file, _, target = link.partition("#")
+        assert (file or name) in ids, link
+        assert not target or target in ids[file or name], link
+
+
+def test_every_definition_that_a_page_links_to_is_on_it(each):
+    for name in (INDEX, TECHNICAL):
+        links = {a["href"] for _, a in each[name].tags if "#def-" in a.get("href", "")}
+        leave = {link for link in links if not link.startswith("#")}
+        assert all(link.startswith(f"{TECHNICAL}#") for link in leave)
+        assert len(links - leave) > 10
+
+
+def test_the_shorter_page_has_leading_models_alone_and_says_where_the_rest_stands(each):
+    assert not re.search(r'id="m2-', each[INDEX].html)
+    assert {"m2-model", "m2-priors", "m2-diagnostics"} <= {a.get("id") for _, a in each[TECHNICAL].tags}
+    assert {f"{TECHNICAL}#m1-model", f"{TECHNICAL}#m2-model"} <= {a.get("href") for _, a in each[INDEX].tags}
+
+
+def test_no_figure_stands_twice(each):
+    shown = [a["id"] for page in each.values() for tag, a in page.tags if tag == "svg"]
+    of_the_front = [name for name in shown if name.endswith("-answer")]
+    assert len(shown) - len(of_the_front) == len(set(shown) - set(of_the_front)) > 10
 
 
 def test_every_figure_says_what_it_shows(page):
@@ -133,6 +164,7 @@ def test_a_report_that_fails_leaves_the_last_one(trial, fits, tmp_path, monkeypa
         "summary.html",
         "tables",
         "tables.xlsx",
+        "technical.html",
     ]
 
 
@@ -203,7 +235,7 @@ def test_one_failed_fit_does_not_hide_the_others(page, folder):
 
 
 def test_a_skipped_model_is_mentioned_with_the_reason(page):
-    assert "Not fitted The trial records no fvc: fvc." in page.words
+    assert "Not fitted, because the trial records no fvc: fvc." in page.words
 
 
 def test_nothing_but_skipped_models_still_makes_a_report(trial, tmp_path):

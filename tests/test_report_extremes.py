@@ -10,9 +10,11 @@ from made_reports import CHANGE, analyse, made_fit, made_trial, written
 from slopeshift.answers.tables import results_of
 from slopeshift.design.cycles import OVERALL, injection_rank
 from slopeshift.fit.posterior import posterior_of
+from slopeshift.report.analysis import Report
 from slopeshift.report.figures import patients as patients_figures
 from slopeshift.report.figures import population as population_figures
-from slopeshift.report.sections import limitations, patients
+from slopeshift.report.sections import answer, limitations, patients
+from slopeshift.report.words.numbers import Table, pieces
 from slopeshift.trial import trial_from_tables
 
 
@@ -93,3 +95,21 @@ def test_the_first_screen_says_nothing_of_the_kind_where_enough_was_seen(tmp_pat
     page = written(tmp_path, trial, [made_fit(trial)])
     assert "before the first injection: the slope" not in page.words
     assert "No value after an injection" not in page.words
+
+
+def test_a_table_of_many_injections_is_cut_into_pieces_that_have_every_cell_once():
+    heads, row = ["Quantity", *map(str, range(25))], ["Change", *(f"cell {i}" for i in range(25))]
+    found = pieces(Table("caption", "l" + 25 * "r", heads, [row]))
+    assert [len(each.columns) for each in found] == [9, 9, 9, 2]
+    assert [cell for each in found for cell in each.rows[0][1:]] == row[1:]
+    assert all(each.rows[0][0] == "Change" and len(each.align) == len(each.columns) for each in found)
+    narrow = Table("caption", "lr", ["Quantity", "1"], [["Change", "0.1"]])
+    assert pieces(narrow) == [narrow]
+
+
+def test_the_first_screen_of_many_injections_has_no_sentence_for_each(many):
+    analysis, _ = many
+    report = Report(analysis.trial, [analysis], say=str)
+    (card,) = answer.context(report)["shown"]
+    assert len(card["findings"]) == 1
+    assert card["more"] == 12

@@ -12,8 +12,8 @@ from slopeshift.fit.posterior import posterior_of
 from slopeshift.null.claim import LeadIn, claim_table
 from slopeshift.null.population import NATURAL_HISTORIES, fitted
 from slopeshift.null.reference import distribution_table, reference, reference_table
-from slopeshift.report.sections import chance
 from slopeshift.report.sections import interval as interval_section
+from slopeshift.report.sections import null_models
 from slopeshift.report.words import glossary
 
 NAMES = tuple(f"A{i}" for i in range(1, 9))
@@ -164,7 +164,7 @@ def test_the_trials_own_analysis_is_printed_with_the_numbers_of_its_table(page, 
         row[0].replace("\u00a0", " "): row[1:] for row in page.rows("Least-squares slopes and what is counted of them")
     }
     assert printed["Patients with both slopes"][0] == f"{expected['patients', '1']:.0f}"
-    assert printed["Mean change of slope, units a month"][0] == f"{expected['mean_change', '1']:.2f}".replace("-", "−")
+    assert printed["Mean change of slope, points/month"][0] == f"{expected['mean_change', '1']:.2f}".replace("-", "−")
 
 
 def test_published_figures_carry_their_source_and_are_said_to_be_of_others(page):
@@ -177,7 +177,8 @@ def test_a_model_beside_the_one_that_answers_stays_off_the_first_screen(page):
     first_screen = page.html[page.html.index('id="answer"') : page.html.index("<nav")]
     assert "Title of alsfrsr" in first_screen
     assert "Title of second_opinion" not in first_screen
-    assert ">second_opinion</a>" in first_screen
+    assert "1 other models" not in first_screen
+    assert '<a href="#beside">' in first_screen
     assert "m2-forest" not in page.html
     assert "m2-rank-0" in page.html
 
@@ -187,15 +188,15 @@ def test_without_a_model_of_the_interval_the_section_says_so(page):
 
 
 def test_a_change_where_no_injection_was_given_is_warned_of_with_its_rule(page, trial, study):
-    said = chance.pseudo_words(study, trial)
-    assert said[0] == chance.PSEUDO_RULE
+    said = null_models.pseudo_words(study, trial)
+    assert said[0] == null_models.PSEUDO_RULE
     assert said[1].startswith("Warning: in untreated, model alsfrsr finds a change of +0.03")
-    assert said[-1] == chance.PSEUDO_BLIND
+    assert said[-1] == null_models.PSEUDO_BLIND
     assert "Warning: in untreated, model alsfrsr finds a change" in page.words
     assert "The model found a change in values that no injection had touched" in page.words
     silent = {"pseudo_injection": study["pseudo_injection"].assign(finds_change=False)}
-    assert chance.pseudo_words(silent, trial)[1] == "It found none here."
-    assert chance.pseudo_words({}, trial) == []
+    assert null_models.pseudo_words(silent, trial)[1] == "It found none here."
+    assert null_models.pseudo_words({}, trial) == []
 
 
 def test_moves_in_a_control_have_a_row_and_are_not_drawn_as_the_trials_own(page, study):

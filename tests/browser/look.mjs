@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
 const A4 = { width: 680, height: 1009 }; // CSS pixels inside margins of 15 mm
+const PRINTED = 688; // CSS pixels between the margins of the pages' own style, 14 mm
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const [, , program, file, ...asked] = process.argv;
 
@@ -148,6 +149,24 @@ const pdf = (browser) =>
     return { bytes: made.length, pages: (made.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length };
   });
 
+// Sizes of text in figures, as a print on A4 has them: points on paper, the smallest of each figure first.
+const print = (browser) =>
+  opened(browser, async (page) => {
+    await page.emulateMedia({ media: "print" });
+    return page.evaluate(() => {
+      const small = [];
+      let figures = 0;
+      for (const svg of document.querySelectorAll("figure svg")) {
+        if (!svg.getClientRects().length) continue;
+        figures += 1;
+        const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+        for (const text of svg.querySelectorAll("text"))
+          if (text.textContent.trim()) small.push({ points: parseFloat(getComputedStyle(text).fontSize) * scale * 0.75, figure: svg.id });
+      }
+      return { figures, small: small.sort((one, other) => one.points - other.points).slice(0, 5) };
+    });
+  }, { viewport: { width: PRINTED, height: 1009 } });
+
 const unscripted = (browser) =>
   opened(browser, async (page) => ({
     off: await page.locator("#view-off").isVisible(),
@@ -171,9 +190,9 @@ const seconds = (browser) =>
     }));
 
 const INSPECTIONS = {
-  "layout 390": layout(390), "layout 1280": layout(1280),
   "axe light": axe("light", 1280), "axe dark": axe("dark", 1280), "axe narrow": axe("light", 390),
-  keyboard, patients, pdf, unscripted, text, seconds,
+  keyboard, patients, pdf, print, unscripted, text, seconds,
+  ...Object.fromEntries([360, 390, 768, 1280, 1920].map((width) => [`layout ${width}`, layout(width)])),
   "cut": cut(""), "cut where figures may break": cut("figure, tr, table { break-inside: auto !important }"),
 };
 

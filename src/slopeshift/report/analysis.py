@@ -137,11 +137,19 @@ class Report:
 
 
 class Around(NamedTuple):
-    """What the last sections of a page look back at: its ids, titles of sections by id, and published tables."""
+    """What the last sections of a page look back at.
+
+    `ids` and `titles` (of sections, by id) are those of both long pages, `tables` the published ones. `links` names for
+    every target the sections that link to it, and `mine` holds the targets that this page has to define; `technical`
+    says that it is the page of everything else.
+    """
 
     ids: frozenset[str]
     titles: Mapping[str, str]
     tables: Tables
+    links: Mapping[str, Sequence[str]]
+    mine: frozenset[str]
+    technical: bool
 
 
 def reason(error: Exception) -> str:

@@ -6,7 +6,7 @@ kind of chance gives as much.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from slopeshift.report.figures.style import BLUE, GREY, INK, VERMILLION, note, panel, panels, styled
+from slopeshift.report.figures.style import BLUE, GREY, INK, SMALL, VERMILLION, note, panel, panels, styled
 
 LABELS = {
     "improved": "Number of patients improved",
@@ -44,8 +44,16 @@ FARTHER_OUT = "◂ ▸ null trials farther out, not drawn"
 
 
 @styled
-def null_distribution(distribution: pd.DataFrame, observed: pd.DataFrame, statistic: str, unit: str = "") -> Figure:
+def null_distribution(
+    distribution: pd.DataFrame,
+    observed: pd.DataFrame,
+    statistic: str,
+    unit: str = "",
+    periods: Collection[str] | None = None,
+) -> Figure:
     """Draw the null distribution of one statistic after every injection, the observed value marked in each.
+
+    `periods` chooses some of the injections, `overall` and `whole`; without it, all are drawn.
 
     `distribution` and `observed` are the rows of `null_distribution` and `null_reference` of one outcome, source and
     entry rule; `unit` is that of the outcome, for a change of slope. Where a few null trials would rule the axis, tails
@@ -55,18 +63,19 @@ def null_distribution(distribution: pd.DataFrame, observed: pd.DataFrame, statis
     label = LABELS[statistic] + (f" ({unit}/month)" if unit and statistic.endswith("_change") else "")
     binned = distribution[distribution["statistic"] == statistic]
     found = observed[observed["statistic"] == statistic].set_index("injection")
-    periods = [period for period in found.index if (binned["injection"] == period).any()]
-    if not periods:
+    found = found if periods is None else found[found.index.isin(periods)]
+    shown = [period for period in found.index if (binned["injection"] == period).any()]
+    if not shown:
         return note(f"{label}: not defined")
-    figure, axes = panels(len(periods), 0.8 + 0.95 * len(periods), sharex=True)
-    low, high = _reach([binned[binned["injection"] == period] for period in periods], found["observed"])
-    for ax, period in zip(axes, periods, strict=True):
-        bins = binned[binned["injection"] == period]
+    figure, axes = panels(len(shown), 0.8 + 0.8 * len(shown), sharex=True)
+    low, high = _reach([binned[binned["injection"] == period] for period in shown], found["observed"])
+    for ax, period in zip(axes, shown, strict=True):
+        bins = _few(binned[binned["injection"] == period])
         below, above = bins["left"] < low, bins["right"] > high
         _histogram(ax, bins[~below & ~above])
         _farther_out(ax, bins.loc[below, "share"].sum(), bins.loc[above, "share"].sum())
         _mark(ax, found.loc[period])
-        ax.set_title(_period(period), fontsize=9)
+        ax.set_title(_period(period), fontsize=SMALL)
         ax.set(yticks=[], ylim=0)
         ax.spines["left"].set_visible(False)
     if np.isfinite(low):
@@ -75,7 +84,7 @@ def null_distribution(distribution: pd.DataFrame, observed: pd.DataFrame, statis
     axes[-1].set_xlabel(f"{label}\n{FARTHER_OUT}" if np.isfinite(low) else label)
     axes[-1].xaxis.set_major_locator(MaxNLocator(6))
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9)
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=SMALL)
     return figure
 
 
@@ -87,7 +96,7 @@ def published_claim(table: pd.DataFrame, period: str) -> Figure:
     and lead-in from 2.5 to 97.5 %, the mean a dot, and the published count a line.
     """
     groups = list(table.groupby(["entry", "lead_in"], sort=False))
-    figure, ax = panel(0.9 + 0.42 * len(groups))
+    figure, ax = panel(0.9 + 0.4 * len(groups))
     for place, (_, group) in enumerate(groups):
         y = place + np.linspace(-0.35, 0.35, len(group))
         gap = np.full(len(group), np.nan)
@@ -96,11 +105,13 @@ def published_claim(table: pd.DataFrame, period: str) -> Figure:
         ax.plot(group[f"mean_{period}"], y, ".", color=BLUE, markersize=3, label="null mean" if place == 0 else None)
     published, of = (int(table[f"{name}_{period}"].iloc[0]) for name in ("published", "of"))
     ax.axvline(published, color=VERMILLION, linestyle=(0, (5, 2)), label=f"published: {published} of {of}")
-    ax.set_yticks(range(len(groups)), [f"{entry}\n{rule.replace('_', ' ')}" for (entry, rule), _ in groups], fontsize=8)
+    ax.set_yticks(
+        range(len(groups)), [f"{entry}\n{rule.replace('_', ' ')}" for (entry, rule), _ in groups], fontsize=SMALL
+    )
     ax.invert_yaxis()
     ax.set(xlim=(-0.5, of + 0.5), xlabel="Patients improved by more than 25 %")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL)
     return figure
 
 
@@ -117,7 +128,7 @@ def pseudo_changes(moves: pd.DataFrame, unit: str) -> Figure:
     ax.plot(place, good["mean"], ".", color=BLUE, markersize=4, label="mean")
     ax.axhline(0, color=INK, linewidth=0.8)
     ax.set(xticks=[], xlabel=f"{len(good)} sets of pseudo-injections", ylabel=f"Change ({unit}/month)")
-    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL)
     return figure
 
 
@@ -145,7 +156,23 @@ def _farther_out(ax: Axes, below: float, above: float) -> None:
     for part, words, x, side in ((below, "◂ {}", 0.0, "left"), (above, "{} ▸", 1.0, "right")):
         if part > 0:
             percent = f"{100 * part:.0f} %" if part >= 0.01 else "< 1 %"
-            ax.text(x, 0.08, words.format(percent), transform=ax.transAxes, ha=side, fontsize=8)
+            ax.text(x, 0.08, words.format(percent), transform=ax.transAxes, ha=side, fontsize=SMALL)
+
+
+MOST_BARS = 60
+"""Bars of a count that a figure can hold: more would be hairlines."""
+
+
+def _few(bins: pd.DataFrame) -> pd.DataFrame:
+    """Put values that are too near each other for a bar each into bins of equal width; leave others as they are."""
+    left = bins["left"].to_numpy()
+    if len(left) < 2 or (left != bins["right"].to_numpy()).any():
+        return bins
+    if np.ptp(left) <= MOST_BARS * np.diff(left).min():
+        return bins
+    edges = np.linspace(left[0], left[-1], 21)
+    share, _ = np.histogram(left, edges, weights=bins["share"])
+    return pd.DataFrame({"left": edges[:-1], "right": edges[1:], "share": share})
 
 
 def _histogram(ax: Axes, bins: pd.DataFrame) -> None:
@@ -161,10 +188,10 @@ def _histogram(ax: Axes, bins: pd.DataFrame) -> None:
 def _mark(ax: Axes, row: pd.Series) -> None:
     """Mark the observed value, and write the share at or above it over the axes, where it hides no bar."""
     if np.isnan(row["observed"]):
-        ax.set_title("not defined in this trial", loc="right", fontsize=9)
+        ax.set_title("not defined in this trial", loc="right", fontsize=SMALL)
         return
     ax.axvline(row["observed"], color=VERMILLION, linestyle=(0, (5, 2)), label="this trial")
-    ax.set_title(f"{100 * row['share_at_or_above']:.0f} % at or above", loc="right", fontsize=9)
+    ax.set_title(f"{100 * row['share_at_or_above']:.0f} % at or above", loc="right", fontsize=SMALL)
 
 
 def _period(period: str) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from slopeshift.report.figures.style import BLUE, GREY, INK, VERMILLION, legend, panel, panels, styled
+from slopeshift.report.figures.style import BLUE, GREY, INK, SMALL, VERMILLION, legend, panel, panels, styled
 
 Floats = NDArray[np.float64]
 
@@ -102,7 +102,7 @@ def binned(rows: pd.DataFrame, parts: Sequence[str], unit: str) -> Figure:
         ax.hlines(y, group["predicted_lower"], group["predicted_upper"], color=BLUE, alpha=0.4, linewidth=7)
         ax.plot([], [], color=BLUE, alpha=0.4, linewidth=7, label="predicted (95 %)")
         ax.plot(group["observed"], y, "o", color=INK, markersize=4.5, label="recorded")
-        ax.set_yticks(y, [_wrapped(label) for label in group["where"]], fontsize=8)
+        ax.set_yticks(y, [_wrapped(label) for label in group["where"]], fontsize=SMALL)
         name = str(group["quantity"].iloc[0])
         ax.set(ylim=(len(group) - 0.5, -0.5), xlabel=f"{name[0].upper()}{name[1:]}, {unit}")
         if name.startswith("mean"):
@@ -122,7 +122,7 @@ def counts(table: pd.DataFrame) -> Figure:
     for ax, (period, rows) in zip(axes, found, strict=True):
         ax.bar(rows["count"], rows["share"], width=0.85, color=BLUE, alpha=0.45, label="predicted trials")
         ax.axvline(rows["observed"].iloc[0], color=VERMILLION, linestyle=(0, (5, 2)), label="this trial")
-        ax.set_title(f"{str(period).capitalize()} (of {rows['of'].iloc[0]})", fontsize=9)
+        ax.set_title(f"{str(period).capitalize()} (of {rows['of'].iloc[0]})", fontsize=SMALL)
         ax.set(yticks=[], ylim=0)
         ax.spines["left"].set_visible(False)
     axes[-1].set_xlabel("Number of patients improved by more than 25 %")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from slopeshift.answers.convergence import ESS_MIN
-from slopeshift.report.figures.style import BLUE, CARD, GREEN, GREY, INK, LOOKS, VERMILLION, panel, styled
+from slopeshift.report.figures.style import BLUE, CARD, GREEN, GREY, INK, LOOKS, SMALL, VERMILLION, panel, styled
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 @styled
 def ranks(draws: Floats) -> Figure:
     """Draw how the ranks of each chain's draws spread over all draws; `draws` is (chain, draw). Flat is well mixed."""
-    figure, ax = panel(1.5, CARD)
+    figure, ax = panel(1.25, CARD)
     order = draws.ravel().argsort().argsort().reshape(draws.shape)
     bins = min(20, max(draws.shape[1] // 20, 2))
     expected = draws.shape[1] / bins
@@ -28,7 +28,7 @@ def ranks(draws: Floats) -> Figure:
         ax.stairs(height / expected, edges, baseline=None, color=colour, linestyle=dash, linewidth=1.2)
     ax.axhline(1, color=INK, linewidth=0.8)
     ax.set(ylim=(0, 2), xticks=[], yticks=[0, 1, 2])
-    ax.set_xlabel("rank among all draws", fontsize=9)
+    ax.tick_params(labelsize=SMALL)
     return figure
 
 
@@ -47,7 +47,7 @@ def energy(energy: Floats) -> Figure:
         ax.stairs(np.histogram(values, edges)[0] / values.size, edges, color=colour, linestyle=dash, label=name)
     ax.set(yticks=[], ylim=0, xlabel="energy less its mean, and change from draw to draw")
     ax.spines["left"].set_visible(False)
-    ax.legend(loc="upper right", fontsize=9)
+    ax.legend(loc="upper right", fontsize=SMALL)
     return figure
 
 
@@ -60,5 +60,5 @@ def growth(grown: Mapping[str, pd.DataFrame]) -> Figure:
     ax.axhline(ESS_MIN, color=INK, linestyle=":", linewidth=1)
     ax.set(ylim=0, xlim=0, xlabel="draws of all chains", ylabel="bulk ESS")
     ax.spines["bottom"].set_color(GREY)
-    ax.legend(loc="upper left", fontsize=8)
+    ax.legend(loc="upper left", fontsize=SMALL)
     return figure

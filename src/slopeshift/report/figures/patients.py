@@ -14,6 +14,8 @@ from slopeshift.report.figures.style import (
     BLUE,
     GREY,
     INK,
+    SMALL,
+    beyond,
     change_label,
     legend,
     look,
@@ -38,21 +40,23 @@ def forest(
     """Draw the change of every patient after one injection, in the order of `patients`.
 
     `rows` has columns patient, mean, lower, upper (`unit`) and called (bool, drawn filled). A patient without a row
-    gets the words of `missing` in its place. `span` is the common range of the horizontal axis, `average` the change of
-    an average patient, drawn as a dashed line; `sign` is that of the outcome.
+    gets the words of `missing` in its place. `span` is the common range of the horizontal axis, and an interval that
+    leaves it ends in an arrowhead. `average` is the change of an average patient, drawn as a dashed line; `sign` is
+    that of the outcome.
     """
-    figure, ax = panel(0.9 + 0.2 * max(len(patients), 1))
+    figure, ax = panel(0.75 + 0.155 * max(len(patients), 1))
     place = {patient: i for i, patient in enumerate(patients)}
     for row in rows.itertuples():
         y = place[row.patient]
-        ax.plot([row.lower, row.upper], [y, y], color=BLUE, linewidth=1.4)
-        ax.plot(row.mean, y, "o", color=BLUE, markersize=5.5, markerfacecolor=BLUE if row.called else "white")
+        ax.plot([row.lower, row.upper], [y, y], color=BLUE, linewidth=1.2)
+        beyond(ax, row.lower, row.upper, y, span, BLUE)
+        ax.plot(row.mean, y, "o", color=BLUE, markersize=4.5, markerfacecolor=BLUE if row.called else "white")
     for patient, words in missing.items():
-        ax.text(0, place[patient], f" {words}", va="center", color=GREY, fontsize=9, fontstyle="italic")
+        ax.text(0, place[patient], f" {words}", va="center", color=GREY, fontsize=SMALL, fontstyle="italic")
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     if average is not None:
         ax.axvline(average, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
-    ax.set_yticks(range(len(patients)), [short(patient) for patient in patients])
+    ax.set_yticks(range(len(patients)), [short(patient) for patient in patients], fontsize=SMALL)
     ax.tick_params(axis="y", length=0)
     ax.set(xlim=span, ylim=(len(patients) - 0.4, -0.6), xlabel=change_label(unit, sign))
     return figure
@@ -68,7 +72,7 @@ def counts(
     """
     if not posterior:
         return note("No injection, no change")
-    figure, rows = rows_of_axes([f"{injection} (of {patients[injection]})" for injection in posterior], 0.72)
+    figure, rows = rows_of_axes([f"{injection} (of {patients[injection]})" for injection in posterior], 0.6)
     number = np.arange(max(patients.values()) + 1)
     for ax, injection in zip(rows, posterior, strict=True):
         share, before = (

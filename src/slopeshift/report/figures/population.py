@@ -41,7 +41,7 @@ def densities(posterior: Mapping[str, Floats], prior: Mapping[str, Floats], unit
 
     if not posterior:
         return note("No injection, no change")
-    figure, rows = rows_of_axes(list(posterior), 0.72)
+    figure, rows = rows_of_axes(list(posterior), 0.6)
     x = np.linspace(*span_of([np.quantile(draws, (0.001, 0.999)) for draws in posterior.values()]), 121)
     for ax, (injection, draws) in zip(rows, posterior.items(), strict=True):
         colour, _ = look(injection)
@@ -69,7 +69,7 @@ def exceedance(curve: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
     """Draw Pr(change > x) for every injection; `curve` has columns injection, x (`unit`) and probability."""
     if curve.empty:
         return note("No injection, no change")
-    figure, ax = panel(3.1)
+    figure, ax = panel(2.8)
     lines = {str(injection): line for injection, line in curve.groupby("injection", sort=False)}
     numbers = [injection for injection in lines if injection.isdigit()]
     between = numbers[1:-1] if len(numbers) > MOST_NAMED else []
@@ -84,7 +84,7 @@ def exceedance(curve: pd.DataFrame, unit: str, sign: float = 1) -> Figure:
     for level in (0.5, 0.95):
         ax.axhline(level, color=GREY, linewidth=0.6, linestyle=":")
     side = "above 0" if sign > 0 else "below 0"
-    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit} ({side}: slower {course(sign)})", ylabel="Pr(change of slope > x)")
+    ax.set(ylim=(0, 1.02), xlabel=f"x, {unit}\n({side}: slower {course(sign)})", ylabel="Pr(change of slope > x)")
     ax.set_yticks([0, 0.25, 0.5, 0.75, 0.95], ["0", "0.25", "0.5", "0.75", "0.95"])
     legend(figure, ax, columns=2)
     return figure

@@ -11,7 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
-from slopeshift.report.figures.style import BLUE, GREY, INK, PANEL, VERMILLION, panel, styled
+from slopeshift.report.figures.style import (
+    BLUE,
+    GREY,
+    INK,
+    ROWS,
+    SMALL,
+    TALLEST,
+    VERMILLION,
+    beyond,
+    held,
+    panel,
+    short,
+    styled,
+)
 from slopeshift.report.words.numbers import arrows, slower_where
 from slopeshift.sensitivity.curves import HEADLINE
 from slopeshift.sensitivity.rows import MAIN
@@ -28,20 +41,24 @@ def forest(rows: pd.DataFrame, ranges: Collection[str], unit: str, sign: float =
     means; a row without a number is named and left empty.
     """
     shown = list(_shown(rows, ranges))
-    figure, ax = panel(0.9 + 0.21 * len(shown), 1.7 * PANEL)
+    figure, ax = panel(min(0.7 + 0.27 * len(shown), TALLEST + 1))
     _band(ax, rows[rows["analysis"] == MAIN].iloc[0], vertical=True)
-    for y, (_, middle, lower, upper, spans) in enumerate(shown):
+    ends = np.array([[lower, upper, middle] for _, middle, lower, upper, _ in shown if middle == middle])
+    span = held(*ends.T)
+    for y, (name, middle, lower, upper, spans) in enumerate(shown):
+        words = f"{name}: no number, see the table" if np.isnan(middle) else name
+        ax.text(0.01, y - 0.38, words, transform=ax.get_yaxis_transform(), va="center", fontsize=SMALL)
         if np.isnan(middle):
-            ax.text(0, y, " no number: see the table", va="center", color=GREY, fontsize=9, fontstyle="italic")
             continue
-        ax.plot([lower, upper], [y, y], color=INK if spans else BLUE, linewidth=4 if spans else 1.4)
+        ax.plot([lower, upper], [y, y], color=INK if spans else BLUE, linewidth=3.5 if spans else 1.2)
+        beyond(ax, lower, upper, y, span, INK if spans else BLUE)
         if not spans:
-            ax.plot(middle, y, "o", color=BLUE, markersize=5)
+            ax.plot(middle, y, "o", color=BLUE, markersize=4.5)
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-    ax.set_yticks(range(len(shown)), [name for name, *_ in shown], fontsize=9)
-    ax.tick_params(axis="y", length=0)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_locator(MaxNLocator(6))
-    ax.set(ylim=(len(shown) - 0.4, -0.6), xlabel=f"Change of slope overall, {unit}\n{arrows(sign)}")
+    ax.set(xlim=span, ylim=(len(shown) - 0.5, -0.8), xlabel=f"Change of slope overall, {unit}\n{arrows(sign)}")
     return figure
 
 
@@ -70,14 +87,19 @@ def _name(row: Any, number: int) -> str:
 def left_out(rows: pd.DataFrame, main: pd.Series, unit: str) -> Figure:
     """Draw the change without each patient in turn, from lowest to highest; the main analysis as line and band."""
     ordered = rows.sort_values("mean")
-    figure, ax = panel(2.6, 1.7 * PANEL)
-    _band(ax, main, vertical=False)
+    figure, ax = panel(min(0.7 + 0.155 * len(ordered), TALLEST + 1))
+    _band(ax, main, vertical=True)
     place = np.arange(len(ordered))
-    ax.vlines(place, ordered["lower"], ordered["upper"], color=BLUE, linewidth=1.2)
-    ax.plot(place, ordered["mean"], "o", color=BLUE, markersize=4.5)
-    ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
-    ax.set_xticks(place, ordered["detail"], rotation=90, fontsize=9)
-    ax.set(ylabel=f"Change overall,\n{unit}", xlabel="without patient")
+    span = held(*(ordered[name].to_numpy(dtype=float) for name in ("lower", "upper", "mean")))
+    ax.hlines(place, ordered["lower"], ordered["upper"], color=BLUE, linewidth=1.2)
+    for y, row in enumerate(ordered.itertuples()):
+        beyond(ax, row.lower, row.upper, y, span, BLUE)
+    ax.plot(ordered["mean"], place, "o", color=BLUE, markersize=4)
+    ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    named = place[:: 1 + len(ordered) // (2 * ROWS)]
+    ax.set_yticks(named, [short(str(ordered["detail"].iloc[i])) for i in named], fontsize=SMALL)
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlim=span, ylim=(len(ordered) - 0.4, -0.6), xlabel=f"Change overall without the patient,\n{unit}")
     return figure
 
 
@@ -87,7 +109,7 @@ def curve(line: pd.DataFrame, at: float, label: str, *, logarithmic: bool = Fals
 
     `line` has columns x and prob_better (NaN where it cannot be told, which leaves a gap).
     """
-    figure, ax = panel(2.8)
+    figure, ax = panel(2.4)
     ax.plot(line["x"], line["prob_better"], color=BLUE)
     known = line.dropna(subset="prob_better").sort_values("x")
     ax.plot(at, np.interp(at, known["x"], known["prob_better"]), "o", color=INK, markersize=6)

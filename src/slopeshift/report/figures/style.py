@@ -23,11 +23,20 @@ RUST = "#a33b00"
 
 INK, GREY, BLUE, VERMILLION, GREEN, PURPLE = "#1a1a1a", "#767676", "#0072b2", "#d55e00", "#009e73", "#aa4488"
 
-PANEL, CARD = 4.1, 2.9
-"""Widths in inches: a panel fills a telephone, a card is one of many small multiples."""
+PANEL, CARD = 3.35, 1.6
+"""Widths in inches: a panel fills a telephone or half of a printed page, a card is one of four beside each other there.
 
-TALLEST = 11.0
-"""Inches that rows of axes have together, however many there are."""
+Figures are drawn in the size in which they are printed, so that their text keeps its size.
+"""
+
+SIZE, SMALL = 9, 8
+"""Sizes of text in points; journals ask for 8 at least."""
+
+TALLEST = 8.0
+"""Inches that rows of axes have together, however many there are: with its axis, a figure fits on a printed page."""
+
+ROWS = 40
+"""Rows of patients or analyses that one figure holds; of more, there are several figures."""
 
 LABEL_LENGTH = 14
 
@@ -40,12 +49,12 @@ styled = style.context(
     [
         "default",
         {
-            "font.size": 10,
+            "font.size": SIZE,
             "text.color": INK,
             "text.parse_math": False,  # a dollar in a patient's name is a dollar
             "axes.edgecolor": GREY,
             "axes.labelcolor": INK,
-            "axes.titlesize": 10,
+            "axes.titlesize": SIZE,
             "axes.titlelocation": "left",
             "axes.spines.top": False,
             "axes.spines.right": False,
@@ -88,6 +97,24 @@ def change_label(unit: str, sign: float) -> str:
     return f"Change of slope, {unit}\n{arrows(sign)}"
 
 
+def beyond(ax: Axes, lower: float, upper: float, y: float, span: tuple[float, float], colour: str) -> None:
+    """Mark with an arrowhead where an interval leaves the axis, which a few wide ones are not to rule."""
+    for end, edge, marker in ((lower, span[0], "<"), (upper, span[1], ">")):
+        if (end < edge) if marker == "<" else (end > edge):
+            ax.plot(edge, y, marker, color=colour, markersize=4, clip_on=False)
+
+
+def held(lower: Floats, upper: Floats, middle: Floats) -> tuple[float, float]:
+    """Choose an axis for intervals: all estimates, zero, and the intervals but for the farthest twentieth on a side.
+
+    `lower`, `upper` and `middle` are (interval,). An interval that leaves the axis is marked by `beyond`.
+    """
+    low = min(0.0, float(middle.min()), float(np.quantile(lower, 0.05)))
+    high = max(0.0, float(middle.max()), float(np.quantile(upper, 0.95)))
+    margin = 0.04 * (high - low)
+    return low - margin, high + margin
+
+
 def note(words: str) -> Figure:
     """Make a figure of words alone, where there is nothing to draw."""
     figure = Figure(figsize=(PANEL, 1))
@@ -99,7 +126,7 @@ def legend(figure: Figure, ax: Axes, columns: int = 3) -> None:
     """Put the legend of some axes above the figure."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper left", ncols=columns, fontsize=9, handlelength=1.8, columnspacing=1.2
+        handles, labels, loc="outside upper left", ncols=columns, fontsize=SMALL, handlelength=1.6, columnspacing=1.0
     )
 
 
@@ -113,9 +140,9 @@ def title(injection: str) -> str:
     return f"injection {injection}" if injection[0].isdigit() else injection
 
 
-def short(text: str) -> str:
-    """Cut a patient's name to what fits beside an axis; the tables have it in full."""
-    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
+def short(text: str, most: int = LABEL_LENGTH) -> str:
+    """Cut a text to what fits: a patient's name beside an axis, or as many letters; the tables have it in full."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def span_of(ranges: Sequence[Floats]) -> tuple[float, float]:

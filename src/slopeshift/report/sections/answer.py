@@ -20,12 +20,15 @@ from slopeshift.report.words.checks import UNCHECKED, alarm
 from slopeshift.report.words.entry import question
 from slopeshift.report.words.findings import Finding, baseline, findings, named_patients, slowed_patients
 from slopeshift.report.words.numbers import VERBAL_SCALE, after, between, listed, number
-from slopeshift.report.words.people import cannot_show, has_control_group, lacking
+from slopeshift.report.words.people import cannot_show, cannot_show_in_short, has_control_group, lacking
 
 _READING = "Thick, thin line: 50 %, 95 % interval."
 
 WHAT = {CHANGE: "Change of slope", DIFFERENCE: "Difference of slopes"}
 """What is claimed, at the beginning of a sentence: of two arms, treated less control."""
+
+MOST_FINDINGS = 6
+"""Injections that have a sentence each; of more, the figure shows them and a table has them."""
 
 _CHANCE = " Hatched: chance alone."
 
@@ -76,12 +79,26 @@ def sides(analyses: Sequence[Analysis]) -> str:
     return f"Above 0: slower decline{f'; of {listed(lower)}, below 0: slower rise' if lower else ''}."
 
 
+def in_short(report: Report) -> list[str]:
+    """Say in a sentence for each outcome what was found and how sure that is, and then what cannot be concluded.
+
+    Empty where no injection was given or no fit that answers passed its gate.
+    """
+    said = []
+    for a in report.primary:
+        found = findings(a.results) if a.passed and report.treated else []
+        if found and not lacking(a.visits):
+            said.append(f"{a.visits.outcome.label}: {found[0].verdict} (probability of slower {found[0].probability}).")
+    return [*said, cannot_show_in_short(report.trial)] if said else []
+
+
 def context(report: Report) -> dict[str, Any]:
     """Show what the data support of each outcome, beside what chance gives and what the design cannot show."""
     return {
         "controlled": has_control_group(report.trial),
         "arms": report.trial.arms if report.trial.compares else None,
         "shown": report.of_each(report.primary, lambda a: _card(report, a)),
+        "short": in_short(report),
         "cannot": cannot_show(report.trial),
         "sides": sides(report.primary),
         "scale": VERBAL_SCALE,
@@ -117,7 +134,8 @@ def _card(report: Report, a: Analysis) -> dict[str, Any]:
         "figure": figure(a, chance),
         "alarm": UNCHECKED if a.tables is None else alarm(a.tables["rules"]),
         "question": "" if a.tables is None else question(report.trial, a.visits.outcome, a.tables),
-        "findings": list(zip(found, beside, strict=True)),
+        "findings": list(zip(found, beside, strict=True))[: None if len(found) <= MOST_FINDINGS + 1 else 1],
+        "more": len(found) - 1 if len(found) > MOST_FINDINGS + 1 else 0,
         "many": "" if compared else slowed_patients(a.results, a.answered.number("prior_expected_slowed")),
         "named": named_patients(a.results),
         "compared": compared,

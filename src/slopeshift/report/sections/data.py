@@ -12,7 +12,7 @@ from slopeshift.design.visits import Visits, visits_of
 from slopeshift.report.analysis import Report
 from slopeshift.report.figures import data as data_figures
 from slopeshift.report.figures.picture import Picture, picture
-from slopeshift.report.words.numbers import Table, listed, number
+from slopeshift.report.words.numbers import Table, listed, number, pieces
 from slopeshift.report.words.people import injections_given, short_lead_in
 from slopeshift.trial import Trial
 from slopeshift.trial.arms import ARM, PATIENT
@@ -154,8 +154,11 @@ def context(report: Report) -> dict[str, Any]:
     primary = report.primary if report.treated else []
     return {
         "drawn": drawn(report.trial),
-        "stages": stages(report.trial),
-        "stops": stops(report.trial),
-        "by_arm": by_arm(report.trial),
+        "by_arm": pieces(arms) if (arms := by_arm(report.trial)) else [],
         "short": [(a.visits.outcome.label, listed(short_lead_in(a.visits))) for a in primary],
     }
+
+
+def details(report: Report) -> dict[str, Any]:
+    """Show how many values each stage holds, and why follow-up ended."""
+    return {"stages": stages(report.trial), "stops": stops(report.trial)}

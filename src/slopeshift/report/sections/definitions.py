@@ -1,4 +1,4 @@
-"""The definitions of every quantity of the page, each with the sections that show it."""
+"""The definitions of every quantity that a page links to, each with the sections that show it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from slopeshift.report.words.glossary import definitions
 
 
 def context(report: Report, page: Around) -> dict[str, Any]:
-    """List every definition with the sections of this page that show what it defines: id and title of each."""
+    """List what this page has to define with the sections that show it: id and title of each."""
     return {
+        "technical": page.technical,
         "definitions": [
-            (entry, [(id, page.titles[id]) for id in entry.shown if id in page.titles])
+            (entry, [(id, page.titles[id]) for id in page.links.get(entry.anchor, ()) if id in page.titles])
             for entry in definitions().values()
-        ]
+            if entry.anchor in page.mine
+        ],
     }

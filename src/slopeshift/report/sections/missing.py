@@ -173,14 +173,19 @@ def context(report: Report) -> dict[str, Any]:
     """Show of every outcome who left, and what that may hide."""
 
     def of_fit(a: Analysis) -> dict[str, Any]:
-        if not a.passed:
-            return {}
         return {
             "sentences": sentences(report.own["endings"], report.varied, a),
             "drawn": drawn(report.varied, a),
-            "deltas": deltas(report.varied, a),
-            "groups": survivor_table(a.checks["survivors"]),
         }
 
+    return {"shown": report.of_each(report.primary, of_fit), "varied": bool(report.varied)}
+
+
+def details(report: Report) -> dict[str, Any]:
+    """Show who was there by cycle, what values after leaving would change, and how those who went on differed."""
+
+    def of_fit(a: Analysis) -> dict[str, Any]:
+        return {"deltas": deltas(report.varied, a), "groups": survivor_table(a.checks["survivors"])}
+
     tables = {a.anchor: left(report.own["missing"], a.record["outcome"]) for a in report.primary}
-    return {"left": tables, "shown": report.of_each(report.primary, of_fit), "varied": bool(report.varied)}
+    return {"left": tables, "shown": report.of_each(report.primary, of_fit)}

@@ -8,7 +8,8 @@ import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Report
-from slopeshift.report.words.numbers import Table, in_columns, known, number
+from slopeshift.report.words.numbers import Table, in_columns, known, number, pieces
+from slopeshift.trial import Outcome
 
 LABELS = {
     "patients": "Patients with both slopes",
@@ -17,28 +18,35 @@ LABELS = {
     "improved_of_defined": "Share improved, of those with a percentage",
     "mean_percent": "Mean improvement, %",
     "median_percent": "Median improvement, %",
-    "mean_change": "Mean change of slope, units a month",
-    "sd_change": "SD of the changes of slope",
+    "mean_change": "Mean change of slope, {unit}/month",
+    "sd_change": "SD of the changes of slope, {unit}/month",
     "wilcoxon_p": "Signed-rank test, p",
     "rose": "Value rose over the cycle, patients",
-    "largest_rise": "Largest rise, units",
+    "largest_rise": "Largest rise, {unit}",
     "interval_correlation": "Rank correlation of change and interval",
 }
-"""Statistics in the order of the table; those that count how many are behind another are left to the CSV file."""
+"""Statistics in the order of the table, `{unit}` that of the outcome; those that count how many are behind another are
+left to the CSV file."""
+
+
+def named(statistic: str, unit: str) -> str:
+    """Name a statistic with the unit that its numbers have."""
+    return LABELS[statistic].format(unit=unit)
+
 
 WHOLE_NUMBERS = ("patients", "undefined_percent", "improved", "mean_percent", "median_percent", "rose", "largest_rise")
 
 _PUBLISHED = {"improved": "improved by more than 25 %", "mean_percent": "mean improvement", "rose": "score rose"}
 
 
-def statistics(classical: pd.DataFrame, outcome: str) -> Table:
+def statistics(classical: pd.DataFrame, outcome: Outcome) -> Table:
     """Print the statistics of one outcome: a row each, a column per period. `classical` is `classical.model_free`."""
-    mine = classical[classical["outcome"] == outcome]
+    mine = classical[classical["outcome"] == outcome.name]
     periods = list(dict.fromkeys(mine["injection"]))
     found = mine.set_index(["statistic", "injection"])["value"]
     rows = [
-        [label, *(statistic(name, found.get((name, period), float("nan"))) for period in periods)]
-        for name, label in LABELS.items()
+        [named(name, outcome.unit), *(statistic(name, found.get((name, k), float("nan"))) for k in periods)]
+        for name in LABELS
     ]
     heads = ["Statistic", *map(period_name, periods)]
     return Table("Least-squares slopes and what is counted of them", "l" + "r" * len(periods), heads, rows)
@@ -88,6 +96,6 @@ def context(report: Report) -> dict[str, Any]:
     """Show the trial's own kind of analysis of every outcome, and published figures to read it beside."""
     outcomes = report.trial.outcomes.values()
     return {
-        "outcomes": [(o.label, statistics(report.own["classical"], o.name)) for o in outcomes],
+        "outcomes": [(o.label, pieces(statistics(report.own["classical"], o))) for o in outcomes],
         "published": [published(report.own["published_trial"]), relatives(report.own["published_relatives"])],
     }

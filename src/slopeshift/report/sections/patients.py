@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from slopeshift.design.cycles import OVERALL, injection_rank
 from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.figures import patients as patients_figures
 from slopeshift.report.figures.picture import Picture, picture
+from slopeshift.report.figures.style import ROWS, held
 from slopeshift.report.words.chance import by_chance, named_by_chance
 from slopeshift.report.words.numbers import Table, after, between, count, counted, in_columns, number, probability
 
@@ -76,30 +78,39 @@ def responders(analysis: Analysis) -> Table:
     )
 
 
-def forests(analysis: Analysis) -> list[Picture]:
-    """Show every patient's change after each injection that any patient informs."""
+def forests(analysis: Analysis, injection: str) -> list[Picture]:
+    """Show every patient's change after an injection that any patient informs, or `overall`, ROWS in a figure."""
     table = _called(analysis)
-    pictures = []
-    for injection in sorted(table["injection"].unique(), key=injection_rank):
-        rows = table[table["injection"] == injection]
-        description = (
-            f"Change of slope by patient, {after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals, "
-            f"from {number(rows['mean'].min(), sign=True)} to {number(rows['mean'].max(), sign=True)} {analysis.rate}; "
-            f"{rows['called'].sum()} filled."
-        )
-        name = f"{analysis.anchor}-forest-{injection}"
-        pictures.append(picture(forest(analysis, injection), name, after(injection).capitalize(), description))
-    return pictures
+    rows = table[table["injection"] == injection]
+    description = (
+        f"Change of slope by patient, {after(injection)}: {counted(len(rows), 'estimate')} with 95 % intervals, "
+        f"from {number(rows['mean'].min(), sign=True)} to {number(rows['mean'].max(), sign=True)} {analysis.rate}; "
+        f"{rows['called'].sum()} filled."
+    )
+    found = []
+    for first in range(0, len(analysis.visits.patients), ROWS):
+        shown = analysis.visits.patients[first : first + ROWS]
+        of = "" if len(shown) == len(analysis.visits.patients) else f", patients {first + 1} to {first + len(shown)}"
+        name = f"{analysis.anchor}-forest-{injection}" + (f"-{first + 1}" if first else "")
+        caption = after(injection).capitalize() + of
+        found.append(picture(forest(analysis, injection, shown), name, caption, description))
+    return found
 
 
-def forest(analysis: Analysis, injection: str) -> Figure:
-    """Draw every patient's change after one injection, or `overall`, on an axis that all injections share."""
-    table, missing = _called(analysis), missing_cycles(analysis)
-    words = missing[missing["injection"] == injection].set_index("patient")["words"].to_dict()
-    span = (min(0.0, table["lower"].min()) - 0.05, max(0.0, table["upper"].max()) + 0.05)
+def forest(analysis: Analysis, injection: str, patients: Sequence[str] | None = None) -> Figure:
+    """Draw the change of patients after one injection, or `overall`, on an axis that all of these share.
+
+    `patients` chooses some of them; without it, all are drawn.
+    """
+    whole_table, missing = _called(analysis), missing_cycles(analysis)
+    shown = analysis.visits.patients if patients is None else patients
+    span = held(*(whole_table[name].to_numpy(dtype=float) for name in ("lower", "upper", "mean")))
+    table = whole_table[whole_table["patient"].isin(shown)]
+    words = missing[(missing["injection"] == injection) & missing["patient"].isin(shown)]
+    said = words.set_index("patient")["words"].to_dict()
     whole = analysis.results.population.query("quantity == 'change'").set_index("injection")["mean"]
     of = (span, analysis.rate, whole.get(injection), analysis.sign)
-    return patients_figures.forest(table[table["injection"] == injection], analysis.visits.patients, words, *of)
+    return patients_figures.forest(table[table["injection"] == injection], shown, said, *of)
 
 
 def _called(analysis: Analysis) -> pd.DataFrame:
@@ -133,11 +144,22 @@ def context(report: Report) -> dict[str, Any]:
     """Show every patient by injection, how many slowed, and how many are named by chance."""
 
     def of_fit(a: Analysis) -> dict[str, Any]:
+        drawn = forests(a, OVERALL) if OVERALL in set(a.results.patients["injection"]) else []
         return {
-            "drawn": [*forests(a), slowed(a)],
+            "drawn": [*drawn, slowed(a)],
             "responders": responders(a),
             "by_chance": named_by_chance(by_chance(report.study, a.record["model"])),
-            "table": patients(a),
         }
+
+    return {"shown": report.of_each(report.primary, of_fit), "claim": CLAIM}
+
+
+def details(report: Report) -> dict[str, Any]:
+    """Show every patient after every single injection, with all numbers."""
+
+    def of_fit(a: Analysis) -> dict[str, Any]:
+        injections = sorted(set(a.results.patients["injection"]) - {OVERALL}, key=injection_rank)
+        drawn = [drawn for injection in injections for drawn in forests(a, injection)]
+        return {"drawn": drawn, "table": patients(a)}
 
     return {"shown": report.of_each(report.primary, of_fit), "claim": CLAIM}

@@ -22,6 +22,7 @@ from slopeshift.report.words.numbers import (
     course,
     in_unit,
     number,
+    pieces,
     point,
     probability,
     slower_where,
@@ -133,10 +134,9 @@ def _changes(draws: xr.DataArray) -> dict[str, Floats]:
 
 
 def context(report: Report) -> dict[str, Any]:
-    """Show the quantities of an average patient by every model that passed its gate."""
+    """Show the quantities of an average patient by the models that answer the question."""
 
     def of_fit(a: Analysis) -> dict[str, Any]:
-        shown = [*by_arm(a), *drawn(a)] if report.treated and a in report.primary else []
-        return {"drawn": shown, "table": population(a)}
+        return {"drawn": [*by_arm(a), *drawn(a)] if report.treated else [], "tables": pieces(population(a))}
 
-    return {"shown": report.of_each(report.primary, of_fit), "beside": report.of_each(report.others, of_fit)}
+    return {"shown": report.of_each(report.primary, of_fit)}

@@ -74,6 +74,10 @@ def context(report: Report) -> dict[str, Any]:
     return {
         "deaths": deaths(trial) if "end_reason" in trial.patients else None,
         "events": adverse_events(trial),
-        "by_patient": events_of_patients(trial),
         "risks": risks(report.own["safety"]),
     }
+
+
+def details(report: Report) -> dict[str, Any]:
+    """Count the events of every patient."""
+    return {"by_patient": events_of_patients(report.trial)}

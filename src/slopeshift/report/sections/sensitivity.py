@@ -169,31 +169,42 @@ def shapes(varied: Tables, outcome: str) -> Table | None:
     )
 
 
-def drawn(rows: pd.DataFrame, varied: Tables, main: Analysis) -> list[Picture]:
-    """Draw the forest of all analyses, the patients left out, and the probability against the prior's SD."""
-    outcome, anchor = main.record["outcome"], main.anchor
-    mine = of_outcome(rows, outcome)
+def forest(rows: pd.DataFrame, main: Analysis) -> list[Picture]:
+    """Draw all analyses of an outcome under each other; nothing where no cycle has a value of it."""
+    mine = of_outcome(rows, main.record["outcome"])
     if not (mine["analysis"] == MAIN).any():
-        return []  # no cycle has a value of this outcome
-    pictures = [
+        return []
+    return [
         picture(
             sensitivity_figures.forest(mine, RANGES, main.rate, main.sign),
-            f"{anchor}-sensitivity-forest",
-            "The change overall in every analysis, with its 95 % interval; the band is that of the main analysis. "
+            f"{main.anchor}-sensitivity-forest",
+            f"{main.visits.outcome.label}: the change overall in every analysis, with its 95 % interval. Band: the "
+            "main analysis. "
             "Where there are many analyses of a kind, the bar spans their means.",
             f"Forest of {len(mine)} analyses of the change overall, {main.rate}.",
         )
     ]
+
+
+def without_patients(rows: pd.DataFrame, main: Analysis) -> list[Picture]:
+    """Draw the change without each patient in turn; nothing where none was left out."""
+    mine = of_outcome(rows, main.record["outcome"])
     left_out = mine[mine["analysis"] == variations.ONE_LEFT_OUT].dropna(subset="mean")
-    if len(left_out):
-        pictures.append(
-            picture(
-                sensitivity_figures.left_out(left_out, mine[mine["analysis"] == MAIN].iloc[0], main.rate),
-                f"{anchor}-sensitivity-patients",
-                "The change overall without each patient: mean and 95 % interval; line and band: with all patients.",
-                "The change overall with each patient left out in turn.",
-            )
+    if left_out.empty:
+        return []
+    return [
+        picture(
+            sensitivity_figures.left_out(left_out, mine[mine["analysis"] == MAIN].iloc[0], main.rate),
+            f"{main.anchor}-sensitivity-patients",
+            "The change overall without each patient: mean and 95 % interval; line and band: with all patients.",
+            "The change overall with each patient left out in turn.",
         )
+    ]
+
+
+def drawn_curves(varied: Tables, main: Analysis) -> list[Picture]:
+    """Draw the probability against what is assumed: of the prior, of expectation, of natural history."""
+    pictures = []
     for kind, axis, words in _CURVES:
         of = {"model": main.record["model"], "kind": kind}
         curve = rows_of(varied, "sensitivity_curves", **of)
@@ -203,7 +214,7 @@ def drawn(rows: pd.DataFrame, varied: Tables, main: Analysis) -> list[Picture]:
             pictures.append(
                 picture(
                     sensitivity_figures.curve(curve, float(at), label, logarithmic=spread, sign=main.sign),
-                    f"{anchor}-sensitivity-{kind}".replace("_", "-"),
+                    f"{main.anchor}-sensitivity-{kind}".replace("_", "-"),
                     f"{said} Dot: the main analysis; dashed: a probability of 0.8.",
                     f"Probability of a slower {course(main.sign)} against {axis.lower()}.",
                 )
@@ -235,13 +246,20 @@ def context(report: Report) -> dict[str, Any]:
     rows, varied = table(report.analyses, report.study, report.varied), report.varied
 
     def of_fit(a: Analysis) -> dict[str, Any]:
-        pictures = drawn(rows, varied, a)
+        return {"sentences": sentences(rows, varied, a), "drawn": forest(rows, a)}
+
+    return {"shown": report.of_each(report.primary, of_fit), "varied": bool(varied)}
+
+
+def details(report: Report) -> dict[str, Any]:
+    """Show every analysis in numbers, and how the answer follows what is assumed."""
+    rows, varied = table(report.analyses, report.study, report.varied), report.varied
+
+    def of_fit(a: Analysis) -> dict[str, Any]:
         return {
-            "sentences": sentences(rows, varied, a),
-            "pair": pictures[:2],
-            "drawn": pictures[2:],
+            "drawn": [*without_patients(rows, a), *drawn_curves(varied, a)],
             "table": printed(rows, a.record["outcome"], a.rate),
             "shapes": shapes(varied, a.record["outcome"]),
         }
 
-    return {"shown": report.of_each(report.primary, of_fit), "varied": bool(varied)}
+    return {"shown": report.of_each(report.primary, of_fit)}

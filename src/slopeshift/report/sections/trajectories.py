@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -14,26 +15,40 @@ from slopeshift.report.figures.courses import Course
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.numbers import counted
 
+FIRST = 24
+"""Patients whose courses stand in the shorter page; those of the others stand in the longer one."""
 
-def trajectories(analysis: Analysis) -> list[Picture]:
-    """Show every patient's record, with the fitted line up to the last value where the gate was passed."""
+
+def trajectories(analysis: Analysis, first: int = 0, last: int | None = None) -> list[Picture]:
+    """Show the records of patients, with the fitted line up to the last value where the gate was passed.
+
+    `first` and `last` cut the patients, in the order of the trial, as a slice does.
+    """
     label, pictures = analysis.visits.outcome.label, []
-    for i, course in enumerate(courses_figures.courses(analysis)):
+    for i, course in islice(enumerate(courses_figures.courses(analysis, last)), first, last):
         words = f"{counted(len(course.value), 'value')}, {counted(len(course.injections), 'injection')}"
         description = f"{label} of patient {course.patient}: {words}{courses_figures.ended(course.ending)}."
         name = f"{analysis.anchor}-patient-{i}"
-        pictures.append(picture(figure(analysis, course), name, course.patient, description))
+        pictures.append(picture(figure(analysis, course, alone=False), name, course.patient, description))
     return pictures
 
 
-def figure(analysis: Analysis, course: Course) -> Figure:
-    """Draw one patient's course, on axes that all patients share."""
+def figure(analysis: Analysis, course: Course, *, alone: bool = True) -> Figure:
+    """Draw one patient's course, on axes that all patients share; `alone` names them in the figure."""
     values = pd.DataFrame({"month": course.month, "value": course.value})
     limits = (courses_figures.months_range(analysis), courses_figures.padded(analysis.visits.value))
-    labels = ("months", analysis.visits.outcome.unit)
+    labels = ("Months since the first injection", analysis.visits.outcome.unit) if alone else None
     return trajectories_figures.trajectory(values, course.line, list(course.injections), course.ending, limits, labels)
 
 
 def context(report: Report) -> dict[str, Any]:
-    """Show every patient's course for each outcome, with the fitted line where the gate was passed."""
-    return {"shown": report.of_each(report.primary, lambda a: {"drawn": trajectories(a)}, failed=True)}
+    """Show the first patients' courses for each outcome, with the fitted line where the gate was passed."""
+    shown = report.of_each(report.primary, lambda a: {"drawn": trajectories(a, last=FIRST)}, failed=True)
+    return {"shown": shown, "first": FIRST, "more": len(report.trial.patients) - FIRST}
+
+
+def details(report: Report) -> dict[str, Any]:
+    """Show the courses of the patients that the shorter page has no room for."""
+    more = len(report.trial.patients) > FIRST
+    of = report.primary if more else []
+    return {"shown": report.of_each(of, lambda a: {"drawn": trajectories(a, FIRST)}, failed=True), "more": more}

@@ -131,8 +131,9 @@ def priors_that_matter(table: pd.DataFrame) -> list[str]:
         ]
     else:
         sentences = [
-            f"The prior of the {_prior(row.prior)} moves the {_claim(row.quantity)}: with four fifths of its weight it "
-            f"would be {in_unit(row.mean_with_weaker_prior, row.unit, sign=True)} instead of "
+            f"The prior of the {_prior(row.prior)} moves the {_claim(row.quantity)}: with four fifths of its weight "
+            f"the {'difference' if row.quantity == DIFFERENCE else 'change'} would be "
+            f"{in_unit(row.mean_with_weaker_prior, row.unit, sign=True)} instead of "
             f"{in_unit(row.mean, row.unit, sign=True)} {row.unit} (sensitivity {number(row.sensitivity)}, of the data "
             f"{number(row.sensitivity_to_data)})."
             for row in overall.itertuples()

@@ -33,14 +33,15 @@ SPREAD = (
 PLAIN = (
     *("Patient", "Patients", "Injection", "Injections", "Model", "Period", "Quantity", "Unit", "Note", "Source", "Of"),
     *("Item", "Value", "n", "Published", "Statistic", "Analysis", "Term", "Related", "Kind", "Detail", "All cycles"),
-    *("Overall", "First to last injection", "Check", "Found", "Verdict", "Covariate"),
+    *("Overall", "First to last injection", "Check", "Found", "Verdict", "Covariate", "Doubt", "What it is", "Where"),
+    *("Gate",),
 )
 """Heads of columns that say themselves what they are."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A quantity: `label` is its name, `printed` are other names of it in tables, `shown` the sections that show it."""
+    """A quantity: `label` is its name, `printed` are other names of it in tables."""
 
     key: str
     label: str
@@ -49,7 +50,6 @@ class Definition:
     unit: str
     table: str
     code: str
-    shown: tuple[str, ...]
     printed: tuple[str, ...] = ()
 
     @property
@@ -64,7 +64,7 @@ def definitions() -> dict[str, Definition]:
     text = files("slopeshift.report.words").joinpath("definitions.toml").read_text(encoding="utf-8")
     read = tomllib.loads(text)
     return {
-        key: Definition(key=key, **(entry | {name: tuple(entry.get(name, ())) for name in ("shown", "printed")}))
+        key: Definition(key=key, **(entry | {"printed": tuple(entry.get("printed", ()))}))
         for key, entry in read.items()
     }
 

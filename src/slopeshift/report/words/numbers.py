@@ -45,6 +45,25 @@ def in_columns(caption: str, rows: pd.DataFrame, *columns: tuple[str, str, str |
     return Table(caption, "".join(align), heads, said)
 
 
+MOST_COLUMNS = 8
+"""Columns of numbers that a printed page has room for beside the names of the rows."""
+
+
+def pieces(table: Table) -> list[Table]:
+    """Cut a table with more than MOST_COLUMNS columns besides its first into several; a narrower one stays whole."""
+    starts = range(1, len(table.columns), MOST_COLUMNS)
+    cuts = [slice(start, start + MOST_COLUMNS) for start in starts]
+    return [
+        Table(
+            table.caption,
+            table.align[0] + table.align[cut],
+            [table.columns[0], *table.columns[cut]],
+            [[row[0], *row[cut]] for row in table.rows],
+        )
+        for cut in cuts
+    ]
+
+
 def stacked(parts: Sequence[pd.DataFrame], columns: Sequence[str] = ("model", "outcome")) -> pd.DataFrame:
     """Put tables under each other, those without a row left out; without any, a table of the columns."""
     filled = [part for part in parts if not part.empty]
