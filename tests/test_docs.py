@@ -114,7 +114,9 @@ def test_the_readme_says_how_often_the_headline_claimed_where_nothing_changed():
 
 def test_the_readme_says_how_often_the_headline_finds_a_change_in_spite_of_both_traps():
     table = pd.read_csv(ROOT / "validation/headline.csv")
-    (found,) = table.query("model == 'alsfrsr' and change == 0.6 and situation == 'both' and patients == 20").itertuples()
+    (found,) = table.query(
+        "model == 'alsfrsr' and change == 0.6 and situation == 'both' and patients == 20"
+    ).itertuples()
     text = (ROOT / "README.md").read_text()
     assert f"it claimed slower decline in {100 * found.claimed:.0f} % of {found.trials} trials of 20 patients" in text
 
