@@ -19,6 +19,8 @@ from pandas.testing import assert_frame_equal
 
 from slopeshift.trial import DAYS_PER_MONTH, Trial, TrialError, read_trial, trial_from_tables
 from slopeshift.trial.cells import has_control_character
+from slopeshift.trial.columns import ITEMS
+from slopeshift.trial.subscores import SUBSCORES, subscores_of
 
 PATIENTS = """\
 patient,age,sex,onset_month,onset_site,end_month,end_reason,riluzole
@@ -64,7 +66,6 @@ GOOD = {
     "events.csv": EVENTS,
     "trial.toml": SETTINGS,
 }
-ITEMS = [f"alsfrsr_{item}" for item in range(1, 13)]
 TABLES = ("patients", "visits", "injections", "events")
 
 
@@ -395,10 +396,29 @@ def test_what_a_trial_may_lack(without: dict[str, str | None], table: str, rows:
     ("first", "total", "score"), [("1", None, 34), ("1", "34", 34), ("", "35", 35), ("", "33", 33)],
     ids=["items alone", "items and total", "an item missing beside the total", "an item missing at its lowest"],
 )  # fmt: skip
-def test_items_give_the_total_and_are_not_kept(first: str, total: str | None, score: float, tmp_path: Path) -> None:
+def test_items_give_the_total_and_are_kept_beside_it(
+    first: str, total: str | None, score: float, tmp_path: Path
+) -> None:
     trial = read_trial(folder(tmp_path, GOOD | {"visits.csv": with_items(first, total)}))
     assert trial.visits["alsfrsr"].tolist() == [score]
     assert list(trial.visits) == ["patient", "month", "alsfrsr", "grip"]
+    assert trial.items["alsfrsr_1"].dropna().tolist() == [float(item) for item in first]
+    assert trial.items["month"].tolist() == trial.visits["month"].tolist()
+
+
+def test_items_add_up_to_sub_scores_of_a_visit(tmp_path: Path) -> None:
+    trial = read_trial(folder(tmp_path, GOOD | {"visits.csv": with_items("1", None) + "P1,3,19" + "," * 12 + "\n"}))
+    scores = subscores_of(trial.items)
+    assert list(scores) == ["patient", "month", "bulbar", "fine_motor", "gross_motor", "respiratory"]
+    assert scores[list(SUBSCORES)].sum(axis=1).tolist() == [34]
+    assert scores["bulbar"].tolist() == [trial.items[["alsfrsr_1", "alsfrsr_2", "alsfrsr_3"]].to_numpy().sum()]
+    assert sorted(item for of in SUBSCORES.values() for item in of) == sorted(ITEMS)
+    unknown = subscores_of(trial.items.assign(alsfrsr_5=np.nan))
+    assert unknown.notna().iloc[0].tolist() == [True, True, True, False, True, True]
+
+
+def test_a_trial_without_items_has_no_sub_scores(tmp_path: Path) -> None:
+    assert subscores_of(read_trial(folder(tmp_path, GOOD)).items).empty
 
 
 def test_a_visit_without_any_item_has_no_score(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ class Trial:
     entry: tuple[EntryRule, ...] = field(default=(), repr=False)
     arms: Arms | None = field(default=None, repr=False)
     _notes: tuple[Problem, ...] = field(default=(), repr=False)
+    _items: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["patient", "month", *ITEMS]), repr=False)
 
     @property
     def notes(self) -> pd.DataFrame:
@@ -125,6 +126,11 @@ class Trial:
         `month` is NaN where the time is not known; `earliest_month` and `latest_month` may then bound it.
         """
         return self._tables["events"].copy(deep=False)
+
+    @property
+    def items(self) -> pd.DataFrame:
+        """One row a visit with an item of the ALSFRS-R: `patient`, `month`, `alsfrsr_1` to `alsfrsr_12` (0 to 4)."""
+        return self._items.copy(deep=False)
 
     @property
     def outcomes(self) -> Mapping[str, Outcome]:
@@ -273,6 +279,7 @@ def _admitted(delivery: Delivery) -> Trial:
         entry=tuple(entry_rules_of(settings).values()),
         arms=arms,
         _notes=tuple(of_patient(note, delivery.tables) for note in notes),
+        _items=_finished(records, "visits", seen.tables["visits"].dropna(subset=list(ITEMS), how="all"), ITEMS),
         _tables={name: _finished(records, name, table, given.get(name, [])) for name, table in tables.items()},
     )
 
