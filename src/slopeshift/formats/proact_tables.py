@@ -138,7 +138,7 @@ def _fvc(table: _Table, records: pd.DataFrame) -> Part:
     percent = pd.concat([table.number(f"pct_of_Normal_Trial_{i}") for i in (1, 2, 3)], axis=1).max(axis=1)
     litres = pd.concat([table.number(f"Subject_Liters_Trial_{i}") for i in (1, 2, 3)], axis=1).max(axis=1)
     normal = table.number("subject_normal")
-    in_percent = table.text("Forced_Vital_Capacity_Units").map(lambda unit: _PERCENT.search(unit) is not None)
+    in_percent = table.text("Forced_Vital_Capacity_Units").str.contains(_PERCENT)
     percent, litres = percent.fillna(litres.where(in_percent)), litres.mask(in_percent)
     computed = (100 * litres / normal.where(normal > 0)).round(1)
     timed = beside(timed, value=percent.fillna(computed))
