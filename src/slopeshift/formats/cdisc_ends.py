@@ -189,7 +189,7 @@ def one_end(desk: Desk, found: list[pd.DataFrame]) -> pd.DataFrame:
     latest = ordered[alive].sort_values(["undated", "time"], ascending=[True, False], kind="stable")
     ordered = pd.concat([ordered[~alive], latest])
     chosen = ~ordered.duplicated("patient")
-    for _, of_patient in ordered.groupby("patient", sort=False):
+    for _, of_patient in ordered[ordered.duplicated("patient", keep=False)].groupby("patient", sort=False):
         _note_contradictions(desk, of_patient)
     desk.use(ordered[chosen & ~ordered["own"]], "patient")
     desk.leave_out(ordered[~chosen & ~ordered["own"]], "another end of the patient is taken: death, or the latest")

@@ -136,7 +136,8 @@ def arm_of(desk: Desk, subjects: pd.DataFrame, *pairs: tuple[str, str]) -> pd.Se
     none = cells.str.casefold().isin(UNASSIGNED) | cells.isin(UNASSIGNED_CODES)
     none |= column_of(subjects, "ARMCD").isin(UNASSIGNED_CODES)
     cells = cells.mask(none, "")
-    for patient, rows in subjects[filled(cells)].groupby("patient", sort=False):
+    told = subjects[filled(cells)]
+    for patient, rows in told[told.duplicated("patient", keep=False)].groupby("patient", sort=False):
         if len(arms := sorted(set(cells[rows.index]))) > 1:
             record, remedy = rows.iloc[0], "give every patient one arm"
             found = f"{' and '.join(map(repr, arms))} of one patient"

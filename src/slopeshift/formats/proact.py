@@ -105,7 +105,8 @@ def _of_two_arms(parts: Mapping[str, Part]) -> tuple[Problem, ...]:
     """Refuse subjects whose records name several arms: neither of them could be taken."""
     told = [part.records[part.records["arm"] != ""] for part in parts.values() if "arm" in part.records]
     problems = []
-    for subject, rows in pd.concat(told).groupby("patient", sort=False) if told else ():
+    every = pd.concat(told) if told else NO_RECORDS
+    for subject, rows in every[every.duplicated("patient", keep=False)].groupby("patient", sort=False):
         if len(arms := sorted(set(rows["arm"]))) > 1:
             first, found = rows.iloc[0], f"{' and '.join(map(repr, arms))} of one patient"
             remedy = "give every patient one arm"
