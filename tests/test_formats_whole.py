@@ -156,17 +156,17 @@ def run(*arguments):
 
 
 def reported(trial, place):
-    """Check, fit and report a trial with one small model; the report is there where the status says so."""
+    """Check, fit and report a trial with one model and few draws; the report is there where the status says so."""
     models = Path(place) / "models"
     models.mkdir()
-    shutil.copy(ROOT / "models" / "alsfrsr_straight.py", models / "alsfrsr_straight.py")
+    shutil.copy(ROOT / "models" / "alsfrsr.py", models)
     assert run("check", trial).exit_code == 0
     where = ("--models", models, "--fits", Path(place) / "fits")
     fitted = run("fit", trial, *where, "--draws", 100, "--tune", 100, "--chains", 2, "--seed", 1)
     done = run("report", trial, *where, "--out", Path(place) / "report")
     assert done.exit_code == 0, (fitted.output, done.output)
     page = (Path(place) / "report" / "index.html").read_text()
-    assert "Whole" in page or "out" in page
+    assert len(page) > 10_000
 
 
 @settings(max_examples=1, **QUICK)
