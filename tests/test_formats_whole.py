@@ -4,6 +4,7 @@ What happened to patients is known here, so that nothing of it can be lost witho
 injections and scores are in the trial that is made, or the console says what was left out and of whom.
 """
 
+import importlib
 import re
 import shutil
 from pathlib import Path
@@ -47,6 +48,12 @@ def originals(tmp_path_factory):
         exported(form, dated, base / form)
         datasets_as_csv(base / form)
     return base, read_trial(dated)
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    """Load what samples beforehand: PyTensor raises the recursion limit, which hypothesis takes amiss in a test."""
+    return importlib.import_module("slopeshift.fit.sample")
 
 
 def changed(data, path):
@@ -171,7 +178,7 @@ def reported(trial, place):
 
 @settings(max_examples=1, **QUICK)
 @given(data=st.data())
-def test_a_changed_source_becomes_a_report_or_is_refused(originals, data):
+def test_a_changed_source_becomes_a_report_or_is_refused(originals, sampler, data):
     with TemporaryDirectory() as place:
         if trial := imported(data, originals, "sdtm", place):
             reported(trial, place)
@@ -181,7 +188,7 @@ def test_a_changed_source_becomes_a_report_or_is_refused(originals, data):
 @pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=8, **QUICK)
 @given(data=st.data())
-def test_every_changed_source_becomes_a_report_or_is_refused(form, originals, data):
+def test_every_changed_source_becomes_a_report_or_is_refused(form, originals, sampler, data):
     with TemporaryDirectory() as place:
         if trial := imported(data, originals, form, place):
             reported(trial, place)

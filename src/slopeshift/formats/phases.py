@@ -32,14 +32,19 @@ def begun(file: str, column: str, table: pd.DataFrame, clock: str) -> tuple[pd.D
         for row, cell in rows.loc[timeless, PHASE].items()
     ]
     ordered = rows[~rows["at"].isna()].sort_values("at", kind="stable")
-    firsts = ordered[filled(ordered[PHASE])].drop_duplicates("patient")
-    problems += _other_baselines(file, column, firsts)
-    changes: list[int] = []
-    for _, of in ordered.groupby("patient", sort=False):
+    known = ordered[filled(ordered[PHASE])]
+    problems += _other_baselines(file, column, known.drop_duplicates("patient"))
+    before = known.groupby("patient", sort=False)["plain"].shift()
+    changed = known[before.notna() & (known["plain"] != before)]
+    # A patient with one change, no empty cell and one row a time is clear.
+    doubtful = {
+        *changed.loc[changed.duplicated("patient"), "patient"],
+        *ordered.loc[~filled(ordered[PHASE]), "patient"],
+    }
+    doubtful |= {*ordered.loc[ordered.duplicated(["patient", "at"]), "patient"]}
+    for _, of in ordered[ordered["patient"].isin(doubtful)].groupby("patient", sort=False):
         problems += _unclear(file, column, of)
-        known = of[filled(of[PHASE])]
-        changes += known.index[known["plain"] != known["plain"].shift(fill_value=_first(known))].tolist()
-    kept = rows.loc[sorted(changes)]
+    kept = rows.loc[sorted(changed.index)]
     if len(set(kept["plain"])) > 1:
         kept = kept.assign(agent=kept[PHASE])
     return kept.drop(columns=[PHASE, "at", "plain"]), problems
@@ -48,10 +53,6 @@ def begun(file: str, column: str, table: pd.DataFrame, clock: str) -> tuple[pd.D
 def _order(table: pd.DataFrame, clock: str) -> pd.Series:
     """Return times that can be put in order; NaN where there is none."""
     return numbers(table[clock]) if clock == "month" else table[clock].where(filled(table[clock]))
-
-
-def _first(known: pd.DataFrame) -> str:
-    return known["plain"].iloc[0] if len(known) else ""
 
 
 def _other_baselines(file: str, column: str, firsts: pd.DataFrame) -> Iterator[Problem]:
