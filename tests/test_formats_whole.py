@@ -96,7 +96,7 @@ def source_of(data, originals, form, place):
     """Copy a source and change it; return it with its mapping, if it has one."""
     folder = Path(shutil.copytree(originals[0] / form, Path(place) / "in"))
     files = sorted(folder.glob("*.csv"))
-    for path in {data.draw(st.sampled_from(files)) for _ in range(data.draw(st.integers(1, 2)))}:
+    for path in dict.fromkeys(data.draw(st.sampled_from(files)) for _ in range(data.draw(st.integers(1, 2)))):
         changed(data, path)
     single = form in ("redcap", "table")
     return (folder / f"{form}.csv" if single else folder), (folder / "mapping.yaml" if single else None)
