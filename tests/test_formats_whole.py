@@ -52,8 +52,8 @@ def originals(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sampler():
-    """Load what samples beforehand: PyTensor raises the recursion limit, which hypothesis takes amiss in a test."""
-    return importlib.import_module("slopeshift.fit.sample")
+    """Load what samples beforehand: PyMC raises the recursion limit, which hypothesis takes amiss in a test."""
+    return importlib.import_module("pymc")
 
 
 def changed(data, path):
