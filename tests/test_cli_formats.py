@@ -68,6 +68,21 @@ def test_a_refusal_is_words_on_the_error_stream_and_a_traceback_only_for_debuggi
     assert type(run("--debug", *command).exception).__name__ == "RefusedError"
 
 
+@pytest.mark.parametrize("command", [["check", "here"], ["doctor"]])
+def test_a_fault_of_the_program_is_one_line_and_a_status_of_its_own(command, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("nothing\nfits")
+
+    monkeypatch.setattr("slopeshift.trial.read_trial", broken)
+    monkeypatch.setattr("slopeshift.cli.doctor.looked_at", broken)
+    done = run(*command)
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert done.stderr.count("\n") == 1
+    for words in ("ZeroDivisionError: nothing fits", ".py, line ", "report this line", "--debug", "slopeshift "):
+        assert words in done.stderr
+    assert isinstance(run("--debug", *command).exception, ZeroDivisionError)
+
+
 def test_json_answers_in_both_cases(table, tmp_path):
     command = ["import", "table", table["source"], tmp_path / "out", "--mapping", table["document"], "--json"]
     answer = json.loads(run(*command).stdout)
@@ -149,7 +164,7 @@ def test_export_names_what_it_leaves_out(tmp_path):
 
 def test_exit_statuses_are_documented_where_help_is_asked_for():
     text = " ".join(run("--help").stdout.split())
-    for status in ("0 done", "1 bad input", "2 wrong usage", "3 a fit failed", "130 interrupted"):
+    for status in ("0 done", "1 bad input", "2 wrong usage", "3 a fit failed", "4 a fault", "130 interrupted"):
         assert status in text
     assert "--install-completion" in text
 

@@ -1,11 +1,14 @@
 """Arms and sham injections of CDISC datasets: what is an injection, of which agent, and what contradicts itself."""
 
+import re
+import tomllib
+
 import pandas as pd
 import pytest
 from sources import datasets_as_csv, small_trial, take
 
 from slopeshift.formats.export import export_trial
-from slopeshift.trial import TrialError
+from slopeshift.trial import TrialError, read_trial
 
 
 @pytest.fixture(params=["sdtm", "adam"])
@@ -97,3 +100,19 @@ def test_without_a_name_the_dose_says_what_was_injected(tmp_path):
     edit(x / "adex.csv", lambda d: d.drop(columns="TRTA").assign(AVAL=["60", "0", "60"]))
     trial = take("adam", x, tmp_path / "out").trial
     assert trial.injections["agent"].tolist() == ["treatment", "placebo", "treatment"]
+
+
+def test_an_import_that_finds_arms_writes_what_to_state(form, tmp_path):
+    take(form, source(form, tmp_path), tmp_path / "out")
+    text = (tmp_path / "out" / "trial.toml").read_text()
+    assert 'Levels of arm found, with the number of patients: "cells" (2), "placebo" (1)' in text
+    assert "[arms]" not in tomllib.loads(text)
+    stated = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE).replace('control = ""', 'control = "placebo"')
+    (tmp_path / "out" / "trial.toml").write_text(stated)
+    assert read_trial(tmp_path / "out").arms.control == "placebo"
+
+
+def test_where_there_is_one_arm_nothing_is_to_be_stated(form, tmp_path):
+    x = source(form, tmp_path, arms=("cells",) * 3, agents=None)
+    take(form, x, tmp_path / "out")
+    assert "arms" not in (tmp_path / "out" / "trial.toml").read_text()

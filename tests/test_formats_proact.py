@@ -246,3 +246,45 @@ def test_a_broken_release_is_refused(broken, file, row, column, found, remedy, t
     assert (first["row"], first["column"]) == (row, column)
     assert found in first["found"]
     assert remedy in first["remedy"]
+
+
+def test_a_subject_of_two_arms_is_refused_by_name(tmp_path):
+    arms = [{"subject_id": s, "Study_Arm": arm} for s, arm in (("1", "Active"), ("2", "Placebo"), ("1", "Placebo"))]
+    folder = folder_of(tmp_path / "in", ALSFRS=[score(), score(subject="2")], TREATMENT=arms)
+    problems = refused("proact", folder, tmp_path / "out")
+    assert problems[["file", "row", "patient", "column", "found"]].to_numpy().tolist() == [
+        ["PROACT_TREATMENT.csv", 2, "1", "Study_Arm", "'Active' and 'Placebo' of one patient"]
+    ]
+
+
+def test_percent_in_the_columns_of_litres_is_percent_where_the_unit_says_so(tmp_path):
+    rows = [
+        {"Subject_Liters_Trial_1": "81", "Forced_Vital_Capacity_Units": "Percent Predicted", "subject_normal": "4"},
+        {"Subject_Liters_Trial_1": "3", "Forced_Vital_Capacity_Units": "Liters", "subject_normal": "4"},
+        {"Subject_Liters_Trial_1": "3", "Forced_Vital_Capacity_Units": "", "subject_normal": "4"},
+        {"Subject_Liters_Trial_1": "81", "Forced_Vital_Capacity_Units": "", "subject_normal": "4"},
+    ]
+    days = [{"subject_id": "1", "Forced_Vital_Capacity_Delta": str(30 * place)} for place in range(len(rows))]
+    folder = folder_of(tmp_path / "in", ALSFRS=[score()])
+    pd.DataFrame([day | row for day, row in zip(days, rows, strict=True)]).to_csv(
+        folder / "PROACT_FVC.csv", index=False
+    )
+    done = take("proact", folder, tmp_path / "out")
+    assert done.trial.visits["fvc"].tolist() == [81, 75, 75]
+    assert "FVC in per cent is not a number from 0 to 200 (1)" in "".join(done.reasons)
+
+
+@pytest.mark.parametrize("births", [["-21915", "-20454"], ["21915", ""], ["", ""]])
+def test_days_of_birth_identify_nobody(births, tmp_path):
+    people = [{"subject_id": str(i), "Age": "60", "Date_of_Birth": day} for i, day in enumerate(births, start=1)]
+    trial, _ = imported(tmp_path, ALSFRS=[score(), score(subject="2")], DEMOGRAPHICS=people)
+    assert trial.patients["age"].tolist() == [60, 60]
+
+
+def test_items_are_kept_beside_the_total(tmp_path):
+    items = FULL | {ITEM_COLUMNS[4]: "3", "Q5b_Cutting_with_Gastrostomy": "1"}
+    rows = [score(0, "48", **FULL), score(30, "45", **items), score(60, "40")]
+    trial, _ = imported(tmp_path, ALSFRS=rows)
+    written = pd.read_csv(tmp_path / "out" / "visits.csv")
+    assert written["alsfrsr_5"].fillna(-1).tolist() == [4, 1, -1]
+    assert trial.visits["alsfrsr"].tolist() == [48, 45, 40]

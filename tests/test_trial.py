@@ -19,6 +19,8 @@ from pandas.testing import assert_frame_equal
 
 from slopeshift.trial import DAYS_PER_MONTH, Trial, TrialError, read_trial, trial_from_tables
 from slopeshift.trial.cells import has_control_character
+from slopeshift.trial.columns import ITEMS
+from slopeshift.trial.subscores import SUBSCORES, subscores_of
 
 PATIENTS = """\
 patient,age,sex,onset_month,onset_site,end_month,end_reason,riluzole
@@ -64,7 +66,6 @@ GOOD = {
     "events.csv": EVENTS,
     "trial.toml": SETTINGS,
 }
-ITEMS = [f"alsfrsr_{item}" for item in range(1, 13)]
 TABLES = ("patients", "visits", "injections", "events")
 
 
@@ -395,10 +396,29 @@ def test_what_a_trial_may_lack(without: dict[str, str | None], table: str, rows:
     ("first", "total", "score"), [("1", None, 34), ("1", "34", 34), ("", "35", 35), ("", "33", 33)],
     ids=["items alone", "items and total", "an item missing beside the total", "an item missing at its lowest"],
 )  # fmt: skip
-def test_items_give_the_total_and_are_not_kept(first: str, total: str | None, score: float, tmp_path: Path) -> None:
+def test_items_give_the_total_and_are_kept_beside_it(
+    first: str, total: str | None, score: float, tmp_path: Path
+) -> None:
     trial = read_trial(folder(tmp_path, GOOD | {"visits.csv": with_items(first, total)}))
     assert trial.visits["alsfrsr"].tolist() == [score]
     assert list(trial.visits) == ["patient", "month", "alsfrsr", "grip"]
+    assert trial.items["alsfrsr_1"].dropna().tolist() == [float(item) for item in first]
+    assert trial.items["month"].tolist() == trial.visits["month"].tolist()
+
+
+def test_items_add_up_to_sub_scores_of_a_visit(tmp_path: Path) -> None:
+    trial = read_trial(folder(tmp_path, GOOD | {"visits.csv": with_items("1", None) + "P1,3,19" + "," * 12 + "\n"}))
+    scores = subscores_of(trial.items)
+    assert list(scores) == ["patient", "month", "bulbar", "fine_motor", "gross_motor", "respiratory"]
+    assert scores[list(SUBSCORES)].sum(axis=1).tolist() == [34]
+    assert scores["bulbar"].tolist() == [trial.items[["alsfrsr_1", "alsfrsr_2", "alsfrsr_3"]].to_numpy().sum()]
+    assert sorted(item for of in SUBSCORES.values() for item in of) == sorted(ITEMS)
+    unknown = subscores_of(trial.items.assign(alsfrsr_5=np.nan))
+    assert unknown.notna().iloc[0].tolist() == [True, True, True, False, True, True]
+
+
+def test_a_trial_without_items_has_no_sub_scores(tmp_path: Path) -> None:
+    assert subscores_of(read_trial(folder(tmp_path, GOOD)).items).empty
 
 
 def test_a_visit_without_any_item_has_no_score(tmp_path: Path) -> None:
@@ -706,6 +726,10 @@ def test_a_patient_at_the_floor_is_not_taken_for_litres(last, tmp_path: Path) ->
         ([*MANY, "P2,13,3.4"], 14, "P2", "fvc", "3.4, beside 75.*not litres"),
         (["P2,-2,0.9", *MANY], 2, "P2", "fvc", "0.9, beside 85.*fraction"),
         ([*MANY, "P10,0,80", "P10,181,20"], 14, "P10", "month", "181 months between the visits.*divide days"),
+        (
+            [*MANY, *(f"P10,{28 * i},{80 - i}" for i in range(4))],
+            *(14, "P10", "month", "visits of one patient 28 months apart.*divide days.*by dates"),
+        ),
     ],
 )
 def test_units_are_judged_by_patient_and_value(rows, row, patient, column, words, tmp_path: Path) -> None:
@@ -748,7 +772,7 @@ LONG = "P1,-3,41,92.5,20\nP1,0,38,,18.5\nP1,4,36,85,"
         ("events.csv", "P1,0.1", "P1,", (2, "P1", "month"), "no time for the event 'Headache'"),
         ("injections.csv", "P2,1,0.5", "P2,1,-15", (4, "P2", "month"), "12 months before the patient's first visit"),
         ("trial.toml", 'source = "made up for the tests"', "", (None, None, "source"), 'source = "..."'),
-        ("visits.csv", LONG, LONG.replace("-3,", "-60,"), (2, "P1", "month"), "followed for 64 months.*at most 3.5"),
+        ("visits.csv", LONG, LONG.replace("-3,", "-60,"), (2, "P1", "month"), "for 64 months, others usually for"),
         ("visits.csv", "92.5,20\nP1,0,38,,18.5\nP1,4,36,85,\nP2,-2.5,40,77,NA\nP2,1,39,75,12",
          "92.5,20\nP1,0,38,,18.5\nP1,4,36,,19\nP2,-2.5,40,,18\nP2,1,39,,12", (None, None, "fvc"),
          "FVC at 2 visits, others at 6"),
@@ -770,8 +794,12 @@ def test_what_is_allowed_and_worth_a_look_is_a_note(file, old, new, place, words
         (["P1,-1,40,88", "P1,0,38,80", "P2,0,39,"], "no value of FVC after a first injection"),
         (["P1,-1,40,88", "P1,0,40,80", "P2,1,40,7.5e1"], "ALSFRS-R is 40 at all 3 visits"),
         (
-            [f"P1,{month},40,{85 - month // 10}" for month in (-30, 0, 30, 60, 90)],
-            "visits usually 30 months apart.*not days",
+            [f"P1,{month},40,{85 - month // 10}" for month in (-20, 0, 20, 40, 60)],
+            "visits usually 20 months apart.*not days",
+        ),
+        (
+            [*(f"P{p},{m},40,85" for p in (1, 2) for m in (0, 3)), "P10,0,40,85", "P10,31,39,80"],
+            "followed for 31 months, others usually for 3.0",
         ),
     ],
 )

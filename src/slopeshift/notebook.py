@@ -332,8 +332,10 @@ def trial_tables(trial: Trial) -> dict[str, tuple[Sequence[str], Callable[[], Ta
     from slopeshift.answers.safety import safety_table
     from slopeshift.classical import model_free
     from slopeshift.missing import tables as missing
+    from slopeshift.trial.subscores import subscores_of
 
     return {
+        "trial.subscores": (["subscores"], lambda: {"subscores": subscores_of(trial.items)}),
         "classical": (["classical"], lambda: {"classical": model_free(trial)}),
         "answers.safety": (["safety"], lambda: {"safety": safety_table(trial)}),
         "missing.tables": (missing.OF_TRIAL, lambda: missing.tables_of_trial(trial)),

@@ -1,6 +1,7 @@
 """The command line, `slopeshift check | show | fit | answer | checks | report | null ...`, and folder names.
 
-Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted.
+Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 4 a fault of slopeshift itself,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import typer
 from slopeshift.cli import calibration, doctor, fits, formats, models, planning, sensitivity, workspace
 from slopeshift.cli.answers import (
     EXIT_STATUSES,
+    Commands,
     answer_json,
     counted,
     described,
@@ -23,7 +25,7 @@ from slopeshift.cli.answers import (
     set_up,
 )
 
-app = typer.Typer(no_args_is_help=True, epilog=EXIT_STATUSES, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Commands, no_args_is_help=True, epilog=EXIT_STATUSES, pretty_exceptions_enable=False)
 
 app.command()(fits.fit)
 app.command()(fits.answer)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import platform
+import traceback
 from contextlib import contextmanager, redirect_stdout
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,8 +21,44 @@ if TYPE_CHECKING:
 
     from slopeshift.trial import Trial
 
-BAD_INPUT, GATE_FAILED, INTERRUPTED = 1, 3, 130
-EXIT_STATUSES = "Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted."
+BAD_INPUT, GATE_FAILED, FAULT, INTERRUPTED = 1, 3, 4, 130
+EXIT_STATUSES = (
+    "Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, "
+    "4 a fault of slopeshift itself, 130 interrupted."
+)
+PACKAGE = Path(__file__).parents[1]
+
+
+class Commands(TyperGroup):
+    """The commands, none of which ends in a traceback: an error that nobody foresaw is one line and a status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; say of an unforeseen error what happened, where, and how to report it."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # Wrong usage and statuses of exit are raised too; they say themselves how they end.
+            if hasattr(error, "exit_code") or isinstance(error, typer.Abort) or (ctx.obj or {}).get("debug"):
+                raise
+            typer.echo(fault(error), err=True)
+            raise typer.Exit(FAULT) from None
+
+
+def fault(error: Exception) -> str:
+    """Say in one line what happened, in which line of the package, and what a report of it needs."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)] or frames
+    where = f"{Path(own[-1].filename).name}, line {own[-1].lineno}" if own else "an unknown place"
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    versions = f"slopeshift {metadata.version('slopeshift')}, Python {platform.python_version()}"
+    return (
+        f"slopeshift failed: {what[:LONGEST_FAULT]} ({where}; {versions}). The fault is not in your data alone: report "
+        "this line with the command, and what --debug before the command prints."
+    )
+
+
+LONGEST_FAULT = 300
+"""Characters of an error's own text that are shown."""
 
 
 def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:

@@ -98,7 +98,9 @@ def _basic(
     desk.leave_out(records[imputed], "an imputed or derived value: DTYPE " + column_of(records, "DTYPE")[imputed])
     scored = records[code.isin(meaning) & ~imputed]
     scored = scored.assign(value=desk.number(scored, "AVAL"), column=scored["PARAMCD"].map(meaning))
-    timed = desk.timed(desk.without(scored, scored["value"].isna(), "no AVAL"), "ADT", "ADY")
+    scored = desk.without(scored, scored["value"].isna(), "no AVAL")
+    cdisc_tables.refuse_other_units(desk, scored, "AVALU")
+    timed = desk.timed(scored, "ADT", "ADY")
     given = records[injecting & ~imputed]
     given = given.assign(dose=desk.number(given, "AVAL"), route=column_of(given, "ROUTE"))
     given = given.assign(agent=cdisc_tables.agents_of(column_of(given, "TRTA"), given["dose"]))
@@ -123,7 +125,7 @@ def _ends(
     desk: Desk, named: Mapping[str, list[Source]], subjects: pd.DataFrame, codes: Mapping[str, str]
 ) -> pd.DataFrame:
     """Return one end a patient: death by ADSL or a fatal event, otherwise EOSDT with DCSREAS or EOSSTT."""
-    dates = ("DTHDT", "DTHDY", "DTHDTC")
+    dates = ("DTHDT", "DTHDY", "DTHDTC", "DTHCAUS")
     time = next((name for name in ("DTHDT", "DTHDTC") if filled(column_of(subjects, name)).any()), "DTHDT")
     found = [
         cdisc_ends.deaths_of_subjects(desk, subjects, dates, (time, "DTHDY")),
@@ -132,9 +134,11 @@ def _ends(
     cause, status = column_of(subjects, "DCSREAS"), column_of(subjects, "EOSSTT")
     said = cause.where(filled(cause), status)
     ended = subjects.assign(reason=cdisc_ends.decoded(desk, said, codes))[filled(said)]
-    for code in sorted({*said[ended.index][ended["reason"] == ""]}):
+    for _, record in ended.assign(code=said[ended.index])[ended["reason"] == ""].drop_duplicates("code").iterrows():
+        code, column = record["code"], "DCSREAS" if filled(cause)[record.name] else "EOSSTT"
         remedy = f"add it under ends: in the code map: {code}: completed, death, withdrawal, lost or ongoing"
-        desk.problems.append(Problem(subjects["file"].iloc[0], None, "DCSREAS or EOSSTT", repr(code), remedy))
+        where = (record["file"], int(record["row"]), column)
+        desk.problems.append(Problem(*where, repr(code), remedy, record["patient"]))
     for _, record in subjects[filled(cause) & status.isin(["COMPLETED", "ONGOING"])].iterrows():
         found_both = f"EOSSTT {record['EOSSTT']}, beside DCSREAS {record['DCSREAS']}: DCSREAS is taken"
         desk.note(record, "EOSSTT", found_both, "check which is right")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 SUBJECT = "USUBJID"
+_IMPUTED = {level: level for level in "DMY"}  # what an ADaM date's flag says was not known: day, month, year
 TOGETHER = "where they are parts of one injection, write `same_day: add` under injections: in a code map"
 
 
@@ -85,6 +86,7 @@ class Desk:
     fates: list[pd.DataFrame] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
+    places: dict[tuple[str, int, str], tuple[str, int, str]] = field(default_factory=dict)
 
     def set_clock(self, cells: list[pd.Series[str]]) -> None:
         """Count in dates if any of these cells is a date."""
@@ -119,7 +121,7 @@ class Desk:
         return Reading(
             tables, tuple(self.fates), named={key: column for key, column in named.items() if column},
             problems=tuple(dict.fromkeys(self.problems)), subject=SUBJECT, together=TOGETHER,
-            notes=tuple(dict.fromkeys(self.notes)),
+            notes=tuple(dict.fromkeys(self.notes)), places=self.places,
         )  # fmt: skip
 
     def note(self, record: pd.Series[Any], column: str | None, found: str, remedy: str) -> None:
@@ -146,20 +148,24 @@ class Desk:
         """
         column = dated if self.clock == "date" else counted
         cells = column_of(records, column)
+        imputed = column_of(records, f"{column}F").map(_IMPUTED).fillna("").astype("str")
         if self.clock == "date":
             texts, wrong = notation.days(_sas_days(records, cells), self.choices.notation)
             time = notation.by_distinct(
                 texts, lambda text: float(date.fromisoformat(text).toordinal()) if text else None
             )
             time = time.astype("float64")
-            first, last = (bound.where(time.isna(), time) for bound in notation.bounds(cells))
+            time = time.mask(imputed != "")
+            known = cells.where(imputed != "M", cells.str[:4]).where(imputed != "D", cells.str[:7])
+            first, last = (bound.where(time.isna(), time) for bound in notation.bounds(known.mask(imputed == "Y", "")))
         else:
             time, wrong = numbers(cells), pd.Series("", index=cells.index, dtype="str")
             wrong = wrong.mask(filled(cells) & time.isna(), "write the study day as a number")
             time = time - (time > 0)
             first = last = time
         said = (f"{column} is not a full date (" + wrong + ")").where(wrong != "", f"no {column}")
-        return records.assign(time=time, untimed=said, earliest=first, latest=last, said=cells)
+        said = said.mask(imputed != "", f"{column} was imputed ({column}F " + imputed + ")")
+        return records.assign(time=time, untimed=said, earliest=first, latest=last, said=cells, time_column=column)
 
     def timed(self, records: pd.DataFrame, dated: str, counted: str) -> pd.DataFrame:
         """Return the records that have a time; the others are left out."""

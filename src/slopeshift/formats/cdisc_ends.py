@@ -21,14 +21,31 @@ if TYPE_CHECKING:
     from slopeshift.formats.cdisc import Desk
 
 DEATH = "death"
-COLUMNS = ["file", "row", "patient", "time", "earliest", "latest", "untimed", "said", "reason", "source", "own"]
-"""Of a claim: where it stands, when (NaN: not known; bounds), why not, as written, reason, by whom, on a row of DM."""
+COLUMNS = [
+    *(
+        "file",
+        "row",
+        "patient",
+        "time",
+        "earliest",
+        "latest",
+        "untimed",
+        "said",
+        "time_column",
+        "reason",
+        "source",
+        "own",
+    ),
+]
+"""Of a claim: where it stands, when (NaN: not known; bounds), why not, as written and in which column, reason, by whom,
+on a row of DM."""
 
 _TREATMENT = re.compile(
     r"treatment|\bdrug|medicat|dosing|\bproduct|therap|injection|infusion|intervention|\bIMP\b", re.IGNORECASE
 )
-_STUDY = re.compile(r"participation|\bend of (study|trial)\s*$|(study|trial) completion", re.IGNORECASE)
-_DIED = re.compile(r"\b(death|died|dead|deceased|fatal)\b", re.IGNORECASE)
+_STUDY = re.compile(r"participation|\bend of (?:study|trial)\s*$|(?:study|trial) completion", re.IGNORECASE)
+_KNOWN_STUDY = re.compile(r"participation|study|trial|follow|completion|disposition", re.IGNORECASE)
+_DIED = re.compile(r"\b(?:death|died|dead|deceased|fatal)\b", re.IGNORECASE)
 _BEFORE_THE_LAST = re.compile(r"screen|run.?in|lead.?in|baseline|treatment", re.IGNORECASE)
 _WHOLE = ("", "DISPOSITION EVENT")
 
@@ -46,43 +63,76 @@ def decoded(desk: Desk, cells: pd.Series[str], codes: Mapping[str, str]) -> pd.S
     return cells.str.casefold().map(plain).fillna("").astype("str")
 
 
+def flags(desk: Desk, records: pd.DataFrame, column: str) -> tuple[pd.Series[bool], pd.Series[bool]]:
+    """Say which cells of a flag are yes and which are no, in any case of letters; another word is a problem."""
+    cells = column_of(records, column)
+    plain = cells.str.casefold()
+    yes, no = plain.isin(YES), plain.isin(NO)
+    for _, record in records[filled(cells) & ~yes & ~no].iterrows():
+        where = (record["file"], int(record["row"]), column)
+        desk.problems.append(Problem(*where, repr(record[column]), "write Y, N, or nothing", record["patient"]))
+    return yes, no
+
+
+YES, NO = ("y", "yes", "1", "true"), ("n", "no", "0", "false")
+
+
+def deaths_by_status(desk: Desk, records: pd.DataFrame) -> pd.DataFrame:
+    """Return the deaths that a survival status (SS, SURVSTAT) claims, up to the day on which it was recorded."""
+    said = column_of(records, "SSSTRESC").where(filled(column_of(records, "SSSTRESC")), column_of(records, "SSORRES"))
+    status = column_of(records, "SSTESTCD") == "SURVSTAT"
+    died = records[status & said.str.contains(_DIED)]
+    desk.leave_out(records.drop(index=died.index), "no death: SSTESTCD SURVSTAT is not DEAD")
+    found = claims(desk, died.assign(reason=DEATH), ("SSDTC", "SSDY"), "SS")
+    why = found["untimed"].where(found["time"].isna(), "SSDTC is the day on which the status was recorded")
+    unknown = float("nan")
+    return found.assign(time=unknown, earliest=unknown, latest=found["latest"].fillna(found["time"]), untimed=why)
+
+
 def deaths_of_subjects(
     desk: Desk, subjects: pd.DataFrame, dates: tuple[str, ...], times: tuple[str, str]
 ) -> pd.DataFrame:
     """Return the deaths that DM or ADSL claims, by DTHFL or by any of the columns of `dates`."""
     flag = column_of(subjects, "DTHFL")
+    yes, no = flags(desk, subjects, "DTHFL")
     dated = pd.concat([filled(column_of(subjects, column)) for column in dates], axis=1).any(axis=1)
-    for _, record in subjects[dated & (flag == "N")].iterrows():
-        desk.note(record, "DTHFL", "N, beside a date of death: taken as a death", "correct one of the two")
-    died = subjects[(flag == "Y") | dated]
+    for _, record in subjects[dated & no].iterrows():
+        found = f"{flag[record.name]}, beside a date of death: taken as a death"
+        desk.note(record, "DTHFL", found, "correct one of the two")
+    died = subjects[yes | dated]
     return claims(desk, died.assign(reason=DEATH), times, "DTHFL", own=True)
 
 
 def deaths_of_events(desk: Desk, events: pd.DataFrame, times: tuple[str, str]) -> pd.DataFrame:
     """Return the deaths that adverse events claim: an outcome FATAL, or AESDTH; at the end of the event."""
-    fatal = (column_of(events, "AEOUT").str.upper() == "FATAL") | (column_of(events, "AESDTH") == "Y")
+    fatal = (column_of(events, "AEOUT").str.upper() == "FATAL") | flags(desk, events, "AESDTH")[0]
     return claims(desk, events[fatal].assign(reason=DEATH), times, "a fatal adverse event", own=True)
 
 
 def dispositions(
-    desk: Desk, records: pd.DataFrame, codes: Mapping[str, str], scopes: Mapping[str, str]
+    desk: Desk, records: pd.DataFrame, codes: Mapping[str, str], scopes: Mapping[str, str], seen: pd.Series[float]
 ) -> pd.DataFrame:
     """Return the records of DS that end a patient's follow-up, with their `reason`; the others are left out.
 
-    `scopes` says of a DSSCAT whether it is of the study or of a treatment; a death ends both.
+    `scopes` says of a DSSCAT whether it is of the study or of a treatment; a death ends both. `seen` is the day of the
+    last score or injection, by patient: the end of an epoch before it is not that of the patient.
     """
     code, about = column_of(records, "DSDECOD"), column_of(records, "DSSCAT")
+    code = code.where(filled(code), column_of(records, "DSTERM"))
     records = records.assign(reason=decoded(desk, code, codes))
     scope = about.map(scopes)
-    by_name = (about + " " + column_of(records, "DSCAT")).map(
-        lambda text: bool(_TREATMENT.search(text)) and not _STUDY.search(text)
-    )
+    words = about + " " + column_of(records, "DSCAT")
+    by_name = words.str.contains(_TREATMENT) & ~words.str.contains(_STUDY)
     of_treatment = (scope == "treatment") | (scope.isna() & by_name)
-    milestone = ~column_of(records, "DSCAT").str.upper().isin(_WHOLE) & scope.isna() & ~about.map(bool)
+    milestone = ~column_of(records, "DSCAT").str.upper().isin(_WHOLE) & scope.isna() & (about == "")
     milestone &= column_of(records, "DSCAT").str.upper().isin(["PROTOCOL MILESTONE", "OTHER EVENT"])
-    epoch = column_of(records, "EPOCH").map(lambda text: _BEFORE_THE_LAST.search(text) is not None)
-    of_epoch = (about == "") & epoch & (records["reason"] == "completed")
+    epoch = column_of(records, "EPOCH").str.contains(_BEFORE_THE_LAST)
+    at = desk.day(records, "DSSTDTC", "DSSTDY")["latest"]
+    gone_on = at < records["patient"].map(seen).astype("float64")
+    of_epoch = (about == "") & epoch & ((records["reason"] == "completed") | gone_on)
     _refuse_unknown(desk, records, code, ~of_treatment & ~milestone)
+    _refuse_unclear(desk, records, scope.isna() & ~of_treatment & ~milestone)
+    _note_deaths_in_words(desk, records)
     other = pd.Series("", index=records.index, dtype="str")
     for wrong, why in (
         (records["reason"] == "", "DSDECOD is no end in the code map: " + code),
@@ -95,16 +145,35 @@ def dispositions(
     return desk.without(records, other != "", other)
 
 
+def _refuse_unclear(desk: Desk, records: pd.DataFrame, open_: pd.Series[bool]) -> None:
+    """Refuse an end of which it is not known whether it is of the study or of a treatment."""
+    about = column_of(records, "DSSCAT")
+    unclear = open_ & filled(about) & ~about.str.contains(_KNOWN_STUDY)
+    unclear &= ~records["reason"].isin(["", DEATH])
+    for _, record in records[unclear].drop_duplicates("DSSCAT").iterrows():
+        remedy = f"say which it ends under dispositions: in a code map: `{record['DSSCAT']}: study` or `treatment`"
+        where = (record["file"], int(record["row"]), "DSSCAT")
+        desk.problems.append(Problem(*where, repr(record["DSSCAT"]), remedy, record["patient"]))
+
+
+def _note_deaths_in_words(desk: Desk, records: pd.DataFrame) -> None:
+    """Note a record whose term speaks of a death, and whose code does not."""
+    died = column_of(records, "DSTERM").str.contains(_DIED)
+    for _, record in records[died & (records["reason"] != DEATH)].iterrows():
+        found = f"{record['DSTERM']!r}, beside DSDECOD {column_of(records, 'DSDECOD')[record.name]!r}"
+        desk.note(record, "DSTERM", found, "correct DSDECOD to DEATH if the patient died")
+
+
 def _refuse_unknown(desk: Desk, records: pd.DataFrame, code: pd.Series[str], of_study: pd.Series[bool]) -> None:
     """Refuse a code that may be an end, and would be lost: one that speaks of a death, or of a disposition."""
     unknown = (records["reason"] == "") & filled(code)
     disposed = of_study & (column_of(records, "DSCAT").str.upper() == "DISPOSITION EVENT")
-    looks = code.map(lambda text: _DIED.search(text) is not None) | disposed
-    for _, record in records[unknown & looks].drop_duplicates("DSDECOD").iterrows():
-        remedy = f"add it under ends: in a code map: {record['DSDECOD']}: completed, death, withdrawal, lost or ongoing"
-        desk.problems.append(
-            Problem(record["file"], int(record["row"]), "DSDECOD", repr(record["DSDECOD"]), remedy, record["patient"])
-        )
+    looks = code.str.contains(_DIED) | disposed
+    for _, record in records.assign(code=code)[unknown & looks].drop_duplicates("code").iterrows():
+        remedy = f"add it under ends: in a code map: {record['code']}: completed, death, withdrawal, lost or ongoing"
+        column = "DSDECOD" if filled(column_of(records, "DSDECOD"))[record.name] else "DSTERM"
+        where = (record["file"], int(record["row"]), column)
+        desk.problems.append(Problem(*where, repr(record["code"]), remedy, record["patient"]))
 
 
 def one_end(desk: Desk, found: list[pd.DataFrame]) -> pd.DataFrame:
@@ -120,7 +189,7 @@ def one_end(desk: Desk, found: list[pd.DataFrame]) -> pd.DataFrame:
     latest = ordered[alive].sort_values(["undated", "time"], ascending=[True, False], kind="stable")
     ordered = pd.concat([ordered[~alive], latest])
     chosen = ~ordered.duplicated("patient")
-    for _, of_patient in ordered.groupby("patient", sort=False):
+    for _, of_patient in ordered[ordered.duplicated("patient", keep=False)].groupby("patient", sort=False):
         _note_contradictions(desk, of_patient)
     desk.use(ordered[chosen & ~ordered["own"]], "patient")
     desk.leave_out(ordered[~chosen & ~ordered["own"]], "another end of the patient is taken: death, or the latest")
@@ -138,7 +207,8 @@ def _bounded(every: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     latest = every.groupby(["patient", "reason"])["latest"].min()
     keys = pd.MultiIndex.from_frame(chosen[["patient", "reason"]])
     limit = pd.Series(latest.reindex(keys).to_numpy(), index=chosen.index)
-    return chosen.assign(limit=chosen["time"].fillna(limit))[["file", "row", "patient", "time", "reason", "limit"]]
+    wanted = ["file", "row", "patient", "time", "time_column", "reason", "limit"]
+    return chosen.assign(limit=chosen["time"].fillna(limit))[wanted]
 
 
 def _note_contradictions(desk: Desk, claimed: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from slopeshift.formats.cdisc import Desk, column_of
+from slopeshift.formats.cdisc_ends import flags
 from slopeshift.formats.conflicts import NO_RECORDS, RECORD, in_range, once_a_time
 from slopeshift.formats.reading import as_text, filled, stacked
 from slopeshift.trial.columns import HIGHEST_ITEM, ITEMS, Problem
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 LIMITS = {"alsfrsr": (0, 48, True), "fvc": (0, 200, False)} | dict.fromkeys(ITEMS, (0, HIGHEST_ITEM, True))
 ADD = "add"
 """Of the key `same_day` of a code map: doses of one day add up."""
+_PER_CENT = re.compile(r"%|per ?cent|pct", re.IGNORECASE)
+_LITRES = re.compile(r"\((?:m?l|lit(?:er|re)s?)\)", re.IGNORECASE)
 _FLAG = re.compile(r"ANL\d\dFL")
 _SERIOUS = ("AESDTH", "AESLIFE", "AESHOSP", "AESDISAB", "AESCONG", "AESMIE")
-YES_NO = {"Y": "yes", "N": "no"}
 NO_SCORES = NO_RECORDS.assign(column=pd.Series(dtype="str"))[[*RECORD, "column", "value"]]
 
 
@@ -46,6 +48,18 @@ def visits_of(desk: Desk, scores: pd.DataFrame, ends: pd.Series[float]) -> pd.Da
     return as_text(visits.drop(columns="time")).set_axis(index)
 
 
+def refuse_other_units(desk: Desk, scores: pd.DataFrame, unit: str) -> None:
+    """Refuse values of FVC whose unit, or parameter in words, is stated and is not per cent."""
+    cells, words = column_of(scores, unit), column_of(scores, "PARAM")
+    other = filled(cells) & ~cells.str.contains(_PER_CENT)
+    litres = words.str.contains(_LITRES)
+    for wrong, column in ((other, unit), (litres & ~other, "PARAM")):
+        for _, record in scores[wrong & (scores["column"] == "fvc")].iterrows():
+            where = (record["file"], int(record["row"]), column)
+            remedy = "give FVC in % of predicted, or name its code under fvc: codes: in a code map"
+            desk.problems.append(Problem(*where, repr(record[column]), remedy, record["patient"]))
+
+
 def _whole_scales(desk: Desk, scores: pd.DataFrame) -> pd.DataFrame:
     """Leave out the items of a day that has not all twelve of them."""
     item = scores["column"].isin(ITEMS)
@@ -66,6 +80,10 @@ def patients_of(
     last = ends.assign(text=desk.time_text(ends["time"])).set_index("patient")
     first = records.drop_duplicates("patient").set_index("patient", drop=False)
     patients = pd.DataFrame({"patient": first["patient"]})
+    for end in ends[ends["patient"].isin(first.index)].itertuples():
+        subject = first.loc[end.patient]
+        key = (str(subject["file"]), int(subject["row"]), f"end_{desk.clock}")
+        desk.places[key] = (str(end.file), int(end.row), str(end.time_column))
     for column, told in {**said, f"end_{desk.clock}": last["text"], "end_reason": last["reason"]}.items():
         patients[column] = as_text(patients["patient"].map(told))
     return patients.set_axis(pd.MultiIndex.from_frame(first[["file", "row"]]))
@@ -118,7 +136,8 @@ def arm_of(desk: Desk, subjects: pd.DataFrame, *pairs: tuple[str, str]) -> pd.Se
     none = cells.str.casefold().isin(UNASSIGNED) | cells.isin(UNASSIGNED_CODES)
     none |= column_of(subjects, "ARMCD").isin(UNASSIGNED_CODES)
     cells = cells.mask(none, "")
-    for patient, rows in subjects[filled(cells)].groupby("patient", sort=False):
+    told = subjects[filled(cells)]
+    for patient, rows in told[told.duplicated("patient", keep=False)].groupby("patient", sort=False):
         if len(arms := sorted(set(cells[rows.index]))) > 1:
             record, remedy = rows.iloc[0], "give every patient one arm"
             found = f"{' and '.join(map(repr, arms))} of one patient"
@@ -203,7 +222,7 @@ def events_of(
     records = records.assign(serious=_seriousness(desk, records), term=term)
     records["term"] = records["term"].where(filled(term) | (records["serious"] != "yes"), "not stated")
     lacking = (records["serious"] == "") | ~filled(records["term"])
-    whole = desk.without(records, lacking, "AESER is not Y or N, or there is no AEDECOD and no AETERM")
+    whole = desk.without(records, lacking, "AESER is empty, or there is no AEDECOD and no AETERM")
     timed = _as_recorded(desk, desk.day(whole, *times))
     kept = desk.before_end(timed, deaths, "death")
     unknown = kept["time"].isna()
@@ -221,8 +240,9 @@ def events_of(
 
 def _seriousness(desk: Desk, records: pd.DataFrame) -> pd.Series[str]:
     """Say whether events were serious, `yes`, `no` or nothing: by AESER, or by any of the criteria of seriousness."""
-    said = column_of(records, "AESER").map(YES_NO).fillna("").astype("str")
-    criteria = pd.concat([column_of(records, name) == "Y" for name in _SERIOUS], axis=1).any(axis=1)
+    yes, no = flags(desk, records, "AESER")
+    said = pd.Series("", index=records.index, dtype="str").mask(yes, "yes").mask(no, "no")
+    criteria = pd.concat([flags(desk, records, name)[0] for name in _SERIOUS], axis=1).any(axis=1)
     for _, record in records[criteria & (said != "yes")].iterrows():
         desk.note(record, "AESER", f"{column_of(records, 'AESER')[record.name]!r}, beside a criterion of seriousness: "
                   "taken as serious", "check which is right")  # fmt: skip

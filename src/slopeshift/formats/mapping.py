@@ -22,7 +22,7 @@ CLOCKS = ("date", "month", "day")
 SECTIONS = {
     "patients": ("age", "sex", "onset", "onset_site", "end", "end_reason"),
     "visits": ("time", *BUILT_IN, *ITEMS),
-    "injections": ("injection", "time", "agent", "dose", "route", "planned"),
+    "injections": ("injection", "time", "agent", "dose", "route", "planned", "phase"),
     "events": ("time", "term", "serious", "grade", "related", "earliest", "latest"),
 }
 TIMES = {
@@ -220,6 +220,9 @@ def _key_problems(file: str, mapping: ColumnMap) -> Iterator[Problem]:
             yield Problem(
                 file, None, name, f"no {what}", f"name the column with it: `{key.replace('time', 'date')}: COLUMN`"
             )
+    if beside := [key for key in ("injection", "agent", "instrument") if _is_phased(mapping) and _says(mapping, key)]:
+        remedy = "name the phase, or injections: a phase is an injection where it changes"
+        yield Problem(file, None, "injections.phase", f"a phase beside {', '.join(beside)}", remedy)
     clocks = {"date" if clock == "date" else "month": place for place, clock in mapping.times()}
     if len(clocks) > 1:
         found = f"dates ({clocks['date']}) beside months or days ({clocks['month']})"
@@ -234,6 +237,14 @@ def _key_problems(file: str, mapping: ColumnMap) -> Iterator[Problem]:
     if not (mapping.columns["visits"] or mapping.wide.get("visits")):
         yield Problem(file, None, "visits", "no column of a visit", "name the columns under `visits:` or `wide:`")
     yield from _wide_problems(file, mapping)
+
+
+def _is_phased(mapping: ColumnMap) -> bool:
+    return "phase" in mapping.columns["injections"]
+
+
+def _says(mapping: ColumnMap, key: str) -> bool:
+    return key in mapping.columns["injections"] or (key == "instrument" and "injections" in mapping.instruments)
 
 
 def _wide_problems(file: str, mapping: ColumnMap) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from litres and the predicted litres where no per cent is given.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -16,8 +17,17 @@ from slopeshift.formats.conflicts import NO_RECORDS, agreed, not_after, once_a_t
 from slopeshift.formats.folder import NOTHING_MADE, collect_tables
 from slopeshift.formats.ledger import LEFT_OUT, USED, marked
 from slopeshift.formats.proact_tables import Part, of_table
-from slopeshift.formats.reading import Choices, Reading, as_text, empty_table, filled, months_of_days
-from slopeshift.trial.columns import Problem
+from slopeshift.formats.reading import (
+    Choices,
+    Reading,
+    as_text,
+    empty_table,
+    filled,
+    find_column,
+    months_of_days,
+    numbers,
+)
+from slopeshift.trial.columns import ITEMS, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +61,17 @@ def collect(path: Path, sheet: str | None) -> Collected:
     def unread(name: str) -> str:
         return "" if name in TABLES else UNREAD.get(name, NOTHING_MADE)
 
-    return collect_tables(path, sheet, "table", _table_name, unread, ({"alsfrs", "fvc"}, lacking))
+    collected = collect_tables(path, sheet, "table", _table_name, unread, ({"alsfrs", "fvc"}, lacking))
+    return replace(collected, sources=tuple(map(_without_days_of_birth, collected.sources)))
+
+
+def _without_days_of_birth(source: Source) -> Source:
+    """Leave out a column Date_of_Birth of the releases that have days in it, which identify nobody."""
+    column = find_column(source.table, "Date_of_Birth")
+    if column is None or not (days := numbers(source.table[column])[filled(source.table[column])].abs()).gt(2100).all():
+        return source
+    note = f"column {column}: days" if len(days) else f"column {column}: empty"
+    return replace(source, table=source.table.drop(columns=column), notes=(*source.notes, f"{note}, not read"))
 
 
 def native(sources: Sequence[Source], choices: Choices) -> Reading:
@@ -59,7 +79,7 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     by_name = {source.dataset: source for source in sources}
     parts = {name: of_table(name, source, choices) for name, source in by_name.items()}
     fates = [fate for part in parts.values() for fate in part.fates]
-    problems = tuple(problem for part in parts.values() for problem in part.problems)
+    problems = tuple(problem for part in parts.values() for problem in part.problems) + _of_two_arms(parts)
     if problems:
         return Reading({}, problems=problems, subject="subject_id")
     died = parts["deathdata"].records if "deathdata" in parts else NO_RECORDS
@@ -81,6 +101,19 @@ def native(sources: Sequence[Source], choices: Choices) -> Reading:
     return Reading(tables, (*fates, *in_patients), subject="subject_id")
 
 
+def _of_two_arms(parts: Mapping[str, Part]) -> tuple[Problem, ...]:
+    """Refuse subjects whose records name several arms: neither of them could be taken."""
+    told = [part.records[part.records["arm"] != ""] for part in parts.values() if "arm" in part.records]
+    problems = []
+    every = pd.concat(told) if told else NO_RECORDS
+    for subject, rows in every[every.duplicated("patient", keep=False)].groupby("patient", sort=False):
+        if len(arms := sorted(set(rows["arm"]))) > 1:
+            first, found = rows.iloc[0], f"{' and '.join(map(repr, arms))} of one patient"
+            remedy = "give every patient one arm"
+            problems.append(Problem(first["file"], int(first["row"]), "Study_Arm", found, remedy, str(subject)))
+    return tuple(problems)
+
+
 def _table_name(file: Path) -> str:
     return re.sub(r"^(f_)?(proact_)?|[^a-z]", "", file.stem.casefold())
 
@@ -98,6 +131,7 @@ def _visits(alsfrs: pd.DataFrame, fvc: pd.DataFrame) -> pd.DataFrame:
             "alsfrsr": both["value"].map(lambda value: f"{value:.0f}", na_action="ignore"),
             "fvc": both["value_fvc"].map(lambda value: f"{value:g}", na_action="ignore"),
         }
+        | {item: both[item].map(lambda value: f"{value:.0f}", na_action="ignore") for item in ITEMS if item in both}
     )
     return as_text(visits).set_index(pd.MultiIndex.from_arrays(where, names=["file", "row"]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ ITEM_COLUMNS = {
     "11": ("R_2_Orthopnea", "R2"),
     "12": ("R_3_Respiratory_Insufficiency", "R3"),
 }
+_PERCENT = re.compile(r"percent|%", re.IGNORECASE)  # a unit that some trials state for the columns of litres
 TUBE = (("Q5a_Cutting_without_Gastrostomy", "Q5a"), ("Q5b_Cutting_with_Gastrostomy", "Q5b"))
 SITES = ("Bulbar", "Limb", "Limb_and_Bulbar", "Spine", "Other")
 
@@ -122,7 +124,9 @@ def _alsfrs(table: _Table, records: pd.DataFrame) -> Part:
         (impossible, "an item is not a number from 0 to 4"),
     ):
         reasons = reasons.mask(wrong & (reasons == ""), reason)
-    timed = beside(timed, value=total.fillna(sums), reason=reasons)
+    others["5"] = fifth.where(total.isna() | (total == sums), with_tube)
+    kept_items = {f"alsfrsr_{item}": others[item].where(whole) for item in ITEM_COLUMNS}
+    timed = beside(timed, value=total.fillna(sums), reason=reasons, **kept_items)
     refused = timed["reason"] != ""
     fates.append(marked(timed[refused], LEFT_OUT, timed["reason"][refused]))
     kept, beyond = in_range(timed[~refused], "value", 0, 48, whole=True, label="ALSFRS_R_Total")
@@ -134,6 +138,8 @@ def _fvc(table: _Table, records: pd.DataFrame) -> Part:
     percent = pd.concat([table.number(f"pct_of_Normal_Trial_{i}") for i in (1, 2, 3)], axis=1).max(axis=1)
     litres = pd.concat([table.number(f"Subject_Liters_Trial_{i}") for i in (1, 2, 3)], axis=1).max(axis=1)
     normal = table.number("subject_normal")
+    in_percent = table.text("Forced_Vital_Capacity_Units").str.contains(_PERCENT)
+    percent, litres = percent.fillna(litres.where(in_percent)), litres.mask(in_percent)
     computed = (100 * litres / normal.where(normal > 0)).round(1)
     timed = beside(timed, value=percent.fillna(computed))
     missing = timed["value"].isna()

@@ -40,6 +40,7 @@ class Reading:
     settings of outcomes that are not built in, and `named` the source column of a column, by (table, column) or, before
     that, by (file, column). `subject` is the column of the sources that names the patient, and `who` the patient of a
     row, by file and row. `notes` are for the user to see: contradictions, and what is kept with less than was wanted.
+    `places` says where a cell came from that is not of its row: by file, row and column of the table.
     `together` is the remedy that the format has for two injections of one time; `mapped` says that a mapping was used.
     """
 
@@ -53,6 +54,7 @@ class Reading:
     who: Mapping[tuple[str, int], str] = field(default_factory=dict)
     notes: tuple[Problem, ...] = ()
     together: str = ""
+    places: Mapping[tuple[str, int, str], tuple[str, int, str]] = field(default_factory=dict)
     mapped: bool = False
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from slopeshift.formats import notation
+from slopeshift.formats import notation, phases
 from slopeshift.formats.ledger import LEFT_OUT, USED, marks
 from slopeshift.formats.mapping import SECTIONS, is_time
 from slopeshift.formats.reading import (
@@ -83,7 +83,8 @@ def _part(source: Source, mapping: ColumnMap, how: Notation, name: str) -> _Part
     if not columns and name != "patients":
         return _Part(name, pd.DataFrame({"patient": []}, dtype="str"), ())
     rows = _of_instrument(source.table, mapping, name)
-    marking = _marking(mapping, name)
+    phased = phases.PHASE in columns
+    marking = list(columns.values()) if phased else _marking(mapping, name)
     if name == "patients":
         chosen = rows[filled(rows[mapping.patient])]
     else:
@@ -92,6 +93,9 @@ def _part(source: Source, mapping: ColumnMap, how: Notation, name: str) -> _Part
     cells = {key: chosen[column] for key, column in columns.items()}
     table = pd.DataFrame({"patient": chosen[mapping.patient], **cells}, index=chosen.index)
     table, problems = _converted(source, table, columns, mapping, how)
+    if phased:
+        table, found = phases.begun(source.file, columns[phases.PHASE], table, mapping.clock)
+        problems += found
     if name in ("patients", "events"):
         table, problems = _in_part(source, name, table, columns, problems)
     return _Part(name, table, tuple(problems))
@@ -184,6 +188,11 @@ def _wide(source: Source, mapping: ColumnMap, how: Notation, name: str, place: i
     if "date_column" in entry:
         table["date"], columns = rows[entry["date_column"]], columns | {"date": entry["date_column"]}
     moved, problems = _converted(source, table, columns, mapping, how)
+    if "date_column" in entry:
+        untimed = moved.index[~filled(moved["date"])].difference([problem.row for problem in problems])
+        remedy = f"fill in the date of {entry['column']}, or empty that"
+        problems += [Problem(source.file, int(row), columns["date"], "an empty cell", remedy) for row in untimed]
+        moved = moved.drop(index=untimed)
     if clock == "month":
         month = entry.get("month") or months_of_days(pd.Series([float(entry["day"])]))[0]
         moved["month"] = month
@@ -251,6 +260,8 @@ def _unused(rest: pd.DataFrame, mapping: ColumnMap) -> pd.Series[str]:
     reason = pd.Series("no cell that the mapping names is filled", index=rest.index, dtype="str")
     times = {column for columns in mapping.columns.values() for key, column in columns.items() if is_time(key)}
     reason = reason.mask(filled(rest[sorted(times)]).any(axis=1), "a time, and no value that the mapping names")
+    if phase := mapping.columns["injections"].get(phases.PHASE):
+        reason = reason.mask(filled(rest[phase]), "a phase that goes on, and no value that the mapping names")
     if INSTRUMENT in rest:
         unknown = filled(rest[INSTRUMENT]) & ~rest[INSTRUMENT].isin([*mapping.instruments.values()])
         reason = reason.mask(unknown, "instrument " + rest[INSTRUMENT] + ": the mapping does not name it")
@@ -274,7 +285,19 @@ def _named(mapping: ColumnMap) -> dict[tuple[str, str], str]:
     named = {(name, "patient"): mapping.patient for name in SECTIONS}
     for name, columns in mapping.columns.items():
         named |= {(name, _native(key)): column for key, column in columns.items()}
-    return named
+    return _named_wide(mapping) | named
+
+
+def _named_wide(mapping: ColumnMap) -> dict[tuple[str, str], str]:
+    """Name the source columns of a column that is spread over several: which of them, a row does not tell."""
+    spread: dict[tuple[str, str], list[str]] = {}
+    for name, entries in mapping.wide.items():
+        for entry in entries:
+            key = entry["outcome"] if name == "visits" else _native(entry["holds"])
+            spread.setdefault((name, key), []).append(entry["column"])
+            if "date_column" in entry:
+                spread.setdefault((name, "date"), []).append(entry["date_column"])
+    return {place: " or ".join(dict.fromkeys(columns)) for place, columns in spread.items()}
 
 
 def _native(key: str) -> str:

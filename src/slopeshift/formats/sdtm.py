@@ -1,4 +1,4 @@
-"""CDISC SDTM: DM, EX or PR, QS or RS, RE, DS, DD, AE and SUPPDM, as XPT, SAS7BDAT, Dataset-JSON or CSV.
+"""CDISC SDTM: DM, EX or PR, QS or RS, RE, DS, DD, SS, AE and SUPPDM, as XPT, SAS7BDAT, Dataset-JSON or CSV.
 
 Codes are the sponsor's, so a code map says what they mean. Dates count where there are any, study days otherwise.
 """
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 TITLE = "CDISC SDTM datasets"
 MAPPED = False
 CODEMAP = "sdtm"
-DOMAINS = ("DM", "SUPPDM", "EX", "PR", "QS", "RS", "RE", "DS", "DD", "AE")
+DOMAINS = ("DM", "SUPPDM", "EX", "PR", "QS", "RS", "RE", "DS", "DD", "SS", "AE")
 # What a domain without the variable DOMAIN is known by.
 _OWN = {
     f"{name}{column}": name
     for column, names in (
-        ("TESTCD", ("QS", "RS", "RE", "DD")),
+        ("TESTCD", ("QS", "RS", "RE", "DD", "SS")),
         ("TRT", ("EX", "PR")),
         ("DECOD", ("DS", "AE")),
         ("TERM", ("DS", "AE")),
@@ -119,11 +119,11 @@ def _times(desk: Desk, domains: Mapping[str, list[Source]]) -> dict[str, tuple[s
 def _ends(
     desk: Desk, domains: Mapping[str, list[Source]], document: Mapping[str, Any], subjects: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return one end a patient, from DM, DS, DD and AE."""
+    """Return one end a patient, from DM, DS, DD, SS and AE."""
     found = []
     if "DS" in domains:
         ends = cdisc_ends.dispositions(
-            desk, desk.records(domains["DS"]), document["ends"], document.get("dispositions", {})
+            desk, desk.records(domains["DS"]), document["ends"], document.get("dispositions", {}), _seen(desk, domains)
         )
         found.append(cdisc_ends.claims(desk, ends, ("DSSTDTC", "DSSTDY"), "DS"))
     found.append(cdisc_ends.deaths_of_subjects(desk, subjects, ("DTHDTC", "DTHDY"), ("DTHDTC", "DTHDY")))
@@ -131,10 +131,23 @@ def _ends(
         details = desk.records(domains["DD"])
         desk.use(details, "patient")
         found.append(cdisc_ends.claims(desk, details.assign(reason="death"), ("DTHDTC", "DTHDY"), "DD", own=True))
+    if "SS" in domains:
+        found.append(cdisc_ends.deaths_by_status(desk, desk.records(domains["SS"])))
     if "AE" in domains:
         events = desk.placed_in(domains["AE"])
         found.append(cdisc_ends.deaths_of_events(desk, events, ("AEENDTC", "AEENDY")))
     return cdisc_ends.one_end(desk, found)
+
+
+def _seen(desk: Desk, domains: Mapping[str, list[Source]]) -> pd.Series[float]:
+    """Return the day of the last score or injection of every patient, whatever the code map makes of it."""
+    dated = {name: f"{name}DTC" for name in SCORED} | {name: f"{name}STDTC" for name in INJECTED}
+    found = [
+        desk.day(desk.placed_in(domains[name]), column, column.replace("DTC", "DY"))[["patient", "time"]]
+        for name, column in dated.items()
+        if name in domains
+    ]
+    return pd.concat(found).groupby("patient")["time"].max() if found else pd.Series(dtype="float64")
 
 
 def _scores(desk: Desk, domain: str, sources: list[Source], document: Mapping[str, Any]) -> pd.DataFrame:
@@ -153,6 +166,8 @@ def _scores(desk: Desk, domain: str, sources: list[Source], document: Mapping[st
         value=desk.number(records, stored), column=column_of(records, f"{domain}TESTCD").map(meaning)
     )
     records = desk.without(records, records["value"].isna(), f"no {stored}")
+    unit = f"{domain}{'ORRESU' if stored.endswith('ORRES') else 'STRESU'}"
+    cdisc_tables.refuse_other_units(desk, records, unit)
     timed = desk.timed(records, f"{domain}DTC", f"{domain}DY")
     return timed[list(NO_SCORES.columns)]
 

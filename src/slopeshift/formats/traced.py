@@ -40,11 +40,12 @@ class Trace:
             column = self._reading.named.get((name, str(problem.column)), problem.column)
             return problem._replace(row=row, column=column)
         column = self._column(name, origin[0], problem.column)
+        file, row_there, column = self._reading.places.get((*origin, str(problem.column)), (*origin, column))
         found = self._in_source_terms(name, row, problem.column, problem.found)
         remedy = self._in_source_terms(name, row, problem.column, problem.remedy).replace(_DELETE, " at its source")
         if name == "injections" and _TWICE.search(found) and self._reading.together:
             remedy += f"; {self._reading.together}"
-        return problem._replace(file=origin[0], row=origin[1], column=column, found=found, remedy=remedy)
+        return problem._replace(file=file, row=row_there, column=column, found=found, remedy=remedy)
 
     def _origin(self, name: str, row: int | None) -> tuple[str, int] | None:
         if name not in self._tables or row is None or not 2 <= row <= len(self._tables[name]) + 1:
@@ -70,6 +71,9 @@ class Trace:
             origin = self._origin(match[4], int(match[3]))
             if origin is None:
                 return match[0]
+            if found := self._reading.places.get((*origin, str(match[1]))):
+                file, there, column_there = found
+                return f"{column_there} {self._cells[file].loc[there, column_there]} in row {there} of {file}"
             place = f"in row {origin[1]} of {origin[0]}"
             if match[1] is None:
                 return place

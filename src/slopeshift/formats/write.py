@@ -10,7 +10,7 @@ import pandas as pd
 
 from slopeshift.formats.ledger import LEFT_OUT, balanced, reasons
 from slopeshift.formats.mapping import hinted
-from slopeshift.formats.reading import in_order, write_csv
+from slopeshift.formats.reading import filled, in_order, write_csv
 from slopeshift.formats.traced import Trace
 from slopeshift.keep.atomic import replacing_folder
 from slopeshift.trial import Trial, TrialError, read_trial
@@ -97,7 +97,8 @@ def write(
         for table_name, table in tables.items():
             if table_name != "events" or len(table):
                 write_csv(folder / f"{table_name}.csv", table)
-        (folder / "trial.toml").write_bytes(toml(settings, reading.outcomes).encode())
+        text = toml(settings, reading.outcomes) + arms_to_state(tables)
+        (folder / "trial.toml").write_bytes(text.encode())
         trial, problems = _at_the_door(folder, trace)
         if problems := _all(reading.problems, problems):
             hints = map(hinted, problems) if reading.mapped else problems
@@ -137,6 +138,28 @@ def _with_heads(ledger: pd.DataFrame, reading: Reading) -> pd.DataFrame:
         return ledger
     heads = pd.DataFrame([(file, None, fate, reason) for file, fate, reason in reading.heads], columns=ledger.columns)
     return pd.concat([heads.astype({"row": "Int64"}), ledger], ignore_index=True)
+
+
+def arms_to_state(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Write, as a comment of trial.toml, what is to be stated of arms or agents, with the levels found; else nothing.
+
+    Which level is the control, and whether anything was randomised, a source does not say and is left open.
+    """
+    found = (("patients", "arm", "patient"), ("injections", "agent", "injection"))
+    for name, column, unit in found:
+        cells = tables[name].get(column, pd.Series(dtype="str"))
+        counts = cells[filled(cells)].value_counts().sort_index()
+        if len(counts) > 1:
+            levels = ", ".join(f"{json.dumps(level, ensure_ascii=False)} ({n})" for level, n in counts.items())
+            return f"""
+# Arms are not compared until this is stated. Levels of {column} found, with the number of {unit}s: {levels}
+# [arms]
+# control = ""        # the level that the other is compared with
+# randomised = true   # false: a difference is an association
+# unit = "{unit}"
+# strata = []         # columns of patients.csv within which was randomised
+"""
+    return ""
 
 
 def toml(settings: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]]) -> str:

@@ -100,6 +100,7 @@ class Trial:
     arms: Arms | None = field(default=None, repr=False)
     decision: Decision | None = field(default=None, repr=False)
     _notes: tuple[Problem, ...] = field(default=(), repr=False)
+    _items: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["patient", "month", *ITEMS]), repr=False)
 
     @property
     def notes(self) -> pd.DataFrame:
@@ -128,6 +129,11 @@ class Trial:
         `month` is NaN where the time is not known; `earliest_month` and `latest_month` may then bound it.
         """
         return self._tables["events"].copy(deep=False)
+
+    @property
+    def items(self) -> pd.DataFrame:
+        """One row a visit with an item of the ALSFRS-R: `patient`, `month`, `alsfrsr_1` to `alsfrsr_12` (0 to 4)."""
+        return self._items.copy(deep=False)
 
     @property
     def outcomes(self) -> Mapping[str, Outcome]:
@@ -277,6 +283,7 @@ def _admitted(delivery: Delivery) -> Trial:
         arms=arms,
         decision=decision_of(settings),
         _notes=tuple(of_patient(note, delivery.tables) for note in notes),
+        _items=_finished(records, "visits", seen.tables["visits"].dropna(subset=list(ITEMS), how="all"), ITEMS),
         _tables={name: _finished(records, name, table, given.get(name, [])) for name, table in tables.items()},
     )
 

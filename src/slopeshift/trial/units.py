@@ -22,10 +22,13 @@ STEEPEST_FVC = 0.1
 """A value below LOWEST_FVC and this part of one before or after it that is not: a litre is 0.02 to 0.05 of per cent."""
 LONGEST_MONTHS = 180.0
 """Between the visits, or the injections, of one patient; a year and a half of days is more."""
+WIDEST_GAP, FEWEST_GAPS = 24.0, 3
+"""Between a patient's visits, in the median of so many gaps; a month of days is more."""
 LARGEST_DOSE = 1e5
 """10^6 cells; a dose in cells is more."""
 
 _MONTHS = "give months: divide days by 30.4375 or, in an import, map it as `day`"
+_OR_DATES = "; visits that are really years apart are stated by dates"
 _PER_CENT = "give % of predicted (85), not litres (3.1) or a fraction (0.85)"
 
 
@@ -54,6 +57,18 @@ def _months_not_days(records: Records) -> Iterator[Problem]:
         for row, patient in long.drop_duplicates("patient")["patient"].items():
             found = f"{spans[patient]:g} months between the {name} of one patient"
             yield Problem(f"{name}.csv", int(row), "month", found, _MONTHS)
+        if name == "visits":
+            yield from _wide_apart(times[~times["patient"].isin(long["patient"])])
+
+
+def _wide_apart(visits: pd.DataFrame) -> Iterator[Problem]:
+    gaps = visits.sort_values("month").groupby("patient")["month"].diff().dropna()
+    of = gaps.groupby(visits["patient"].reindex(gaps.index)).agg(["median", "count"])
+    wide = of.loc[(of["median"] >= WIDEST_GAP) & (of["count"] >= FEWEST_GAPS), "median"]
+    rows = visits[visits["patient"].isin(wide.index)].drop_duplicates("patient")
+    for row, patient in rows["patient"].items():
+        found = f"visits of one patient {wide[patient]:g} months apart"
+        yield Problem("visits.csv", int(row), "month", found, _MONTHS + _OR_DATES)
 
 
 def _dose_in_millions(records: Records) -> Iterator[Problem]:
