@@ -18,6 +18,7 @@ import slopeshift
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
+DOCS_LOCK = (ROOT / "requirements-docs.lock").read_text()
 DEV = PYPROJECT["project"]["optional-dependencies"]["dev"]
 DIRECT = {Requirement(line).name: Requirement(line).specifier for line in PYPROJECT["project"]["dependencies"] + DEV}
 LOCKED = {name: Version(version) for name, version in re.findall(r"^([a-z0-9-]+)==([^ ]+)", LOCK, flags=re.M)}
@@ -44,6 +45,35 @@ def test_locked_version_is_within_bounds(name):
 
 def test_what_builds_the_package_is_locked():
     assert set(PYPROJECT["build-system"]["requires"]) <= set(DEV)
+
+
+# ---- requirements-docs.lock ----
+
+
+def pins(lock: str) -> set[tuple[str, str]]:
+    return set(re.findall(r"^([a-z0-9-]+)==([^ ]+)", lock, flags=re.M))
+
+
+def test_the_packages_of_the_documentation_are_locked_within_bounds():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    wanted = [Requirement(line) for line in extras["docs"] + extras["release"]]
+    for name, version in pins(DOCS_LOCK):
+        assert all(Version(version) in each.specifier for each in wanted if each.name == name), (name, version)
+    assert {each.name for each in wanted} <= {name for name, _ in pins(DOCS_LOCK)}
+
+
+def test_the_documentation_changes_no_version_of_the_environment():
+    shared = {name for name, _ in pins(LOCK)}
+    assert {pin for pin in pins(DOCS_LOCK) if pin[0] in shared} <= pins(LOCK)
+
+
+def test_the_lock_of_the_documentation_holds_pins_and_hashes_and_names_no_host_or_path():
+    pin = r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; [^\\]+)? \\\n"
+    hashes = r"    --hash=sha256:[0-9a-f]{64}( \\\n    --hash=sha256:[0-9a-f]{64})*\n"
+    assert re.fullmatch(f"({pin}{hashes})+", DOCS_LOCK)
+
+
+# ---- the version ----
 
 
 def test_version_is_the_one_the_package_names():
