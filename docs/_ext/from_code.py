@@ -119,7 +119,7 @@ def _quantity(of: Any) -> str:
     return f"## {of.label}\n\n{of.meaning}\n\n" + "\n".join([*lines, *unit, *printed])
 
 
-def keys() -> str:
+def configuration() -> str:
     """List every key of `trial.toml`, with what the reader expects of it."""
     heads = ["key", "", "what to write"]
     return "\n\n".join(
@@ -158,8 +158,8 @@ def _figure(folder: Path, row: Mapping[str, str]) -> str:
 
 MADE: dict[str, Callable[[], str]] = {
     "commands": commands,
+    "configuration": configuration,
     "gallery": gallery,
-    "keys": keys,
     "models": models,
     "quantities": quantities,
     "tables": tables,
