@@ -97,12 +97,12 @@ bench-page: $(READY) ## Time how long the page of the report takes to open
 	@$(BIN)/python bench/page.py reports/$(NAME)/index.html
 
 # What is executed and drawn there comes from fits that are made first where they are out of date. Warnings are errors.
-docs: $(READY) $(DOCS_READY) ## Build the documentation in site/, from the fits and reports of the synthetic trials
+docs: $(READY) $(DOCS_READY) ## Build the documentation in site/html, from the fits and reports of the synthetic trials
 	@for trial in $(SYNTHETIC) $(CONTROLLED); do \
 		$(SLOPESHIFT) --quiet fit $$trial && $(SLOPESHIFT) --quiet checks $$trial && $(SLOPESHIFT) --quiet report $$trial || exit; \
 	done
-	@$(BIN)/python -m sphinx -c docs -W --keep-going -n -q -b html . site
-	@echo "wrote site/index.html"
+	@$(BIN)/python -m sphinx -c docs -W --keep-going -q -d site/.doctrees -b html . site/html
+	@echo "wrote site/html/index.html"
 
 dist: $(READY) $(DOCS_READY) ## Build the wheel and the source distribution in dist/, and check them
 	@rm -rf dist && $(BIN)/python -m hatchling build && $(BIN)/python -m twine check --strict dist/*

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
-logging.getLogger("arviz").setLevel(logging.WARNING)  # it would tell of its import on Sphinx's own channel
+for chatty in ("arviz", "traitlets"):  # they would tell of imports and kernels on Sphinx's own channel
+    logging.getLogger(chatty).setLevel(logging.WARNING)
 
 project, author = "slopeshift", "The slopeshift developers"
 project_copyright = "the slopeshift developers. MIT licence"

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -45,6 +46,39 @@ def test_locked_version_is_within_bounds(name):
 
 def test_what_builds_the_package_is_locked():
     assert set(PYPROJECT["build-system"]["requires"]) <= set(DEV)
+
+
+def test_the_conda_recipe_has_the_same_version_packages_and_bounds():
+    recipe = yaml.safe_load((ROOT / "conda/recipe.yaml").read_text())
+    run = {Requirement(line.replace(" ", "", 1)) for line in recipe["requirements"]["run"]}
+    python = SpecifierSet(PYPROJECT["project"]["requires-python"])
+    wanted = {Requirement(line).name: Requirement(line).specifier for line in PYPROJECT["project"]["dependencies"]}
+    assert {each.name: each.specifier for each in run} == {"python": python} | wanted
+    assert recipe["context"]["version"] == slopeshift.__version__
+
+
+def test_the_citation_is_of_this_version_and_licence():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["version"], citation["license"]) == (slopeshift.__version__, PYPROJECT["project"]["license"])
+
+
+def test_the_container_has_what_make_needs_and_runs_it_as_a_user():
+    lines = (ROOT / "Containerfile").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY") for word in line.split()[2:-1]]
+    assert all((ROOT / name).exists() for name in copied)
+    assert {"Makefile", "pyproject.toml", "requirements.lock", "scripts", "src", "models", "data"} <= set(copied)
+    assert [line for line in lines if line.startswith("USER")] == ["USER trial"]
+    assert lines.index("USER trial") < lines.index("RUN make env && mkdir -p fits reports")
+
+
+@pytest.mark.parametrize("form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")), ids=lambda form: form.stem)
+def test_forms_for_issues_are_whole_and_ask_for_no_data(form):
+    content = yaml.safe_load(form.read_text())
+    if form.stem == "config":
+        return
+    assert {"name", "description", "body"} <= set(content)
+    assert all("label" in part["attributes"] for part in content["body"] if part["type"] == "textarea")
+    assert "data of patients" in form.read_text()
 
 
 # ---- requirements-docs.lock ----

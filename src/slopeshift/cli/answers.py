@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,15 @@ BAD_INPUT, GATE_FAILED, INTERRUPTED = 1, 3, 130
 EXIT_STATUSES = "Exit status: 0 done, 1 bad input, 2 wrong usage, 3 a fit failed its diagnostics gate, 130 interrupted."
 
 
+class Silence(io.StringIO):
+    """Where the words of a quiet run go."""
+
+
+def show_progress() -> bool:
+    """Say whether to draw how far a long step has come: in a terminal, and not where --quiet was asked for."""
+    return sys.stderr.isatty() and not isinstance(sys.stdout, Silence)
+
+
 def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:
     """Let the commands of a run say nothing but errors, or show where an error came from; find caches a place."""
     from slopeshift.keep.caches import use_writable
@@ -28,7 +38,7 @@ def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:
     for line in use_writable():
         typer.echo(line, err=True)
     if quiet:
-        context.with_resource(redirect_stdout(io.StringIO()))
+        context.with_resource(redirect_stdout(Silence()))
 
 
 @contextmanager
