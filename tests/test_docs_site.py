@@ -1,8 +1,8 @@
 """The documentation: every block of code of its pages runs, and its reference says what the code says."""
 
 import re
-import sys
 import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
 
 import documents
 import matplotlib
@@ -90,11 +90,10 @@ def test_a_tutorial_runs_from_top_to_bottom(page, folder):
 
 @pytest.fixture(scope="module")
 def made():
-    pytest.importorskip("sphinx", reason="the packages of `make docs` are not installed")
-    sys.path.insert(0, str(DOCS / "_ext"))
-    import from_code
-
-    return from_code
+    place = spec_from_file_location("made", DOCS / "_ext/made.py")
+    module = module_from_spec(place)
+    place.loader.exec_module(module)
+    return module
 
 
 def test_the_reference_has_every_command_and_every_option(made):
