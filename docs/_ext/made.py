@@ -146,7 +146,7 @@ def _figures(folder: Path) -> str:
 
 def _figure(folder: Path, row: Mapping[str, str]) -> str:
     place = (folder / "figures" / f"{row['file']}.svg").relative_to(ROOT).as_posix()
-    return f":::{{figure}} /{place}\n:alt: {row['file']}\n:figclass: gallery\n\n{row['caption']}\n:::"
+    return f":::{{figure}} /{place}\n:alt: {row['file']}\n:figclass: gallery\n\n`{row['file']}`. {row['caption']}\n:::"
 
 
 MADE: dict[str, Callable[[], str]] = {
