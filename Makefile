@@ -1,6 +1,7 @@
 # models/ x data/ -> fits/ -> reports/
 
 SYNTHETIC := data/synthetic-msc-als
+CONTROLLED := data/synthetic-rct-als
 TRIAL ?= $(SYNTHETIC)
 
 NAME := $(notdir $(patsubst %/,%,$(TRIAL)))
@@ -23,6 +24,7 @@ export PYTHONPATH := src
 else
 BIN := .venv/bin
 READY := .venv/.ready
+DOCS_READY := .venv/.docs
 # Stale as well: a checkout that was moved, an interpreter that has gone, another PYTHON than the one it was built with.
 STALE := $(shell test -x .venv/bin/python && grep -qxF "$(CURDIR)" $(READY) 2>/dev/null \
 	&& { test -z "$(PYTHON)" || grep -qxF "PYTHON=$(PYTHON)" $(READY); } || echo yes)
@@ -30,7 +32,7 @@ endif
 SLOPESHIFT := $(BIN)/slopeshift
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help fit answer checks report null sensitivity calibrate validate check simulate test test-slow test-browser bench bench-page lint env lock clean FORCE
+.PHONY: help fit answer checks report null sensitivity calibrate validate check simulate test test-slow test-browser bench bench-page docs dist lint env lock clean FORCE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -95,6 +97,17 @@ bench: $(READY) ## Time the exact engine beside its alternatives, and write benc
 bench-page: $(READY) ## Time how long the page of the report takes to open
 	@$(BIN)/python bench/page.py reports/$(NAME)/index.html
 
+# What is executed and drawn there comes from fits that are made first where they are out of date. Warnings are errors.
+docs: $(READY) $(DOCS_READY) ## Build the documentation in site/html, from the fits and reports of the synthetic trials
+	@for trial in $(SYNTHETIC) $(CONTROLLED); do \
+		$(SLOPESHIFT) --quiet fit $$trial && $(SLOPESHIFT) --quiet checks $$trial && $(SLOPESHIFT) --quiet report $$trial || exit; \
+	done
+	@$(BIN)/python -m sphinx -c docs -W --keep-going -q -d site/.doctrees -b html . site/html
+	@echo "wrote site/html/index.html"
+
+dist: $(READY) $(DOCS_READY) ## Build the wheel and the source distribution in dist/, and check them
+	@rm -rf dist && $(BIN)/python -m hatchling build && $(BIN)/python -m twine check --strict dist/*
+
 lint: $(READY) ## Check style (ruff) and types (mypy)
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
@@ -102,12 +115,14 @@ lint: $(READY) ## Check style (ruff) and types (mypy)
 
 env: $(READY) ## Build .venv from requirements.lock
 
-lock: $(READY) ## Pin the newest allowed versions in requirements.lock
-	@uv=$$(scripts/find-uv) && "$$uv" pip compile pyproject.toml --extra dev --python $(BIN)/python --python-version 3.12 \
-		--universal --upgrade --generate-hashes --no-header --quiet --output-file requirements.lock
+lock: $(READY) ## Pin the newest allowed versions in requirements.lock and requirements-docs.lock
+	@uv=$$(scripts/find-uv) && compile="$$uv pip compile pyproject.toml --python $(BIN)/python --python-version 3.12 \
+		--universal --upgrade --generate-hashes --no-header --quiet" && \
+	$$compile --extra dev --output-file requirements.lock && \
+	$$compile --extra docs --extra release --constraints requirements.lock --no-annotate --output-file requirements-docs.lock
 
-clean: ## Delete fits/, reports/ and caches
-	@rm -rf fits reports .pytest_cache .ruff_cache .mypy_cache .hypothesis dist
+clean: ## Delete fits/, reports/, site/ and caches
+	@rm -rf fits reports site .pytest_cache .ruff_cache .mypy_cache .hypothesis dist
 
 # ---- files ----
 
@@ -119,3 +134,7 @@ clean: ## Delete fits/, reports/ and caches
 	"$$uv" pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock && \
 	"$$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable . && \
 	printf '%s\n' "$(CURDIR)" "PYTHON=$(PYTHON)" > $@
+
+# Beside what .venv has, and gone with it; in conda, `pip install --editable ".[docs,release]"` does the same.
+.venv/.docs: $(READY) requirements-docs.lock
+	@uv=$$(scripts/find-uv) && "$$uv" pip install --quiet --python .venv/bin/python --require-hashes -r requirements-docs.lock && touch $@

@@ -1,10 +1,12 @@
 """The command line: what it says, what it returns, and what it refuses."""
 
+import io
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,9 +15,11 @@ import xarray as xr
 from trials import ROOT, posterior
 from typer.testing import CliRunner
 
+import slopeshift
 from slopeshift.answers import kept
 from slopeshift.answers.stored import NAMES
 from slopeshift.cli import app, said
+from slopeshift.cli.answers import Silence, show_progress
 from slopeshift.cli.fitting import remaining
 from slopeshift.design.visits import visits_of
 from slopeshift.fit import sample as sampling
@@ -310,3 +314,20 @@ def test_a_command_that_does_not_sample_loads_no_sampler(trial, tmp_path, comman
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert HEAVY & set(done.stdout.splitlines()[-1].split()) == set()
+
+
+def test_the_version_names_every_package_that_a_fit_records():
+    done = CliRunner().invoke(app, ["--version"])
+    lines = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert done.exit_code == 0
+    assert lines["slopeshift"] == slopeshift.__version__
+    assert {*store.PACKAGES, "numba", "bambi"} <= set(lines)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "quiet", "shown"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_a_bar_of_progress_is_drawn_in_a_terminal_and_not_when_quiet(monkeypatch, terminal, quiet, shown):
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(isatty=lambda: terminal))
+    monkeypatch.setattr("sys.stdout", Silence() if quiet else io.StringIO())
+    assert show_progress() == shown

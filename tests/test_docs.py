@@ -9,7 +9,17 @@ import pytest
 from trials import ROOT
 
 PAGES = [
-    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(
+        ROOT / name
+        for name in (
+            "README.md",
+            "ARCHITECTURE.md",
+            "CONTRIBUTING.md",
+            "CHANGELOG.md",
+            "SECURITY.md",
+            "CODE_OF_CONDUCT.md",
+        )
+    ),
     *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / "data").glob("*.md"),
     *(ROOT / name / "README.md" for name in ("bench", "data/published", "validation", "validation/calibration")),

@@ -1,6 +1,7 @@
 """The Python interface: it loads lazily, its page runs as it stands, and it gives what the command line gives."""
 
 import contextlib
+import html
 import json
 import re
 import shutil
@@ -165,6 +166,58 @@ def test_figures_of_synthetic_data_say_so(page):
     assert "SYNTHETIC DATA" in [text.get_text() for text in page["forest"].texts]
 
 
+def test_a_fit_shows_the_answer_in_a_notebook_as_in_the_terminal(page):
+    with contextlib.chdir(page["folder"]):
+        told = CliRunner().invoke(app, ["answer", COMMAND[0], "--model", "alsfrsr"]).stdout
+    shown = page["fit"]._repr_html_()
+    cells = [html.unescape(cell) for cell in re.findall(r"<t[dh](?: [^>]*)?>(.*?)</t[dh]>", shown)]
+    assert len(cells) == 4 * 5
+    assert all(cell in told for cell in cells)
+    assert "SYNTHETIC DATA" in shown
+    for line in told.splitlines():
+        if "such trials" in line or line.startswith("Association"):
+            assert html.escape(line.strip()) in shown
+
+
+def test_a_posterior_shows_what_it_has_draws_of_and_no_number_of_them(page):
+    shown = page["fit"].posterior()._repr_html_()
+    assert "4 chains of 1000 draws. Diagnostics gate: passed." in shown
+    assert "<td>coefficients</td><td>patient 20, coefficient 6</td>" in shown
+    assert "." not in re.sub(r"<[^>]+>", "", shown.partition("<tbody>")[2])
+
+
+def test_names_of_a_trial_cannot_write_html(page):
+    trial = replace(page["trial"], name="<script>")
+    assert "<script>" not in replace(page["fit"].posterior(), trial=trial)._repr_html_()
+    assert "&lt;script&gt;" in replace(page["fit"].posterior(), trial=trial)._repr_html_()
+
+
+def test_every_stored_table_can_be_taken_and_changing_it_leaves_the_fit_as_it_is(page):
+    table = page["fit"].table("operating")
+    table["null_sd"] = 0.0
+    assert (page["fit"].table("operating")["null_sd"] > 0).all()
+    with pytest.raises(LookupError, match="no table 'operation'; there are any_change, "):
+        page["fit"].table("operation")
+
+
+def test_one_call_reports_on_every_model_that_is_for_the_trial(page, tmp_path):
+    for name in ("alsfrsr", "alsfrsr_arms"):
+        (tmp_path / "models").mkdir(exist_ok=True)
+        shutil.copy(ROOT / f"models/{name}.py", tmp_path / "models")
+    made = ss.report_trial(TRIAL, tmp_path / "models", tmp_path / "out", seed=1, draws=1000, check=False)
+    told = pd.read_csv(tmp_path / "out/tables/population.csv")
+    assert made == tmp_path / "out/index.html"
+    assert set(told["model"]) == {"alsfrsr"}
+    assert list(told["mean"]) == pytest.approx(list(page["fit"].population["mean"]), rel=1e-4, abs=1e-5)
+
+
+def test_a_report_on_a_trial_that_no_model_is_for_is_refused(tmp_path):
+    (tmp_path / "nfl.py").write_text((ROOT / "models/alsfrsr.py").read_text().replace('"alsfrsr"', '"nfl"'))
+    with pytest.raises(LookupError, match=r"no model is for the trial synthetic-msc-als; there are \['nfl'\]"):
+        ss.report_trial(TRIAL, tmp_path, tmp_path / "out", seed=1, draws=10)
+    assert not (tmp_path / "out").exists()
+
+
 # ---- a variation ----
 
 
@@ -240,6 +293,14 @@ def test_a_failed_gate_gives_no_effect(failed):
     assert failed.patients.empty
     assert failed.responders.empty
     assert "FAILED ITS GATE" in repr(failed)
+
+
+def test_a_failed_gate_shows_no_effect_in_a_notebook(failed):
+    shown = failed._repr_html_()
+    assert "No effect is shown." in shown
+    assert "<td>" not in shown
+    assert str(CHANGE)[:4] not in shown
+    assert html.escape(failed.failures[0]) in shown
 
 
 @pytest.mark.parametrize("ask", [lambda f: f.datatree(), lambda f: f.posterior(), ss.plot_forest])

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -18,6 +19,7 @@ import slopeshift
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
+DOCS_LOCK = (ROOT / "requirements-docs.lock").read_text()
 DEV = PYPROJECT["project"]["optional-dependencies"]["dev"]
 DIRECT = {Requirement(line).name: Requirement(line).specifier for line in PYPROJECT["project"]["dependencies"] + DEV}
 LOCKED = {name: Version(version) for name, version in re.findall(r"^([a-z0-9-]+)==([^ ]+)", LOCK, flags=re.M)}
@@ -44,6 +46,68 @@ def test_locked_version_is_within_bounds(name):
 
 def test_what_builds_the_package_is_locked():
     assert set(PYPROJECT["build-system"]["requires"]) <= set(DEV)
+
+
+def test_the_conda_recipe_has_the_same_version_packages_and_bounds():
+    recipe = yaml.safe_load((ROOT / "conda/recipe.yaml").read_text())
+    run = {Requirement(line.replace(" ", "", 1)) for line in recipe["requirements"]["run"]}
+    python = SpecifierSet(PYPROJECT["project"]["requires-python"])
+    wanted = {Requirement(line).name: Requirement(line).specifier for line in PYPROJECT["project"]["dependencies"]}
+    assert {each.name: each.specifier for each in run} == {"python": python} | wanted
+    assert recipe["context"]["version"] == slopeshift.__version__
+
+
+def test_the_citation_is_of_this_version_and_licence():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["version"], citation["license"]) == (slopeshift.__version__, PYPROJECT["project"]["license"])
+
+
+def test_the_container_has_what_make_needs_and_runs_it_as_a_user():
+    lines = (ROOT / "Containerfile").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY") for word in line.split()[2:-1]]
+    assert all((ROOT / name).exists() for name in copied)
+    assert {"Makefile", "pyproject.toml", "requirements.lock", "scripts", "src", "models", "data"} <= set(copied)
+    assert [line for line in lines if line.startswith("USER")] == ["USER trial"]
+    assert lines.index("USER trial") < lines.index("RUN make env && mkdir -p fits reports")
+
+
+@pytest.mark.parametrize("form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")), ids=lambda form: form.stem)
+def test_forms_for_issues_are_whole_and_ask_for_no_data(form):
+    content = yaml.safe_load(form.read_text())
+    if form.stem == "config":
+        return
+    assert {"name", "description", "body"} <= set(content)
+    assert all("label" in part["attributes"] for part in content["body"] if part["type"] == "textarea")
+    assert "data of patients" in form.read_text()
+
+
+# ---- requirements-docs.lock ----
+
+
+def pins(lock: str) -> set[tuple[str, str]]:
+    return set(re.findall(r"^([a-z0-9-]+)==([^ ]+)", lock, flags=re.M))
+
+
+def test_the_packages_of_the_documentation_are_locked_within_bounds():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    wanted = [Requirement(line) for line in extras["docs"] + extras["release"]]
+    for name, version in pins(DOCS_LOCK):
+        assert all(Version(version) in each.specifier for each in wanted if each.name == name), (name, version)
+    assert {each.name for each in wanted} <= {name for name, _ in pins(DOCS_LOCK)}
+
+
+def test_the_documentation_changes_no_version_of_the_environment():
+    shared = {name for name, _ in pins(LOCK)}
+    assert {pin for pin in pins(DOCS_LOCK) if pin[0] in shared} <= pins(LOCK)
+
+
+def test_the_lock_of_the_documentation_holds_pins_and_hashes_and_names_no_host_or_path():
+    pin = r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; [^\\]+)? \\\n"
+    hashes = r"    --hash=sha256:[0-9a-f]{64}( \\\n    --hash=sha256:[0-9a-f]{64})*\n"
+    assert re.fullmatch(f"({pin}{hashes})+", DOCS_LOCK)
+
+
+# ---- the version ----
 
 
 def test_version_is_the_one_the_package_names():

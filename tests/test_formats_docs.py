@@ -1,8 +1,8 @@
 """The pages on formats: their commands run, in order, and say what the pages say."""
 
 import re
-import shlex
 
+import documents
 import pandas as pd
 import pytest
 import yaml
@@ -20,13 +20,6 @@ PAGES = {"your-trial": ROOT / "docs" / "your-trial.md"} | {
 STOPS = "Nothing was imported."
 
 
-def commands(page):
-    """Return the commands of a page, each with the line that it is to print, if the page shows one."""
-    for block in re.findall(r"```console\n(.*?)```", page.read_text(), flags=re.S):
-        for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).+\n)?)", block, flags=re.M):
-            yield command, shown.strip()
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_the_commands_of_a_page_do_what_it_says(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -34,13 +27,10 @@ def test_the_commands_of_a_page_do_what_it_says(name, tmp_path, monkeypatch):
         assert CliRunner().invoke(app, ["init", "work"]).exit_code == 0
         monkeypatch.chdir(tmp_path / "work")
     ran = 0
-    for command, shown in commands(PAGES[name]):
-        words = shlex.split(command)
+    for words, shown in documents.commands(PAGES[name].read_text()):
         match words:
             case ["slopeshift", *arguments]:
-                done = CliRunner().invoke(app, arguments)
-                assert done.exit_code == (1 if shown == STOPS else 0), (command, done.output)
-                assert shown in done.output
+                documents.invoke(arguments, shown, 1 if shown == STOPS else 0)
                 ran += 1
             case ["cd", folder]:
                 monkeypatch.chdir(folder)
@@ -49,7 +39,7 @@ def test_the_commands_of_a_page_do_what_it_says(name, tmp_path, monkeypatch):
             case ["make", *_]:
                 pass  # what the Makefile does is tested elsewhere; sampling takes minutes
             case _:
-                raise AssertionError(f"a command of another kind: {command}")
+                raise AssertionError(f"a command of another kind: {words}")
     assert ran >= 2
 
 

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
         plot_forest,
         plot_trajectory,
         read_trial,
+        report_trial,
         simulate_trial,
         trial_from_tables,
         vary_model,
         write_report,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Gamma",
@@ -41,6 +42,7 @@ __all__ = [
     "plot_forest",
     "plot_trajectory",
     "read_trial",
+    "report_trial",
     "simulate_trial",
     "trial_from_tables",
     "vary_model",

@@ -47,6 +47,12 @@ def main(
     context: typer.Context,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=doctor.print_versions, is_eager=True, help="Print the versions that decide a number."
+        ),
+    ] = False,
 ) -> None:
     """Did the slope change after each injection, by how much, for whom, and how sure can we be?"""
     set_up(context, quiet=quiet, debug=debug)

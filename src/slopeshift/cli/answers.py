@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import platform
+import sys
 import traceback
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
@@ -61,6 +62,15 @@ LONGEST_FAULT = 300
 """Characters of an error's own text that are shown."""
 
 
+class Silence(io.StringIO):
+    """Where the words of a quiet run go."""
+
+
+def show_progress() -> bool:
+    """Say whether to draw how far a long step has come: in a terminal, and not where --quiet was asked for."""
+    return sys.stderr.isatty() and not isinstance(sys.stdout, Silence)
+
+
 def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:
     """Let the commands of a run say nothing but errors, or show where an error came from; find caches a place."""
     from slopeshift.keep.caches import use_writable
@@ -69,7 +79,7 @@ def set_up(context: typer.Context, *, quiet: bool, debug: bool) -> None:
     for line in use_writable():
         typer.echo(line, err=True)
     if quiet:
-        context.with_resource(redirect_stdout(io.StringIO()))
+        context.with_resource(redirect_stdout(Silence()))
 
 
 @contextmanager

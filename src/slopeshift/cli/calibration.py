@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from slopeshift.cli.answers import GATE_FAILED, input_errors
+from slopeshift.cli.answers import GATE_FAILED, input_errors, show_progress
 from slopeshift.cli.fits import MODELS, Models
 from slopeshift.cli.kept import model_files
 
@@ -47,7 +46,7 @@ def calibrate(
             say=typer.echo,
             scheduler=scheduler,
             processes=processes,
-            progress=sys.stderr.isatty(),
+            progress=show_progress(),
         )
     typer.echo(f"wrote {out / 'README.md'}")
     if failed:

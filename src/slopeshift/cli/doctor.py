@@ -21,6 +21,10 @@ LEAST_MEMORY = 2.0
 """GiB: a model that is compiled takes about one."""
 
 
+BESIDE = ("bambi", "numba", "scipy")
+"""Packages of which a version may decide a digit, beside those that every fit records."""
+
+
 class Line(NamedTuple):
     """One thing that was looked at: what it is, what was found, and what to do; nothing where it is well."""
 
@@ -42,6 +46,19 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.
                 typer.echo(f"{' ' * width}      {line.remedy}")
     if any(line.remedy for line in lines):
         raise typer.Exit(BAD_INPUT)
+
+
+def print_versions(asked: bool) -> None:
+    """Print the versions that decide a number, slopeshift's first, and stop: where it was asked for."""
+    if not asked:
+        return
+    from slopeshift.fit.store import PACKAGES
+
+    names = sorted({*PACKAGES, *BESIDE} - {"slopeshift"})
+    typer.echo(f"slopeshift {metadata.version('slopeshift')}")
+    typer.echo(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    typer.echo("\n".join(f"{name} {metadata.version(name)}" for name in names))
+    raise typer.Exit
 
 
 def looked_at() -> Iterator[Line]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from slopeshift.cli import made, said
-from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, aside, input_errors
+from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, aside, input_errors, show_progress
 from slopeshift.cli.fitting import Run
 from slopeshift.cli.kept import model_files, null_candidates
 
@@ -144,8 +143,6 @@ def null(
                 "answer has a permutation test, and null trials of one group would say nothing of the difference"
             )
         candidates = null_candidates(read, models, fits / read.name)
-        written = run(
-            read, candidates, options, fits / read.name / "null", say=typer.echo, progress=sys.stderr.isatty()
-        )
+        written = run(read, candidates, options, fits / read.name / "null", say=typer.echo, progress=show_progress())
     for path in written:
         typer.echo(f"wrote {path}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from slopeshift.cli import made, said
-from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, aside
+from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, aside, show_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -145,7 +144,7 @@ class Run:
         if part := part_of(file.build, self.trial):
             compiled_once(part, typer.echo)
         typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
-        fit = fitting.sample(file, self.trial, settings, progress=sys.stderr.isatty())
+        fit = fitting.sample(file, self.trial, settings, progress=show_progress())
         fit = made.judged(self.trial, fit, self.folder)
         seconds = fit.record["seconds"]
         self.seconds.append(seconds["total"])

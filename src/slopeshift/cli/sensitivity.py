@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from slopeshift.cli.answers import input_errors
+from slopeshift.cli.answers import input_errors, show_progress
 from slopeshift.cli.fits import FITS, MODELS, Fits, Models, TrialFolder
 from slopeshift.cli.kept import SENSITIVITY, sensitivity_candidates
 
@@ -29,6 +28,6 @@ def sensitivity(
         folder = fits / read.name
         found = sensitivity_candidates(read, models, folder, typer.echo)
         options = Options(seed, scheduler)
-        written = run(read, found, options, folder / SENSITIVITY, say=typer.echo, progress=sys.stderr.isatty())
+        written = run(read, found, options, folder / SENSITIVITY, say=typer.echo, progress=show_progress())
     for path in written:
         typer.echo(f"wrote {path}")

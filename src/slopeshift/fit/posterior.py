@@ -69,6 +69,27 @@ class Posterior:
         """What the rows of a table about it are labelled with."""
         return {"model": self.model, "outcome": self.outcome}
 
+    def _repr_html_(self) -> str:
+        """Show in a notebook what it has draws of, and the verdict of the gate; no effect, which tables give."""
+        from markupsafe import Markup
+
+        sizes = self.draws.sizes
+        verdict = {True: "passed", False: "FAILED", None: "not asked"}[self.passed]
+        said = Markup("<b>Posterior of {}</b> on trial {}.{} {} patients, {} values of {}; {} residuals.").format(
+            *(self.model, self.trial.name, " SYNTHETIC DATA." if self.trial.synthetic else ""),
+            *(len(self.visits.patients), len(self.visits.month), self.visits.outcome.label, self.family or "unknown"),
+        )
+        drawn = Markup("{} chains of {} draws. Diagnostics gate: {}.").format(*(sizes[dim] for dim in SAMPLES), verdict)
+        rows = Markup("").join(
+            Markup("<tr><td>{}</td><td>{}</td></tr>").format(
+                name, ", ".join(f"{dim} {sizes[dim]}" for dim in array.dims if dim not in SAMPLES)
+            )
+            for name, array in self.draws.items()
+        )
+        heads = Markup("<tr><th>variable</th><th>dims beside chain and draw</th></tr>")
+        body = Markup("<table><thead>{}</thead><tbody>{}</tbody></table>").format(heads, rows)
+        return str(Markup("<div><p>{} {}</p>{}</div>").format(said, drawn, body))
+
     @cached_property
     def prior(self) -> Posterior:
         """The same model before the data: its stored prior draws in the place of the posterior's.

@@ -34,7 +34,7 @@ def _is_spread(value: Any) -> bool:
 
 
 _LIMIT = "a number, without quotes: {} = 3"
-_RULE = {
+KEYS = {
     "outcome": Key(is_line, 'the outcome that the rule is about: outcome = "alsfrsr"', required=True),
     "quantity": Key(lambda value: value in QUANTITIES, f"one of {', '.join(QUANTITIES)}, in quotes", required=True),
     "from": Key(_is_occasion, f"when the value counts, or the earlier of two: from = {_OCCASIONS}", required=True),
@@ -55,7 +55,7 @@ def section(place: int) -> str:
 def entry_problems(blocks: list[Mapping[str, Any]], outcomes: Mapping[str, Outcome]) -> Iterator[Problem]:
     """Yield what is wrong with the blocks as they are written, whatever the trial's values are."""
     for place, block in enumerate(blocks):
-        wrong = [*key_problems(block, _RULE, f"{section(place)}."), *_unknown_outcome(place, block, outcomes)]
+        wrong = [*key_problems(block, KEYS, f"{section(place)}."), *_unknown_outcome(place, block, outcomes)]
         yield from wrong
         if not wrong:
             yield from _contradictions(place, block, outcomes[block["outcome"]])
@@ -100,7 +100,7 @@ def _contradictions(place: int, block: Mapping[str, Any], outcome: Outcome) -> I
 def _occasions(place: int, block: Mapping[str, Any]) -> Iterator[Problem]:
     quantity, start, end = block["quantity"], block["from"], block.get("to")
     if quantity in OF_TWO and end is None:
-        yield _problem(place, "to", "no such key", f"give {_RULE['to'].expected}")
+        yield _problem(place, "to", "no such key", f"give {KEYS['to'].expected}")
     elif quantity not in OF_TWO and end is not None:
         yield _problem(place, "to", f"{end!r}, of a {quantity}", "delete it: the quantity is of one value, `from`")
     elif end is not None and not _in_order(start, end):

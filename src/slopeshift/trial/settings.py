@@ -46,7 +46,8 @@ def _is_spread(value: Any) -> bool:
     return isinstance(value, Mapping) and all(map(is_size, value.values()))
 
 
-_TRIAL = {
+# What each section may hold, by key: the reference of the documentation is made from these.
+TRIAL = {
     "title": Key(is_line, 'one line of text in quotes: title = "..."', required=True),
     "synthetic": Key(is_flag, "true or false, without quotes: synthetic = false", required=True),
     "source": Key(is_text, 'a text in quotes: source = "..."'),
@@ -57,7 +58,7 @@ _TRIAL = {
     "decision": Key(is_section, "a section [decision] with outcome, model, probability and source"),
     "control": Key(is_section, "a section [control] with source and between_study_sd"),
 }
-_CONTROL = {
+CONTROL = {
     "source": Key(is_line, 'the folder of another trial, from this one: source = "../other"', required=True),
     "between_study_sd": Key(
         _is_spread, "an SD above 0 for each outcome, in its units a month: { alsfrsr = 0.15 }", required=True
@@ -66,7 +67,7 @@ _CONTROL = {
         _is_spread, "an SD above 0 for each outcome, in its units a month, per month: { alsfrsr = 0.015 }"
     ),
 }
-_OUTCOME = {
+OUTCOME = {
     "unit": Key(is_line, 'one line of text in quotes: unit = "..."', required=True),
     "label": Key(is_line, 'one line of text in quotes: label = "..."'),
     "min": Key(is_number, "a finite number: min = 0"),
@@ -74,23 +75,23 @@ _OUTCOME = {
     "integer": Key(is_flag, "true or false, without quotes: integer = true"),
     "better": Key(_is_direction, f'"{HIGHER}" or "{LOWER}", whichever is good for a patient: better = "{LOWER}"'),
 }
-_NUMERIC_COVARIATE = {
+NUMERIC_COVARIATE = {
     "unit": Key(is_line, 'one line of text in quotes: unit = "years"'),
     "centre": Key(is_number, "a finite number, at which the covariate counts as 0: centre = 60"),
     "per": Key(is_size, "a number above 0, for which the coefficient stands: per = 10"),
 }
-_COVARIATE = {
+COVARIATE = {
     "label": Key(is_line, 'one line of text in quotes: label = "..."'),
     "reference": Key(is_line, 'the level that others are compared with: reference = "limb"'),
-    **_NUMERIC_COVARIATE,
+    **NUMERIC_COVARIATE,
 }
 
 
 def settings_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong with the settings: keys missing, unknown or of the wrong type, names that cannot be."""
-    yield from key_problems(settings, _TRIAL, "")
+    yield from key_problems(settings, TRIAL, "")
     if isinstance(control := settings.get("control"), Mapping):
-        yield from key_problems(control, _CONTROL, "control.")
+        yield from key_problems(control, CONTROL, "control.")
     if isinstance(arms := settings.get("arms"), Mapping):
         yield from key_problems(arms, ARMS, "arms.")
     if isinstance(decision := settings.get("decision"), Mapping):
@@ -164,7 +165,7 @@ def _outcome_problems(name: str, given: Mapping[str, Any]) -> Iterator[Problem]:
     elif name in _TAKEN or not NAME.fullmatch(name):
         remedy = "choose another name: a letter, then letters, digits and underscores"
         yield Problem(FILE, None, section, f"{name!r} cannot name an outcome", remedy)
-    yield from key_problems(given, _OUTCOME, f"{section}.")
+    yield from key_problems(given, OUTCOME, f"{section}.")
     limits = [given[key] for key in ("min", "max") if is_number(given.get(key))]
     if len(limits) == 2 and limits[0] >= limits[1]:
         yield Problem(FILE, None, section, f"min = {limits[0]} and max = {limits[1]}", "let min be below max")
@@ -172,9 +173,9 @@ def _outcome_problems(name: str, given: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _covariate_problems(name: str, given: Mapping[str, Any]) -> Iterator[Problem]:
     section = f"covariates.{name}"
-    yield from key_problems(given, _COVARIATE, f"{section}.")
-    numeric = [key for key in _NUMERIC_COVARIATE if key in given]
+    yield from key_problems(given, COVARIATE, f"{section}.")
+    numeric = [key for key in NUMERIC_COVARIATE if key in given]
     if "reference" in given and numeric:
         found = f"reference beside {', '.join(numeric)}"
-        remedy = f"give a reference (levels) or {', '.join(_NUMERIC_COVARIATE)} (numbers), not both"
+        remedy = f"give a reference (levels) or {', '.join(NUMERIC_COVARIATE)} (numbers), not both"
         yield Problem(FILE, None, section, found, remedy)

@@ -45,6 +45,7 @@ __all__ = [
     "plot_forest",
     "plot_trajectory",
     "read_trial",
+    "report_trial",
     "simulate_trial",
     "trial_from_tables",
     "vary_model",
@@ -155,6 +156,15 @@ class ModelFit:
         """What the gate is judged by: a row per quantity and diagnostic, with its limit and whether it was met."""
         return self._answered.results.diagnostics.copy()
 
+    def table(self, name: str) -> pd.DataFrame:
+        """Take any table that is kept beside a fit, such as `operating`, `any_change`, `permutation` or `covariates`.
+
+        Raises LookupError for a name that is none, and lists those that are.
+        """
+        if name not in self._answered.tables:
+            raise LookupError(f"no table {name!r}; there are {', '.join(sorted(self._answered.tables))}")
+        return self._answered.tables[name].copy()
+
     def posterior(self) -> Posterior:
         """Take the draws with what is needed to interpret them. Raises FitError where the gate was failed."""
         self._must_have_passed()
@@ -186,6 +196,14 @@ class ModelFit:
     def __repr__(self) -> str:
         verdict = "passed its gate" if self.passed else f"FAILED ITS GATE: {'; '.join(self.failures[:3])}"
         return f"<ModelFit of {self.model} to {self.trial.name}: {verdict}>"
+
+    def _repr_html_(self) -> str:
+        """Show the answer in a notebook, as `slopeshift answer` prints it: of a fit that failed its gate, none."""
+        from slopeshift.notebook.shown import html, shown
+        from slopeshift.report.words.people import cannot_show_in_short
+
+        found = shown(self.trial, self._answered.record, self._answered.tables)
+        return html(self.trial, found, [*self.failures, cannot_show_in_short(self.trial)])
 
     def _must_have_passed(self) -> None:
         if not self.passed:
@@ -275,6 +293,25 @@ def write_report(fits: Sequence[ModelFit], folder: Folder, *, check: bool = True
     if len({id(fit.trial) for fit in fits}) != 1:
         raise ValueError("write_report: give one fit or more, all of one trial as it was read once")
     return page.write(_report(fits, check), Path(folder))
+
+
+def report_trial(
+    trial: Folder, models: Folder, folder: Folder, *, seed: int, draws: int, check: bool = True, progress: bool = False
+) -> Path:
+    """Read a trial, fit every model of a folder that is for it, and write the report into `folder`: all in one call.
+
+    Nothing is kept but the report; returns the path of its page. `seed` and `draws` are as in `fit_model`, `check` as
+    in `write_report`. Raises TrialError or ModelError for what is wrong with the files, and LookupError where no model
+    is for the trial.
+    """
+    from slopeshift.model.files import load_model as load
+
+    read = read_trial(trial)
+    files = [load(path) for path in sorted(Path(models).glob("*.py"))]
+    if not (suited := [file for file in files if not file.misfit(read)]):
+        raise LookupError(f"{models}: no model is for the trial {read.name}; there are {[file.name for file in files]}")
+    fits = [fit_model(file, read, seed=seed, draws=draws, progress=progress) for file in suited]
+    return write_report(fits, folder, check=check)
 
 
 def _report(fits: Sequence[ModelFit], check: bool) -> Report:
