@@ -4,6 +4,7 @@ import io
 import re
 import struct
 import zipfile
+from dataclasses import replace
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -273,3 +274,12 @@ def test_figures_of_real_data_carry_no_mark(failed):
 def test_the_same_input_gives_the_same_bytes(folder, page, trial, fits, tmp_path):
     pages.write(made_report(trial, fits), tmp_path)
     assert everything(folder) == everything(tmp_path)
+
+
+def test_sub_scores_are_a_table_of_a_trial_that_records_items(trial):
+    report = made_report(trial, [made_fit(trial)])
+    assert "subscores" not in pages.published(report)
+    scores = pd.DataFrame({"patient": ["P1"], "month": [0.0], "bulbar": [9.0]})
+    found = pages.published(replace(report, own=report.own | {"subscores": scores}))
+    assert found["subscores"] is scores
+    assert "subscores" in files.ABOUT

@@ -63,6 +63,7 @@ def published(report: Report) -> dict[str, pd.DataFrame]:
         **{name: study[name] for name in STUDY if name in study},
         "sensitivity": sensitivity.table(report.analyses, study, varied),
         **{name: report.own[name] for name in ("missing",) if name in report.own},
+        **({"subscores": of_items} if len(of_items := report.own.get("subscores", ())) else {}),
         **{name: varied[name] for name in VARIED if name in varied},
     }
 

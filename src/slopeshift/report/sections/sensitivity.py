@@ -74,10 +74,14 @@ def meaning(analysis: Analysis) -> str:
     lag, half_life = (float(design.get(name, missing)) for name, missing in (("lag", 0.0), ("half_life", np.inf)))
     if lag > 0 or np.isfinite(half_life):
         wears = "" if np.isinf(half_life) else f", then halved every {half_life:g}"
-        words.append(f"change when it sets in, {lag:g} months after an injection{wears}")
+        words.append(f"change when it sets in, {_months(lag)} after an injection{wears}")
     if bool(design.get("curved", False)):
         words.append("change from what a course that may bend by itself would then be")
     return "; ".join([*words, *sorted({_at(str(name)) for name in design.indexes.get("covariate", ())})])
+
+
+def _months(number: float) -> str:
+    return f"{number:g} month{'' if number == 1 else 's'}"
 
 
 def _at(covariate: str) -> str:
