@@ -135,7 +135,8 @@ def test_an_edited_model_is_sampled_again_and_the_others_are_not(trial, tmp_path
     assert sampled == ["second"]
 
 
-def test_a_broken_model_or_a_failed_gate_leaves_the_other_models_alone(trial, tmp_path, models):
+def test_a_broken_model_or_a_failed_gate_leaves_the_other_models_alone(trial, tmp_path, models, monkeypatch):
+    monkeypatch.setattr(said, "in_words", lambda *_: "the answer")
     for name, passed in (("second", False), ("third", True)):
         stored(tmp_path / "fits", trial, file=models / f"{name}.py", passed=passed)
     (models / "first.py").write_text("x = 1\n")
@@ -144,6 +145,7 @@ def test_a_broken_model_or_a_failed_gate_leaves_the_other_models_alone(trial, tm
     assert "first.py: its docstring must begin" in done.stderr
     assert "second: GATE FAILED" in done.stderr
     assert "third: up to date" in done.stdout
+    assert done.stdout.endswith("the answer\n")
 
 
 def test_a_trial_without_the_outcome_skips_the_model_and_says_so(trial, tmp_path):

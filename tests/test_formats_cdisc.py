@@ -270,7 +270,7 @@ def procedures(folder):
         ("sdtm", cells("dm.csv", 2, AGE="sixty"), "dm.csv", 2, "age", "'sixty'", "in digits"),
         ("sdtm", cells("dm.csv", 3, USUBJID="a1"), "dm.csv", 3, "USUBJID", "'a1', nearly the same as 'A1'", "spell it"),
         ("adam", cells("adex.csv", 2, ADY=""), "adex.csv", 2, "ADY", "no ADY", "an injection must not be lost"),
-        ("adam", cells("adsl.csv", 2, EOSSTT="GONE"), "adsl.csv", None, "DCSREAS or EOSSTT", "'GONE'", "add it under ends:"),
+        ("adam", cells("adsl.csv", 2, EOSSTT="GONE"), "adsl.csv", 2, "EOSSTT", "'GONE'", "add it under ends:"),
         ("adam", cells("adqs.csv", 2, AVAL="forty"), "adqs.csv", 2, "AVAL", "'forty'", "write a number"),
     ],
 )  # fmt: skip

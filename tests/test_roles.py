@@ -395,7 +395,7 @@ def test_kept_replicates_know_their_covariates():
         ('Covariate("arm_of_old", on="level", reference="a", prior=P)', "every patient with a value has 'a'"),
         ('Covariate("kilos", on="level", prior=P)', r"'kilos': no value for A3, A8; fill it in, .* missing=\"mean\""),
         ('Covariate("kilos", on="level", missing="reference", prior=P)', 'does not fit it; write missing="mean"'),
-        ('Covariate("age", on="bend", prior=P)', "on='bend'; write one of level, slope, change"),
+        ('Covariate("age", on="bend", prior=P)', "on='bend'; write one of level, slope, curvature, change"),
         ('Covariate("age", on="slope", per=0, prior=P)', "per=0; give a number above 0"),
         ('Covariate("age", on="slope", reference="old", prior=P)', "a reference level 'old' of numbers"),
         (AGE.rstrip(",") + ", " + AGE.rstrip(","), "'age on slope' has the name of another coefficient"),

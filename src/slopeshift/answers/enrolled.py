@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from slopeshift.engine import admitted, entry
+from slopeshift.design.entry import known_to
 from slopeshift.engine.draws import flat
-from slopeshift.engine.exact import widened
 from slopeshift.fit.posterior import SAMPLES
 
 if TYPE_CHECKING:
@@ -35,11 +34,13 @@ def added(posterior: Posterior, weight: Floats) -> xr.DataArray | None:
 
     `weight` (mean, patient) has the weights of each average. None where the model knows no rules. Who is exempt adds 0.
     """
-    if (rules := admitted.rules_from(posterior.design)) is None:
+    if not known_to(posterior.design):
         return None
-    loading, variance, centre, packed = _inputs(posterior, rules)
+    from slopeshift.engine import entry
+
+    loading, variance, centre, packed, judged = _inputs(posterior)
     packed, group = np.unique(packed, axis=0, return_inverse=True)
-    weights = np.where(rules.judged, weight, 0.0) @ np.eye(len(packed))[group.ravel()]
+    weights = np.where(judged, weight, 0.0) @ np.eye(len(packed))[group.ravel()]
     found = entry.mean_shifts(loading, variance, centre, packed, weights)
     kept = posterior.draws["population"].transpose(*SAMPLES, "coefficient")
     shape = (*kept.shape[:2], len(weight), kept.shape[2])
@@ -52,16 +53,26 @@ def share(posterior: Posterior) -> float | None:
 
     None where the model knows no rules.
     """
-    if (rules := admitted.rules_from(posterior.design)) is None:
+    if not known_to(posterior.design):
         return None
-    loading, variance, centre, packed = _inputs(posterior, rules)
-    packed, count = np.unique(packed[rules.judged], axis=0, return_counts=True)
+    from slopeshift.engine import entry
+
+    loading, variance, centre, packed, judged = _inputs(posterior)
+    packed, count = np.unique(packed[judged], axis=0, return_counts=True)
     met = np.exp(entry.log_probabilities(loading, variance, centre, packed))
     return float(met.mean(axis=0) @ count / count.sum())
 
 
-def _inputs(posterior: Posterior, rules: admitted.Rules) -> tuple[Floats, Floats, Floats, Floats]:
-    """Lay out what `entry` takes: loading (d, p, q), variance (d,), means (d, p), rules (patient, column)."""
+def _inputs(posterior: Posterior) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Lay out what `entry` takes: loading (d, p, q), variance (d,), means (d, p), rules (patient, column).
+
+    And say who had to meet the rules: (patient,).
+    """
+    from slopeshift.engine import admitted
+    from slopeshift.engine.exact import widened
+
+    rules = admitted.rules_from(posterior.design)
+    assert rules is not None
     draws, visits = posterior.draws, posterior.visits
     basis, _ = widened(visits, posterior.design)
     centre, loading = flat(draws["population"]), flat(draws["loading"])
@@ -70,4 +81,5 @@ def _inputs(posterior: Posterior, rules: admitted.Rules) -> tuple[Floats, Floats
         loading = np.pad(loading, ((0, 0), (0, more), (0, 0)))
     wide = replace(visits, basis=basis)
     packed = admitted.by_patient(rules, wide, np.zeros(basis.shape[1]))
-    return np.ascontiguousarray(loading), flat(draws["sigma"]) ** 2, np.ascontiguousarray(centre), packed
+    variance = flat(draws["sigma"]) ** 2
+    return np.ascontiguousarray(loading), variance, np.ascontiguousarray(centre), packed, rules.judged
