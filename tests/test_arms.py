@@ -1,5 +1,6 @@
 """Controlled trials: what is stated of arms, what models make of it, and what is compared."""
 
+import re
 from dataclasses import replace
 from itertools import combinations
 
@@ -275,6 +276,56 @@ def test_estimands_are_those_of_their_formulas(fitted):
     slower = (control < 0) & (effect >= -0.25 * control)
     np.testing.assert_array_equal(rows(fitted, "prob_slowing_25_of_control")["1"], slower)
     np.testing.assert_array_equal(rows(fitted, "prob_minimal_difference")["1"], effect > 0.2)
+
+
+def test_percentages_ratios_and_slopes_are_those_of_the_control(fitted):
+    draws = fitted.draws
+    effect = draws["regression"].sel(covariate="effect") + draws["regression"].sel(covariate="effect 2")
+    control = draws["population"].sel(coefficient="slope") + draws["population"].sel(coefficient="change 2")
+    np.testing.assert_allclose(rows(fitted, "control_slope")["2"], control)
+    np.testing.assert_allclose(rows(fitted, "percent_slowing_of_control")["2"], -100 * effect / control)
+    np.testing.assert_allclose(rows(fitted, "ratio_of_slopes")["2"], 1 + effect / control)
+
+
+def test_overall_treated_less_control_is_the_difference(fitted):
+    treated, control, difference = (
+        rows(fitted, name)["overall"] for name in ("treated_change", "control_change", "difference")
+    )
+    np.testing.assert_allclose(treated - control, difference)
+    number = arms.treated_cycles(fitted.design).sum("patient").to_numpy()
+    each = rows(fitted, "control_change")
+    np.testing.assert_allclose(control, (number[0] * each["1"] + number[1] * each["2"]) / number.sum())
+
+
+def test_the_difference_by_a_month_is_reported_under_that_month(fitted):
+    month, points = arms.by_horizon(fitted, arms.differences(fitted.draws, fitted.design))
+    found = quantities.of_quantity(quantities.population(fitted), f"difference_at_month_{month:g}")
+    np.testing.assert_allclose(found.isel(row=0), points)
+    assert found["unit"].item() == "points"
+
+
+@pytest.mark.slow
+def test_the_readme_shows_the_answer_of_the_controlled_trial():
+    """Within Monte Carlo error: 0.02 in a change or a probability, 0.001 in the p value."""
+    from slopeshift.answers.stored import tables_of
+    from slopeshift.fit.posterior import posterior_of
+    from slopeshift.fit.sample import sample
+    from slopeshift.fit.store import Settings
+    from slopeshift.notebook.shown import shown
+    from slopeshift.trial import read_trial
+
+    example = read_trial(ROOT / "data/synthetic-rct-als")
+    fit = sample(load_model(MODELS / "alsfrsr_arms.py"), example, Settings(), progress=False)
+    found = shown(example, fit.record, tables_of(posterior_of(example, fit)))
+    text = (ROOT / "README.md").read_text()
+    block = text[text.index("ALSFRS-R, points/month, model alsfrsr_arms") :]
+    for line in (*(" ".join(row) for row in found.rows[1:]), found.after[1]):
+        (printed,) = [each for each in block.split("```")[0].splitlines() if each.strip().startswith(line[:11])]
+        assert numbers_of(printed) == pytest.approx(numbers_of(line), abs=0.021)
+
+
+def numbers_of(text):
+    return [float(each.replace("\N{MINUS SIGN}", "-")) for each in re.findall("[-+\N{MINUS SIGN}]?\\d+\\.\\d+", text)]
 
 
 def test_overall_weighs_the_informed_cycles_of_the_treated(fitted):

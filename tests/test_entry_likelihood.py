@@ -456,6 +456,17 @@ def test_a_fit_knows_the_rules_of_its_trial_and_says_so(fit, screened):
     assert lost.min() >= 3
 
 
+def test_the_gate_asks_how_many_of_the_screened_meet_the_rules(fit, screened):
+    from slopeshift.answers import enrolled
+    from slopeshift.answers.tables import results_of
+    from slopeshift.fit.posterior import posterior_of
+
+    posterior = posterior_of(screened, fit)
+    gate = results_of(posterior).diagnostics.set_index("diagnostic")
+    assert gate.loc["share_meeting", "value"] == pytest.approx(enrolled.share(posterior))
+    assert gate.loc["share_meeting", "quantity"] == "the screened"
+
+
 @pytest.mark.parametrize("group", ["prior_predictive", "posterior_predictive"])
 def test_patients_who_are_predicted_have_met_the_rules(fit, screened, group):
     visits = visits_of(screened, "alsfrsr")

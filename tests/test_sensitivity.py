@@ -305,7 +305,7 @@ def chosen(known=True, rules=(LOSS,)):
 
 def test_of_a_fit_that_knows_its_entry_rule_the_rule_is_varied():
     assert variations.entry_rules(chosen(known=False)) == []
-    by_detail = {each.detail.split(",")[0]: each.entry for each in variations.entry_rules(chosen())}
+    by_detail = {each.detail.split(",")[0]: each.trial.entry for each in variations.entry_rules(chosen())}
     assert list(by_detail) == [
         "not taken into account", "every limit one step lower", "every limit one step higher", "judged"
     ]  # fmt: skip
@@ -534,7 +534,8 @@ def test_what_was_made_from_other_fits_is_left_out(tmp_path):
 def test_a_job_is_known_by_its_content():
     plain = Variation("a", "b", (VISITS,))
     other = Variation("a", "b", (replace(VISITS, value=VISITS.value + 1e-9),))
-    others = (replace(plain, detail="c"), replace(plain, entry=()))
+    ruled = replace(TRIAL, entry=(LOSS,))
+    others = (replace(plain, detail="c"), replace(plain, varied="x = 1\n"), replace(plain, trial=ruled))
     jobs = [
         VariationJob(TRIAL, "alsfrsr", "alsfrsr", FILE.source, seed, (each,))
         for seed, each in ((1, plain), (2, plain), (1, other), *((1, each) for each in others))

@@ -115,23 +115,29 @@ class Study[Job: ClaimJob]:
 
     def main(self, description: str) -> None:
         """Do what is missing, as the command line says, and write NAME.csv and NAME.md after every job."""
-        options = argparse.ArgumentParser(description=description)
-        options.add_argument("--replicates", type=int, default=self.trials, help="simulated trials of each kind")
-        options.add_argument("--seed", type=int, default=self.seed)
-        options.add_argument("--processes", type=int, default=2)
-        given = options.parse_args()
-        found = []
+        given, found = options(description, self.trials, self.seed), []
         for job in self.jobs(given.seed):
             rows = replicates(job, given.replicates, STORE / self.name, processes=given.processes)
             found.append(self.summary(job, pd.DataFrame(rows)))
             print(found[-1], flush=True)
-            self._write(pd.DataFrame(found), given.seed)
+            write(self.name, pd.DataFrame(found), self.page, given.seed)
 
-    def _write(self, table: pd.DataFrame, seed: int) -> None:
-        with replacing(HERE / f"{self.name}.csv") as path:
-            table.to_csv(path, index=False, float_format="%.4g")
-        with replacing(HERE / f"{self.name}.md") as path:
-            path.write_text(self.page(pd.read_csv(HERE / f"{self.name}.csv"), seed), encoding="utf-8")
+
+def options(description: str, trials: int, seed: int) -> argparse.Namespace:
+    """Read how many trials of each kind are wanted, from which seed, on how many processes."""
+    found = argparse.ArgumentParser(description=description)
+    found.add_argument("--replicates", type=int, default=trials, help="simulated trials of each kind")
+    found.add_argument("--seed", type=int, default=seed)
+    found.add_argument("--processes", type=int, default=2)
+    return found.parse_args()
+
+
+def write(name: str, table: pd.DataFrame, page: Callable[[pd.DataFrame, int], str], seed: int) -> None:
+    """Write NAME.csv, and NAME.md from it."""
+    with replacing(HERE / f"{name}.csv") as path:
+        table.to_csv(path, index=False, float_format="%.4g")
+    with replacing(HERE / f"{name}.md") as path:
+        path.write_text(page(pd.read_csv(HERE / f"{name}.csv"), seed), encoding="utf-8")
 
 
 def table_lines(heads: str, rows: Sequence[str]) -> list[str]:

@@ -7,14 +7,13 @@ where it stopped.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from claims import options, table_lines, write
 
-from slopeshift.keep.atomic import replacing
 from slopeshift.planning.prepared import prepared
 from slopeshift.planning.reading import plan_of
 from slopeshift.planning.simulated import simulated
@@ -92,27 +91,19 @@ def _distances(counted: pd.Series) -> dict[str, float]:
 
 def main() -> None:
     """Do what is missing, and write the table and its page."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--replicates", type=int, default=REPLICATES, help="simulated trials of each cell")
-    options.add_argument("--seed", type=int, default=SEED)
-    options.add_argument("--processes", type=int, default=2)
-    given = options.parse_args()
-    found = table(given.replicates, given.seed, given.processes)
-    with replacing(HERE / "planning.csv") as path:
-        found.to_csv(path, index=False, float_format="%.4g")
-    with replacing(HERE / "planning.md") as path:
-        path.write_text(page(found, given.seed), encoding="utf-8")
+    given = options(__doc__, REPLICATES, SEED)
+    write("planning", table(given.replicates, given.seed, given.processes), page, given.seed)
 
 
 def page(found: pd.DataFrame, seed: int) -> str:
     """Write the table in Markdown, with what it says."""
-    lines = ["| model | design | truth | trials | claimed | plan, z | spreads as learnt, z |", "|" + " --- |" * 7]
-    lines += [
-        f"| {row.model} | {row.design} | {row.scenario} | {row.trials} | {100 * row.claims:.1f} ± "
+    rows = [
+        f"{row.model} | {row.design} | {row.scenario} | {row.trials} | {100 * row.claims:.1f} ± "
         f"{100 * row.mc_error:.1f} % | {100 * row.closed_form:.1f} %, {row.z:+.1f} | "
-        f"{100 * row.learnt:.1f} %, {row.z_learnt:+.1f} |"
+        f"{100 * row.learnt:.1f} %, {row.z_learnt:+.1f}"
         for row in found.itertuples()
     ]
+    lines = table_lines("model | design | truth | trials | claimed | plan, z | spreads as learnt, z", rows)
     return "\n".join([_INTRODUCTION.format(seed=seed), *lines, ""])
 
 

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slopeshift.fit.compiled import CLAIMED
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-CLAIM = 0.975
+CLAIM = CLAIMED
 """Probability that a change is for the better above which it is a claim: where the 95 % interval is above 0."""
 
 FALSE_ALARMS = 0.025

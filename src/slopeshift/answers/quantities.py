@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 CLAIMED = CHANGE, DIFFERENCE = "change", "difference"
 """Quantities that are claimed, of which a model has one: of one group of patients, and of two arms."""
 
+SLOWED = {CHANGE: "prob_slowing_25", DIFFERENCE: "prob_slowing_25_of_control"}
+"""The quantity that says how probable a slowing by SLOWING_PERCENT is, for each that is claimed."""
+
 SLOWING_PERCENT = 25.0
 """Slowing of the decline that counts; Petrou et al. 2021, doi 10.52586/4980, counted "more than 25 %"."""
 

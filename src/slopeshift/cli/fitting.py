@@ -82,8 +82,9 @@ class Run:
 
         `waiting` is the number of models to sample after these.
         """
-        sampled = [len(self._to_sample([path])) for path in paths]
-        return [self._one(path, sum(sampled[at + 1 :]) + waiting) for at, path in enumerate(paths)]
+        sampled = {file.name for file in self._to_sample(paths)}
+        later = [sum(path.stem in sampled for path in paths[at + 1 :]) for at in range(len(paths))]
+        return [self._one(path, left + waiting) for path, left in zip(paths, later, strict=True)]
 
     def _out_of_date(self, path: Path) -> bool:
         from slopeshift.fit import store

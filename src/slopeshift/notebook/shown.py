@@ -128,10 +128,11 @@ def _heads_of_arms(sign: float) -> Row:
 
 def _compared(population: pd.DataFrame) -> list[Row]:
     """Say of every injection, the mean over them last, how the arms differ: empty where none are compared."""
+    from slopeshift.answers.quantities import DIFFERENCE, SLOWED
     from slopeshift.design.cycles import OVERALL
     from slopeshift.report.words.numbers import between, number, probability
 
-    slower = population[population["quantity"] == "prob_slowing_25_of_control"].set_index("injection")["mean"]
+    slower = population[population["quantity"] == SLOWED[DIFFERENCE]].set_index("injection")["mean"]
     rows = []
     for row in population[population["quantity"] == "difference"].itertuples():
         difference = f"{number(row.mean, sign=True)} ({between(row.lower, row.upper, row.unit, sign=True)})"

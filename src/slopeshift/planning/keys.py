@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from slopeshift.planning.plan import CLAIM, NONE
-from slopeshift.trial.keys import Key, is_blocks, is_count, is_line, is_number, is_section, is_size
+from slopeshift.trial.keys import Key, is_blocks, is_count, is_inner, is_line, is_number, is_section, is_share, is_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _is_share(value: Any) -> bool:
-    return is_number(value) and 0 < value <= 1
-
-
-def _is_inner(value: Any) -> bool:
-    return is_number(value) and 0 < value < 1
+def _is_reach(value: Any) -> bool:
+    return is_share(value) and value > 0
 
 
 def _is_at_least_two(value: Any) -> bool:
@@ -49,7 +45,7 @@ _DESIGN = {
     "patients": Key(
         _several(_is_at_least_two), "whole numbers from 2, of all arms: patients = [20, 40]", required=True
     ),
-    "control_share": Key(_several(_is_inner), "shares between 0 and 1: control_share = 0.5"),
+    "control_share": Key(_several(is_inner), "shares between 0 and 1: control_share = 0.5"),
     "lead_in": Key(_several(is_size), "months above 0: lead_in = [3, 6]", required=True),
     "lead_in_visits": Key(_several(_is_at_least_two), "whole numbers from 2: lead_in_visits = 3", required=True),
     "visit_spacing": Key(_several(is_size), "months above 0: visit_spacing = 1", required=True),
@@ -59,7 +55,7 @@ _DESIGN = {
         required=True,
     ),
     "reach": Key(
-        lambda value: listed(_is_share)(value) or listed(listed(_is_share))(value),
+        lambda value: listed(_is_reach)(value) or listed(listed(_is_reach))(value),
         "the share that receives each injection, from 1 on: reach = [1, 0.6, 0.5]",
         required=True,
     ),
@@ -67,7 +63,7 @@ _DESIGN = {
     "longest": Key(is_size, "the most months from first injection to last visit: longest = 18"),
 }
 _RULE = {
-    "probability": Key(_several(_is_inner), "probabilities between 0 and 1: probability = 0.975", required=True),
+    "probability": Key(_several(is_inner), "probabilities between 0 and 1: probability = 0.975", required=True),
     "margin": Key(is_number, "outcome units a month: margin = 0.1"),
 }
 SCENARIO = {
@@ -80,11 +76,11 @@ SCENARIO = {
     "mismatch_bend": Key(is_number, "outcome units a month, per month: mismatch_bend = 0.02"),
 }
 _TARGET = {
-    "power": Key(_is_inner, "a probability between 0 and 1: power = 0.8"),
+    "power": Key(is_inner, "a probability between 0 and 1: power = 0.8"),
     "scenario": Key(is_line, 'the name of a scenario: scenario = "effect of 0.35"'),
     "width": Key(is_size, "outcome units a month: width = 0.4"),
     "most": Key(_is_at_least_two, "a whole number of patients: most = 1000"),
-    "false_alarms": Key(_is_inner, "a share between 0 and 1: false_alarms = 0.025"),
+    "false_alarms": Key(is_inner, "a share between 0 and 1: false_alarms = 0.025"),
 }
 _PAIR = {
     "mean": Key(is_number, "outcome units a month: mean = 0.3", required=True),
@@ -99,8 +95,8 @@ _DOSE = _REGRESSION | {"levels": Key(listed(is_size), "doses above 0: levels = [
 _LOOKS = {
     "months": Key(listed(is_size), "months from the first injection of all: months = [12, 18]", required=True),
     "recruitment": Key(is_size, "patients a month: recruitment = 2", required=True),
-    "probability": Key(listed(_is_inner), "a probability for each look: probability = [0.999, 0.99]", required=True),
-    "futility": Key(lambda value: value == 0 or _is_inner(value), "a probability from 0: futility = 0.05"),
+    "probability": Key(listed(is_inner), "a probability for each look: probability = [0.999, 0.99]", required=True),
+    "futility": Key(lambda value: value == 0 or is_inner(value), "a probability from 0: futility = 0.05"),
     "replicates": Key(_is_at_least_two, "a whole number of trials: replicates = 100000"),
 }
 _SIMULATION = {

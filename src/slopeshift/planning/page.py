@@ -8,12 +8,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 import slopeshift
 from slopeshift.planning import figures, printed, words
 from slopeshift.planning.plan import CLAIM, NONE
 from slopeshift.report.figures.picture import Picture, picture
+from slopeshift.report.markup import templates
 from slopeshift.report.words.numbers import number, share
 
 if TYPE_CHECKING:
@@ -51,36 +51,33 @@ def page(contents: Contents) -> str:
     simulated, looks = contents.table("simulated"), contents.table("looks")
     of_looks = looks[looks["design"] == chosen.place] if len(looks) else looks
     of_looks = of_looks[of_looks["model"] == chosen.model] if len(of_looks) else of_looks
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("slopeshift.planning"), PackageLoader("slopeshift.report")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("plan.html.j2").render(
-        plan=plan,
-        said=words.recommendation(plan, chosen, contents.unit) + words.refitted(plan, chosen, simulated),
-        statement=words.statement(plan, chosen, contents.unit),
-        section=words.section(plan, chosen, contents.study.models[0].outcome.name),
-        pictures=list(_pictures(contents, chosen)),
-        sizes=[words.size_words(row) for _, row in contents.table("sizes").iterrows()],
-        power=share(plan.target.power),
-        alarms=f"{number(100 * plan.target.false_alarms, 1)} %",
-        scenarios=list(printed.scenarios(contents.table("scenarios"), contents.unit)),
-        designs=words.designs_in_words(plan.designs),
-        regressions=printed.regressions(contents.table("regressions")),
-        simulated=printed.simulated(simulated),
-        about_simulation=_about_simulation(contents),
-        examples=contents.examples,
-        looks=printed.looks(of_looks),
-        about_looks=_about_looks(of_looks),
-        stopping=_stopping(of_looks),
-        assumptions=list(_assumptions(contents)),
-        priors=[printed.priors(name, rows) for name, rows in contents.priors.items()],
-        standards=_standards(contents),
-        version=slopeshift.__version__,
-        text=contents.text,
+    return (
+        templates("slopeshift.planning")
+        .get_template("plan.html.j2")
+        .render(
+            plan=plan,
+            said=words.recommendation(plan, chosen, contents.unit) + words.refitted(plan, chosen, simulated),
+            statement=words.statement(plan, chosen, contents.unit),
+            section=words.section(plan, chosen, contents.study.models[0].outcome.name),
+            pictures=list(_pictures(contents, chosen)),
+            sizes=[words.size_words(row) for _, row in contents.table("sizes").iterrows()],
+            power=share(plan.target.power),
+            alarms=f"{number(100 * plan.target.false_alarms, 1)} %",
+            scenarios=list(printed.scenarios(contents.table("scenarios"), contents.unit)),
+            designs=words.designs_in_words(plan.designs),
+            regressions=printed.regressions(contents.table("regressions")),
+            simulated=printed.simulated(simulated),
+            about_simulation=_about_simulation(contents),
+            examples=contents.examples,
+            looks=printed.looks(of_looks),
+            about_looks=_about_looks(of_looks),
+            stopping=_stopping(of_looks),
+            assumptions=list(_assumptions(contents)),
+            priors=[printed.priors(name, rows) for name, rows in contents.priors.items()],
+            standards=_standards(contents),
+            version=slopeshift.__version__,
+            text=contents.text,
+        )
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from slopeshift.planning import words
 from slopeshift.planning.tables import OK
-from slopeshift.report.words.numbers import Table, in_columns, number, share
+from slopeshift.report.words.numbers import Table, in_columns, number, percent, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ def scenarios(table: pd.DataFrame, unit: str) -> Iterator[Table]:
 
 def _share(value: float) -> str:
     """Write a share of trials: with a decimal where it may be false alarms."""
-    return _percent(value) if value < 0.1 else share(value)
+    return percent(value) if value < 0.1 else share(value)
 
 
 def regressions(table: pd.DataFrame) -> Table | None:
@@ -66,17 +66,13 @@ def simulated(table: pd.DataFrame) -> Table | None:
         ("Scenario", "l", "scenario"),
         ("Trials", "r", "trials"),
         ("Claims, simulated", "r", lambda row: f"{number(100 * row.claims, 1)} ± {number(100 * row.mc_error, 1)} %"),
-        ("Closed form", "r", lambda row: _percent(row.closed_form)),
-        ("As learnt", "r", lambda row: _percent(row.learnt)),
+        ("Closed form", "r", lambda row: percent(row.closed_form)),
+        ("As learnt", "r", lambda row: percent(row.learnt)),
         ("Bias", "r", lambda row: number(row.bias, 2, True)),
         ("RMSE", "r", lambda row: number(row.rmse)),
         ("Coverage", "r", lambda row: share(row.coverage)),
         ("Verdict", "l", "agrees"),
     )
-
-
-def _percent(value: float) -> str:
-    return "–" if value != value else f"{number(100 * value, 1)} %"
 
 
 def looks(table: pd.DataFrame) -> Table | None:
@@ -94,7 +90,7 @@ def looks(table: pd.DataFrame) -> Table | None:
         ("Stop with a claim", "r", lambda row: share(row.claim)),
         ("Stop without", "r", lambda row: share(row.without)),
         ("Claims in all", "r", lambda row: f"{number(100 * row.claims, 1)} ± {number(100 * row.mc_error, 2)} %"),
-        ("Claims at the end alone", "r", lambda row: _percent(row.claims_without)),
+        ("Claims at the end alone", "r", lambda row: percent(row.claims_without)),
         ("Patients expected", "r", lambda row: number(row.expected_patients, 1)),
         ("Months expected", "r", lambda row: number(row.expected_months, 1)),
     )

@@ -1,4 +1,4 @@
-"""The text of a page: its headings numbered, its links led to where their targets are, its numbers kept on one line."""
+"""The text of a page: its templates, headings that are numbered, links led to their targets, numbers on one line."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
+
+from slopeshift.report.words.glossary import anchor, link
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _SECTION = re.compile(r'(<section id="([\w-]+)"[^>]*>\s*<h2[^>]*>)(.*?)(</h2>)', re.DOTALL)
 _PIECES = re.compile(r'<section id="([\w-]+)".*?</section>', re.DOTALL)
@@ -79,3 +84,18 @@ def policy(script: str = "") -> str:
 def in_css(text: str) -> Markup:
     """Write any text as the inside of a string of a style sheet."""
     return Markup("".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):x} " for c in text))
+
+
+def templates(*packages: str) -> Environment:
+    """Open the templates of the pages, with the filters that they use; those of other packages come before them."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package) for package in (*packages, "slopeshift.report")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"definition": link, "defined": anchor, "in_css": in_css}
+    return environment

@@ -14,8 +14,8 @@ from slopeshift.keep.atomic import replacing
 from slopeshift.report import files
 from slopeshift.report.analysis import Around, Report, Tables
 from slopeshift.report.figures.picture import Picture
-from slopeshift.report.markup import Section, ids, led, linked, numbered, policy, typeset
-from slopeshift.report.parts import INDEX, SUMMARY, TAILS, TECHNICAL, Part, bodies, common, part, templates
+from slopeshift.report.markup import Section, ids, led, linked, numbered, policy, templates, typeset
+from slopeshift.report.parts import INDEX, SUMMARY, TAILS, TECHNICAL, Part, bodies, common, part
 from slopeshift.report.sections import answer, chance, checks, covariates, interval, patient_view, sensitivity, summary
 from slopeshift.report.words.numbers import stacked
 

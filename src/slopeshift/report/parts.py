@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from slopeshift.report.analysis import Around, Report, reason
 from slopeshift.report.figures.picture import Picture
-from slopeshift.report.markup import in_css
 from slopeshift.report.sections import (
     beside,
     chance,
@@ -47,7 +46,6 @@ from slopeshift.report.sections import (
     trajectories,
     truth,
 )
-from slopeshift.report.words.glossary import anchor, link
 
 INDEX, TECHNICAL, SUMMARY = "index.html", "technical.html", "summary.html"
 """Files of the report's three depths: the answer and its grounds, everything else, and one sheet."""
@@ -128,18 +126,3 @@ def pictures(content: object) -> Iterator[Picture]:
     elif isinstance(content, list | tuple):
         for each in content:
             yield from pictures(each)
-
-
-def templates() -> Environment:
-    """Open the templates of the pages, with the filters that they use."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("slopeshift.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"definition": link, "defined": anchor, "in_css": in_css}
-    return environment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from slopeshift.design.visits import Visits
     from slopeshift.fit.posterior import Posterior
     from slopeshift.trial import Trial
-    from slopeshift.trial.entry import EntryRule
 
 ONE = Sampling(chains=4, draws=750, tune=500)
 """How a refit to one set of values is sampled."""
@@ -35,15 +34,14 @@ LARGEST_RHAT_OF_MANY = 1.05
 class Variation:
     """One analysis: the values to fit to, several sets where they were imputed, and what it is called.
 
-    `compared` asks how well every value is predicted from the others. `entry` stands for the trial's own entry rules,
-    None for these themselves. `varied` is code that is added to the model file, and `trial` another trial than the own.
+    `compared` asks how well every value is predicted from the others. `varied` is code that is added to the model file,
+    and `trial` stands for the trial itself, with other rules of entry or patients; None where it is this one.
     """
 
     analysis: str
     detail: str
     data: tuple[Visits, ...]
     compared: bool = False
-    entry: tuple[EntryRule, ...] | None = None
     varied: str = ""
     trial: Trial | None = None
 
@@ -70,35 +68,22 @@ class VariationJob(ModelJob):
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Fit one variation: a row per informed cycle and overall, as in `rows.of_draws`, with `passed`."""
         variation = self.variations[replicate]
-        entry = self.trial.entry if variation.entry is None else variation.entry
-        trial = replace(variation.trial or self.trial, entry=entry)
-        compiled = _prepared(self.model, f"{self.source}\n{variation.varied}", _Same(trial))
-        return rows_of(fitted(compiled, trial, variation, self.seed))
+        trial = variation.trial or self.trial
+        return rows_of(fitted(_prepared(self, variation.varied, trial), trial, variation, self.seed))
 
 
 def _content(variation: Variation) -> str:
     arrays: list[np.ndarray[Any, Any]] = [
         array for each in variation.data for array in (each.value, each.basis, each.patient_index, each.visits_in_cycle)
     ]
-    stated = [variation.analysis, variation.detail, repr(variation.entry), variation.varied]
+    stated = [variation.analysis, variation.detail, variation.varied]
     stated += [] if variation.trial is None else [trial_content(variation.trial)]
     return "\0".join([*stated, *(array.tobytes().hex() for array in arrays)])
 
 
-@dataclass(frozen=True)
-class _Same:
-    """A trial that equals others of the same content."""
-
-    trial: Trial = field(compare=False)
-    content: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "content", trial_content(self.trial))
-
-
 @lru_cache(maxsize=2)
-def _prepared(model: str, source: str, same: _Same) -> Compiled:
-    return compile_once(model, source, same.trial, ONE)
+def _prepared(job: VariationJob, varied: str, trial: Trial) -> Compiled:
+    return compile_once(job.model, f"{job.source}\n{varied}", trial, ONE)
 
 
 def fitted(compiled: Compiled, trial: Trial, variation: Variation, seed: int) -> pd.DataFrame:

@@ -39,22 +39,18 @@ def of_draws(posterior: Posterior) -> pd.DataFrame:
 
     `ess` is the smaller of bulk and tail.
     """
-    slowing = quantities.of_quantity(quantities.population(posterior), _slowing(posterior))
+    slowed = quantities.SLOWED[quantities.claimed(posterior.design)]
+    slowing = quantities.of_quantity(quantities.population(posterior), slowed)
     by_injection = dict(zip(slowing["injection"].to_numpy(), slowing.mean(SAMPLES).to_numpy(), strict=True))
     table = population_changes(posterior)
     return table.assign(prob_slowing_25=table["injection"].map(by_injection))[["injection", *NUMBERS, "rhat", "ess"]]
-
-
-def _slowing(posterior: Posterior) -> str:
-    compared = quantities.claimed(posterior.design) == quantities.DIFFERENCE
-    return "prob_slowing_25_of_control" if compared else "prob_slowing_25"
 
 
 def of_weighed(posterior: Posterior, weight: Floats) -> pd.DataFrame:
     """Summarise the same of weighted draws, which need hold no more than the population; `weight` (chain x draw,)."""
     rows = quantities.population(posterior)
     claimed = quantities.claimed(posterior.design)
-    changes, slowed = (quantities.of_quantity(rows, quantity) for quantity in (claimed, _slowing(posterior)))
+    changes, slowed = (quantities.of_quantity(rows, quantity) for quantity in (claimed, quantities.SLOWED[claimed]))
     each = zip(changes["injection"].to_numpy(), flat(changes).T, flat(slowed).T, strict=True)
     found = [[injection, *moments(change, weight), float(weight @ slow)] for injection, change, slow in each]
     return pd.DataFrame(found, columns=["injection", *NUMBERS])

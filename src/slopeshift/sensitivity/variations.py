@@ -104,7 +104,7 @@ def entry_rules(subject: Subject) -> list[Variation]:
             replace(rule, spread=max(rule.spread, sigma)) for rule in trial.entry
         ),
     }
-    return [Variation(ENTRY, detail, (visits,), entry=rules) for detail, rules in others.items()]
+    return [Variation(ENTRY, detail, (visits,), trial=replace(trial, entry=rules)) for detail, rules in others.items()]
 
 
 def given_lead_in(subject: Subject) -> list[Variation]:

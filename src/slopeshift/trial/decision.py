@@ -7,24 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from slopeshift.trial.columns import Problem
-from slopeshift.trial.keys import FILE, Key, is_line, is_number, key_problems
-
-
-def _is_inner(value: Any) -> bool:
-    return is_number(value) and 0 < value < 1
-
-
-def _is_share(value: Any) -> bool:
-    return is_number(value) and 0 <= value <= 1
-
+from slopeshift.trial.keys import FILE, Key, is_inner, is_line, is_number, is_share, key_problems
 
 KEYS = {
     "outcome": Key(is_line, 'the outcome that is decided on: outcome = "alsfrsr"', required=True),
     "model": Key(is_line, 'the model that decides: model = "alsfrsr_arms"', required=True),
-    "probability": Key(_is_inner, "a probability between 0 and 1: probability = 0.975", required=True),
+    "probability": Key(is_inner, "a probability between 0 and 1: probability = 0.975", required=True),
     "margin": Key(is_number, "outcome units a month, above 0 for the better: margin = 0"),
-    "power": Key(_is_share, "the share of trials that claim where they should, from 0 to 1: power = 0.8"),
-    "false_alarms": Key(_is_share, "the share that claim where they should not, from 0 to 1: false_alarms = 0.025"),
+    "power": Key(is_share, "the share of trials that claim where they should, from 0 to 1: power = 0.8"),
+    "false_alarms": Key(is_share, "the share that claim where they should not, from 0 to 1: false_alarms = 0.025"),
     "source": Key(is_line, 'where and when it was fixed: source = "protocol 9.2, 3 May 2026"', required=True),
 }
 

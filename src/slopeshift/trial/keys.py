@@ -51,6 +51,16 @@ def is_size(value: Any) -> bool:
     return is_number(value) and value > 0
 
 
+def is_share(value: Any) -> bool:
+    """Say whether a value is a number from 0 to 1."""
+    return is_number(value) and 0 <= value <= 1
+
+
+def is_inner(value: Any) -> bool:
+    """Say whether a value is a number between 0 and 1, neither of them included."""
+    return is_number(value) and 0 < value < 1
+
+
 def is_count(value: Any) -> bool:
     """Say whether a value is a whole number from 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

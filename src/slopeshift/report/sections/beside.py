@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from slopeshift.answers.quantities import DIFFERENCE
+from slopeshift.answers.quantities import SLOWED
 from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.sections.sensitivity import meaning
 from slopeshift.report.words.checks import missed_by
 from slopeshift.report.words.numbers import estimate, number, probability
 from slopeshift.report.words.truth import overall
-
-SHARES = {DIFFERENCE: "prob_slowing_25_of_control"}
-"""The quantity that says how probable a slowing by 25 % is, where it is not that of a change."""
 
 
 class Line(NamedTuple):
@@ -48,8 +45,9 @@ def _cells(report: Report, a: Analysis) -> list[str]:
         return ["no change", "", "", "", ""]
     row = next(found.itertuples())
     population = a.results.population
-    share = SHARES.get(a.results.claimed, "prob_slowing_25")
-    slowing = population[(population["quantity"] == share) & (population["injection"] == row.injection)]["mean"]
+    slowing = population[
+        (population["quantity"] == SLOWED[a.results.claimed]) & (population["injection"] == row.injection)
+    ]["mean"]
     fired = "–" if a.tables is None else str(len(missed_by(a.tables["rules"])))
     return [
         estimate(row),

@@ -15,7 +15,7 @@ from slopeshift.report.analysis import Analysis, Report, Tables, rows_of
 from slopeshift.report.figures import chance as chance_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.own import named, period_name, statistic
-from slopeshift.report.words.numbers import Table, in_columns, known, number, share, stacked
+from slopeshift.report.words.numbers import Table, in_columns, known, number, percent, share, stacked
 
 PLACED = (
     "improved",
@@ -149,11 +149,6 @@ def _counted(study: Tables, outcome: str) -> pd.Series | None:
     of = {"outcome": outcome, "source": next(iter(sources(study, outcome)), "")}
     rows = rows_of(study, "null_reference", **of, statistic="improved", injection=OVERALL)
     return rows.iloc[0] if len(rows) and rows["observed"].notna().all() else None
-
-
-def percent(value: float) -> str:
-    """Write a share with one decimal, as a percentage."""
-    return "–" if value != value else f"{100 * value:.1f} %"
 
 
 def context(report: Report) -> dict[str, Any]:

@@ -13,9 +13,8 @@ from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Analysis, Report, Tables, rows_of
 from slopeshift.report.figures import chance as chance_figures
 from slopeshift.report.figures.picture import Picture, picture
-from slopeshift.report.sections.chance import percent
 from slopeshift.report.sections.own import period_name
-from slopeshift.report.words.numbers import Table, course, in_columns, number, probability, share
+from slopeshift.report.words.numbers import Table, course, in_columns, number, percent, probability, share
 from slopeshift.trial import Trial
 from slopeshift.trial.roles import chance_of_better
 

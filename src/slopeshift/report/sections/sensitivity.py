@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers.quantities import BETWEEN, DIFFERENCE, WITHIN
+from slopeshift.answers.quantities import BETWEEN, SLOWED, WITHIN
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Analysis, Report, Tables, primary, rows_of
 from slopeshift.report.figures import sensitivity as sensitivity_figures
@@ -54,8 +54,7 @@ def _of_fit(analysis: Analysis, kind: str) -> pd.DataFrame:
     if not analysis.passed:
         return refused(GATE_FAILED, **labels)
     changes = population[population["quantity"] == analysis.results.claimed]
-    share = "prob_slowing_25" + ("_of_control" if analysis.results.claimed == DIFFERENCE else "")
-    slowing = population[population["quantity"] == share].set_index("injection")["mean"]
+    slowing = population[population["quantity"] == SLOWED[analysis.results.claimed]].set_index("injection")["mean"]
     rows = changes.assign(
         prob_slowing_25=changes["injection"].map(slowing), ess=changes[["ess_bulk", "ess_tail"]].min(axis=1)
     )

@@ -99,6 +99,11 @@ def share(value: float) -> str:
     return "< 1 %" if 0 < value < 0.005 else f"{100 * value:.0f} %"
 
 
+def percent(value: float) -> str:
+    """Write a share with one decimal, as a percentage."""
+    return "–" if value != value else f"{100 * value:.1f} %"
+
+
 def in_unit(value: float, unit: str, sign: bool = False) -> str:
     """Write a value with the decimals that its unit can carry, without the unit."""
     if unit == "probability":
