@@ -6,3 +6,7 @@ import os
 # What is sampled is compiled all the same (nutpie asks for Numba by name), and so is what a test asks for with
 # `mode="NUMBA"`. PyTensor reads this once, when it is imported; the processes that tests start inherit it.
 os.environ["PYTENSOR_FLAGS"] = ",".join(filter(None, ["mode=FAST_COMPILE", os.environ.get("PYTENSOR_FLAGS")]))
+
+# PyMC raises the limit of recursion when it is loaded, and Hypothesis fails a test during which that limit changes. The
+# package loads PyMC when a model is first built, which may be anywhere.
+import pymc  # noqa: E402, F401
