@@ -9,4 +9,4 @@ os.environ["PYTENSOR_FLAGS"] = ",".join(filter(None, ["mode=FAST_COMPILE", os.en
 
 # PyMC raises the limit of recursion when it is loaded, and Hypothesis fails a test during which that limit changes. The
 # package loads PyMC when a model is first built, which may be anywhere.
-import pymc  # noqa: E402, F401
+import pymc  # noqa: F401
