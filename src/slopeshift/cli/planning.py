@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slopeshift.cli.answers import input_errors
+from slopeshift.cli.answers import input_errors, show_progress
 from slopeshift.cli.fits import MODELS, Models
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def plan(
 
     folder = PLANS / file.stem if out is None else out
     with input_errors(context):
-        how = {"scheduler": scheduler, "processes": processes, "progress": sys.stderr.isatty()}
+        how = {"scheduler": scheduler, "processes": processes, "progress": show_progress()}
         written = run(file, models, folder, say=typer.echo, examples=_examples if examples else None, **how)  # type: ignore[arg-type]
     for path in written:
         typer.echo(f"wrote {path}")
