@@ -23,6 +23,7 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers import arms, enrolled
+from slopeshift.answers.mixing import mixing
 from slopeshift.answers.natural import middle, natural_slope
 from slopeshift.design.arms import is_effect
 from slopeshift.design.cycles import OVERALL, injection_rank
@@ -346,7 +347,7 @@ def summarise(values: xr.DataArray) -> pd.DataFrame:
     """Summarise draws (chain, draw, row), a row each: the row coordinates, then what every reported quantity carries.
 
     Adds mean, sd, lower and upper (95 % equal-tailed), prob_positive, rhat (rank-normalised), ess_bulk, ess_tail and
-    mcse (of the mean), as defined by Vehtari et al. 2021, doi 10.1214/20-BA1221, and computed by ArviZ; and the median,
+    mcse (of the mean), as defined by Vehtari et al. 2021, doi 10.1214/20-BA1221; and the median,
     which is what to read of a ratio, whose mean a few draws with a divisor near zero can carry anywhere.
     """
     labels = pd.DataFrame({name: values[name].to_numpy() for name in values.coords if values[name].dims == ("row",)})
@@ -365,25 +366,10 @@ def _summary(values: xr.DataArray) -> pd.DataFrame:
             "lower": lower,
             "upper": upper,
             "prob_positive": (x > 0).mean(axis=(0, 1)),
-            **_convergence(x),
+            **mixing(x),
             "median": np.median(x, axis=(0, 1)),
         }
     )
-
-
-def _convergence(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """R-hat, effective sample sizes and Monte Carlo error of (chain, draw, row) draws: (row,) each."""
-    import arviz as az
-
-    data = xr.Dataset({"x": ((*SAMPLES, "row"), draws)})
-    # Draws that never move divide by a variance of zero; the NaN that follows fails the gate.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {
-            "rhat": az.rhat(data)["x"].to_numpy(),
-            "ess_bulk": az.ess(data, method="bulk")["x"].to_numpy(),
-            "ess_tail": az.ess(data, method="tail")["x"].to_numpy(),
-            "mcse": az.mcse(data, method="mean")["x"].to_numpy(),
-        }
 
 
 def _row(values: xr.DataArray, **labels: object) -> Row:

@@ -24,6 +24,7 @@ from slopeshift.answers import (
     quantities,
     unchanged,
 )
+from slopeshift.answers.mixing import FEWEST, mixing
 from slopeshift.answers.quantities import INTERVAL
 from slopeshift.answers.tables import Results, results_of
 from slopeshift.design.cycles import OVERALL
@@ -138,17 +139,12 @@ def growth(population: xr.DataArray) -> pd.DataFrame:
 
     `draws` counts those of all chains that were used, a row for every share of FRACTIONS.
     """
-    import arviz as az
-    import xarray as xr
-
     names = list(zip(population["quantity"].to_numpy(), population["injection"].to_numpy(), strict=True))
     chosen = [name for name in GROWN if name in names]
     values = population.transpose(*SAMPLES, "row").to_numpy()[..., [names.index(name) for name in chosen]]
     rows = []
     for part in FRACTIONS:
-        some = values[:, : max(int(part * values.shape[1]), 4)]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ess = az.ess(xr.Dataset({"x": ((*SAMPLES, "row"), some)}), method="bulk")["x"].to_numpy()
+        ess = mixing(values[:, : max(int(part * values.shape[1]), FEWEST)])["ess_bulk"]
         rows += [(*name, part * values[..., 0].size, n) for name, n in zip(chosen, ess, strict=True)]
     return pd.DataFrame(rows, columns=["quantity", "injection", "draws", "ess"])
 

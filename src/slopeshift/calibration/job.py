@@ -118,13 +118,10 @@ def _sampled(
 
 def _mixing(found: dict[str, Floats]) -> tuple[float, float]:
     """The largest R-hat and the smallest effective sample size, bulk or tail, of any quantity."""
-    from slopeshift.answers.arviz_stats import array_stats
+    from slopeshift.answers.mixing import mixing
 
-    draws, axes = np.stack([values.astype(float) for values in found.values()]), {"chain_axis": 1, "draw_axis": 2}
-    rhat = array_stats.rhat(draws, **axes)
-    bulk = array_stats.ess(draws, method="bulk", **axes)
-    tail = array_stats.ess(draws, method="tail", prob=(0.05, 0.95), **axes)
-    return round(float(rhat.max()), 4), round(float(min(bulk.min(), tail.min())), 1)
+    worst = mixing(np.stack([values.astype(float) for values in found.values()], axis=-1))
+    return round(float(worst["rhat"].max()), 4), round(float(min(worst["ess_bulk"].min(), worst["ess_tail"].min())), 1)
 
 
 def _log_likelihood(prior: Prior, drawn: Simulated, of: Posterior) -> dict[str, Floats]:

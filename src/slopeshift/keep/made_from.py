@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 PACKAGE = Path(__file__).parents[1]
 """The folder of this package, whose modules are followed; other packages are recorded by their versions."""
@@ -56,18 +56,34 @@ def closure(modules: frozenset[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-@cache
 def imported(source: str, *, types: bool = False) -> frozenset[str]:
     """Name the modules of this package that a text imports, and the packages around them: anywhere in what runs.
 
     What is imported for `types` alone decides nothing, and is left out unless it is asked for.
     """
-    found = set[str]()
+    return _imported(ast.parse(source), types=types) if types else _read(source)[0]
+
+
+def without_docstrings(source: str) -> str:
+    """Write a program out without comments, docstrings and layout: what is left decides what it does."""
+    return _read(source)[1]
+
+
+@cache
+def _read(source: str) -> tuple[frozenset[str], str]:
+    """Read a text once, as every command does with most of the package: what it imports, and what decides."""
     tree = ast.parse(source)
-    for block in [node for node in ast.walk(tree) if isinstance(node, ast.If) and _is_of_types(node)]:
-        block.body = block.body if types else []
-    for node in ast.walk(tree):
-        match node:
+    found = _imported(tree)
+    for node in (tree, *_statements(tree)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]
+    return found, ast.unparse(tree)
+
+
+def _imported(tree: ast.Module, *, types: bool = False) -> frozenset[str]:
+    found = set[str]()
+    for statement in _statements(tree, types=types):
+        match statement:
             case ast.ImportFrom(module=str(module), names=names) if module.partition(".")[0] == PACKAGE.name:
                 found |= {*_named(module), *(name for a in names for name in _named(f"{module}.{a.name}"))}
             case ast.Import(names=names):
@@ -75,14 +91,15 @@ def imported(source: str, *, types: bool = False) -> frozenset[str]:
     return frozenset(found)
 
 
-@cache
-def without_docstrings(source: str) -> str:
-    """Write a program out without comments, docstrings and layout: what is left decides what it does."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]
-    return ast.unparse(tree)
+def _statements(node: ast.AST, *, types: bool = True) -> Iterator[ast.stmt]:
+    """Walk through the statements in a statement, which are few beside expressions; with those for `types` or not."""
+    for part in ("body", "handlers", "cases", "orelse", "finalbody"):
+        if part == "body" and not types and _is_of_types(node):
+            continue
+        for inner in getattr(node, part, ()):
+            if isinstance(inner, ast.stmt):
+                yield inner
+            yield from _statements(inner, types=types)
 
 
 def _is_text(statement: ast.stmt) -> bool:
@@ -94,8 +111,8 @@ def _is_text(statement: ast.stmt) -> bool:
     )
 
 
-def _is_of_types(block: ast.If) -> bool:
-    return isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
+def _is_of_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _named(dotted: str) -> set[str]:

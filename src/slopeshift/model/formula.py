@@ -11,16 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import bambi as bmb
-import formulae
 import numpy as np
 import pandas as pd
-import pymc as pm
-import pytensor.tensor as pt
 
 from slopeshift.design.cycles import split
 from slopeshift.design.visits import visits_of
 from slopeshift.engine.foreign import extract_deterministics, freeze_dims_and_data
+from slopeshift.engine.later import later
 from slopeshift.engine.terms import SHIFT
 from slopeshift.model.covariates import CHANGE, Covariate, record_regressors, regressors_of
 from slopeshift.model.families.normal import Normal
@@ -41,6 +38,10 @@ from slopeshift.model.stated import row, statement
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import bambi as bmb
+    import formulae
+    import pymc as pm
+    import pytensor.tensor as pt
     from numpy.typing import NDArray
     from pytensor.tensor import TensorVariable
 
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from slopeshift.trial import Trial
 
     Floats = NDArray[np.float64]
+else:
+    bmb, formulae, pm, pt = later("bambi"), later("formulae"), later("pymc"), later("pytensor.tensor")
 
 EVERY_CYCLE = re.compile(r"b1\s*\+\s*\.\.\.\s*\+\s*bK")
 """What stands in a formula for the months in every cycle."""
