@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import slopeshift
 from slopeshift.answers import kept
 from slopeshift.answers.stored import NAMES
-from slopeshift.cli import app, said
+from slopeshift.cli import app, fitting, said
 from slopeshift.cli.answers import Silence, show_progress
 from slopeshift.cli.fitting import remaining
 from slopeshift.design.visits import visits_of
@@ -284,6 +284,26 @@ def test_what_is_left_is_told_by_what_models_took_on_average():
     assert remaining(3, [2.0, 4.0]) == "; 3 models left, about 9 s"
     assert remaining(9, [9.0]) == "; 9 models left, about 81 s"
     assert remaining(9, [20.0]) == "; 9 models left, about 3 min"
+
+
+def test_models_are_sampled_side_by_side_to_the_draws_that_one_after_the_other_gives(
+    trial, tmp_path, models, answers, monkeypatch
+):
+    build = "def build(trial):\n    raise ModelError('cannot be built')\n"
+    (models / "third.py").write_text(
+        f"{MODEL.read_text()}\n\nfrom slopeshift.model.files import ModelError\n\n\n{build}"
+    )
+    small = ("--models", models, "--draws", 40, "--tune", 40, "--chains", 2)
+    for number in (1, 2):
+        monkeypatch.setattr(fitting, "cores", lambda number=number: number)
+        done = run("fit", trial, *small, "--fits", tmp_path / str(number))
+        assert (done.exit_code, done.stderr.count("cannot be built")) == (1, 1)
+        assert ("sampling 3 models, 2 at a time" in done.stdout) == (number == 2)
+        assert [done.stdout.count(f"{name}: done in") for name in ("first", "second", "third")] == [1, 1, 0]
+        assert "up to date" not in done.stdout
+    for name in ("first", "second"):
+        one, two = (store.open_fit(tmp_path / str(number) / "mine", name).tree for number in (1, 2))
+        assert one["posterior"].to_dataset().equals(two["posterior"].to_dataset())
 
 
 # ---- what a command loads ----

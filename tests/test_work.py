@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from jobs import Draws, Dying, Failing
 from trials import ROOT
 
-from slopeshift.keep.replicates import CHUNK, WorkError, replicates
+from slopeshift.keep.processes import WorkError
+from slopeshift.keep.replicates import CHUNK, replicates
 
 COUNT = 12
 
@@ -91,6 +93,31 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_results(tmp_path, expected, 
     assert 0 < len(files(tmp_path / "stopped")) <= 3
     assert text(replicates(Draws(1), COUNT, tmp_path / "stopped", processes=1)) == text(expected)
     assert files(tmp_path / "stopped") == files(tmp_path / "expected")
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="lists processes by /proc")
+def test_processes_end_with_the_one_they_work_for(tmp_path):
+    program = (
+        "import os, time; from slopeshift.keep.processes import workers\n"
+        "if __name__ == '__main__':\n"
+        "    with workers(2) as pool:\n"
+        "        print(*{pool.submit(os.getpid).result() for _ in range(9)}, flush=True)\n"
+        "        pool.submit(time.sleep, 600)\n"
+        "        time.sleep(600)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "program.py"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as running:
+        working = [Path("/proc") / number for number in running.stdout.readline().decode().split()]
+        assert working
+        assert all(process.exists() for process in working)
+        running.kill()
+    deadline = time.monotonic() + 30
+    while any(process.exists() for process in working) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(process.exists() for process in working)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -96,7 +96,8 @@ def _ess(x: Floats) -> Floats:
     rest = np.where((pairs[at, end] >= 0) | (even[at, end] > 0), even[at, end], 0.0)
     count = chains * number
     times = np.maximum(-1 + 2 * whole + rest, 1 / np.log10(count))
-    return np.where(np.ptp(x, axis=(1, 2)) < np.finfo(float).resolution, count, count / times)
+    found: Floats = np.where(np.ptp(x, axis=(1, 2)) < np.finfo(float).resolution, count, count / times)
+    return found
 
 
 def _autocovariances(x: Floats) -> Floats:
@@ -107,4 +108,5 @@ def _autocovariances(x: Floats) -> Floats:
     size = next_fast_len(2 * number)
     spectrum = np.fft.rfft(x - x.mean(axis=-1, keepdims=True), size)
     power = spectrum.real**2 + spectrum.imag**2
-    return np.fft.irfft(power, size)[..., :number] / number
+    covariances: Floats = np.fft.irfft(power, size)[..., :number] / number
+    return covariances

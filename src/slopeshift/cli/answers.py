@@ -89,7 +89,7 @@ def input_errors(context: typer.Context | None = None) -> Iterator[None]:
     from slopeshift.design.covariates import CovariateError
     from slopeshift.fit.compiled import RefitError
     from slopeshift.fit.store import FitError
-    from slopeshift.keep.replicates import WorkError
+    from slopeshift.keep.processes import WorkError
     from slopeshift.model.files import ModelError
     from slopeshift.null.trials import NullError
     from slopeshift.planning.plan import PlanError

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from slopeshift.cli.answers import BAD_INPUT, answer_json
+from slopeshift.keep.processes import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,7 @@ def looked_at() -> Iterator[Line]:
     yield from _packages()
     yield Line("BLAS", _blas())
     yield from _caches()
-    yield Line("cores", str(_cores()))
+    yield Line("cores", str(cores()))
     yield _memory()
 
 
@@ -128,10 +129,6 @@ def _caches() -> Iterator[Line]:
 
 def _temporary(place: Path) -> str:
     return " (temporary: compiled again after every restart)" if "slopeshift-cache-" in str(place) else ""
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory() -> Line:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from slopeshift.cli import made, said
 from slopeshift.cli.answers import BAD_INPUT, GATE_FAILED, aside, show_progress
+from slopeshift.keep.processes import cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from slopeshift.fit.store import Settings
     from slopeshift.model.files import ModelFile
     from slopeshift.trial import Trial
+
+SMALL = 5_000
+"""Visits of a trial up to which models are sampled side by side: of more, chains keep all cores busy, and memory is
+what runs out."""
 
 LISTED = 10
 """Failures of a gate that are printed one by one."""
@@ -31,7 +39,8 @@ LONG = 1.5
 class Run:
     """One run of `slopeshift fit`: `folder` is that of the trial's fits; `force` samples what is up to date too.
 
-    `seconds` are those that the models sampled in this run took, whole.
+    `seconds` are those that the models sampled in this run took, whole; `done` are the records of those that were
+    sampled side by side.
     """
 
     trial: Trial
@@ -39,6 +48,7 @@ class Run:
     settings: Settings
     force: bool
     seconds: list[float] = field(default_factory=list)
+    done: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def all_of(self, paths: Sequence[Path], models: Path) -> list[int]:
         """Bring the fits of all models of a folder up to date, and print the answer as soon as there is one.
@@ -50,23 +60,61 @@ class Run:
         answering = [name for outcome in self.trial.outcomes for name in names_of(outcome)]
         first = [path for path in paths if path.stem in answering]
         others = [path for path in paths if path not in first]
+        self._begin_to_compile(self._to_sample(first))
         waiting = self._to_sample(others)
         status = self.brought_up_to_date(first, len(waiting))
         if first:
             self._print_answer(models)
-        self._begin_to_compile(waiting)
+        if len(waiting) > 1 and cores() > 1 and len(self.trial.visits) <= SMALL:
+            self._sample_side_by_side(waiting)
         status += self.brought_up_to_date(others)
         made.second_stage(self.trial, models, self.folder, self.settings.seed, typer.echo)
         if self._answers_among(others, models):
             self._print_answer(models)
         return status
 
-    def _begin_to_compile(self, files: Sequence[ModelFile]) -> None:
-        """Begin to have compiled what these models share, so that the first of them wait less."""
+    def _begin_to_compile(self, files: Mapping[Path, ModelFile]) -> dict[Path, str | None]:
+        """Begin to have compiled what models share; name, for each, the part that is being compiled, if any is."""
         from slopeshift.fit.compiled_once import begin, part_of
 
-        for part in {part for file in files if (part := part_of(file.build, self.trial))}:
-            begin(part)
+        parts = {path: part_of(file.build, self.trial) for path, file in files.items()}
+        return {path: part if part and begin(part) else None for path, part in parts.items()}
+
+    def _sample_side_by_side(self, files: Mapping[Path, ModelFile]) -> None:
+        """Fit models on all cores, those that need no compiling first; what fails is left to be done, and said, later.
+
+        Sampling four chains keeps some cores busy, but all that is done before and after it only one.
+        """
+        from slopeshift.fit.compiled_once import compiled_once
+        from slopeshift.keep.processes import workers
+
+        compiling, at_a_time = self._begin_to_compile(files), min(cores(), len(files))
+        typer.echo(f"sampling {len(files)} models, {at_a_time} at a time")
+        left = set(files)
+
+        def end(path: Path, one: Future[Mapping[str, Any]]) -> None:
+            left.remove(path)
+            if not one.cancelled() and one.exception() is None:
+                self.done[path.stem] = one.result()
+                self._say_done(one.result(), len(left), at_a_time)
+
+        with workers(at_a_time) as pool:
+            running = []
+            for path in sorted(files, key=lambda path: compiling[path] or ""):
+                if part := compiling[path]:
+                    compiled_once(part, typer.echo)
+                running.append(pool.submit(sampled, path, self.trial, self.settings, self.folder))
+                running[-1].add_done_callback(partial(end, path))
+            wait(running)
+
+    def _say_done(self, record: Mapping[str, Any], left: int, at_a_time: int = 1) -> None:
+        """Say what a model that was sampled took, and the `left` ones will, when so many are sampled at a time."""
+        seconds = record["seconds"]
+        self.seconds.append(seconds["total"])
+        typer.echo(
+            f"{record['model']}: done in {seconds['total']:.0f} s ({seconds['sample']:.1f} s of it sampling)"
+            + remaining(left, [each / at_a_time for each in self.seconds])
+        )
 
     def _answers_among(self, others: Sequence[Path], models: Path) -> bool:
         """Say whether some of the models not named after an outcome answer, as where no model of it has its name."""
@@ -82,14 +130,16 @@ class Run:
 
         `waiting` is the number of models to sample after these.
         """
-        sampled = {file.name for file in self._to_sample(paths)}
-        later = [sum(path.stem in sampled for path in paths[at + 1 :]) for at in range(len(paths))]
+        stale = self._to_sample(paths)
+        later = [sum(path in stale for path in paths[at + 1 :]) for at in range(len(paths))]
         return [self._one(path, left + waiting) for path, left in zip(paths, later, strict=True)]
 
     def _out_of_date(self, path: Path) -> bool:
         from slopeshift.fit import store
         from slopeshift.model.files import ModelError, source_of
 
+        if path.stem in self.done:
+            return False
         record = store.read_record(self.folder, path.stem)
         if self.force or record is None:
             return True
@@ -99,29 +149,29 @@ class Run:
             return True  # what is wrong with it is said when it is loaded
         return bool(record["inputs"] != at_hand)
 
-    def _to_sample(self, paths: Sequence[Path]) -> list[ModelFile]:
+    def _to_sample(self, paths: Sequence[Path]) -> dict[Path, ModelFile]:
         """Load those of these models that are to be sampled: what is wrong with one is said when it is its turn."""
         from slopeshift.model.files import ModelError, load_model
 
-        found = []
+        found = {}
         for path in filter(self._out_of_date, paths):
             with suppress(ModelError, OSError, SyntaxError, ValueError):
-                found.append(load_model(path))
-        return [file for file in found if not file.misfit(self.trial)]
+                found[path] = load_model(path)
+        return {path: file for path, file in found.items() if not file.misfit(self.trial)}
 
     def _one(self, path: Path, left: int) -> int:
         from slopeshift.fit import store
         from slopeshift.model.files import ModelError
 
         stale = self._out_of_date(path)
-        record: Mapping[str, Any] | None = None if stale else store.read_record(self.folder, path.stem)
+        record = self.done.get(path.stem) or (None if stale else store.read_record(self.folder, path.stem))
         if record is None:
             try:
                 record = self._sampled(path, left)
             except ModelError as error:
                 aside(str(error))
                 return BAD_INPUT
-        else:
+        elif path.stem not in self.done:
             typer.echo(f"{path.stem}: up to date")
             record = made.rejudged(self.trial, record, self.folder, typer.echo)
         if record["status"] == "skipped":
@@ -145,15 +195,9 @@ class Run:
         if part := part_of(file.build, self.trial):
             compiled_once(part, typer.echo)
         typer.echo(f"{path.stem}: sampling {settings.chains} chains of {settings.tune} + {settings.draws} draws")
-        fit = fitting.sample(file, self.trial, settings, progress=show_progress())
-        fit = made.judged(self.trial, fit, self.folder)
-        seconds = fit.record["seconds"]
-        self.seconds.append(seconds["total"])
-        typer.echo(
-            f"{path.stem}: done in {seconds['total']:.0f} s ({seconds['sample']:.1f} s of it sampling)"
-            + remaining(left, self.seconds)
-        )
-        return fit.record
+        record = sampled(path, self.trial, settings, self.folder, progress=show_progress())
+        self._say_done(record, left)
+        return record
 
     def _print_answer(self, models: Path) -> None:
         """Print the answer of the models that give one, as far as there is one: what `slopeshift answer` prints."""
@@ -165,6 +209,14 @@ class Run:
             aside(str(error))
         else:
             typer.echo(said.in_words(self.trial, found))
+
+
+def sampled(path: Path, trial: Trial, settings: Settings, folder: Path, *, progress: bool = False) -> Mapping[str, Any]:
+    """Sample a model, judge the fit and store it in `folder`, that of the trial's fits; return its record."""
+    from slopeshift.fit.sample import sample
+    from slopeshift.model.files import load_model
+
+    return made.judged(trial, sample(load_model(path), trial, settings, progress=progress), folder).record
 
 
 def remaining(left: int, seconds: Sequence[float]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from slopeshift.keep.atomic import replacing
+from slopeshift.keep.processes import WorkError, cores, workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 
 CHUNK = 5
 """Replicates that are done and stored together."""
-
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
-
-
-class WorkError(RuntimeError):
-    """Work could not be done, for a reason that is not in the work; what was done before is kept."""
 
 
 class Job(Protocol):
@@ -128,34 +122,13 @@ def _compile(job: Job) -> None:
 
 
 def _on_processes(job: Job, chunks: Sequence[Chunk], processes: int | None) -> Iterator[tuple[Chunk, Rows]]:
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import active_children, get_context
+    from concurrent.futures import as_completed
 
-    number = min(processes or os.process_cpu_count() or 1, len(chunks))
-    # Started afresh, not forked: a fork would inherit the threads and locks of whatever the parent has compiled.
-    pool = ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_one_thread)
-    others = set(active_children())
-    try:
+    number = min(processes or cores(), len(chunks))
+    with workers(number, one_thread=True) as pool:
         futures = {pool.submit(_rows, job, chunk): chunk for chunk in chunks}
         for future in as_completed(futures):
             yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise WorkError(
-            "a process ended before its work was done; the same command goes on where it stopped"
-        ) from error
-    except (KeyboardInterrupt, GeneratorExit):
-        for process in set(active_children()) - others:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _one_thread() -> None:
-    """Set a process up to do its work on one thread, and to leave Ctrl-C to its parent."""
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _on_cluster(job: Job, chunks: Sequence[Chunk], address: str) -> Iterator[tuple[Chunk, Rows]]:
