@@ -46,19 +46,27 @@ SITUATIONS = {
 }
 
 
+MISSTATED = {
+    f"chosen by a loss of {LOSS:g} points, told {LOSS - 1:g}": ({}, LOSS - 1),
+    f"chosen by a loss of {LOSS:g} points, skewed slopes (gamma)": ({"slope_distribution": "gamma"}, LOSS),
+}
+"""What the headline takes for something else: fields of the truth, and the loss that it is told."""
+
+
 @dataclass(frozen=True)
 class HeadlineJob(ClaimJob):
-    """Trials of one kind; the headline is told its entry rule."""
+    """Trials of one kind; the headline is told its entry rule, as one by a loss of `told` points."""
 
     name: str
     cell: Cell
+    told: float = LOSS
 
     SAMPLING: ClassVar[Sampling] = Sampling(chains=2, draws=1000, tune=400)
 
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Simulate and fit one trial: a row of its overall change, and what chance and prior say of it."""
         seed = self.seed + replicate
-        trial, truth = trial_of(self.cell, seed, states_rule=self.model == TOLD)
+        trial, truth = trial_of(self.cell, seed, self.told if self.model == TOLD else None)
         posterior = self.fitted(trial, seed)
         chance, anything = operating.table(posterior), any_change.table(posterior)
         bent = chance[(chance["injection"] == OVERALL) & (chance["course"] == "bent")]
@@ -72,27 +80,36 @@ class HeadlineJob(ClaimJob):
         ]
 
 
-def trial_of(cell: Cell, seed: int, *, states_rule: bool = False) -> tuple[Trial, float]:
-    """Simulate one trial, and the mean true change over the cycles that its values inform."""
+def trial_of(cell: Cell, seed: int, loss: float | None = None) -> tuple[Trial, float]:
+    """Simulate one trial, and the mean true change over the cycles that its values inform.
+
+    `loss` is what the trial says that patients had to lose, where they had to; None says nothing of a rule.
+    """
     simulated = simulate.simulate(cell.design, cell.population, seed)
     tables = {name: simulated.tables[name][columns.split()] for name, columns in NEEDED.items()}
     settings = dict(SETTINGS)
-    if states_rule and isfinite(cell.design.minimum_loss):
+    if loss is not None and isfinite(cell.design.minimum_loss):
         # Who was never injected has no value on the day by which the rule was judged.
         injected = tables["patients"]["patient"].isin(tables["injections"]["patient"])
         tables["patients"] = tables["patients"].assign(entry_exempt=np.where(injected, "no", "yes"))
-        settings["entry"] = [RULE]
+        settings["entry"] = [RULE | {"at_least": loss}]
     return trial_from_tables("simulated", tables, settings), float(np.mean(cell.truth.change))
 
 
 def jobs(seed: int) -> list[HeadlineJob]:
     """List the studies: every situation and size, with and without an effect, by both models."""
     return [
-        HeadlineJob(model, seed, name, clean("", patients).other(change=(effect,) * 3, **fields))
-        for patients in (PUBLISHED, LARGE)
-        for name, fields in SITUATIONS.items()
-        for effect in (0.0, EFFECT)
-        for model in (TOLD, STRAIGHT)
+        *(
+            HeadlineJob(model, seed, name, clean("", patients).other(change=(effect,) * 3, **fields))
+            for patients in (PUBLISHED, LARGE)
+            for name, fields in SITUATIONS.items()
+            for effect in (0.0, EFFECT)
+            for model in (TOLD, STRAIGHT)
+        ),
+        *(
+            HeadlineJob(TOLD, seed, name, clean("", PUBLISHED).other(minimum_loss=LOSS, **fields), told)
+            for name, (fields, told) in MISSTATED.items()
+        ),
     ]
 
 
