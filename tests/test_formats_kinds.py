@@ -11,6 +11,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from sources import refused, take
 
 from slopeshift.formats.notation import Notation, days
+from slopeshift.formats.write import RefusedError
 
 DM = {"USUBJID": ["S1", "S2"], "DOMAIN": "DM", "AGE": "60", "DTHFL": "", "DTHDTC": ""}
 DS = {
@@ -91,6 +92,8 @@ FATAL = {"USUBJID": ["S1"], "DOMAIN": "AE", "AETERM": "Failure", "AESER": "Y", "
         {"dd": {"USUBJID": ["S1"], "DOMAIN": "DD", "DDTESTCD": "PRCDTH", "DDORRES": "ALS"}},
         {"ae": FATAL | {"AEOUT": "FATAL"}},
         {"ae": FATAL | {"AESDTH": "Y", "AEENDTC": "2023-09"}},
+        {"ae": FATAL | {"AESER": "", "AETOXGR": "5"}},
+        {"ae": FATAL | {"AETOXGR": "Grade 5", "AEENDTC": "2023"}},
     ],
 )
 def test_a_death_without_a_full_date_is_a_death_at_an_unknown_time(changed, tmp_path):
@@ -398,10 +401,19 @@ def test_day_numbers_need_their_day_0(cell, how, day):
         {"questionnaires": QS},
         {"als_export": pd.DataFrame(QS).drop(columns="DOMAIN")},
         {"ft": pd.DataFrame(QS).assign(DOMAIN="qs")},
+        {"haven": pd.DataFrame(QS).rename(columns=str.lower)},
     ],
 )
 def test_datasets_are_known_by_their_domain_and_joined(parts, tmp_path):
     assert len(take("sdtm", sdtm(tmp_path, qs=None, **parts), tmp_path / "out").trial.visits) == 8
+
+
+def test_a_folder_beside_the_datasets_is_named_where_they_do_not_suffice(tmp_path):
+    source = sdtm(tmp_path)
+    (source / "more").mkdir()
+    (source / "qs.csv").rename(source / "more" / "qs.csv")
+    with pytest.raises(RefusedError, match="more/: left alone, a folder"):
+        take("sdtm", source, tmp_path / "out")
 
 
 def test_supplementary_qualifiers_that_are_not_read_are_named(tmp_path):
@@ -521,6 +533,41 @@ def test_codes_for_missing_values_are_refused_at_once_and_the_remedy_works(tmp_p
     (tmp_path / "m.yaml").write_text(yaml.safe_dump(CODES | {"missing": ["-99", "NASK", "UNK", "999"]}))
     visits = take("table", tmp_path / "c.csv", tmp_path / "out", document=tmp_path / "m.yaml").trial.visits
     assert visits[["alsfrsr", "fvc"]].isna().sum().tolist() == [3, 1]
+
+
+BEFORE = "1,2023-01-10,42,88,\n1,2023-02-10,41,86,2023-02-11\n1,2023-03-10,40,85,\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "more", "seen", "injected", "said"),
+    [
+        ("1,UNK,36,77,", {"missing": ["UNK"]}, 3, 1, "1 left out: values at a missing time: date UNK (1)"),
+        ("1,UNK,36,77,", {"codes": {"date": {"UNK": ""}}}, 3, 1, "1 left out: values at a missing time: date UNK (1)"),
+        ("1,9999-12-31,36,,", {"missing": ["9999-12-31"]}, 3, 1, "values at a missing time: date 9999-12-31 (1)"),
+        ("1,2023-04-10,36,77,UNK", {"missing": ["UNK"]}, 4, 1, "part, without an injection at a missing time: inj UNK"),
+    ],
+)
+def test_what_has_a_code_in_place_of_its_time_is_left_out_and_said(line, more, seen, injected, said, tmp_path):
+    (tmp_path / "c.csv").write_text(f"record_id,date,score,fvc,inj\n{BEFORE}{line}\n")
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(CODES | more))
+    done = take("table", tmp_path / "c.csv", tmp_path / "out", document=tmp_path / "m.yaml")
+    assert (len(done.trial.visits), len(done.trial.injections)) == (seen, injected)
+    assert said in "\n".join(done.reasons)
+
+
+def test_a_form_whose_date_is_a_code_is_left_out_and_an_empty_date_refused(tmp_path):
+    forms = [{"column": name, "outcome": outcome, "date_column": f"{name}_date"}
+             for name, outcome in (("als", "alsfrsr"), ("fvc", "fvc"))]  # fmt: skip
+    mapping = {"patient": "id", "wide": {"visits": forms}, "missing": ["UNK"], "injections": {"date": "inj"}}
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(mapping))
+    head = "id,als,als_date,fvc,fvc_date,inj\n1,40,2023-01-10,88,2023-01-10,2023-02-01\n"
+    (tmp_path / "c.csv").write_text(head + "1,39,2023-03-10,86,UNK,\n")
+    done = take("table", tmp_path / "c.csv", tmp_path / "out", document=tmp_path / "m.yaml")
+    assert done.trial.visits["fvc"].isna().tolist() == [False, True]
+    assert "without fvc at a missing time: fvc_date UNK (1)" in "\n".join(done.reasons)
+    (tmp_path / "c.csv").write_text(head + "1,39,2023-03-10,86,,\n")
+    problems = refused("table", tmp_path / "c.csv", tmp_path / "out2", document=tmp_path / "m.yaml")
+    assert problems[["row", "column"]].values.tolist() == [[3, "fvc_date"]]
 
 
 @pytest.mark.parametrize("column", ["Complete?", "Comments", "Date entered"])

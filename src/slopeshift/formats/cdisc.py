@@ -58,12 +58,19 @@ def collect_datasets(
         return f"{name}: supplementary qualifiers that nothing is made of" if name.startswith("SUPP") else NOTHING_MADE
 
     collected = collect_tables(path, sheet, "dataset", name_of, unread, ({needs}, lacking), joined=True)
+    collected = replace(collected, sources=tuple(map(_in_capitals, collected.sources)))
     nobody = [
         Problem(source.file, 1, SUBJECT, "no such column", "export the dataset with USUBJID")
         for source in collected.sources
         if SUBJECT not in source.table
     ]
     return replace(collected, problems=(*collected.problems, *nobody))
+
+
+def _in_capitals(source: Source) -> Source:
+    """Write the names of variables in capitals, as CDISC does and other programs do not."""
+    names = source.table.columns.str.upper()
+    return source if names.has_duplicates else replace(source, table=source.table.set_axis(names, axis=1))
 
 
 def by_name(sources: Sequence[Source]) -> dict[str, list[Source]]:

@@ -74,6 +74,12 @@ def flags(desk: Desk, records: pd.DataFrame, column: str) -> tuple[pd.Series[boo
     return yes, no
 
 
+def fatal(desk: Desk, events: pd.DataFrame) -> pd.Series[bool]:
+    """Say which adverse events a patient died of: an outcome FATAL, AESDTH, or grade 5 of CTCAE, which is death."""
+    ended = (column_of(events, "AEOUT").str.upper() == "FATAL") | flags(desk, events, "AESDTH")[0]
+    return ended | column_of(events, "AETOXGR").str.fullmatch(r"(?:GRADE )?5(?:\.0*)?", case=False)
+
+
 YES, NO = ("y", "yes", "1", "true"), ("n", "no", "0", "false")
 
 
@@ -103,10 +109,14 @@ def deaths_of_subjects(
     return claims(desk, died.assign(reason=DEATH), times, "DTHFL", own=True)
 
 
+def _said_of(records: pd.DataFrame, about: pd.Series[str]) -> pd.Series[str]:
+    """Say by which category a record of DS is of what it is."""
+    return ("DSSCAT " + about).where(filled(about), "DSCAT " + column_of(records, "DSCAT"))
+
+
 def deaths_of_events(desk: Desk, events: pd.DataFrame, times: tuple[str, str]) -> pd.DataFrame:
-    """Return the deaths that adverse events claim: an outcome FATAL, or AESDTH; at the end of the event."""
-    fatal = (column_of(events, "AEOUT").str.upper() == "FATAL") | flags(desk, events, "AESDTH")[0]
-    return claims(desk, events[fatal].assign(reason=DEATH), times, "a fatal adverse event", own=True)
+    """Return the deaths that adverse events claim, at the end of the event."""
+    return claims(desk, events[fatal(desk, events)].assign(reason=DEATH), times, "a fatal adverse event", own=True)
 
 
 def dispositions(
@@ -136,7 +146,7 @@ def dispositions(
     other = pd.Series("", index=records.index, dtype="str")
     for wrong, why in (
         (records["reason"] == "", "DSDECOD is no end in the code map: " + code),
-        (of_treatment, "the end of a treatment, not of the patient: DSSCAT " + about),
+        (of_treatment, "the end of a treatment, not of the patient: " + _said_of(records, about)),
         (milestone, "a milestone, not an end"),
         (of_epoch, "the end of an epoch, not of the patient: EPOCH " + column_of(records, "EPOCH")),
     ):

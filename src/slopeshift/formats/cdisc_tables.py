@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from slopeshift.formats.cdisc import Desk, column_of
-from slopeshift.formats.cdisc_ends import flags
+from slopeshift.formats.cdisc_ends import fatal, flags
 from slopeshift.formats.conflicts import NO_RECORDS, RECORD, in_range, once_a_time
 from slopeshift.formats.reading import as_text, filled, stacked
 from slopeshift.trial.columns import HIGHEST_ITEM, ITEMS, Problem
@@ -243,6 +243,7 @@ def _seriousness(desk: Desk, records: pd.DataFrame) -> pd.Series[str]:
     yes, no = flags(desk, records, "AESER")
     said = pd.Series("", index=records.index, dtype="str").mask(yes, "yes").mask(no, "no")
     criteria = pd.concat([flags(desk, records, name)[0] for name in _SERIOUS], axis=1).any(axis=1)
+    criteria |= fatal(desk, records)
     for _, record in records[criteria & (said != "yes")].iterrows():
         desk.note(record, "AESER", f"{column_of(records, 'AESER')[record.name]!r}, beside a criterion of seriousness: "
                   "taken as serious", "check which is right")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slopeshift.formats.source import ENDINGS, doubled_problem, read_source
@@ -10,7 +11,6 @@ from slopeshift.trial.columns import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from slopeshift.formats.source import Source
 
@@ -47,8 +47,10 @@ def collect_tables(
         return Collected((), problems=(Problem(str(path), None, None, "no such folder", remedy),))
     found: dict[str, Path] = {}
     names: set[str] = set()
-    left, problems, sources = {}, [], []
-    for file in sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")):
+    inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+    left = {f"{each.name}/": "a folder: only files beside it are read" for each in inside if each.is_dir()}
+    problems, sources = [], []
+    for file in filter(Path.is_file, inside):
         name = name_of(file) if file.suffix.casefold() in ENDINGS else ""
         same = file.stem.casefold() if joined else name
         if not name or unread(name):

@@ -34,7 +34,7 @@ TIMES = {
 _PREFIXES = {prefix for prefixes in TIMES.values() for prefix in prefixes}
 NEEDED = {"injections": ("time",), "events": ("time", "term", "serious")}
 WIDE_TIMES = ("month", "day", "date_column")
-_MISSING_CODE = re.compile(r"'(?:-\d+(?:\.\d+)?|\d*(?:99|88|77)\d*|[A-Za-z][A-Za-z ._/-]*)'")
+_MISSING_CODE = re.compile(r"'(?:-\d+(?:\.\d+)?|(?:1900|9999)-\d\d-\d\d|\d*(?:99|88|77)\d*|[A-Za-z][A-Za-z ._/-]*)'")
 _KEYS = ("patient", *SECTIONS, "wide", "codes", "missing", "outcomes")
 
 

@@ -48,19 +48,24 @@ def noted(source: Source, choices: Choices) -> Notation:
 
 @dataclass(frozen=True)
 class _Part:
-    """The rows of one kind, under the names of a trial's columns; index: row of the source."""
+    """The rows of one kind, under the names of a trial's columns; index: row of the source.
+
+    `fates` marks the rows that are not among them because the source states that their time is missing.
+    """
 
     name: str
     table: pd.DataFrame
-    problems: tuple[Problem, ...]
+    problems: tuple[Problem, ...] = ()
+    fates: tuple[pd.DataFrame, ...] = ()
 
 
 def read_rows(source: Source, mapping: ColumnMap, how: Notation) -> Reading:
     """Return the tables of a trial that a mapped source holds, the fate of its rows, and what is wrong in it."""
-    source = replace(source, table=source.table.mask(source.table.isin(mapping.missing), ""))
-    parts = [_part(source, mapping, how, name) for name in SECTIONS]
+    written = source.table
+    source = replace(source, table=written.mask(written.isin(mapping.missing), ""))
+    parts = [_part(source, mapping, how, name, written) for name in SECTIONS]
     parts += [
-        _wide(source, mapping, how, name, place) for name in mapping.wide for place in range(len(mapping.wide[name]))
+        _wide(source, mapping, how, name, entry, written) for name, entries in mapping.wide.items() for entry in entries
     ]
     problems = [problem for part in parts for problem in part.problems]
     taken = {name: [part.table for part in parts if part.name == name and len(part.table)] for name in SECTIONS}
@@ -72,16 +77,17 @@ def read_rows(source: Source, mapping: ColumnMap, how: Notation) -> Reading:
     tables["visits"] = _joined(tables["visits"], mapping)
     if "injection" not in mapping.columns["injections"]:
         tables["injections"] = numbered(tables["injections"], mapping.clock)
-    fates, nameless = _fates(source, mapping, taken)
+    untimed = [fate for part in parts for fate in part.fates]
+    fates, nameless = _fates(source, mapping, taken, untimed)
     return Reading(
         tables, fates, _unmapped(source, mapping), mapping.outcomes, _named(mapping), (*problems, *found, *nameless)
     )
 
 
-def _part(source: Source, mapping: ColumnMap, how: Notation, name: str) -> _Part:
+def _part(source: Source, mapping: ColumnMap, how: Notation, name: str, written: pd.DataFrame) -> _Part:
     columns = mapping.columns[name]
     if not columns and name != "patients":
-        return _Part(name, pd.DataFrame({"patient": []}, dtype="str"), ())
+        return _Part(name, pd.DataFrame({"patient": []}, dtype="str"))
     rows = _of_instrument(source.table, mapping, name)
     phased = phases.PHASE in columns
     marking = list(columns.values()) if phased else _marking(mapping, name)
@@ -98,7 +104,28 @@ def _part(source: Source, mapping: ColumnMap, how: Notation, name: str) -> _Part
         problems += found
     if name in ("patients", "events"):
         table, problems = _in_part(source, name, table, columns, problems)
-    return _Part(name, table, tuple(problems))
+    if (time := next(filter(is_time, columns), None)) is None or name not in ("visits", "injections"):
+        return _Part(name, table, tuple(problems))
+    if name == "visits":
+        stated = _stated_missing(written, table, mapping.clock, columns[time], problems)
+        return _Part(name, table.drop(index=stated.index), tuple(problems), _without_time(source, "values", stated))
+    codes = written.loc[rows.index.difference(chosen.index), columns[time]]
+    stated = codes[codes.isin(mapping.missing)]
+    return _Part(name, table, tuple(problems), _without_time(source, "an injection", stated))
+
+
+def _stated_missing(
+    written: pd.DataFrame, table: pd.DataFrame, clock: str, column: str, problems: list[Problem]
+) -> pd.Series[str]:
+    """Return the cells of times that say, in a code of the mapping, that the time is missing; by row."""
+    cells = written.loc[table.index, column]
+    wrong = {problem.row for problem in problems if problem.column == column}
+    return cells[filled(cells) & ~filled(table[clock]) & ~cells.index.isin(list(wrong))]
+
+
+def _without_time(source: Source, what: str, codes: pd.Series[str]) -> tuple[pd.DataFrame, ...]:
+    """Mark rows as left out, by the codes that stand for the missing time of what they hold."""
+    return (marks(source.file, codes.index, LEFT_OUT, f"{what} at a missing time: {codes.name} " + codes),)
 
 
 def _in_part(
@@ -174,21 +201,27 @@ def _months(cells: pd.Series[str], wrong: pd.Series[str]) -> tuple[pd.Series[str
     return months_of_days(read), wrong
 
 
-def _wide(source: Source, mapping: ColumnMap, how: Notation, name: str, place: int) -> _Part:
+def _wide(
+    source: Source, mapping: ColumnMap, how: Notation, name: str, entry: Mapping[str, str], written: pd.DataFrame
+) -> _Part:
     """Return the visits or injections that one column of a wide table holds."""
-    entry, clock = mapping.wide[name][place], mapping.clock
+    clock, fates = mapping.clock, ()
     rows = source.table[filled(source.table[entry["column"]])]
     table = pd.DataFrame({"patient": rows[mapping.patient], "value": rows[entry["column"]]}, index=rows.index)
     if name == "injections":
         key = entry["holds"]
         moved, problems = _converted(source, table.rename(columns={"value": key}), {key: entry["column"]}, mapping, how)
-        return _Part(name, moved, tuple(problems))
+        codes = written[entry["column"]]
+        stated = codes[codes.isin(mapping.missing)]
+        return _Part(name, moved, tuple(problems), _without_time(source, "an injection", stated))
     table = table.rename(columns={"value": entry["outcome"]})
     columns = {entry["outcome"]: entry["column"]}
     if "date_column" in entry:
         table["date"], columns = rows[entry["date_column"]], columns | {"date": entry["date_column"]}
     moved, problems = _converted(source, table, columns, mapping, how)
     if "date_column" in entry:
+        stated = _stated_missing(written, moved, "date", columns["date"], problems)
+        moved, fates = moved.drop(index=stated.index), _without_time(source, entry["column"], stated)
         untimed = moved.index[~filled(moved["date"])].difference([problem.row for problem in problems])
         remedy = f"fill in the date of {entry['column']}, or empty that"
         problems += [Problem(source.file, int(row), columns["date"], "an empty cell", remedy) for row in untimed]
@@ -196,7 +229,7 @@ def _wide(source: Source, mapping: ColumnMap, how: Notation, name: str, place: i
     if clock == "month":
         month = entry.get("month") or months_of_days(pd.Series([float(entry["day"])]))[0]
         moved["month"] = month
-    return _Part(name, moved, tuple(problems))
+    return _Part(name, moved, tuple(problems), fates)
 
 
 def _joined(visits: pd.DataFrame, mapping: ColumnMap) -> pd.DataFrame:
@@ -232,9 +265,9 @@ def _one_a_patient(source: Source, mapping: ColumnMap, taken: list[pd.DataFrame]
 
 
 def _fates(
-    source: Source, mapping: ColumnMap, taken: Mapping[str, list[pd.DataFrame]]
+    source: Source, mapping: ColumnMap, taken: Mapping[str, list[pd.DataFrame]], untimed: list[pd.DataFrame]
 ) -> tuple[tuple[pd.DataFrame, ...], list[Problem]]:
-    file, table, fates = source.file, source.table, []
+    file, table, fates = source.file, source.table, [*untimed]
     used: set[int] = set()
     for name in ("visits", "injections", "events"):
         rows = pd.Index([row for part in taken[name] for row in part.index]).unique()
@@ -247,7 +280,8 @@ def _fates(
     first = table.index.isin(table[~table.duplicated(mapping.patient)].index)
     alone = alone.intersection(table.index[first]).union(told.index)
     fates.append(marks(file, alone, USED, "patient"))
-    rest = table.loc[table.index.difference(pd.Index([*used, *alone], dtype="int64"))]
+    told_of = {row for fate in untimed for row in fate["row"]}
+    rest = table.loc[table.index.difference(pd.Index([*used, *alone, *told_of], dtype="int64"))]
     fates.append(marks(file, rest.index, LEFT_OUT, _unused(rest, mapping)))
     nameless = table.index[~filled(table[mapping.patient])]
     holding = used | set(table.index[filled(table[says]).any(axis=1)] if says else [])

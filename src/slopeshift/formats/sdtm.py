@@ -57,7 +57,8 @@ def collect(path: Path, sheet: str | None) -> Collected:
 
 def _domain(path: Path) -> str:
     """Return the domain of a file: what its DOMAIN says (RDOMAIN of SUPP--), or else its name, or a variable of it."""
-    inner, first = first_record(path)
+    inner, first_row = first_record(path)
+    first = {variable.upper(): cell for variable, cell in first_row.items()}
     stem = path.stem.upper()
     if stem in DOMAINS and stem in {_OWN.get(column) for column in first}:
         return stem

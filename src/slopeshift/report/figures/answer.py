@@ -9,6 +9,9 @@ from slopeshift.design.cycles import OVERALL
 from slopeshift.report.figures.style import BLUE, GREY, INK, SIZE, TALLEST, panel, styled
 from slopeshift.report.words.numbers import after, arrows, probability
 
+LOWEST_LINE = 0.15
+"""Inches a line of the figure's text needs, however many injections there are."""
+
 
 @styled
 def changes(rows: pd.DataFrame, unit: str, sign: float = 1, what: str = "change of slope") -> Figure:
@@ -18,7 +21,8 @@ def changes(rows: pd.DataFrame, unit: str, sign: float = 1, what: str = "change 
     where no null trial is known) and probability, that patients worsen more slowly; `sign` is the outcome's, and `what`
     names the axis.
     """
-    figure, ax = panel(0.78 + min(0.2 * max(len(rows), 1), TALLEST / 2))
+    lines = max(len(rows), 1)
+    figure, ax = panel(0.78 + min(0.2 * lines, max(TALLEST / 2, LOWEST_LINE * lines)))
     for place, row in enumerate(rows.itertuples()):
         whole = row.injection == OVERALL
         if row.null_lower == row.null_lower:

@@ -45,20 +45,24 @@ def in_columns(caption: str, rows: pd.DataFrame, *columns: tuple[str, str, str |
     return Table(caption, "".join(align), heads, said)
 
 
-MOST_COLUMNS = 8
-"""Columns of numbers that a printed page has room for beside the names of the rows."""
+MOST_COLUMNS = 6
+"""Columns of intervals that a page has room for beside the names of the rows."""
 
 
 def pieces(table: Table) -> list[Table]:
-    """Cut a table with more than MOST_COLUMNS columns besides its first into several; a narrower one stays whole."""
-    starts = range(1, len(table.columns), MOST_COLUMNS)
-    cuts = [slice(start, start + MOST_COLUMNS) for start in starts]
+    """Cut a table with more than MOST_COLUMNS columns besides its first into even ones; a narrower one stays whole.
+
+    A row that has nothing to say in a later piece is not repeated there.
+    """
+    columns = len(table.columns) - 1
+    width = -(-columns // max(1, -(-columns // MOST_COLUMNS)))
+    cuts = [slice(start, start + width) for start in range(1, columns + 1, width)]
     return [
         Table(
             table.caption,
             table.align[0] + table.align[cut],
             [table.columns[0], *table.columns[cut]],
-            [[row[0], *row[cut]] for row in table.rows],
+            [[row[0], *row[cut]] for row in table.rows if cut.start == 1 or any(row[cut])],
         )
         for cut in cuts
     ]
