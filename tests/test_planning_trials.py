@@ -1,6 +1,7 @@
 """Simulated trials of a plan: conducted as planned, true as stated, the same whoever does them, and refitted."""
 
 import json
+import os
 from dataclasses import fields, replace
 
 import numpy as np
@@ -185,6 +186,17 @@ def test_refits_are_the_same_whoever_does_them_and_after_what_was_lost(tmp_path)
     table = pd.DataFrame(whole)
     assert (table["above 0.025"] < table["mean"]).all()
     assert table["learnt"].between(0.5, 1).all()
+
+
+@pytest.mark.slow
+def test_a_cluster_refits_a_plan_to_the_same_numbers(tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]))
+    job = job_of("alsfrsr_arms", replace(DESIGN, patients=20, control_share=0.5))
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        found = replicates(job, 6, tmp_path / "cluster", scheduler=cluster.scheduler_address)
+    assert json.dumps(found) == json.dumps(replicates(job, 6, tmp_path / "here", processes=1))
 
 
 def test_what_is_decided_by_the_alsfrsr_is_refused_of_another_outcome():
