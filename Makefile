@@ -86,8 +86,9 @@ test-slow: $(READY) ## Run the slow tests, which fit many simulated trials
 	@$(PYTEST) -m slow
 
 # Packages are pinned in package.json; no lock file is kept, since it would name where they were fetched from.
-test-browser: $(READY) ## Test the page in headless Chromium
+test-browser: $(READY) ## Test the pages in headless Chromium, those of both synthetic trials among them
 	@command -v npm > /dev/null || { echo 'test-browser: no npm on the PATH: install Node.js 20 or newer' >&2; exit 1; }
+	@$(MAKE) --no-print-directory report TRIAL=$(SYNTHETIC) && $(MAKE) --no-print-directory report TRIAL=$(CONTROLLED)
 	@cd tests/browser && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
 	@BROWSER_TESTS=required $(BIN)/python -m pytest tests/browser
 

@@ -13,9 +13,9 @@ def operating(at_least, cut=0.985, tipping=float("nan"), injection="overall"):
     return {"operating": pd.DataFrame(rows, columns=["injection", "course", "prob_at_least", "cut", "tipping_bend"])}
 
 
-def any_change(factors, at_even_odds=0.69):
-    rows = [(0.15 * 2**k, p, f, at_even_odds) for k, f in enumerate(factors) for p in (0.2, 0.5, 0.8)]
-    columns = ["prior_sd", "prior_probability", "bayes_factor", "probability"]
+def any_change(factors, at_even_odds=0.69, k=0.5):
+    rows = [(0.15 * 2**i, p, f, at_even_odds, k) for i, f in enumerate(factors) for p in (0.2, 0.5, 0.8)]
+    columns = ["prior_sd", "prior_probability", "bayes_factor", "probability", "pareto_k"]
     return {"any_change": pd.DataFrame(rows, columns=columns)}
 
 
@@ -35,25 +35,26 @@ def test_a_bayes_factor_below_one_is_a_fraction_and_none_is_beyond_a_thousand(va
 def test_straight_and_bent_courses_stand_beside_each_other_with_the_cut():
     said = chance.by_design(operating((0.142, 0.191)), "overall", RATE)
     assert "Of 100 such trials in which nothing changed, 14 would show at least as much" in said
-    assert "if courses bend as they may, 19." in said
-    assert "A probability above 0.985 would come up in 2.5 of these." in said
-    assert "bend by themselves by" not in said
+    assert "Of 100 whose courses bend by themselves, 19 would, and 2.5 would give a probability above 0.985." in said
+    assert "natural bend" not in said
 
 
 def test_the_bend_that_would_be_enough_is_said_without_its_sign():
     for bend in (0.0312, -0.0312):
         said = chance.by_design(operating((0.004, 0.02), tipping=bend), "overall", RATE)
-        assert "bend by themselves by 0.031 points/month every month would be enough" in said
+        assert "A natural bend of 0.031 points/month every month would be enough" in said
         assert said.startswith("Of 100 such trials in which nothing changed, fewer than 1 would")
 
 
 def test_the_range_of_bayes_factors_and_the_probability_at_even_odds_are_said():
     said = chance.changed_at_all(any_change([2.09, 2.22, 0.79]))
-    assert said.startswith("Probability 0.69 at even odds beforehand, Bayes factor 2.2 (1/1.3 to 2.2 ")
+    assert said.startswith("Probability 0.69, starting from even odds; Bayes factor 2.2 (1/1.3 to 2.2 ")
 
 
 def test_what_could_not_be_computed_is_said_so():
-    assert chance.changed_at_all(any_change([float("nan")] * 3)).startswith("Could not be computed")
+    said = chance.changed_at_all(any_change([float("nan")] * 3, k=0.72))
+    assert said.startswith("Could not be computed reliably from these draws (Pareto k 0.72, limit 0.7).")
+    assert "neither for a change nor against one" in said
 
 
 @pytest.mark.parametrize(

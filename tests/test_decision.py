@@ -93,7 +93,7 @@ def test_the_page_states_the_decision_and_meets_the_item_on_thresholds(tmp_path)
 
 def test_without_a_rule_the_page_calls_itself_exploratory(tmp_path):
     text = page.write(report_of(None), tmp_path, figures=False).read_text()
-    assert "No threshold was pre-specified, so no decision is stated. All of this report is exploratory" in text
+    assert "No threshold was pre-specified, so no decision is stated. This whole report is exploratory" in text
     assert 'id="decision-thresholds"' not in text
 
 

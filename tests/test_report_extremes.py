@@ -13,7 +13,7 @@ from slopeshift.fit.posterior import posterior_of
 from slopeshift.report.analysis import Report
 from slopeshift.report.figures import patients as patients_figures
 from slopeshift.report.figures import population as population_figures
-from slopeshift.report.sections import answer, limitations, patients
+from slopeshift.report.sections import answer, limitations, patients, trajectories
 from slopeshift.report.words.numbers import Table, pieces
 from slopeshift.trial import trial_from_tables
 
@@ -71,6 +71,16 @@ def test_figures_hold_for_as_many_injections(k):
     counts.canvas.draw()
     assert counts.get_size_inches()[1] <= 13
     assert all(ax.get_window_extent().height > 5 for ax in counts.axes)
+
+
+@pytest.mark.parametrize(("number", "length"), [(1, 1), (40, 40), (41, 21), (60, 30), (81, 27)])
+def test_figures_of_patients_are_as_few_and_as_even_as_can_be(number, length):
+    assert patients.in_one(number, 40) == length
+
+
+@pytest.mark.parametrize(("number", "shown"), [(4, 4), (20, 20), (21, 8), (60, 8)])
+def test_the_shorter_page_has_all_courses_of_a_small_trial_and_the_first_of_a_large_one(number, shown):
+    assert trajectories.in_short(number) == shown
 
 
 @pytest.mark.parametrize(

@@ -261,7 +261,7 @@ def test_the_figure_tells_its_numbers_to_who_cannot_see_it(analysed, study):
 
 def test_what_the_design_cannot_show_cuts_both_ways(trial):
     said = " ".join(people.cannot_show(trial))
-    assert "neither proof that the injections did something, nor is its absence proof that they did nothing" in said
+    assert "does not prove that the injections did something, nor does its absence prove that they did nothing" in said
     assert "hide an effect or imitate one" in said
     assert people.cannot_show(made_trial(k=0)) == []
     assert "no control group" not in " ".join(people.cannot_show(made_trial(controls=6)))
@@ -352,7 +352,7 @@ def test_no_decision_is_stated_without_a_threshold(page):
 
 def test_limitations_follow_what_is_there(trial, analysed):
     found = limitations.of_report(trial, [analysed], {}, NO_INTERVAL)
-    assert any("What chance alone gives at this design was not computed" in line for line in found)
+    assert any("What chance alone gives in this design was not computed" in line for line in found)
     assert limitations.of_trial(trial, control_table(trial))[0].startswith("Synthetic data")
     assert any(line.startswith("Open label") for line in found)
     control = made_trial(controls=6, synthetic=False)

@@ -153,12 +153,12 @@ def test_the_page_says_what_moves_the_answer_and_what_does_not(page):
     assert "prior of the common change halved (−0.3" not in words
     assert "No number could be given for model alsfrsr_broken and completers only." in words
     assert "(without A1) and +0.68 (without A8)" in words
-    assert "does not hang on any one patient" in words
+    assert "does not depend on any one patient" in words
 
 
 def test_the_page_says_where_the_answer_tips(page):
     words = page.words
-    assert "with an SD below 0.12 points/month ends with a probability below 0.8; the model's own SD is 0.31" in words
+    assert "an SD below 0.12 points/month is left with a probability below 0.8; the model's own SD is 0.31" in words
     assert "with an SD of 0.46 points/month" in words
     assert "does not bring the probability below 0.8" in words
     assert "declined faster than expected by 0.79 points/month or more" in words
@@ -175,8 +175,8 @@ def test_many_analyses_of_a_kind_are_printed_as_a_range(page):
 
 
 def test_shapes_that_the_data_do_not_tell_apart_are_said_not_to_be(page):
-    assert "to set in up to 1 month late or to wear off, in 2 shapes" in page.words
-    assert "between 0.85 and 0.97; the data tell none of them apart from an effect that sets in at once" in page.words
+    assert "If effects set in up to 1 month late or wore off (2 shapes)" in page.words
+    assert "between 0.85 and 0.97; the data distinguish none of them from an effect that sets in at once" in page.words
 
 
 def test_shapes_are_printed_with_how_well_they_predict(page):
@@ -204,7 +204,7 @@ def test_without_a_study_the_page_says_how_to_make_one_and_still_shows_the_other
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"positive": 0.6}, "below 0.8 already at the model's SD of 0.31 points/month. It stays below"),
+        ({"positive": 0.6}, "already below 0.8 at the model's SD of 0.31 points/month. It stays below"),
         ({"positive": 0.6, "above": 0.9}, "It reaches 0.8 only where the SD is above 0.90."),
         ({}, "No prior centred at no change brings the probability below 0.8, down to an SD of 0.01"),
     ],
@@ -221,9 +221,9 @@ LEFT_FAST = Leaving(5, 0.42, 3.0, 0.001)
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (LEFT_FAST, "Warning: those who decline fast leave. 5 patients left while others were followed, and had"),
+        (LEFT_FAST, "Warning: those who decline fast leave earlier. 5 patients left while others were followed, and"),
         (replace(LEFT_FAST, probability=0.3), "not shown to have declined faster before treatment than those who then"),
-        (replace(LEFT_FAST, probability=np.nan), "Whether those who decline fast leave was not tested"),
+        (replace(LEFT_FAST, probability=np.nan), "Whether those who decline fast leave earlier was not tested"),
     ],
 )
 def test_whether_fast_decliners_leave_is_said_and_warned_of(trial, analyses, varied, monkeypatch, found, words):

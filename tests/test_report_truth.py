@@ -125,7 +125,7 @@ def test_the_answer_in_short_says_what_how_sure_and_what_not(report, main):
     found, limit = answer.in_short(report)
     row = words.overall(main).iloc[0]
     assert wording.certainty(row["prob_better"]) in found
-    assert f"probability of slower {wording.probability(row['prob_better'])}" in found
+    assert f"probability of slower decline {wording.probability(row['prob_better'])}" in found
     assert limit.startswith("Association, not effect")
 
 

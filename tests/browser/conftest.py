@@ -32,10 +32,20 @@ def missing():
 
 
 @pytest.fixture(scope="session")
-def look():
+def required():
+    """Return a function that, told what is missing, skips a test or, where it must run, fails it."""
+
+    def needs(reason):
+        if reason:
+            (pytest.fail if REQUIRED else pytest.skip)(reason)
+
+    return needs
+
+
+@pytest.fixture(scope="session")
+def look(required):
     """Return a function that looks at a page in every way that is named, and returns what was found by name."""
-    if reason := missing():
-        (pytest.fail if REQUIRED else pytest.skip)(reason)
+    required(missing())
 
     def looked(page, *asked):
         command = ["node", str(HERE / "look.mjs"), browser(), str(page), *asked]

@@ -83,7 +83,7 @@ def uniform(pit: Floats) -> Figure:
     ax.fill_between(x, lower - x, upper - x, color=BLUE, alpha=0.3, linewidth=0, step="mid", label="95 % envelope")
     ax.plot(x, share - x, color=INK, drawstyle="steps-mid", label="this model")
     ax.axhline(0, color=GREY, linewidth=0.8)
-    ax.set(xlim=(0, 1), xlabel="Probability of a lower value, given all others", ylabel="Share so far, minus uniform")
+    ax.set(xlim=(0, 1), xlabel="Pr(a lower value), given all others", ylabel="Share so far, minus uniform")
     legend(figure, ax)
     return figure
 

@@ -51,8 +51,11 @@ def forest(
         ax.plot([row.lower, row.upper], [y, y], color=BLUE, linewidth=1.2)
         beyond(ax, row.lower, row.upper, y, span, BLUE)
         ax.plot(row.mean, y, "o", color=BLUE, markersize=4.5, markerfacecolor=BLUE if row.called else "white")
+    beside = ax.get_yaxis_transform()
     for patient, words in missing.items():
-        ax.text(0, place[patient], f" {words}", va="center", color=GREY, fontsize=SMALL, fontstyle="italic")
+        ax.text(
+            0.01, place[patient], words, transform=beside, va="center", color=GREY, fontsize=SMALL, fontstyle="italic"
+        )
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     if average is not None:
         ax.axvline(average, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)

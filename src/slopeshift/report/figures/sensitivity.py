@@ -26,6 +26,7 @@ from slopeshift.report.figures.style import (
     styled,
 )
 from slopeshift.report.words.numbers import arrows, slower_where
+from slopeshift.report.words.sensitivity import OTHER_MODEL
 from slopeshift.sensitivity.curves import HEADLINE
 from slopeshift.sensitivity.rows import MAIN
 
@@ -75,11 +76,11 @@ def _shown(rows: pd.DataFrame, ranges: Collection[str]) -> Iterator[tuple[str, f
 
 
 def _name(row: Any, number: int) -> str:
-    """Name a row by its analysis; where there are several of the name, by what it is in detail."""
-    if row.analysis == MAIN or number == 1:
-        text = str(row.analysis)
+    """Name a model by its file, any other row by its analysis; where there are several of the name, by its detail."""
+    if row.analysis == OTHER_MODEL:
+        text = f"model {row.model}"
     else:
-        text = str(row.detail) if row.analysis != "another model" else f"model {row.model}"
+        text = str(row.analysis if row.analysis == MAIN or number == 1 else row.detail)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 

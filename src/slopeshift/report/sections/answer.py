@@ -19,7 +19,7 @@ from slopeshift.report.words.chance import by_chance, by_design, changed_at_all,
 from slopeshift.report.words.checks import UNCHECKED, alarm
 from slopeshift.report.words.entry import question
 from slopeshift.report.words.findings import Finding, baseline, findings, named_patients, slowed_patients
-from slopeshift.report.words.numbers import VERBAL_SCALE, after, between, listed, number
+from slopeshift.report.words.numbers import VERBAL_SCALE, after, between, course, listed, number
 from slopeshift.report.words.people import cannot_show, cannot_show_in_short, has_control_group, lacking
 
 _READING = "Thick, thin line: 50 %, 95 % interval."
@@ -88,7 +88,10 @@ def in_short(report: Report) -> list[str]:
     for a in report.primary:
         found = findings(a.results) if a.passed and report.treated else []
         if found and not lacking(a.visits):
-            said.append(f"{a.visits.outcome.label}: {found[0].verdict} (probability of slower {found[0].probability}).")
+            said.append(
+                f"{a.visits.outcome.label}: {found[0].verdict} (probability of slower {course(a.sign)} "
+                f"{found[0].probability})."
+            )
     return [*said, cannot_show_in_short(report.trial)] if said else []
 
 

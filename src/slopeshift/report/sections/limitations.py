@@ -22,23 +22,23 @@ WEAK_CONTRACTION = 0.5
 
 def of_trial(trial: Trial, control: pd.DataFrame) -> list[str]:
     """List what weakens every result of a trial. `control` is `answers.control.control_table`."""
-    found = ["Synthetic data: nothing here is about any patient or any treatment."] if trial.synthetic else []
+    found = ["Synthetic data: nothing here concerns any patient or any treatment."] if trial.synthetic else []
     if not trial.injections.empty:
         found.append(_control(trial))
         found.append(
-            "Whoever received a later injection had stayed in the trial: one model of all patients compares the "
-            "cycles, but the reasons for stopping are not modelled."
+            "Those who received a later injection had stayed in the trial: cycles are compared within one model of all "
+            "patients, but the reasons for stopping are not modelled."
         )
     found += _borrowed(trial, control)
     found.append(_dropout(trial))
     if trial.injections.empty:
-        found.append("Natural courses can bend; a straight model takes decline for linear.")
+        found.append("Natural courses can bend; a straight model takes decline to be linear.")
     else:
         found.append(
             "A course that bends without treatment looks like a change of slope. A straight model mistakes it for one; "
-            "a curved one allows for as much of it as its prior expects, and is the less sure. With few visits before "
-            "the first injection, checks of the trial alone often miss it; injections moved into untreated patients "
-            "show it."
+            "a curved model allows for as much bending as its prior expects, and is less certain in return. With few "
+            "visits before the first injection, checks of the trial alone often miss a bend; injections moved to times "
+            "without treatment show it."
         )
         found += _entry(trial)
     return found
@@ -48,12 +48,13 @@ def of_report(trial: Trial, analyses: Sequence[Analysis], study: Tables, interva
     """List what this report lacks, or what a check of it found."""
     found = []
     if failed := [a.record["model"] for a in analyses if not a.passed]:
-        found.append(f"No result of {listed(failed)}: the diagnostics gate was failed.")
+        found.append(f"No result of {listed(failed)} is shown: the diagnostics gate was not passed.")
     if trial.injections.empty:
         return found
     if "null_reference" not in study and not trial.compares:
         found.append(
-            "What chance alone gives at this design was not computed: counts of improved patients have no scale."
+            "What chance alone gives in this design was not computed, so there is nothing to measure counts of "
+            "improved patients against."
         )
     if "null_refits" not in study and not trial.compares:
         found.append("How often the models' own rules fire where nothing changed was not computed for these fits.")
@@ -64,18 +65,20 @@ def of_report(trial: Trial, analyses: Sequence[Analysis], study: Tables, interva
         )
     if control_fires(interval):
         found.append(
-            "The negative control found that intervals go with the slope seen before them: the result on the interval "
-            "is not to be read as an effect of the interval."
+            "The negative control found that intervals are associated with the slope seen before them: the result on "
+            "the interval must not be read as an effect of the interval."
         )
     if window_fires(interval):
         found.append(
-            "The coefficient of the interval is another one in the first months of a cycle: the result on the interval "
-            "comes from when the change is seen, and is not to be read as an effect of the interval."
+            "The coefficient of the interval is different in the first months of a cycle: the result on the interval "
+            "comes from when the change is seen, and must not be read as an effect of the interval."
         )
     if "dose" in trial.injections and len(trial.injections["dose"].dropna().unique()) > 1:
-        found.append("Doses differed between injections; no model here knows the dose.")
+        found.append("Doses differed between injections; no model here takes the dose into account.")
     if not has_control_group(trial) and not trial.compares:
-        found.append("Open label: in a single arm patients and raters know of it, and scores may follow hope.")
+        found.append(
+            "Open label: in a single arm, patients and raters know of the treatment, and hope may raise scores."
+        )
     return found
 
 
@@ -92,24 +95,24 @@ def of_fit(analysis: Analysis) -> list[str]:
         )
     if undefined := len({row.patient for row in table.itertuples() if "percent undefined" in row.flag}):
         found.append(
-            f"{counted(undefined, 'patient')} with a slope without injections that may be near zero: a percentage of "
-            "it means little."
+            f"In {counted(undefined, 'patient')} the slope without injections may be near zero: a percentage of it "
+            "means little."
         )
     weak = table[(table["injection"] != OVERALL) & (table["contraction"] < WEAK_CONTRACTION)]
     if len(weak):
         found.append(
             f"In {len(weak)} of {counted(len(table[table['injection'] != OVERALL]), 'cycle')} the data removed less "
-            "than half of the prior variance of a patient's change, which is then largely that of the other patients."
+            "than half of the prior variance of a patient's change, which then largely reflects the other patients."
         )
     if analysis.tables is not None and analysis.checks["leaving"]["fires"].any():
         found.append(
             "Those who declined fast before treatment left earlier: what is seen late is seen in slower patients, and "
-            "the model is right about the others only if their recorded values tell how they went on."
+            "the model is right about the others only if their recorded values show how they would have gone on."
         )
     near = analysis.answered.number("share_near_end")
     found.append(
-        f"{share(near)} of values lie within two residual SDs of an end of the scale, which the normal residual ignores"
-        + ("; prefer a bounded model." if near > NEAR_END_SHARE else ".")
+        f"{share(near) if near else 'None'} of the values lie within two residual SDs of an end of the scale, which "
+        "the normal residual ignores" + ("; prefer a bounded model." if near > NEAR_END_SHARE else ".")
     )
     return found
 
@@ -164,11 +167,12 @@ def _borrowed(trial: Trial, control: pd.DataFrame) -> list[str]:
 def _control(trial: Trial) -> str:
     if trial.compares and trial.arms is not None:
         if trial.arms.randomised:
-            return "Arms were randomised: their difference is not explained by who the patients were, but by chance."
-        return "Arms were not randomised: a difference between them is an association, and no effect."
+            return "Arms were randomised: at the start, only chance makes their patients differ."
+        return "Arms were not randomised: a difference between them is an association, not an effect."
     n = controls(trial)
     if has_control_group(trial):
-        return f"{counted(n, 'patient')} without injection were followed; whether they compare, the tables cannot tell."
+        who = f"{counted(n, 'patient')} without injections were followed"
+        return f"{who}; the tables cannot tell whether they are comparable."
     return (
         "Single arm: no control group. A change of slope after an injection is an association, not proof of an effect."
     )

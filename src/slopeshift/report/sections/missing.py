@@ -40,8 +40,8 @@ def sentences(endings: pd.DataFrame, varied: Tables, main: Analysis) -> list[str
     said = (
         f"Of {counted(endings['n_injected'].iloc[0], 'injected patient')}, {endings['n'].sum()} left: "
         f"{', '.join(reasons)}. "
-        "The answer is about the course that would have been seen had nobody left: what was not recorded is taken to "
-        "go on as the patient's recorded values and the other patients say."
+        "The answer is about the course that would have been seen had nobody left: unrecorded values are taken to "
+        "continue as the patient's recorded values and the other patients suggest."
     )
     follow_up = float(endings["planned_follow_up"].iloc[0])
     return [said, *_tipping(follow_up, varied, main), *_leaving(main), *_warnings(main)]
@@ -57,13 +57,13 @@ def _tipping(follow_up: float, varied: Tables, main: Analysis) -> list[str]:
     said = (
         f"Those who completed were followed for {number(follow_up, 1)} months after their last "
         f"injection. For the {int(first['n_left'])} who left a month or more before that, {int(first['n_imputed'])} "
-        "monthly values were imputed from their own lines, those of the dead among them, with a decline faster by "
-        f"delta than expected, and the model was refitted to {int(first['n_imputations'])} imputations for each delta."
+        "monthly values were imputed from their own lines, for those who died as well, with a decline faster than "
+        f"expected by delta. The model was refitted to {int(first['n_imputations'])} imputations for each delta."
     )
     point = rows_of(varied, "sensitivity_tipping", model=main.record["model"], kind=DELTA).iloc[0]
     unit, above = point["unit"], float(point["tips_above"])
     if point["prob_better"] < curves.HEADLINE:
-        return [said, f"The probability of slower {course(main.sign)} is below 0.8 without any such departure."]
+        return [said, f"The probability of slower {course(main.sign)} is below 0.8 even without any such departure."]
     if np.isnan(above):
         return [said, f"No delta up to {number(point['searched_to'])} {unit} brings the probability below 0.8."]
     return [
@@ -78,20 +78,20 @@ def _leaving(main: Analysis) -> list[str]:
     found = next(main.checks["leaving"].itertuples())
     if found.probability != found.probability:
         return [
-            "Whether those who decline fast leave was not tested: that needs a residual SD, and at least "
+            "Whether those who decline fast leave earlier was not tested: that needs a residual SD, and at least "
             f"{found.fewest} patients who left while others, whose slopes differ, were followed."
         ]
     how = f"{counted(found.n_left, 'patient')} left while others were followed"
-    chance = f"probability of as much, or more, by chance {probability(found.probability)}"
+    chance = f"probability of at least as much by chance {probability(found.probability)}"
     if found.fires:
         return [
-            f"Warning: those who decline fast leave. {how}, and had declined faster before treatment than those who "
-            f"then stayed, by {number(found.faster)} {main.rate} on average ({chance}). What is seen late is seen in "
-            "slower patients, and what was not recorded would mostly have been that of faster ones."
+            f"Warning: those who decline fast leave earlier. {how}, and had declined faster before treatment than "
+            f"those who then stayed, by {number(found.faster)} {main.rate} on average ({chance}). What is seen late is "
+            "seen in slower patients, and the values that are missing would mostly have come from faster ones."
         ]
     return [
         f"Those who left are not shown to have declined faster before treatment than those who then stayed ({how}; "
-        f"{chance}; below {found.fires_below:g} it would be warned of)."
+        f"{chance}; a warning is given below {found.fires_below:g})."
     ]
 
 
@@ -109,8 +109,8 @@ def _warnings(main: Analysis) -> list[str]:
         limit = float(slopes["warns_above"].iloc[0])
         said = [
             "Those who reached later injections are not shown to have declined more slowly before treatment than those "
-            f"who did not (largest probability {probability(float(flatter.max()))}; above {limit:g} it "
-            "would be warned of)."
+            f"who did not (largest probability {probability(float(flatter.max()))}; a warning is given "
+            f"above {limit:g})."
         ]
     return said
 

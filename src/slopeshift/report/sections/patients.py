@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,10 @@ def responders(analysis: Analysis) -> Table:
 
 
 def forests(analysis: Analysis, injection: str) -> list[Picture]:
-    """Show every patient's change after an injection that any patient informs, or `overall`, ROWS in a figure."""
+    """Show every patient's change after an injection that any patient informs, or `overall`.
+
+    Figures hold ROWS patients at most, and as many as each other.
+    """
     table = _called(analysis)
     rows = table[table["injection"] == injection]
     description = (
@@ -88,13 +92,19 @@ def forests(analysis: Analysis, injection: str) -> list[Picture]:
         f"{rows['called'].sum()} filled."
     )
     found = []
-    for first in range(0, len(analysis.visits.patients), ROWS):
-        shown = analysis.visits.patients[first : first + ROWS]
-        of = "" if len(shown) == len(analysis.visits.patients) else f", patients {first + 1} to {first + len(shown)}"
+    every = analysis.visits.patients
+    for first in range(0, len(every), length := in_one(len(every), ROWS)):
+        shown = every[first : first + length]
+        of = "" if len(shown) == len(every) else f", patients {first + 1} to {first + len(shown)}"
         name = f"{analysis.anchor}-forest-{injection}" + (f"-{first + 1}" if first else "")
         caption = after(injection).capitalize() + of
         found.append(picture(forest(analysis, injection, shown), name, caption, description))
     return found
+
+
+def in_one(number: int, most: int) -> int:
+    """Say how many of `number` rows one figure holds, at most `most`: as few figures as can be, of about one length."""
+    return ceil(number / ceil(number / most))
 
 
 def forest(analysis: Analysis, injection: str, patients: Sequence[str] | None = None) -> Figure:

@@ -15,8 +15,13 @@ from slopeshift.report.figures.courses import Course
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.words.numbers import counted
 
-FIRST = 24
-"""Patients whose courses stand in the shorter page; those of the others stand in the longer one."""
+ALL, FIRST = 20, 8
+"""Up to ALL courses stand in the shorter page; of more, those of the FIRST patients, the others in the longer one."""
+
+
+def in_short(patients: int) -> int:
+    """Count the patients of a trial whose courses stand in the shorter page."""
+    return patients if patients <= ALL else FIRST
 
 
 def trajectories(analysis: Analysis, first: int = 0, last: int | None = None) -> list[Picture]:
@@ -43,12 +48,14 @@ def figure(analysis: Analysis, course: Course, *, alone: bool = True) -> Figure:
 
 def context(report: Report) -> dict[str, Any]:
     """Show the first patients' courses for each outcome, with the fitted line where the gate was passed."""
-    shown = report.of_each(report.primary, lambda a: {"drawn": trajectories(a, last=FIRST)}, failed=True)
-    return {"shown": shown, "first": FIRST, "more": len(report.trial.patients) - FIRST}
+    first = in_short(len(report.trial.patients))
+    shown = report.of_each(report.primary, lambda a: {"drawn": trajectories(a, last=first)}, failed=True)
+    return {"shown": shown, "first": first, "more": len(report.trial.patients) - first}
 
 
 def details(report: Report) -> dict[str, Any]:
     """Show the courses of the patients that the shorter page has no room for."""
-    more = len(report.trial.patients) > FIRST
+    first = in_short(len(report.trial.patients))
+    more = len(report.trial.patients) > first
     of = report.primary if more else []
-    return {"shown": report.of_each(of, lambda a: {"drawn": trajectories(a, FIRST)}, failed=True), "more": more}
+    return {"shown": report.of_each(of, lambda a: {"drawn": trajectories(a, first)}, failed=True), "more": more}

@@ -6,6 +6,7 @@ import pandas as pd
 
 from slopeshift.answers.quantities import DIFFERENCE
 from slopeshift.answers.unchanged import called
+from slopeshift.answers.weights import LARGEST_K
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Tables, rows_of
 from slopeshift.report.words.numbers import number, probability, share
@@ -42,8 +43,8 @@ def named_by_chance(chance: pd.DataFrame) -> str:
         return ""
     row = found.iloc[0]
     return (
-        f"In {row['n']:.0f} such trials in which nobody changed, the model named {number(row['called'], 1)} a trial, "
-        "all wrongly."
+        f"In {row['n']:.0f} such trials in which nobody changed, the model named {number(row['called'], 1)} patients a "
+        "trial on average, all of them wrongly."
     )
 
 
@@ -60,14 +61,14 @@ def by_design(answer: Tables, injection: str, rate: str) -> str:
     nothing = "the arms did not differ" if compared else "nothing changed"
     tipping = straight["tipping_bend"]
     enough = (
-        f" Courses that bend by themselves by {number(abs(tipping), 3)} {rate} every month would be enough to show it."
+        f" A natural bend of {number(abs(tipping), 3)} {rate} every month would be enough to produce it."
         if tipping == tipping and not compared
         else ""
     )
     return (
         f"Of 100 such trials in which {nothing}, {of_hundred(straight['prob_at_least'])} would show at least as "
-        f"much; if courses bend as they may, {of_hundred(bent['prob_at_least'])}. A probability above "
-        f"{number(bent['cut'], 3)} would come up in 2.5 of these.{enough}"
+        f"much. Of 100 whose courses bend by themselves, {of_hundred(bent['prob_at_least'])} would, and 2.5 would give "
+        f"a probability above {number(bent['cut'], 3)}.{enough}"
     )
 
 
@@ -77,12 +78,15 @@ def changed_at_all(answer: Tables) -> str:
     if rows.empty:
         return ""
     if rows["bayes_factor"].isna().any():
-        return "Could not be computed: no course without any change comes near what was seen."
+        return (
+            f"Could not be computed reliably from these draws (Pareto k {number(rows['pareto_k'].max())}, limit "
+            f"{LARGEST_K:g}). That speaks neither for a change nor against one."
+        )
     stated, factors = rows.iloc[len(rows) // 2], rows["bayes_factor"]
     return (
-        f"Probability {probability(stated['probability'])} at even odds beforehand, Bayes factor "
-        f"{factor(stated['bayes_factor'])} ({factor(factors.min())} to {factor(factors.max())} with the prior of the "
-        "change half and twice as wide)."
+        f"Probability {probability(stated['probability'])}, starting from even odds; Bayes factor "
+        f"{factor(stated['bayes_factor'])} ({factor(factors.min())} to {factor(factors.max())} with a prior of the "
+        "change half to twice as wide)."
     )
 
 
@@ -94,8 +98,8 @@ def named_if_unchanged(answer: Tables) -> str:
     n, false = called(rows)
     whom = "nobody" if not n else f"{n}, {number(false, 1)} of them wrongly"
     return (
-        f"If any patient may also be untouched, {share(rows['share_changed'].iloc[0])} of patients are expected to "
-        f"have changed at all, and it names {whom}."
+        f"If the model allows that any patient was left untouched, {share(rows['share_changed'].iloc[0])} of patients "
+        f"are expected to have changed at all, and it names {whom}."
     )
 
 

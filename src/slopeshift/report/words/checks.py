@@ -77,7 +77,7 @@ def verdict(rules: pd.DataFrame) -> str:
     if not missed:
         return (
             f"None of {counted(made, 'check')} says that this model misses anything in these data: what was recorded "
-            "looks like what it predicts. A silent check is no proof; in a small trial it can hardly see anything else."
+            "looks like what it predicts. A silent check is no proof: in a small trial, checks miss much."
         )
     told = "; ".join(MEANING[check] for check in missed)
     return f"{len(missed)} of {counted(made, 'check')} fired, so this model misses something in these data: {told}."

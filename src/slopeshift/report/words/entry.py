@@ -32,8 +32,8 @@ def unmodelled(trial: Trial, outcome: Outcome) -> list[str]:
     found = []
     if others:
         found.append(
-            f"Rules about {listed(list(others))} are not in the model of {outcome.label}. They chose by "
-            f"{outcome.label} too, as far as the outcomes go together."
+            f"Rules about {listed(list(others))} are not in the model of {outcome.label}. As far as "
+            f"the outcomes go together, they also chose patients by {outcome.label}."
         )
     known = conditions(trial, visits_of(trial, outcome.name))
     if known is None:

@@ -57,9 +57,9 @@ def slowed_patients(results: Results, prior_expected: float) -> str:
     if row is None:
         return ""
     return (
-        f"{count(row['expected'])} (95 % interval {row['lower']} to {row['upper']}) expected of "
-        f"{counted(row['n_patients'], 'patient')} with values after an injection; before the data, "
-        f"{count(prior_expected)}."
+        f"{count(row['expected'])} (95 % interval {row['lower']} to {row['upper']}) of "
+        f"{counted(row['n_patients'], 'patient')} with values after an injection are expected to have slowed so much; "
+        f"before the data, {count(prior_expected)}."
     )
 
 
@@ -69,11 +69,11 @@ def named_patients(results: Results) -> str:
     if row is None:
         return ""
     if not row["n_called"]:
-        return f"No patient has a probability above {CLAIM:g} of it."
+        return f"No patient has a probability above {CLAIM:g} of this."
     have = "patient has" if row["n_called"] == 1 else "patients have"
     return (
-        f"{row['n_called']} {have} a probability above {CLAIM:g} of it, of which claims "
-        f"{number(row['expected_false_claims'], 1)} are expected to be false."
+        f"{row['n_called']} {have} a probability above {CLAIM:g} of this; naming them would be wrong for "
+        f"{number(row['expected_false_claims'], 1)} of them on average."
     )
 
 

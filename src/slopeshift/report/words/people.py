@@ -65,15 +65,16 @@ def cannot_show(trial: Trial) -> list[str]:
     if trial.compares and trial.arms is not None:
         return _of_arms(trial.arms)
     control = (
-        "Whether patients without injection compare with the others: who was injected may not have been left to chance."
+        "Whether patients without injections are comparable with the others: who was injected may not have been left "
+        "to chance."
         if has_control_group(trial)
-        else "What would have happened without injections: there was no control group. A change is neither proof that "
-        "the injections did something, nor is its absence proof that they did nothing."
+        else "What would have happened without injections: there was no control group. A change does not "
+        "prove that the injections did something, nor does its absence prove that they did nothing."
     )
     return [
         control,
-        "Whether expectation, care or rating changed the scores, or decline was not linear to begin with: either can "
-        "hide an effect or imitate one.",
+        "Whether expectation, care or rating changed the scores, or decline was not linear to begin with: any of "
+        "these can hide an effect or imitate one.",
         "Whether later injections did more, or went to patients who were doing better anyway; and which of the "
         "patients named as slowed are named correctly.",
     ]
@@ -82,17 +83,17 @@ def cannot_show(trial: Trial) -> list[str]:
 def _of_arms(arms: Arms) -> list[str]:
     """List what a comparison of arms leaves open."""
     first = (
-        "Whether patients and raters were blind to what was injected: who knows it may hope and rate otherwise, in a "
-        "randomised trial too."
+        "Whether patients and raters were blind to what was injected: those who know may hope, and rate "
+        "differently, even in a randomised trial."
         if arms.randomised
         else "Whether the arms would have declined alike without treatment: they were not randomised, and may differ "
         "in age, site of onset, pace, care and who chose to take part. A difference is no proof of an effect."
     )
     return [
         first,
-        "Whether those who left would have gone on as the others of their arm: leaving may depend on the treatment.",
+        "Whether those who left would have gone on like the others in their arm: leaving may depend on the treatment.",
         "Whether patients of another kind, dose or duration would differ as much; and how many must be treated for one "
-        "to gain, which a difference of slopes does not say.",
+        "to benefit, which a difference of slopes does not say.",
     ]
 
 
@@ -102,8 +103,8 @@ def cannot_show_in_short(trial: Trial) -> str:
         return "Natural history: no injection was given, so nothing is said of a change."
     if trial.compares and trial.arms is not None:
         if trial.arms.randomised:
-            return "Compared within a randomised trial; what is shown is of these patients, doses and months."
+            return "A randomised comparison: what it shows holds for these patients, doses and months."
         return "Association, not effect: arms were not randomised, and may differ in more than the treatment."
     if has_control_group(trial):
-        return "Not shown by this design: whether patients without injection compare with the others."
+        return "Not shown by this design: whether patients without injections are comparable with the others."
     return "Association, not effect: without a control group, nothing shows what would have happened anyway."

@@ -10,7 +10,7 @@ import pandas as pd
 from slopeshift.answers.interval import MOVED_SDS
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Analysis, Tables, rows_of
-from slopeshift.report.words.numbers import counted, course, listed, number, probability
+from slopeshift.report.words.numbers import course, listed, number, probability
 from slopeshift.sensitivity import curves, variations
 from slopeshift.sensitivity.rows import MAIN
 from slopeshift.sensitivity.rules import INFLUENTIAL_SDS, influential
@@ -64,25 +64,33 @@ def _analyses(mine: pd.DataFrame, own: pd.Series, main: Analysis) -> list[str]:
     crossed = known[side != claimed]
     said = [
         f"The main analysis gives a probability of slower {course(main.sign)} overall of "
-        f"{probability(own['prob_better'])}. "
-        f"Over {counted(len(known), 'other analysis').replace('analysiss', 'analyses')} by other models, other priors "
-        f"and parts of the data it lies between {probability(known['prob_better'].min())} and "
-        f"{probability(known['prob_better'].max())}."
+        f"{probability(own['prob_better'])}. {_elsewhere(known['prob_better'])}"
     ]
     if len(far):
         moves = [f"{_called(row)} ({number(row.difference, 1, sign=True)} SDs)" for row in far.itertuples()]
         said.append(f"The change moves by half a posterior SD or more with {listed(moves)}.")
     else:
-        said.append("None of them moves the change by as much as half a posterior SD.")
+        said.append("None moves the change by as much as half a posterior SD.")
     if len(crossed):
         names = [f"{_called(row)} ({probability(row.prob_better)})" for row in crossed.itertuples()]
-        way = "falls below" if claimed else "is 0.8 or above instead of below"
-        said.append(f"The probability {way}{' 0.8' if claimed else ''} with {listed(names)}.")
+        way = "falls below 0.8" if claimed else "reaches 0.8"
+        said.append(f"The probability {way} with {listed(names)}.")
     else:
-        said.append(f"All of them leave the probability {'at or above' if claimed else 'below'} 0.8.")
+        said.append(f"None {'lowers the probability below' if claimed else 'raises the probability to'} 0.8.")
     if len(silent):
         said.append(f"No number could be given for {listed([_called(row) for row in silent.itertuples()])}.")
     return said
+
+
+def _elsewhere(probabilities: pd.Series[float]) -> str:
+    """Say what probability the other analyses give."""
+    low, high = probability(probabilities.min()), probability(probabilities.max())
+    if len(probabilities) == 1:
+        return f"The one other analysis gives {low}."
+    where = f"is {low} in all" if low == high else f"lies between {low} and {high}"
+    return (
+        f"Over {len(probabilities)} other analyses, with other models, other priors or parts of the data, it {where}."
+    )
 
 
 def _called(row: Any) -> str:
@@ -101,10 +109,12 @@ def _shapes(mine: pd.DataFrame, varied: Tables, main: Analysis) -> str:
     months = "month" if longest == 1 else "months"
     gain, error = compared["difference_from_at_once"], compared["standard_error_of_difference"]
     better = ((gain > LEAST_TOLD) & (gain > 2 * error)).any()
-    told = "one of them predicts the values clearly better than" if better else "the data tell none of them apart from"
+    told = (
+        "at least one of them predicts the values better than" if better else "the data distinguish none of them from"
+    )
     return (
-        f"Were effects to set in up to {longest:g} {months} late or to wear off, in {len(rows)} shapes, the "
-        f"probability of a slower {course(main.sign)} would lie between {probability(rows['prob_better'].min())} and "
+        f"If effects set in up to {longest:g} {months} late or wore off ({len(rows)} shapes), the "
+        f"probability of slower {course(main.sign)} would lie between {probability(rows['prob_better'].min())} and "
         f"{probability(rows['prob_better'].max())}; {told} an effect that sets in at once and lasts."
     )
 
@@ -116,12 +126,12 @@ def _patients(mine: pd.DataFrame) -> str:
         return ""
     low, high = rows.loc[rows["mean"].idxmin()], rows.loc[rows["mean"].idxmax()]
     verdict = influential(rows["difference"])
-    hangs = "hangs on single patients" if verdict.fired else "does not hang on any one patient"
+    hangs = "depends on single patients" if verdict.fired else "does not depend on any one patient"
     return (
-        f"Without any one patient the change lies between {number(low['mean'], sign=True)} (without {low['detail']}) "
-        f"and {number(high['mean'], sign=True)} (without {high['detail']}), and the probability between "
-        f"{probability(rows['prob_better'].min())} and {probability(rows['prob_better'].max())}: by the rule that "
-        f"no patient should move it by more than {INFLUENTIAL_SDS:g} posterior SD, the answer {hangs}."
+        f"With each patient left out in turn, the change lies between {number(low['mean'], sign=True)} (without "
+        f"{low['detail']}) and {number(high['mean'], sign=True)} (without {high['detail']}), and the probability "
+        f"between {probability(rows['prob_better'].min())} and {probability(rows['prob_better'].max())}: by the rule "
+        f"that no patient should move the change by more than {INFLUENTIAL_SDS:g} posterior SD, the answer {hangs}."
     )
 
 
@@ -148,12 +158,12 @@ def _prior(point: pd.Series) -> str:
     if point["prob_better"] < curves.HEADLINE:
         above = tips(point, "tips_above")
         wider = (
-            f"It stays below for every SD up to {number(point['searched_to'])}."
+            f"It stays below 0.8 for every SD up to {number(point['searched_to'])}."
             if np.isnan(above)
             else f"It reaches 0.8 only where the SD is above {number(above)}."
         )
         return (
-            "Under a prior centred at no change the probability is below 0.8 already at the model's SD of "
+            "Under a prior centred at no change, the probability is already below 0.8 at the model's SD of "
             f"{own} {unit}. {wider}"
         )
     below = tips(point, "tips_below")
@@ -163,8 +173,8 @@ def _prior(point: pd.Series) -> str:
             f"{number(point['searched_from'])} {unit} (the model's own: {own})."
         )
     return (
-        "Tipping prior: whoever holds, before the data, that the mean change over the injections is 0 with an SD below "
-        f"{number(below)} {unit} ends with a probability below 0.8; the model's own SD is {own}."
+        "Tipping prior: anyone who believes, before the data, that the mean change over the injections is 0 with an SD "
+        f"below {number(below)} {unit} is left with a probability below 0.8; the model's own SD is {own}."
     )
 
 
@@ -175,7 +185,7 @@ def _expectation(point: pd.Series) -> str:
     if np.isnan(above):
         return f"Expectation would have to add more than {number(point['searched_to'])} {unit} (SD) to undo the claim."
     return (
-        "In an open trial patients and raters expect something. If expectation alone may change the slope by an "
+        "In an open trial, patients and raters have expectations. If expectation alone may change the slope by an "
         f"unknown amount around zero with an SD of {number(above)} {unit}, the probability that more than expectation "
         "slowed the decline falls below 0.8; the data cannot tell the two apart."
     )

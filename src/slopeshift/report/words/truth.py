@@ -31,7 +31,7 @@ def sampled(a: Analysis) -> Said:
     """Say whether the draws can be trusted."""
     if a.passed:
         return Said("Yes: every reported quantity meets every limit.")
-    return Said(f"No: {counted(len(a.results.failures), 'limit')} missed. No result is shown.", True)
+    return Said(f"No: {counted(len(a.results.failures), 'limit')} not met. No result is shown.", True)
 
 
 def fits(a: Analysis) -> Said:
@@ -53,8 +53,8 @@ def chance(a: Analysis) -> Said:
     straight, bent = (float(rows.loc[rows["course"] == kind, "prob_at_least"].iloc[0]) for kind in ("straight", "bent"))
     nothing = "in which the arms did not differ" if a.results.claimed == DIFFERENCE else "without any change"
     return Said(
-        f"Of 100 such trials {nothing}, {of_hundred(straight)} would show at least as much; if courses bend as they "
-        f"may, {of_hundred(bent)}."
+        f"Of 100 such trials {nothing}, {of_hundred(straight)} would show at least as much. Of 100 whose courses "
+        f"bend by themselves, {of_hundred(bent)} would."
     )
 
 
@@ -71,7 +71,7 @@ def entry(report: Report, a: Analysis) -> Said:
         return Said("No rule of entry is stated, and its trace was not looked for.", True)
     if rows_of(a.tables, "rules", check=ENTRY)["fired"].any():
         return Said("No rule of entry is stated, but the check for its trace fired: was there one?", True)
-    return Said("No rule of entry is stated. The check for its trace is silent, as it is where few were chosen.")
+    return Said("No rule of entry is stated. The check for its trace is silent, as it would be if a rule kept few out.")
 
 
 def bends(report: Report, a: Analysis) -> Said:
@@ -82,7 +82,7 @@ def bends(report: Report, a: Analysis) -> Said:
     said = ["The model allows for bending." if curved else "The model takes courses for straight."]
     rows = rows_of(a.answered.tables, "operating", injection=OVERALL, course="straight")
     if len(rows) and (tipping := abs(float(rows["tipping_bend"].iloc[0]))) == tipping:
-        said.append(f"A bend of {number(tipping, 3)} {a.rate} every month would be enough to show this.")
+        said.append(f"A bend of {number(tipping, 3)} {a.rate} every month would be enough to produce this.")
     moved = rows_of(report.study, "pseudo_injection", model=a.record["model"])
     found = bool(moved["finds_change"].astype(bool).any()) if len(moved) else False
     if len(moved):
@@ -111,7 +111,7 @@ def prior(a: Analysis) -> Said:
     if rules.empty or rules["value"].isna().all():
         return Said("Not computed.")
     row = rules.iloc[0]
-    size = f"sensitivity {number(row['value'])}, counted from {row['limit']:g}"
+    size = f"sensitivity {number(row['value'])}, which counts from {row['limit']:g}"
     return Said(f"It moves the change ({size}).", True) if row["fired"] else Said(f"No single prior does ({size}).")
 
 
@@ -155,5 +155,5 @@ def _in_both_arms(report: Report) -> Said | None:
     if arms is None or not report.trial.compares or arms.unit != PATIENT:
         return None
     if arms.randomised:
-        return Said("It acts in both arms alike, and is not in their difference.")
-    return Said("It may act otherwise in one arm than in the other: arms were not randomised.", True)
+        return Said("It acts on both arms alike, so it is not in their difference.")
+    return Said("It may act differently in the two arms: they were not randomised.", True)
