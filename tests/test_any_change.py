@@ -13,17 +13,20 @@ from slopeshift.answers import any_change
 from slopeshift.answers.weights import LARGEST_K
 from slopeshift.design.visits import visits_of
 from slopeshift.fit import nuts
+from slopeshift.fit.log_prior import log_prior
 from slopeshift.fit.posterior import Posterior
 from slopeshift.fit.precompiled import ready
 from slopeshift.fit.sample import prior_draws
 from slopeshift.model.files import load_model
+from slopeshift.trial import read_trial
 
 
 def prior_of(file, trial, draws, seed=5):
     model, visits = file.build(trial), visits_of(trial, file.outcome, file.build.shape)
     compiled = ready(model, visits)
     tree = prior_draws(model, visits, draws, seed, compiled)
-    return Posterior(trial, visits, tree["constant_data"].to_dataset(), tree["prior"].to_dataset(), "m"), compiled
+    design, prior = tree["constant_data"].to_dataset(), tree["prior"].to_dataset()
+    return Posterior(trial, visits, design, prior, "m", groups={"log_prior": log_prior(model, prior, design)}), compiled
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +82,12 @@ def test_the_bayes_factor_is_the_ratio_of_averages_over_the_prior():
     with_all = Many(prior)
     marginal = [logsumexp(with_all.densities(**how)) for how in ({}, {"without": of})]
     drawn = nuts.draw(compiled, draws=1500, tune=800, chains=4, seed=2, target_accept=0.9)
-    posterior = replace(prior, draws=drawn["posterior"].to_dataset())
-    found = any_change.table(posterior).set_index(["prior_sd", "prior_probability"]).loc[(0.3, 0.5)]
+    draws = drawn["posterior"].to_dataset()
+    for posterior in (replace(prior, draws=draws, groups={}), given(prior, file.build(trial), draws)):
+        found = any_change.table(posterior).set_index(["prior_sd", "prior_probability"]).loc[(0.3, 0.5)]
+        assert np.log(found["bayes_factor"]) == pytest.approx(marginal[0] - marginal[1], abs=0.12)
+        assert found["log_mc_error"] < 0.03
     assert known.packed.shape == with_all.packed.shape
-    assert np.log(found["bayes_factor"]) == pytest.approx(marginal[0] - marginal[1], abs=0.12)
-    assert found["log_mc_error"] < 0.03
 
 
 class Many(any_change._Known):
@@ -107,6 +111,48 @@ def test_probabilities_follow_from_the_factor_and_none_is_given_where_the_tail_i
     heavy = any_change.table(replace(some, visits=visits))
     assert (heavy["pareto_k"] > LARGEST_K).all()
     assert heavy[["bayes_factor", "probability"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("name", ["alsfrsr", "alsfrsr_straight"])
+def test_what_spreads_are_weighed_by_is_a_density_and_its_weights_average_to_one_over_the_prior(name):
+    prior = prior_of(load_model(ROOT / "models" / f"{name}.py"), line_trial(patients=3), 4000)[0]
+    weight = np.exp(any_change._weighed(prior, np.arange(4000)))
+    assert weight.std() > 0.3
+    assert weight.mean() == pytest.approx(1.0, abs=4 * weight.std() / np.sqrt(4000))
+
+
+def test_large_spreads_do_not_carry_the_average():
+    """Of the example trial, which says much of the spreads, and little of a change."""
+    file, trial = load_model(ROOT / "models" / "alsfrsr.py"), read_trial(ROOT / "data" / "synthetic-msc-als")
+    prior, compiled = prior_of(file, trial, 10)
+    drawn = nuts.draw(compiled, draws=1000, tune=800, chains=4, seed=2, target_accept=0.9)
+    posterior = given(prior, file.build(trial), drawn["posterior"].to_dataset())
+    known, none = any_change._Known(posterior), any_change._of_change(posterior.design)
+    ratio = known.densities(without=none) - known.densities()
+    mean, error, k = any_change._log_mean(ratio)
+    same, smaller, lighter = any_change._log_mean(ratio + any_change._weighed(posterior, known.place))
+    assert same == pytest.approx(mean, abs=4 * np.hypot(error, smaller))
+    assert smaller < 0.7 * error
+    assert lighter < min(k, LARGEST_K)
+    assert any_change.table(posterior)["pareto_k"].max() == pytest.approx(lighter)
+
+
+def given(prior, model, draws):
+    """The posterior of these draws of what is sampled."""
+    return replace(
+        prior, draws=draws, groups={"log_prior": log_prior(model, draws, prior.design.drop_vars("term_mean"))}
+    )
+
+
+def test_spreads_are_weighed_only_where_they_are_of_changes_alone_and_their_priors_known():
+    some = prior_of(load_model(ROOT / "models" / "alsfrsr.py"), line_trial(patients=3), 20)[0]
+    place = np.arange(20)
+    assert any_change._weighed(some, place).any()
+    assert not any_change._weighed(replace(some, groups={}), place).any()
+    arms = prior_of(
+        load_model(ROOT / "models" / "alsfrsr_arms.py"), read_trial(ROOT / "data" / "synthetic-rct-als"), 20
+    )[0]
+    assert not any_change._weighed(arms, place).any()
 
 
 def test_the_covariates_of_changes_go_with_them():

@@ -6,8 +6,11 @@ which have one prior in both, the Bayes factor is
 
     BF = p(y | changes) / p(y | none),    1 / BF = E[p(y | phi_0, none) / p(y | phi, changes) | y, changes]
 
-so that draws of the posterior give it exactly: no other model is sampled. It depends on the prior of the changes, as
-every Bayes factor does: under a wider prior a change of moderate size is less expected, and its absence more likely.
+so that draws of the posterior give it exactly: no other model is sampled. Spreads of changes, which the other model
+does not have, may be weighed by any density of them in the place of their prior (Chen 1994, doi
+10.1080/01621459.1994.10476815): a narrow one lets no draw of large spreads carry the average.
+The factor depends on the prior of the changes, as every Bayes factor does: under a wider prior a change of moderate
+size is less expected, and its absence more likely.
 """
 
 from __future__ import annotations
@@ -41,6 +44,12 @@ PRIOR_PROBABILITIES = (0.2, 0.5, 0.8)
 DRAWS, WORK = 4000, 4_000_000
 """Draws that are averaged over: DRAWS, or fewer where draws times patients would be more than WORK."""
 
+SPREADS = ("sd_response", "sd_cycle")
+"""Standard deviations of changes between patients, and between a patient's: a model without changes has none."""
+
+NARROWER = 0.7
+"""The density q of each is half-normal, with this times the root mean square of its draws for a scale."""
+
 COLUMNS = ("prior_sd", "prior_probability", "bayes_factor", "log_mc_error", "probability", "pareto_k")
 
 
@@ -57,7 +66,9 @@ def table(posterior: Posterior) -> pd.DataFrame:
 
     known, changes = _Known(posterior), _of_change(posterior.design)
     stated = known.densities()
-    none = known.densities(without=changes) - stated
+    without = known.densities(without=changes) - stated
+    # Where the data say little of the spreads, their own prior is the better one.
+    none = min((without, without + _weighed(posterior, known.place)), key=lambda ratio: smoothed(ratio)[1])
     common = float(posterior.design["term_sd"].to_numpy()[changes][0])
     rows = []
     for scale in SCALES:
@@ -71,6 +82,23 @@ def table(posterior: Posterior) -> pd.DataFrame:
     trusted = found["pareto_k"] <= LARGEST_K
     for name in ("bayes_factor", "log_mc_error", "probability"):
         found[name] = found[name].where(trusted)
+    return found
+
+
+def _weighed(posterior: Posterior, place: NDArray[np.intp]) -> Floats:
+    """Take log q - log prior of the spreads of changes at draws (draw,): 0 where the priors at the draws are not known.
+
+    Of arms that are compared, patients have spreads of changes without a difference too.
+    """
+    from scipy.stats import halfnorm
+
+    found = np.zeros(len(place))
+    if "log_prior" not in posterior.groups or arms.compares(posterior.design):
+        return found
+    for name in (name for name in SPREADS if name in posterior.draws):
+        sd = flat(posterior.draws[name])[place]
+        scale = NARROWER * float(np.sqrt(np.mean(sd**2)))
+        found += halfnorm.logpdf(sd, scale=scale) - flat(posterior.groups["log_prior"][name])[place]
     return found
 
 
@@ -110,7 +138,7 @@ class _Known:
         from slopeshift.engine.exact import sampled_apart, statistics_of, widened
         from slopeshift.engine.terms import terms_from
 
-        place = evenly(posterior.draws, min(DRAWS, WORK // len(posterior.visits.patients)))
+        self.place = place = evenly(posterior.draws, min(DRAWS, WORK // len(posterior.visits.patients)))
         known = terms_from(posterior.design, posterior.visits)
         self.picked = widened(posterior.visits, posterior.design)[1]
         self.packed = statistics_of(posterior.visits, posterior.design)

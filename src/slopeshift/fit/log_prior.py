@@ -23,6 +23,9 @@ from slopeshift.model.description import UnknownError, priors_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SIGNED = "_signed"
+"""How names end of standard deviations that are sampled with a sign: |x| has twice the density of x."""
+
 PARTIAL = re.compile(r"partial_correlation_(\d)(\d)")
 """Partial correlations, which together are one prior, that of the correlation matrix."""
 
@@ -38,8 +41,9 @@ def log_prior(model: pm.Model, draws: xr.Dataset, terms: xr.Dataset) -> xr.Datas
     """
     stated = [v for v in model.free_RVs if v.ndim == 0 and v.name not in _of_terms(terms)]
     density = _with_correlation(_densities(model, stated, draws), draws)
+    density = {name: values + np.log(2.0) * name.endswith(SIGNED) for name, values in density.items()}
     density |= _of_population(draws, terms) if "term_mean" in terms else {}
-    return xr.Dataset({name.removesuffix("_signed"): values for name, values in density.items()})
+    return xr.Dataset({name.removesuffix(SIGNED): values for name, values in density.items()})
 
 
 def _of_terms(terms: xr.Dataset) -> set[str]:
