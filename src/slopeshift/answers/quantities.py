@@ -258,11 +258,13 @@ def patients(posterior: Posterior) -> xr.Dataset:
     values, months = np.empty((*drawn.shape[:2], len(labels))), np.zeros(len(labels))
     if curved := "curvature" in coefficient:
         middles = design["middle_of_cycle"].transpose("patient", "injection").to_numpy()
-    for row, (patient, of) in enumerate(zip(place, labels["cycles"], strict=True)):
+    among, sets_of_cycles = pd.factorize(labels["cycles"])
+    for number, of in enumerate(sets_of_cycles):
+        rows = np.flatnonzero(among == number)
         columns = coefficient.get_indexer([f"change {k}" for k in of])
-        values[..., row] = drawn[..., patient, columns].mean(axis=-1)
+        values[..., rows] = sum(drawn[..., place[rows], column] for column in columns) / len(of)
         if curved:
-            months[row] = middles[patient, [k - 1 for k in of]].mean()
+            months[rows] = middles[np.ix_(place[rows], [k - 1 for k in of])].mean(axis=1)
     coords = {name: ("row", labels[name].to_numpy()) for name in ("patient", "injection", "n_visits")}
     # In single precision, which halves the memory of a large cohort: it is only ever compared with a share of itself.
     slopes = drawn[..., coefficient.get_loc("slope")].astype(np.float32)[..., place]
@@ -277,13 +279,13 @@ def cycles(design: xr.Dataset) -> pd.DataFrame:
 
     Columns: patient, injection ("1".."K" or "overall"), cycles (the injection numbers it is the mean of), n_visits.
     """
-    counts = design["visits_in_cycle"].transpose("patient", "injection").to_pandas()
-    rows = []
-    for patient, visits in counts.iterrows():
-        reached = visits[visits > 0]
+    counts = design["visits_in_cycle"].transpose("patient", "injection")
+    injections, rows = design["injection"].to_numpy().tolist(), []
+    for patient, visits in zip(design["patient"].to_numpy(), counts.to_numpy().tolist(), strict=True):
+        reached = {k: n for k, n in zip(injections, visits, strict=True) if n > 0}
         rows += [(patient, str(k), (k,), n) for k, n in reached.items()]
-        if len(reached):
-            rows.append((patient, OVERALL, tuple(reached.index), int(reached.sum())))
+        if reached:
+            rows.append((patient, OVERALL, tuple(reached), sum(reached.values())))
     return pd.DataFrame(rows, columns=["patient", "injection", "cycles", "n_visits"])
 
 
