@@ -51,6 +51,17 @@ def test_the_range_of_bayes_factors_and_the_probability_at_even_odds_are_said():
     assert said.startswith("Probability 0.69, starting from even odds; Bayes factor 2.2 (1/1.3 to 2.2 ")
 
 
+@pytest.mark.parametrize(
+    ("at_even_odds", "by_sign", "explained"),
+    [(0.49, 0.91, True), (0.49, 0.09, True), (0.51, 0.91, False), (0.49, 0.89, False), (0.49, 0.11, False)],
+)
+def test_a_factor_against_a_change_that_is_probable_by_its_sign_is_explained(at_even_odds, by_sign, explained):
+    rows = [("change", "1", 0.99), ("change", "overall", by_sign), ("percent_slowing", "overall", 0.99)]
+    population = pd.DataFrame(rows, columns=["quantity", "injection", "prob_positive"])
+    said = chance.changed_at_all(any_change([0.5] * 3, at_even_odds) | {"population": population})
+    assert ("does not contradict" in said) == explained
+
+
 def test_what_could_not_be_computed_is_said_so():
     said = chance.changed_at_all(any_change([float("nan")] * 3, k=0.72))
     assert said.startswith("Could not be computed reliably from these draws (Pareto k 0.72, limit 0.7).")

@@ -76,7 +76,7 @@ def _where_nothing_changed(tables: Tables) -> list[str]:
     from slopeshift.answers.operating import COURSES
     from slopeshift.design.cycles import OVERALL
     from slopeshift.report.analysis import rows_of
-    from slopeshift.report.words.chance import of_hundred
+    from slopeshift.report.words.chance import no_contradiction, of_hundred
     from slopeshift.report.words.numbers import probability
 
     rows = rows_of(tables, "operating", injection=OVERALL)
@@ -90,7 +90,7 @@ def _where_nothing_changed(tables: Tables) -> list[str]:
     if changed.notna().all():
         after = probability(changed.iloc[len(changed) // 2])
         what = "the arms differ at all" if compared else "anything changed at all"
-        lines.append(f"Probability that {what}, from even odds: {after}.")
+        lines.append(f"Probability that {what}, from even odds: {after}.{no_contradiction(tables)}")
     return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from slopeshift.answers.quantities import DIFFERENCE
+from slopeshift.answers.quantities import CLAIMED, DIFFERENCE
 from slopeshift.answers.unchanged import called
 from slopeshift.answers.weights import LARGEST_K
 from slopeshift.design.cycles import OVERALL
@@ -86,7 +86,26 @@ def changed_at_all(answer: Tables) -> str:
     return (
         f"Probability {probability(stated['probability'])}, starting from even odds; Bayes factor "
         f"{factor(stated['bayes_factor'])} ({factor(factors.min())} to {factor(factors.max())} with a prior of the "
-        "change half to twice as wide)."
+        f"change half to twice as wide).{no_contradiction(answer)}"
+    )
+
+
+def no_contradiction(answer: Tables) -> str:
+    """Explain a factor against any change beside a change that is probable by its sign: empty where there is none.
+
+    Evidence against a model with changes is evidence against all that its prior expects of them (Lindley 1957, doi
+    10.1093/biomet/44.1-2.187).
+    """
+    rows = rows_of(answer, "any_change", prior_probability=0.5)
+    overall = rows_of(answer, "population", injection=OVERALL)
+    by_sign = overall.loc[overall["quantity"].isin(CLAIMED), "prob_positive"] if len(overall) else overall
+    if rows.empty or not len(by_sign) or rows["probability"].iloc[len(rows) // 2] >= EVEN:
+        return ""
+    if max(by_sign.iloc[0], 1 - by_sign.iloc[0]) <= PROBABLE:
+        return ""
+    return (
+        " This does not contradict the probability of a change in one direction: it weighs the whole prior of changes, "
+        "which expects them to be larger, or to differ more."
     )
 
 
@@ -108,6 +127,10 @@ def factor(value: float) -> str:
     if value < 1:
         return "< 1/1,000" if value < 1e-3 else f"1/{number(1 / value, 1)}"
     return "> 1,000" if value > 1e3 else number(value, 1)
+
+
+EVEN, PROBABLE = 0.5, 0.9
+"""Probabilities: that anything changed, below which the factor is against it, and of a direction that is probable."""
 
 
 def of_hundred(value: float) -> str:
