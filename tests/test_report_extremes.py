@@ -116,6 +116,9 @@ def test_a_table_of_many_injections_is_cut_into_pieces_that_have_every_cell_once
     level = ["Level", "40", *24 * [""]]
     later = pieces(Table("caption", "l" + 25 * "r", heads, [level, row]))[1]
     assert [each[0] for each in later.rows] == ["Change"]
+    for number, widths in ((5, [5]), (6, [3, 3]), (11, [4, 4, 3])):
+        cut = pieces(Table("caption", "l" + number * "r", heads[: number + 1], [row[: number + 1]]))
+        assert [len(each.columns) - 1 for each in cut] == widths
     narrow = Table("caption", "lr", ["Quantity", "1"], [["Change", "0.1"]])
     assert pieces(narrow) == [narrow]
 

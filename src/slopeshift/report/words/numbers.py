@@ -45,7 +45,7 @@ def in_columns(caption: str, rows: pd.DataFrame, *columns: tuple[str, str, str |
     return Table(caption, "".join(align), heads, said)
 
 
-MOST_COLUMNS = 6
+MOST_COLUMNS = 5
 """Columns of intervals that a page has room for beside the names of the rows."""
 
 
