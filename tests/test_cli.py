@@ -20,7 +20,7 @@ from slopeshift.answers import kept
 from slopeshift.answers.stored import NAMES
 from slopeshift.cli import app, fitting, said
 from slopeshift.cli.answers import Silence, show_progress
-from slopeshift.cli.fitting import remaining
+from slopeshift.cli.fitting import at_a_time, remaining
 from slopeshift.design.visits import visits_of
 from slopeshift.fit import sample as sampling
 from slopeshift.fit import store
@@ -304,6 +304,14 @@ def test_models_are_sampled_side_by_side_to_the_draws_that_one_after_the_other_g
     for name in ("first", "second"):
         one, two = (store.open_fit(tmp_path / str(number) / "mine", name).tree for number in (1, 2))
         assert one["posterior"].to_dataset().equals(two["posterior"].to_dataset())
+
+
+def test_models_of_a_trial_of_more_than_5000_visits_are_sampled_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(fitting, "cores", lambda: 2)
+    assert [at_a_time(10, visits) for visits in (5000, 5001)] == [2, 1]
+    assert [at_a_time(models, 5000) for models in (0, 1, 2)] == [0, 1, 2]
+    monkeypatch.setattr(fitting, "cores", lambda: 1)
+    assert at_a_time(10, 5000) == 1
 
 
 # ---- what a command loads ----

@@ -7,6 +7,7 @@ import json
 import re
 
 import pytest
+from looks import AXE, LAYOUTS
 from made_reports import CHANGE, SKIPPED, made_fit, made_trial, written
 
 from slopeshift.answers.quantities import patients, population, summarise
@@ -25,8 +26,6 @@ HOSTILE = (
 LONG = "<b>" + 300 * "w"
 """Longer than a patient's name may be: a title and a term have no such limit."""
 
-LAYOUTS = tuple(f"layout {width}" for width in (360, 390, 768, 1280, 1920))
-AXE = ("axe light", "axe dark", "axe narrow")
 WAYS = (
     *(*LAYOUTS, *AXE),
     *("keyboard", "cut", "pdf", "print", "unscripted", "text"),

@@ -6,6 +6,7 @@ Whatever `make null` and `make sensitivity` have found is part of them, and coun
 import json
 
 import pytest
+from looks import AXE, LAYOUTS
 from trials import ROOT
 
 from slopeshift.report.parts import INDEX, SUMMARY, TECHNICAL
@@ -17,9 +18,6 @@ PAGES = {INDEX: 15, SUMMARY: 1}
 
 SECONDS = 2.0
 """Within which a page is open, at the best of three times, since other programs may be at work."""
-
-LAYOUTS = tuple(f"layout {width}" for width in (360, 390, 768, 1280, 1920))
-AXE = ("axe light", "axe dark", "axe narrow")
 
 
 @pytest.fixture(scope="module", params=[f"{trial}/{page}" for trial in TRIALS for page in MEGABYTES])

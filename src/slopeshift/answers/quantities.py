@@ -349,8 +349,8 @@ def summarise(values: xr.DataArray) -> pd.DataFrame:
     """Summarise draws (chain, draw, row), a row each: the row coordinates, then what every reported quantity carries.
 
     Adds mean, sd, lower and upper (95 % equal-tailed), prob_positive, rhat (rank-normalised), ess_bulk, ess_tail and
-    mcse (of the mean), as defined by Vehtari et al. 2021, doi 10.1214/20-BA1221; and the median,
-    which is what to read of a ratio, whose mean a few draws with a divisor near zero can carry anywhere.
+    mcse (of the mean), as defined by Vehtari et al. 2021, doi 10.1214/20-BA1221; and the median, which is what to read
+    of a ratio, whose mean a few draws with a divisor near zero can carry anywhere.
     """
     labels = pd.DataFrame({name: values[name].to_numpy() for name in values.coords if values[name].dims == ("row",)})
     starts = range(0, max(values.sizes["row"], 1), BLOCK)

@@ -65,8 +65,8 @@ class Run:
         status = self.brought_up_to_date(first, len(waiting))
         if first:
             self._print_answer(models)
-        if len(waiting) > 1 and cores() > 1 and len(self.trial.visits) <= SMALL:
-            self._sample_side_by_side(waiting)
+        if (number := at_a_time(len(waiting), len(self.trial.visits))) > 1:
+            self._sample_side_by_side(waiting, number)
         status += self.brought_up_to_date(others)
         made.second_stage(self.trial, models, self.folder, self.settings.seed, typer.echo)
         if self._answers_among(others, models):
@@ -80,25 +80,24 @@ class Run:
         parts = {path: part_of(file.build, self.trial) for path, file in files.items()}
         return {path: part if part and begin(part) else None for path, part in parts.items()}
 
-    def _sample_side_by_side(self, files: Mapping[Path, ModelFile]) -> None:
-        """Fit models on all cores, those that need no compiling first; what fails is left to be done, and said, later.
+    def _sample_side_by_side(self, files: Mapping[Path, ModelFile], number: int) -> None:
+        """Fit a number of models at a time, the compiled ones first; what fails is left to be done, and said, later.
 
         Sampling four chains keeps some cores busy, but all that is done before and after it only one.
         """
         from slopeshift.fit.compiled_once import compiled_once
         from slopeshift.keep.processes import workers
 
-        compiling, at_a_time = self._begin_to_compile(files), min(cores(), len(files))
-        typer.echo(f"sampling {len(files)} models, {at_a_time} at a time")
-        left = set(files)
+        typer.echo(f"sampling {len(files)} models, {number} at a time")
+        compiling, left = self._begin_to_compile(files), set(files)
 
         def end(path: Path, one: Future[Mapping[str, Any]]) -> None:
             left.remove(path)
             if not one.cancelled() and one.exception() is None:
                 self.done[path.stem] = one.result()
-                self._say_done(one.result(), len(left), at_a_time)
+                self._say_done(one.result(), len(left), number)
 
-        with workers(at_a_time) as pool:
+        with workers(number) as pool:
             running = []
             for path in sorted(files, key=lambda path: compiling[path] or ""):
                 if part := compiling[path]:
@@ -107,13 +106,13 @@ class Run:
                 running[-1].add_done_callback(partial(end, path))
             wait(running)
 
-    def _say_done(self, record: Mapping[str, Any], left: int, at_a_time: int = 1) -> None:
-        """Say what a model that was sampled took, and the `left` ones will, when so many are sampled at a time."""
+    def _say_done(self, record: Mapping[str, Any], left: int, number: int = 1) -> None:
+        """Say what a model that was sampled took, and the `left` ones will, when a `number` is sampled at a time."""
         seconds = record["seconds"]
         self.seconds.append(seconds["total"])
         typer.echo(
             f"{record['model']}: done in {seconds['total']:.0f} s ({seconds['sample']:.1f} s of it sampling)"
-            + remaining(left, [each / at_a_time for each in self.seconds])
+            + remaining(left, [each / number for each in self.seconds])
         )
 
     def _answers_among(self, others: Sequence[Path], models: Path) -> bool:
@@ -209,6 +208,11 @@ class Run:
             aside(str(error))
         else:
             typer.echo(said.in_words(self.trial, found))
+
+
+def at_a_time(models: int, visits: int) -> int:
+    """Say how many of a number of models are sampled at a time, of a trial with so many visits."""
+    return 1 if visits > SMALL else min(cores(), models)
 
 
 def sampled(path: Path, trial: Trial, settings: Settings, folder: Path, *, progress: bool = False) -> Mapping[str, Any]:

@@ -14,6 +14,9 @@ from slopeshift.report.words.numbers import number, probability, share
 NULL_SDS = 2.0
 """Half the width of what chance gives, in standard deviations of the model's estimates over null trials."""
 
+EVEN, PROBABLE = 0.5, 0.9
+"""Probabilities: that anything changed, below which the factor is against it, and of a direction that is probable."""
+
 
 def by_chance(study: Tables, model: str) -> pd.DataFrame:
     """Say what the model finds after each injection where nothing changed: columns injection, lower, upper, n, called.
@@ -127,10 +130,6 @@ def factor(value: float) -> str:
     if value < 1:
         return "< 1/1,000" if value < 1e-3 else f"1/{number(1 / value, 1)}"
     return "> 1,000" if value > 1e3 else number(value, 1)
-
-
-EVEN, PROBABLE = 0.5, 0.9
-"""Probabilities: that anything changed, below which the factor is against it, and of a direction that is probable."""
 
 
 def of_hundred(value: float) -> str:
