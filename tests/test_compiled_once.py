@@ -20,7 +20,7 @@ MODELS = ROOT / "models"
 def started(monkeypatch, tmp_path):
     """Programs that were started, without their being run, and a cache of their own."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(nuts, "load_sampler", lambda: None)
+    monkeypatch.setattr(nuts, "nutpie", lambda: None)
     monkeypatch.setattr(module, "_running", {})
     programs = []
 

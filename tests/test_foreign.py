@@ -99,7 +99,7 @@ def test_nutpie_takes_what_the_door_hands_it():
     assert {"wait", "cancel"} <= set(dir(nutpie.sample.__globals__["_BackgroundSampler"]))
 
 
-@pytest.mark.parametrize("name", ["nutpie.sample", "nutpie.compile_pymc_model"])
+@pytest.mark.parametrize("name", ["nutpie().sample", "nutpie().compile_pymc_model"])
 def test_nutpie_is_called_in_one_place(name):
     """Its settings then hold for every posterior: of fits, refits, calibrations and second stages."""
     places = [ROOT / "bench", ROOT / "validation", PACKAGE]

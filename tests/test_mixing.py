@@ -7,7 +7,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slopeshift.answers.mixing import mixing
+from slopeshift.answers.mixing import missing_information, mixing
 
 ROWS = 12
 
@@ -70,3 +70,13 @@ def test_three_draws_say_nothing():
 
 def test_no_quantity_has_none():
     assert all(values.shape == (0,) for values in mixing(np.empty((4, 100, 0))).values())
+
+
+def test_missing_information_is_that_of_arviz():
+    energy = drawn(4, 300, seed=5)[..., 8]
+    expected = az.bfmi(xr.Dataset({"energy": (("chain", "draw"), energy)}))["energy"].to_numpy()
+    np.testing.assert_allclose(missing_information(energy), expected, rtol=1e-12)
+
+
+def test_of_an_energy_that_never_moves_nothing_is_known():
+    assert np.isnan(missing_information(np.full((2, 50), 7.0))).all()

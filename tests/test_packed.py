@@ -139,11 +139,11 @@ def test_an_older_format_is_told_from_a_damaged_file(fit, trial, tmp_path, monke
 
 
 def test_a_fit_without_a_format_number_is_of_the_first_one(fit, tmp_path):
-    import h5py
+    import netCDF4
 
     store.save(fit, tmp_path)
-    with h5py.File(tmp_path / "alsfrsr.nc", "a") as file:
-        del file.attrs[store.FORMAT]
+    with netCDF4.Dataset(tmp_path / "alsfrsr.nc", "a") as file:
+        file.delncattr(store.FORMAT)
     with pytest.raises(FitError, match="stored in format 1"):
         store.open_fit(tmp_path, "alsfrsr")
 

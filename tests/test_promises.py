@@ -162,10 +162,9 @@ def test_the_gate_asks_for_an_energy_fraction_of_at_least_three_tenths_of_every_
 
 
 def test_an_energy_fraction_of_three_tenths_is_enough(monkeypatch):
-    import arviz as az
+    from slopeshift.answers import convergence
 
-    found = xr.Dataset({"energy": ("chain", [0.3, 0.2999])})
-    monkeypatch.setattr(az, "bfmi", lambda _: found)
+    monkeypatch.setattr(convergence, "missing_information", lambda _: np.array([0.3, 0.2999]))
     assert verdict() == ["bfmi of chain 1 is 0.2999 (limit 0.3)"]
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from slopeshift.answers.mixing import missing_information
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -61,9 +63,7 @@ def _name(quantity: str, injection: str) -> str:
 
 
 def _sampler_rows(sample_stats: xr.Dataset) -> list[tuple[str, str, float, float, bool]]:
-    import arviz as az
-
     diverging = float(sample_stats["diverging"].mean())
-    bfmi = az.bfmi(sample_stats["energy"].to_dataset())["energy"].to_numpy()
+    bfmi = missing_information(sample_stats["energy"].to_numpy())
     rows = [("all draws", "share_diverging", diverging, DIVERGING_MAX, diverging <= DIVERGING_MAX)]
     return rows + [(f"chain {i}", "bfmi", float(v), BFMI_MIN, bool(v >= BFMI_MIN)) for i, v in enumerate(bfmi)]

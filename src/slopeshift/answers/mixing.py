@@ -47,6 +47,15 @@ def mixing(draws: Floats) -> dict[str, Floats]:
     return found
 
 
+def missing_information(energy: Floats) -> Floats:
+    """Compute the Bayesian fraction of missing information of each chain, from its energies (chain, draw).
+
+    Betancourt 2016 (arXiv 1604.00695). NaN of a chain whose energy never moves.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.square(np.diff(energy, axis=1)).mean(1) / energy.var(1, ddof=1)
+
+
 def _halves(x: Floats) -> Floats:
     """Split every chain (row, chain, draw) in two, without the middle draw where there is one."""
     half = x.shape[-1] // 2

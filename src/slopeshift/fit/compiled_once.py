@@ -86,7 +86,7 @@ def compiled_once(part: str, say: Callable[[str], object]) -> None:
     if not begin(part):
         return
     say(f"compiling what models share, once for this installation: about {SECONDS[part]} s")
-    nuts.load_sampler()  # takes seconds too
+    nuts.nutpie()  # takes seconds too
     failed = [process.wait() for process in _running.pop(part)]
     if not any(failed):
         _mark(part).touch()

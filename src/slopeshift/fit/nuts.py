@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import accumulate, pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import pymc as pm
     import xarray as xr
     from numpy.typing import NDArray
@@ -62,11 +66,10 @@ class Precompiled:
         """
         import numpy as np
         import pandas as pd
-        from nutpie.compile_pymc import CompiledPyMCModel
 
         names, places, shapes = self._layout()
         start = self.arrays.start()
-        return CompiledPyMCModel(
+        return nutpie().compile_pymc.CompiledPyMCModel(
             dims=self.dims,
             reparameterized_names=[],
             compiled_logp_func=self.arrays.c_density(),
@@ -91,16 +94,20 @@ class Precompiled:
         return list(self.dims), [slice(a, b) for a, b in pairwise(ends)], shapes
 
 
-def load_sampler() -> None:
-    """Import nutpie, and ArviZ with it, which takes seconds."""
-    import nutpie  # noqa: F401
+def nutpie() -> ModuleType:
+    """Import nutpie without ArviZ's figures, which take it a second: it uses only what `arviz_base` has."""
+    if "nutpie" not in sys.modules and "arviz" not in sys.modules:
+        sys.modules["arviz"] = import_module("arviz_base")
+        try:
+            return import_module("nutpie")
+        finally:
+            del sys.modules["arviz"]
+    return import_module("nutpie")
 
 
 def compile_model(model: pm.Model) -> Any:
     """Compile a model for `draw`. What PyMC holds as its data can then be exchanged (see `with_data`)."""
-    import nutpie
-
-    return nutpie.compile_pymc_model(model)
+    return nutpie().compile_pymc_model(model)
 
 
 def data_names(compiled: Any) -> set[str]:
@@ -131,9 +138,7 @@ def draw(
     `draws` and `tune` are per chain; as many chains run at once as there are `cores` (default: nutpie's choice).
     Raises KeyboardInterrupt, without a result, where sampling is interrupted.
     """
-    import nutpie
-
-    sampler = nutpie.sample(
+    sampler = nutpie().sample(
         compiled.program() if isinstance(compiled, Precompiled) else compiled,
         draws=draws,
         tune=tune,

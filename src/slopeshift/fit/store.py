@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from slopeshift.keep.atomic import replacing
 from slopeshift.keep.made_from import code, imported, program
@@ -20,6 +20,9 @@ RECORD, FORMAT = "slopeshift", "slopeshift_format"
 
 CURRENT = 2
 """The format that is written and read. 1 had everything in it; in 2, what follows from the rest is left out."""
+
+ENGINE: Final = "netcdf4"
+"""What xarray writes and reads fits with: the C library, which takes a fifth of the time of h5netcdf."""
 
 PACKAGES = ("slopeshift", "pymc", "pytensor", "nutpie", "arviz", "numpy", "pandas", "xarray")
 
@@ -84,7 +87,7 @@ def save(fit: Fit, folder: Path) -> None:
     tree.attrs = {**tree.attrs, FORMAT: str(CURRENT), RECORD: json.dumps(fit.record)}
     encoding = {f"/{group}": _encoding(node.to_dataset()) for group, node in tree.children.items()}
     with replacing(folder / f"{name}.nc") as path:
-        tree.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+        tree.to_netcdf(path, engine=ENGINE, encoding=encoding)
     save_record(fit.record, folder)
 
 
@@ -126,10 +129,10 @@ def read_record(folder: Path, model: str) -> dict[str, Any] | None:
 
 def _attributes(path: Path) -> dict[str, Any]:
     """Read what a stored tree says of itself, and none of its draws. Raises OSError where it is damaged."""
-    import h5py
+    import netCDF4
 
-    with h5py.File(path) as file:
-        return dict(file.attrs)
+    with netCDF4.Dataset(path) as file:
+        return {name: file.getncattr(name) for name in file.ncattrs()}
 
 
 def _format(attributes: Mapping[str, Any]) -> int:
@@ -148,7 +151,7 @@ def open_fit(folder: Path, model: str) -> Fit:
         raise FitError(f"{path}: {_wrong(path)}; make it with `slopeshift fit`")
     if record["status"] == "skipped":
         return Fit(xr.DataTree(), record)
-    return Fit(xr.load_datatree(path, engine="h5netcdf"), record)
+    return Fit(xr.load_datatree(path, engine=ENGINE), record)
 
 
 def _wrong(path: Path) -> str:
