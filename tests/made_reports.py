@@ -8,12 +8,13 @@ import pandas as pd
 import xarray as xr
 
 from slopeshift.answers.control import control_table
-from slopeshift.answers.safety import safety_table
+from slopeshift.answers.safety import safety_by_arm, safety_table
 from slopeshift.answers.stored import answered
 from slopeshift.answers.tables import results_of
 from slopeshift.checks import checks_of
 from slopeshift.checks import tables as checks
 from slopeshift.classical import model_free
+from slopeshift.classical.baseline import baseline
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.posterior import posterior_of
 from slopeshift.fit.store import Fit, judged
@@ -196,7 +197,9 @@ def of_trial(trial):
     """The tables of a trial that need no fit, made now."""
     return {
         "classical": model_free(trial),
+        "baseline": baseline(trial),
         "safety": safety_table(trial),
+        "safety_arms": safety_by_arm(trial),
         "control": control_table(trial),
         **missing.tables_of_trial(trial),
         "published_trial": published("petrou2021"),

@@ -16,6 +16,7 @@ from slopeshift.design.arms import treated
 from slopeshift.design.visits import visits_of
 from slopeshift.fit.compiled import Sampling, compile_once
 from slopeshift.model.files import leading, load_model
+from slopeshift.report.words.arms import delayed_start
 from slopeshift.sensitivity.alternatives import overall_weights
 from slopeshift.simulate.arms import CONTROL, TREATED, two_arms, write_controlled
 from slopeshift.trial import TrialError, read_trial, trial_from_tables
@@ -375,6 +376,17 @@ def test_usual_analyses_ask_the_same(fitted):
     assert found.loc[arms_beside.SLOPES, "estimate"] == pytest.approx(1.0, abs=0.8)
     assert found.loc[arms_beside.SLOPES, "unit"] == "points/month"
     assert (found["lower"] < found["estimate"]).all()
+
+
+def test_the_delayed_start_is_told_apart_from_the_difference():
+    told = {"mean": 0.31, "lower": -0.12, "upper": 0.74, "unit": "points/month", "prob_better": 0.92}
+    rows = pd.DataFrame([{"quantity": "delayed_start", **told}, {"quantity": "carry_over", **told, "mean": 9.0}])
+    said = delayed_start({"covariates": rows})
+    assert "+0.31 (−0.12 to +0.74) points/month, probability 0.92 for the better" in said
+    assert said.endswith("no part of the difference.")
+    assert delayed_start({"covariates": rows[1:]}) == ""
+    assert delayed_start({"covariates": rows.assign(mean=np.nan)}) == ""
+    assert delayed_start({}) == ""
 
 
 # ---- the permutation test ----

@@ -3,7 +3,9 @@
 import itertools
 import re
 import tomllib
+from dataclasses import replace
 from importlib.resources import files
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -21,6 +23,7 @@ from made_reports import (
     read,
     written,
 )
+from trials import ROOT
 
 from slopeshift.answers import interval
 from slopeshift.answers.control import control_table
@@ -41,7 +44,7 @@ from slopeshift.report.sections import (
 from slopeshift.report.words import chance as by_chance
 from slopeshift.report.words import findings, glossary, people
 from slopeshift.report.words import numbers as wording
-from slopeshift.trial import trial_from_tables
+from slopeshift.trial import read_trial, trial_from_tables
 
 NO_INTERVAL = pd.DataFrame(columns=interval.COLUMNS)
 
@@ -192,7 +195,7 @@ def test_no_name_in_print_has_two_definitions():
 def test_tables_named_by_definitions_are_tables_of_the_report_with_those_columns(folder):
     made = {path.name: pd.read_csv(path, dtype=str) for path in (folder / "tables").glob("*.csv")}
     elsewhere = {"null_reference.csv", "pseudo_injection.csv", "patients.csv", "visits.csv", "injections.csv"}
-    elsewhere |= {"waning.csv", "dropout_tipping.csv"}
+    elsewhere |= {"waning.csv", "dropout_tipping.csv", "safety_arms.csv", "baseline.csv"}
     for definition in glossary.definitions().values():
         for name, inside in re.findall(r"(\w+\.csv)(?: \(([^)]*)\))?", definition.table):
             assert name in made or name in elsewhere, name
@@ -372,10 +375,39 @@ def test_a_sensitivity_study_that_was_not_made_meets_no_item():
     assert {item.item for item in asked} == {
         "Sensitivity analyses of the assumptions",
         "Missing data: other assumptions than missing at random",
+        "21d, 28: further analyses",
     }
     for made in (False, True):
-        present = {"sensitivity", "missing", *crosswalk.flags(True, True, True, made)}
+        present = {"sensitivity", "missing", "beside", *(["sensitivity-study"] if made else [])}
         assert all(bool(place.links) == made for place in crosswalk.found(present, {}, asked))
+
+
+def placed(trial, *ids):
+    """Whether each item of CONSORT is met by a page with these sections; empty where the standard is not asked."""
+    made = ("baseline", "safety_arms") if trial.compares else ()
+    tables = {"prior_sensitivity": pd.DataFrame(), **dict.fromkeys(made, pd.DataFrame())}
+    page = SimpleNamespace(ids={*ids}, titles={}, tables=tables)
+    found = crosswalk.context(SimpleNamespace(trial=trial, analyses=[], varied={}), page)["standards"]
+    return {place.item.item: bool(place.links) for _, name, places in found for place in places if name == "CONSORT"}
+
+
+def test_consort_is_asked_of_randomised_trials_alone_and_met_by_what_the_page_has(trial):
+    assert placed(trial, "data", "safety") == {}
+    controlled = read_trial(ROOT / "data" / "synthetic-rct-als")
+    met = placed(controlled, "data", "safety", "estimand", "missing", "intercurrent-events")
+    assert {item.partition(":")[0] for item, there in met.items() if there} == {
+        *("9", "12a", "21b", "21c", "22a", "22b", "24a", "27"),
+    }
+    assert not placed(controlled, "data")["27: harms, by arm"]
+    assert placed(replace(controlled, arms=replace(controlled.arms, randomised=False)), "data") == {}
+
+
+def test_a_sham_is_a_comparison_that_is_not_within_patients_alone(trial):
+    page = SimpleNamespace(tables={"prior_sensitivity": pd.DataFrame()})
+    controlled = read_trial(ROOT / "data" / "synthetic-rct-als")
+    for each, has in ((trial, False), (controlled, True)):
+        report = SimpleNamespace(trial=each, analyses=[], varied={})
+        assert ("control-group" in crosswalk.flags(report, page)) == has
 
 
 def test_unmet_items_are_listed_as_unmet_with_what_would_meet_them(page):

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from trials import ROOT, line_trial
 
-from slopeshift.answers.safety import COLUMNS, events_by_patient, safety_table, upper_bound_of_none
+from slopeshift.answers.safety import (
+    ARM_COLUMNS,
+    COLUMNS,
+    events_by_patient,
+    safety_by_arm,
+    safety_table,
+    upper_bound_of_none,
+)
 from slopeshift.trial import read_trial, trial_from_tables
 
 SYNTHETIC = read_trial(ROOT / "data" / "synthetic-msc-als")
@@ -150,3 +157,54 @@ def test_an_event_at_an_unknown_time_is_placed_where_its_bounds_leave_no_other_p
 def test_patients_at_risk_of_an_event_at_an_unknown_time_are_those_treated():
     table = safety_table(with_events([("P1", None, "meningitis", "yes", None, None)], columns=BOUNDED))
     assert row(table, "unknown")["n_patients"] == 5
+
+
+# ---- by arm ----
+
+CONTROLLED = read_trial(ROOT / "data" / "synthetic-rct-als")
+
+
+def in_arms(events, arms="ABABAA", **stated):
+    """The six patients of `with_events`, P6 without an injection, in arm A or B, of which B is the control."""
+    trial = with_events(events)
+    tables = {name: getattr(trial, name) for name in ("patients", "visits", "injections", "events")}
+    tables["patients"] = tables["patients"].assign(arm=list(arms))
+    return trial_from_tables(
+        "arms",
+        tables,
+        {"title": "Arms", "synthetic": True, "source": "test", "arms": {"control": "B", "randomised": True, **stated}},
+    )
+
+
+def test_patients_of_either_arm_are_counted_once_and_what_came_before_injection_1_is_not():
+    table = safety_by_arm(in_arms(EVENTS))
+    assert list(table.columns) == ARM_COLUMNS.split()
+    counted = table.set_index(["term", "serious"])[[c for c in table if c.startswith("n_")]]
+    assert dict(counted.loc["any", "any"]) == {
+        **{"n_treated": 3, "n_events_treated": 3, "n_with_treated": 2},
+        **{"n_control": 2, "n_events_control": 1, "n_with_control": 1},
+    }
+    assert list(counted.loc["any", "yes"]) == [3, 0, 0, 2, 1, 1]
+    assert list(counted.loc["fever", "any"]) == [3, 3, 2, 2, 0, 0]
+    assert "fall" not in table["term"].to_numpy()  # one before injection 1, one of a patient without any
+
+
+def test_the_difference_of_risks_is_that_of_two_independent_beta_distributions():
+    table = safety_by_arm(CONTROLLED)
+    for row in table.itertuples():
+        treated = stats.beta(1 + row.n_with_treated, 1 + row.n_treated - row.n_with_treated)
+        control = stats.beta(1 + row.n_with_control, 1 + row.n_control - row.n_with_control)
+        more = integrate.quad(lambda x, t=treated, c=control: t.pdf(x) * c.cdf(x), 0, 1)[0]
+        assert row.prob_more == pytest.approx(more, abs=2e-3)
+        assert row.difference_mean == pytest.approx(treated.mean() - control.mean())
+        below = [
+            integrate.quad(lambda x, t=treated, c=control, d=d: c.pdf(x) * t.cdf(x + d), 0, 1)[0]
+            for d in (row.difference_lower, row.difference_upper)
+        ]
+        assert below == pytest.approx([0.025, 0.975], abs=1e-3)
+
+
+def test_arms_are_compared_only_where_patients_have_one_and_events_are_known():
+    assert safety_by_arm(SYNTHETIC).empty
+    assert safety_by_arm(in_arms([])).empty
+    assert not safety_by_arm(CONTROLLED).empty

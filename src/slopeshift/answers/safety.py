@@ -2,8 +2,8 @@
 
 An event belongs to the latest injection before it or on its day; until then, and for a patient without an injection, it
 belongs to the time `before` treatment. An event whose time is not known belongs where its bounds leave no other place,
-or else to an `unknown` time, and counts among those of treated patients: a serious event must not look like none. The
-trials have no control group, so nothing here says what caused an event.
+or else to an `unknown` time, and counts among those of treated patients: a serious event must not look like none. Only
+arms that are compared (`safety_by_arm`) say anything of what caused an event.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from slopeshift.design.cycles import OVERALL
+from slopeshift.trial.arms import ARM, PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +25,18 @@ COLUMNS = (
     "term serious related injection n_patients n_events n_with_event risk_mean risk_lower risk_upper "
     "upper_bound_of_none rule_of_three"
 )
+ARM_COLUMNS = (
+    "term serious n_treated n_events_treated n_with_treated n_control n_events_control n_with_control "
+    "difference_mean difference_lower difference_upper prob_more"
+)
 BEFORE, UNKNOWN, ANY = "before", "unknown", "any"
 PRIOR = (1.0, 1.0)
 """Beta prior of the risk per patient: uniform."""
 
 LEVEL = 0.95
+
+GRID = 1000
+"""Equally probable values of each of two risks whose difference is formed."""
 
 
 def safety_table(trial: Trial) -> pd.DataFrame:
@@ -56,6 +64,43 @@ def safety_table(trial: Trial) -> pd.DataFrame:
         for period, patients in at_risk.items()
     ]
     return pd.DataFrame(rows, columns=COLUMNS.split())
+
+
+def safety_by_arm(trial: Trial) -> pd.DataFrame:
+    """Compare the risks of two arms, treated less control: the table `safety_arms`, empty where none are compared.
+
+    A row for any event, any serious event, and every term, from the first injection on and at an unknown time, among
+    the patients of either arm who were injected. Risks are those of `safety_table`, independent of each other:
+    `difference_*` are the mean and the 95 % interval of their difference, and `prob_more` that it is above 0.
+    """
+    known = not trial.events.empty or "events.csv" in trial.files
+    if trial.arms is None or trial.arms.unit != PATIENT or not (trial.compares and known):
+        return pd.DataFrame(columns=ARM_COLUMNS.split())
+    arm = trial.patients.set_index("patient")[ARM]
+    injected = arm[arm.index.isin(trial.injections["patient"])]
+    events = _placed(trial)
+    events = events[(events["injection"] != BEFORE) & events["patient"].isin(injected.index)]
+    kinds = [(ANY, ANY, events), (ANY, "yes", events[events["serious"]])]
+    kinds += [(str(term), ANY, found) for term, found in events.groupby("term", sort=True)]
+    rows = []
+    for term, serious, found in kinds:
+        counts = []
+        for mine in (injected != trial.arms.control, injected == trial.arms.control):
+            of_arm = found[found["patient"].isin(injected.index[mine])]
+            counts.append((int(mine.sum()), len(of_arm), of_arm["patient"].nunique()))
+        rows.append((term, serious, *counts[0], *counts[1], *_difference(*(each[::2] for each in counts))))
+    return pd.DataFrame(rows, columns=ARM_COLUMNS.split())
+
+
+def _difference(treated: tuple[int, int], control: tuple[int, int]) -> tuple[float, ...]:
+    """Return the mean and the interval of the difference of two risks, and Pr(> 0); each of (patients, with one)."""
+    from scipy.stats import beta
+
+    risks = [beta(PRIOR[0] + affected, PRIOR[1] + patients - affected) for patients, affected in (treated, control)]
+    middles = (np.arange(GRID) + 0.5) / GRID
+    differences = np.subtract.outer(*(risk.ppf(middles) for risk in risks))
+    lower, upper = np.quantile(differences, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(risks[0].mean() - risks[1].mean()), float(lower), float(upper), float((differences > 0).mean())
 
 
 def events_by_patient(trial: Trial) -> pd.DataFrame:

@@ -366,15 +366,20 @@ def plan(
 def trial_tables(trial: Trial) -> dict[str, tuple[Sequence[str], Callable[[], Tables]]]:
     """Name the tables of a trial that need no fit, and how they are made, by the module that decides them."""
     from slopeshift.answers.control import control_table
-    from slopeshift.answers.safety import safety_table
+    from slopeshift.answers.safety import safety_by_arm, safety_table
     from slopeshift.classical import model_free
+    from slopeshift.classical.baseline import baseline
     from slopeshift.missing import tables as missing
     from slopeshift.trial.subscores import subscores_of
 
     return {
         "trial.subscores": (["subscores"], lambda: {"subscores": subscores_of(trial.items)}),
         "classical": (["classical"], lambda: {"classical": model_free(trial)}),
-        "answers.safety": (["safety"], lambda: {"safety": safety_table(trial)}),
+        "classical.baseline": (["baseline"], lambda: {"baseline": baseline(trial)}),
+        "answers.safety": (
+            ["safety", "safety_arms"],
+            lambda: {"safety": safety_table(trial), "safety_arms": safety_by_arm(trial)},
+        ),
         "missing.tables": (missing.OF_TRIAL, lambda: missing.tables_of_trial(trial)),
         "answers.control": (["control"], lambda: {"control": control_table(trial)}),
     }

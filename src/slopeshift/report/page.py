@@ -26,6 +26,9 @@ STUDY = ("null_reference", "null_refits", "pseudo_injection", "published_claim")
 VARIED = ("sensitivity_tipping", "sensitivity_curves", "dropout_tipping", "waning", "borrowing")
 """Tables of the sensitivity study, besides its first, that are published with the report."""
 
+OF_ARMS = ("baseline", "safety_arms")
+"""Tables of a trial whose patients have arms that are compared."""
+
 OF_ANSWERS = ("operating", "any_change", "unchanged", "borrowed", "permutation", "arms")
 """Tables of the answers that stand beside each other by model."""
 
@@ -59,6 +62,7 @@ def published(report: Report) -> dict[str, pd.DataFrame]:
         "covariates": covariates.table(report),
         **{name: chance.of_answers(report.analyses, name) for name in OF_ANSWERS},
         **{name: report.own[name] for name in ("classical", "safety") if name in report.own},
+        **{name: of_arms for name in OF_ARMS if len(of_arms := report.own.get(name, ()))},
         **checks.tables(report.analyses, report.compared),
         **{name: study[name] for name in STUDY if name in study},
         "sensitivity": sensitivity.table(report.analyses, study, varied),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HIGHER, LOWER = "higher", "lower"
 
-_AFTERWARDS = ("patient", "end_month", "end_reason")
+AFTERWARDS = ("patient", "end_month", "end_reason")
 _YES_NO = ["no", "yes"]
 
 
@@ -138,8 +138,8 @@ def reference_of(role: CovariateRole, column: pd.Series) -> str | None:
 
 def fault_of(role: CovariateRole, patients: pd.DataFrame) -> Fault | None:
     """Say why a column of the patients' table cannot be read as declared: None where it can."""
-    if role.name not in patients or role.name in _AFTERWARDS:
-        usable = [name for name in patients if name not in _AFTERWARDS and patients[name].notna().any()]
+    if role.name not in patients or role.name in AFTERWARDS:
+        usable = [name for name in patients if name not in AFTERWARDS and patients[name].notna().any()]
         meant = get_close_matches(role.name, usable, n=1)
         found = "no covariate of a patient" if role.name in patients else "no such column in patients.csv"
         return Fault(found, f"write {meant[0]!r}" if meant else f"add it, or use one of: {', '.join(usable) or 'none'}")

@@ -13,7 +13,7 @@ from slopeshift.report.analysis import Analysis, Report, rows_of
 from slopeshift.report.figures import answer as answer_figures
 from slopeshift.report.figures.picture import Picture, picture
 from slopeshift.report.sections.chance import headline
-from slopeshift.report.words.arms import tested_by_permutation, usual_analyses
+from slopeshift.report.words.arms import delayed_start, tested_by_permutation, usual_analyses
 from slopeshift.report.words.borrowed import sentence
 from slopeshift.report.words.chance import by_chance, by_design, changed_at_all, named_by_chance, named_if_unchanged
 from slopeshift.report.words.checks import UNCHECKED, alarm
@@ -145,6 +145,7 @@ def _card(report: Report, a: Analysis) -> dict[str, Any]:
         "borrowed": _borrowed(report, a),
         "tested": tested_by_permutation(a.answered.tables),
         "usual": usual_analyses(a.answered.tables),
+        "late": delayed_start(a.answered.tables),
         "named_by_chance": named_by_chance(chance),
         "named_if_unchanged": named_if_unchanged(a.answered.tables),
         "by_design": by_design(a.answered.tables, OVERALL, a.rate),

@@ -1,7 +1,8 @@
-"""Which items of three reporting standards a report meets, and where: filled from what the page really has.
+"""Which items of reporting standards a report meets, and where: filled from what the page really has.
 
 BARG: Kruschke 2021, doi 10.1038/s41562-021-01177-7. E9(R1): the estimand addendum of ICH. WAMBS: Depaoli and van de
-Schoot 2017, doi 10.1037/met0000065. Their items are said in our own words, shortened.
+Schoot 2017, doi 10.1037/met0000065. CONSORT 2025, of a randomised trial alone: Hopewell et al. 2025, doi
+10.1136/bmj-2024-081123. Their items are said in our own words, shortened.
 """
 
 from __future__ import annotations
@@ -31,17 +32,26 @@ class Place(NamedTuple):
     links: tuple[tuple[str, str], ...]
 
 
-def _standards() -> Iterator[tuple[str, str, tuple[Item, ...]]]:
-    """Read every standard, in the order of the page: name, title, and items in the order of the standard."""
+class Standard(NamedTuple):
+    """A standard: its name and title, its items in their order, and whether it is of randomised trials alone."""
+
+    name: str
+    title: str
+    items: tuple[Item, ...]
+    randomised: bool
+
+
+def _standards() -> Iterator[Standard]:
+    """Read every standard, in the order of the page."""
     text = files("slopeshift.report.words").joinpath("standards.toml").read_text(encoding="utf-8")
-    for standard in tomllib.loads(text)["standard"]:
-        items = (Item(standard["name"], i["item"], tuple(i["needs"]), i["unmet"]) for i in standard["items"])
-        yield standard["name"], standard["title"], tuple(items)
+    for each in tomllib.loads(text)["standard"]:
+        items = (Item(each["name"], i["item"], tuple(i["needs"]), i["unmet"]) for i in each["items"])
+        yield Standard(each["name"], each["title"], tuple(items), each.get("randomised", False))
 
 
-STANDARDS = {name: title for name, title, _ in _standards()}
+STANDARDS = {standard.name: standard for standard in _standards()}
 
-ITEMS = tuple(item for _, _, items in _standards() for item in items)
+ITEMS = tuple(item for standard in STANDARDS.values() for item in standard.items)
 """Every item, those last that no standard asks for and this kind of trial needs. Ids without a section: see `found`."""
 
 
@@ -79,20 +89,33 @@ _PARTS = {
     "definitions": "Definitions",
 }
 
-_FLAGS = ("results-shown", "control-group", "prior-sensitivity", "sensitivity-study")
+_FLAGS = (
+    *("results-shown", "control-group", "prior-sensitivity", "sensitivity-study"),
+    *("entry-rules", "arms-of-patients", "ends-known", "events-known"),
+)
 
 
-def flags(passed: bool, control: bool, prior_sensitivity: bool, sensitivity_study: bool) -> set[str]:
-    """Name what a page has that is no place in it."""
-    known = (passed, control, prior_sensitivity, sensitivity_study)
-    return {name for name, has in zip(_FLAGS, known, strict=True) if has}
+def flags(report: Report, page: Around) -> set[str]:
+    """Name what a page or its trial has that is no place in the page: of _FLAGS."""
+    trial = report.trial
+    known = {
+        "results-shown": any(a.passed for a in report.analyses),
+        "control-group": trial.compares or has_control_group(trial),
+        "prior-sensitivity": not page.tables["prior_sensitivity"].empty,
+        "sensitivity-study": "dropout_tipping" in report.varied,
+        "entry-rules": bool(trial.entry),
+        "arms-of-patients": "baseline" in page.tables,
+        "ends-known": "end_reason" in trial.patients,
+        "events-known": "safety_arms" in page.tables,
+    }
+    return {name for name in _FLAGS if known[name]}
 
 
 def context(report: Report, page: Around) -> dict[str, Any]:
-    """Place every item of the standards among the sections of this page."""
-    passed = any(a.passed for a in report.analyses)
-    moved = not page.tables["prior_sensitivity"].empty
-    has = flags(passed, has_control_group(report.trial), moved, "dropout_tipping" in report.varied)
-    places = found(page.ids | has, page.titles)
-    standards = [(STANDARDS[name], name, items) for name, items in by_standard(places).items()]
+    """Place every item of the standards that concern the trial among the sections of this page."""
+    arms = report.trial.arms
+    randomised = arms is not None and arms.randomised and report.trial.compares
+    asked = [item for each in STANDARDS.values() if randomised or not each.randomised for item in each.items]
+    places = found(page.ids | flags(report, page), page.titles, asked)
+    standards = [(STANDARDS[name].title, name, items) for name, items in by_standard(places).items()]
     return {"standards": standards, "n": len(places), "unmet": sum(not place.links for place in places)}

@@ -12,7 +12,7 @@ from slopeshift.design.visits import Visits, visits_of
 from slopeshift.report.analysis import Report
 from slopeshift.report.figures import data as data_figures
 from slopeshift.report.figures.picture import Picture, picture
-from slopeshift.report.words.numbers import Table, listed, number, pieces
+from slopeshift.report.words.numbers import Table, listed, number, pieces, share
 from slopeshift.report.words.people import injections_given, short_lead_in
 from slopeshift.trial import Trial
 from slopeshift.trial.arms import ARM, PATIENT
@@ -76,6 +76,38 @@ def by_arm(trial: Trial) -> Table | None:
     ]
     title = "Patients by arm" + (", as randomised" if trial.arms.randomised else "; not randomised")
     return Table(title, "l" + "r" * (len(heads) - 1), heads, rows)
+
+
+def baseline(found: pd.DataFrame, control: str) -> Table | None:
+    """Print the patients of every arm at baseline; None where no arms are compared. `found` is `classical.baseline`."""
+    if found.empty:
+        return None
+    arms = list(dict.fromkeys(found["arm"]))
+    rows = [
+        [_characteristic(of_arms.iloc[0]), *(_described(row) for row in of_arms.itertuples())]
+        for _, of_arms in found.groupby(["quantity", "level"], sort=False)
+    ]
+    size = found.groupby("arm")["n_patients"].first()
+    heads = [f"{arm}{' (control)' if arm == control else ''}, n = {size[arm]}" for arm in arms]
+    return Table("Patients at baseline, by arm", "l" + "r" * len(arms), ["Characteristic", *heads], rows)
+
+
+def _characteristic(row: pd.Series) -> str:
+    if row["level"]:
+        return f"{row['quantity']}: {row['level']}"
+    return f"{row['quantity']}, {row['unit']}" if row["unit"] else str(row["quantity"])
+
+
+def _described(row: Any) -> str:
+    """Write a level's share, or mean (SD) and median (quartiles), and how many patients have no value."""
+    unknown = row.n_patients - row.n_known
+    missing = f"; {unknown} not known" if unknown else ""
+    if not row.n_known:
+        return "not known"
+    if row.level:
+        return f"{row.n} ({share(row.n / row.n_known)}){missing}"
+    mean, *spread = (number(x, 1) for x in (row.mean, row.sd, row.median, row.lower_quartile, row.upper_quartile))
+    return f"{mean} ({spread[0]}); {spread[1]} ({spread[2]} to {spread[3]}){missing}"
 
 
 def stops(trial: Trial) -> Table | None:
@@ -160,5 +192,7 @@ def context(report: Report) -> dict[str, Any]:
 
 
 def details(report: Report) -> dict[str, Any]:
-    """Show how many values each stage holds, and why follow-up ended."""
-    return {"stages": stages(report.trial), "stops": stops(report.trial)}
+    """Show who was compared, how many values each stage holds, and why follow-up ended."""
+    arms, found = report.trial.arms, report.own["baseline"]
+    at_baseline = baseline(found, arms.control) if arms is not None else None
+    return {"stages": stages(report.trial), "stops": stops(report.trial), "at_baseline": at_baseline}

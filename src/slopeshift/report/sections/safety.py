@@ -9,7 +9,7 @@ import pandas as pd
 from slopeshift.answers.safety import ANY, BEFORE, UNKNOWN, events_by_patient
 from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Report
-from slopeshift.report.words.numbers import Table, in_columns, known, share
+from slopeshift.report.words.numbers import Table, in_columns, known, number, probability, share
 from slopeshift.report.words.people import deaths
 from slopeshift.trial import Trial
 
@@ -59,6 +59,36 @@ def risks(safety: pd.DataFrame) -> Table | None:
     )
 
 
+def by_arm(found: pd.DataFrame) -> Table | None:
+    """Print the risks of two arms and their difference, frequent terms first; None where no arms are compared.
+
+    `found` is `safety.safety_by_arm`.
+    """
+    if found.empty:
+        return None
+    kinds, terms = found[found["term"] == ANY], found[found["term"] != ANY]
+    most = terms.assign(n=terms["n_with_treated"] + terms["n_with_control"]).sort_values(
+        ["n", "term"], ascending=[False, True]
+    )
+    names = {ANY: "Any event", "yes": "Any serious event"}
+
+    def difference(row: Any) -> str:
+        mean, lower, upper = (
+            number(100 * x, 0, sign=True) for x in (row.difference_mean, row.difference_lower, row.difference_upper)
+        )
+        return f"{mean} ({lower} to {upper})"
+
+    return in_columns(
+        "Events from injection 1 on, by arm",
+        pd.concat([kinds, most]),
+        ("Event", "l", lambda row: names[row.serious] if row.term == ANY else row.term),
+        ("Treated, patients with one", "r", lambda row: f"{row.n_with_treated} of {row.n_treated}"),
+        ("Control, patients with one", "r", lambda row: f"{row.n_with_control} of {row.n_control}"),
+        ("Difference of risks (95 % interval), percentage points", "r", difference),
+        ("Pr(risk higher)", "r", lambda row: probability(row.prob_more)),
+    )
+
+
 def events_of_patients(trial: Trial) -> Table | None:
     """Count the events of every patient; None where none is recorded."""
     if trial.events.empty:
@@ -75,6 +105,8 @@ def context(report: Report) -> dict[str, Any]:
         "deaths": deaths(trial) if "end_reason" in trial.patients else None,
         "events": adverse_events(trial),
         "risks": risks(report.own["safety"]),
+        "by_arm": by_arm(report.own["safety_arms"]),
+        "compares": trial.compares,
     }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from slopeshift.design.arms import LATE
 from slopeshift.report.analysis import Tables, rows_of
-from slopeshift.report.words.numbers import between, number
+from slopeshift.report.words.numbers import between, estimate, number, probability
 
 
 def tested_by_permutation(answer: Tables) -> str:
@@ -30,6 +33,23 @@ def usual_analyses(answer: Tables) -> str:
         f"{number(row.estimate, sign=True)} ({between(row.lower, row.upper, row.unit, sign=True)}) {row.unit}, "
         f"{p_value(row.p)}, {row.patients} patients."
         for row in rows.itertuples()
+    )
+
+
+def delayed_start(answer: Tables) -> str:
+    """Say what became of the control's patients who went over to the treatment: empty where none did, or none informs.
+
+    It is a comparison within patients, with all that the difference of the arms is free of.
+    """
+    rows = rows_of(answer, "covariates", quantity=LATE)
+    rows = rows[rows["mean"].notna()] if "mean" in rows else rows
+    if rows.empty:
+        return ""
+    row: Any = next(rows.itertuples())
+    return (
+        "After patients of the control went over to the treatment, their slopes differed from those in the same cycles "
+        f"under the control by {estimate(row)} {row.unit}, probability {probability(row.prob_better)} for the better. "
+        "When they went over, and whether they knew, was not left to chance, so this is no part of the difference."
     )
 
 
