@@ -2,12 +2,14 @@
 
 Run by `make validate`; writes closed_form.csv and closed_form.md. A cell is a model and a truth, in trials of the
 published size. The closed form is evaluated at each trial's own visits and at its posterior of the spreads, for the
-truth that it was simulated from, and averaged over trials.
+truth that it was simulated from, and averaged over trials. Some models have the prior of the slope before injection 1
+that a natural history gives, which declines as these patients do, or a tenth slower or faster.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,12 +36,29 @@ TRUTHS = {
 }
 
 
+STATED = "slope=FromControl(otherwise=Normal(-1.0, 0.4,"
+HISTORY_SD = 0.16
+"""SD of a slope that 100 patients give, points a month: their standard error and a between-study SD of 0.15."""
+
+HISTORIES = {"as these patients": 1.0, "a tenth slower": 0.9, "a tenth faster": 1.1}
+"""How the natural history declines, and its slope in that of the trial's patients."""
+
+
 @dataclass(frozen=True)
 class ClosedFormJob(ClaimJob):
-    """Trials of one truth; no rule is stated."""
+    """Trials of one truth; no rule is stated. `history` is the slope of the natural history, None without one."""
 
     name: str
     cell: Cell
+    history: float | None = None
+
+    @cached_property
+    def source(self) -> str:
+        """The text of the model, with the prior that the natural history gives."""
+        text = super().source
+        assert STATED in text
+        given = f"slope=FromControl(otherwise=Normal({self.history:g}, {HISTORY_SD:g},"
+        return text if self.history is None else text.replace(STATED, given)
 
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Simulate and fit one trial: its probability of a change, and how many such trials would claim one."""
@@ -71,9 +90,17 @@ def stated(truth: OutcomeTruth, curved: bool, injections: int) -> tuple[Floats, 
 
 
 def jobs(seed: int) -> list[ClosedFormJob]:
-    """List the cells: every truth by both models."""
+    """List the cells: every truth by both models, and no change beside every natural history."""
     cells = {name: clean("", PUBLISHED).other(**fields) for name, fields in TRUTHS.items()}
-    return [ClosedFormJob(model, seed, name, cell) for model in (STRAIGHT, TOLD) for name, cell in cells.items()]
+    plain = clean("", PUBLISHED)
+    return [
+        *(ClosedFormJob(model, seed, name, cell) for model in (STRAIGHT, TOLD) for name, cell in cells.items()),
+        *(
+            ClosedFormJob(STRAIGHT, seed, f"nothing changes; a natural history declines {how}", plain, ratio * slope)
+            for slope in (plain.truth.slope,)
+            for how, ratio in HISTORIES.items()
+        ),
+    ]
 
 
 def summary(job: ClosedFormJob, rows: pd.DataFrame) -> dict[str, Any]:
@@ -106,7 +133,8 @@ _INTRODUCTION = """## Closed form
 
 How often trials claim that decline became slower, Pr(overall change > 0) above 0.975, counted in simulated and fitted
 trials, and by the closed form that stands beside every answer; seeds from {seed}. z is the difference in Monte Carlo
-standard errors.
+standard errors. A natural history is of 100 patients, with a between-study SD of 0.15 points a month; it is no control
+arm, and where its patients decline otherwise than the trial's, it moves what is claimed.
 """
 
 STUDY = Study("closed_form", 20_280_000, 400, jobs, summary, page)
