@@ -48,6 +48,7 @@ SITUATIONS = {
 
 MISSTATED = {
     f"chosen by a loss of {LOSS:g} points, told {LOSS - 1:g}": ({}, LOSS - 1),
+    f"chosen by a loss of {LOSS:g} points, told {LOSS + 1:g}": ({}, LOSS + 1),
     f"chosen by a loss of {LOSS:g} points, skewed slopes (gamma)": ({"slope_distribution": "gamma"}, LOSS),
 }
 """What the headline takes for something else: fields of the truth, and the loss that it is told."""
@@ -152,9 +153,9 @@ _INTRODUCTION = """## Headline
 
 How often the models that answer claim a change, in simulated trials that were selected, that bend, or both; seeds from
 {seed}. A claim is Pr(overall change > 0) above 0.975, or above the cut that
-2.5 % of trials of its design exceed where nothing changes and courses bend as they may; in brackets the 95 % interval
-of the share (Clopper and Pearson). The cut knows of no rule, so it is given without one. Bias is that of the posterior
-mean of the overall change, in points a month. With an effect, it has the pull of the sceptical prior in it.
+2.5 % of trials of its design, chosen by its rules, exceed where nothing changes and courses bend as they may; in brackets
+the 95 % interval of the share (Clopper and Pearson). Bias is that of the posterior mean of the overall change, in points
+a month. With an effect, it has the pull of the sceptical prior in it.
 The headline is told the rule by which patients were chosen; the straight line is not, and is what a usual analysis does.
 """
 

@@ -4,6 +4,7 @@ For models that integrate their coefficients out, the posterior mean of a change
 spreads (see `engine.linear`). How often a trial of this design in which nothing changed would show at least as much as
 this one did, how often that would be called a claim, and how strongly courses would have to bend by themselves to show
 it, are then known without simulation. All are averages over the posterior's draws of spreads and of natural history.
+Where the likelihood is of patients whom rules chose, trials of such patients are simulated (`chosen`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers import arms
+from slopeshift.answers import arms, chosen
 from slopeshift.answers.estimates import CLAIM, FALSE_ALARMS, Estimates
 from slopeshift.answers.quantities import claim_weights, sign_of
 from slopeshift.design.cycles import OVERALL
@@ -24,6 +25,8 @@ from slopeshift.engine.terms import CORRELATED
 from slopeshift.fit.posterior import NORMAL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -58,11 +61,14 @@ def table(posterior: Posterior) -> pd.DataFrame:
     `prob_claim` is the share of them in which Pr(the change is for the better) exceeds CLAIM, `prob_at_least` that of
     an estimate at least as good as this trial's, and `cut` the probability that FALSE_ALARMS of them exceed.
     `bend_gain` is what a bend of 1 unit a month, per month, adds to the estimate, and `tipping_bend` the bend that
-    accounts for as much of it as is above 1.96 posterior SDs: NaN where nothing is. Empty where the model is not linear
-    in the values, as with entry rules in its likelihood, or no value informs a change.
+    accounts for as much of it as is above 1.96 posterior SDs: NaN where nothing is. With entry rules in its likelihood,
+    patients of these trials met them too, and shares have the error of so many simulated trials. Empty where the model
+    is neither linear in the values nor so but for the rules, or no value informs a change.
     """
-    if not in_closed_form(posterior) or known_to(posterior.design):
+    if not in_closed_form(posterior):
         return pd.DataFrame(columns=list(COLUMNS))
+    if known_to(posterior.design):
+        return _of_chosen(posterior)
     place = evenly(posterior.draws, min(DRAWS, WORK // len(posterior.visits.patients)))
     functionals = _functionals(posterior.design)
     linear = _answer(posterior, place, np.array(list(functionals.values())))
@@ -85,6 +91,54 @@ def table(posterior: Posterior) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _of_chosen(posterior: Posterior) -> pd.DataFrame:
+    """Say the same where the model knows the rules by which patients entered, by simulated trials of such patients.
+
+    Empty where so few would meet the rules that they cannot be drawn.
+    """
+    from scipy.special import ndtr, ndtri
+
+    place = evenly(posterior.draws, max(1, min(chosen.DRAWS, chosen.WORK // len(posterior.visits.patients))))
+    functionals, sign = _functionals(posterior.design), sign_of(posterior.design)
+    course, spread, bend = _nothing_changed(posterior, place)
+    truth = chosen.Truth(_truth(posterior), course, spread, bend, _bend_column(posterior))
+    try:
+        own, *kinds = chosen.estimates(posterior, place, _asked(posterior, functionals), truth)
+    except ValueError:
+        return pd.DataFrame(columns=list(COLUMNS))
+    straight, bent = kinds
+    gained = np.einsum("dtf,dt->f", bent.mean - straight.mean, bent.bend) / (bent.bend**2).sum()
+    rows: list[dict[str, Any]] = []
+    for f, injection in enumerate(functionals):
+        found, limit = sign * own.mean[:, 0, f], ndtri(CLAIM) * own.sd[:, 0, f].mean()
+        above = found.mean() - limit
+        for kind, trials in zip(COURSES, kinds, strict=True):
+            mean, sd = sign * trials.mean[..., f], trials.sd[..., f]
+            rows.append(
+                {
+                    **{"injection": injection, "course": kind, "bend_sd": bend.mean() if kind == "bent" else 0.0},
+                    **{"null_mean": trials.mean[..., f].mean(), "null_sd": mean.std(), "posterior_sd": sd.mean()},
+                    "prob_claim": (mean / sd > ndtri(CLAIM)).mean(),
+                    "prob_at_least": (mean >= found[:, None]).mean(),
+                    "cut": float(ndtr(np.quantile(mean / sd, 1 - FALSE_ALARMS))),
+                    "bend_gain": gained[f],
+                    "tipping_bend": above / gained[f] if above > 0 and sign * gained[f] > 0 else np.nan,
+                }
+            )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _asked(posterior: Posterior, functionals: Mapping[str, Floats]) -> chosen.Asked:
+    """Weigh columns and, of changes that are not compared between arms, the patients who inform each cycle."""
+    design, weights = posterior.design, np.array(list(functionals.values()))
+    patients = np.zeros((weights.shape[1], design.sizes["patient"]))
+    if not arms.compares(design):
+        informed = (design["visits_in_cycle"] > 0).transpose("injection", "patient")
+        place = design.indexes["coefficient"].get_indexer([f"change {k}" for k in informed["injection"].to_numpy()])
+        patients[place] = informed / np.maximum(informed.sum("patient"), 1)
+    return chosen.Asked(weights, patients)
 
 
 def in_closed_form(posterior: Posterior) -> bool:

@@ -168,13 +168,20 @@ def admit_values(
 ) -> None:
     """Turn values at the visits (d, visit), drawn around `mean`, into values that meet the rules, in place."""
     who, index = np.flatnonzero(rules.judged), visits.patient_index
-    of_patient = np.eye(len(visits.patients))[who][:, index]
     noise = _noise(rules, rules.by_patient(visits)[1][who], sigma)
-    centre, own = (np.einsum("dv,rv,jv->djr", each, rules.weight, of_patient, optimize=True) for each in (mean, value))
+    centre, own = (_combined(rules, visits, each)[:, who] for each in (mean, value))
     own += rules.spread * rng.standard_normal(own.shape)
     x = within(centre, noise, rules.lower[who], rules.upper[who], rng)
-    pull = np.linalg.solve(noise, (x - own)[..., None])[..., 0]
-    value += sigma[:, None] ** 2 * np.einsum("djr,rv,jv->dv", pull, rules.weight, of_patient, optimize=True)
+    pull = np.zeros((len(value), len(visits.patients), len(rules.spread)))
+    pull[:, who] = np.linalg.solve(noise, (x - own)[..., None])[..., 0]
+    value += sigma[:, None] ** 2 * sum(pull[:, index, r] * weight for r, weight in enumerate(rules.weight))
+
+
+def _combined(rules: Rules, visits: Visits, value: Floats) -> Floats:
+    """Combine each patient's values (d, visit) as the rules do: (d, patient, rule)."""
+    found = np.zeros((len(visits.patients), len(value), len(rules.spread)))
+    np.add.at(found, visits.patient_index, value.T[..., None] * rules.weight.T[:, None])
+    return found.swapaxes(0, 1)
 
 
 def _noise(rules: Rules, grams: Floats, sigma: Floats) -> Floats:

@@ -133,7 +133,7 @@ def closed_form(analyses: Sequence[Analysis], *injections: str) -> Table | None:
     if table.empty:
         return None
     return in_columns(
-        "What each model says of this design where nothing changed, in closed form",
+        "What each model says of this design where nothing changed",
         table,
         ("Model", "l", lambda row: f"{row.model}, {period_name(row.injection).lower()}"),
         ("Courses", "l", "course"),
