@@ -48,7 +48,6 @@ SITUATIONS = {
 
 MISSTATED = {
     f"chosen by a loss of {LOSS:g} points, told {LOSS - 1:g}": ({}, LOSS - 1),
-    f"chosen by a loss of {LOSS:g} points, told {LOSS + 1:g}": ({}, LOSS + 1),
     f"chosen by a loss of {LOSS:g} points, skewed slopes (gamma)": ({"slope_distribution": "gamma"}, LOSS),
 }
 """What the headline takes for something else: fields of the truth, and the loss that it is told."""
