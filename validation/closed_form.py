@@ -57,8 +57,9 @@ class ClosedFormJob(ClaimJob):
         """The text of the model, with the prior that the natural history gives."""
         text = super().source
         assert STATED in text
-        given = f"slope=FromControl(otherwise=Normal({self.history:g}, {HISTORY_SD:g},"
-        return text if self.history is None else text.replace(STATED, given)
+        if self.history is None:
+            return text
+        return text.replace(STATED, f"slope=FromControl(otherwise=Normal({self.history:g}, {HISTORY_SD:g},")
 
     def rows(self, replicate: int) -> list[dict[str, Any]]:
         """Simulate and fit one trial: its probability of a change, and how many such trials would claim one."""
