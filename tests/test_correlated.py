@@ -195,7 +195,8 @@ def test_statistics_of_other_values_are_those_that_a_model_of_them_has(drawn):
     np.testing.assert_array_equal(found, file.build(other)["statistics"].get_value())
 
 
-def test_pymc_has_the_density_of_the_dense_oracle_and_the_gradient_of_differences():
+@pytest.mark.parametrize("mode", ["FAST_COMPILE", pytest.param("NUMBA", marks=pytest.mark.slow)])
+def test_pymc_has_the_density_of_the_dense_oracle_and_the_gradient_of_differences(mode):
     trial, file = line_trial(patients=4, injections=1), load_model(PATH)
     model, visits = file.build(trial), file.visits(trial)
     rng, start = np.random.default_rng(4), model.initial_point()
@@ -207,8 +208,8 @@ def test_pymc_has_the_density_of_the_dense_oracle_and_the_gradient_of_difference
     expected = dense_log_density(visits, terms_of(model), one)
     observed = model.compile_logp(vars=[model["alsfrsr"]], mode="FAST_COMPILE")(point)
     assert float(observed) == pytest.approx(expected, rel=1e-9)
-    # As it would be sampled without the precompiled density: PyTensor's own compilation is tested with it.
-    logp, gradient = model.compile_logp(mode="NUMBA"), model.compile_dlogp(mode="NUMBA")
+    # By numba as it would be sampled without the precompiled density: PyTensor's own compilation is tested with it.
+    logp, gradient = model.compile_logp(mode=mode), model.compile_dlogp(mode=mode)
     steps = [
         (logp(point | {name: point[name] + 1e-6}) - logp(point | {name: point[name] - 1e-6})) / 2e-6 for name in point
     ]

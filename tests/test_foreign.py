@@ -142,7 +142,8 @@ OPTIONAL = {Requirement(line).name for line in PYPROJECT["optional-dependencies"
 def test_every_package_that_is_imported_is_declared():
     names = {module.partition(".")[0] for source in SOURCES.values() for module in imports(source)}
     foreign = names - set(sys.stdlib_module_names) - {"slopeshift"}
-    distributions = {packages_distributions()[name][0].lower().replace("_", "-") for name in foreign}
+    of_package = packages_distributions()
+    distributions = {of_package[name][0].lower().replace("_", "-") for name in foreign}
     assert distributions - set(REQUIRED) - OPTIONAL == set()
 
 

@@ -135,6 +135,7 @@ def test_a_regression_beside_it_is_not_in_the_engine():
         describe(file.build.varied(given_lead_in=True)(trial), file.visits(trial))
 
 
+@pytest.mark.slow
 def test_what_chose_the_patients_drops_out_without_being_stated():
     """Of four trials of thirty patients in which nothing changes, who had to lose 3 points: the rule is not told."""
     from dataclasses import replace

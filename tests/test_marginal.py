@@ -213,10 +213,11 @@ def test_pymc_samples_and_predicts_from_the_observed_variable_as_from_any_other(
         assert float(together[0, draw]) == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_gradient_through_the_model_equals_finite_differences(trial, files):
+@pytest.mark.parametrize("mode", ["FAST_COMPILE", pytest.param("NUMBA", marks=pytest.mark.slow)])
+def test_the_gradient_through_the_model_equals_finite_differences(trial, files, mode):
     model = files[0].build(trial)
-    # As it is sampled: PyTensor's own compilation is tested with it.
-    logp, gradient = model.compile_logp(mode="NUMBA"), model.compile_dlogp(mode="NUMBA")
+    # By numba as it is compiled where the precompiled density is not that of a model.
+    logp, gradient = model.compile_logp(mode=mode), model.compile_dlogp(mode=mode)
     rng = np.random.default_rng(5)
     point = {name: value + 0.3 * rng.normal(size=np.shape(value)) for name, value in model.initial_point().items()}
     steps = [
