@@ -522,12 +522,12 @@ def test_chance_fires_in_one_trial_of_a_hundred_over_what_the_prior_holds_possib
     whole_precision = window_sd**-2 + rest_sd**-2
     sds = tuple((prior_sd**-2 + precision) ** -0.5 for precision in (whole_precision, window_sd**-2))
     fired = 0
-    for _ in range(300):
+    for _ in range(1000):
         truth = rng.normal(0, prior_sd, 2)
         window, rest = truth + rng.normal(0, window_sd, 2), truth + rng.normal(0, rest_sd, 2)
         means = sds[0] ** 2 * (window / window_sd**2 + rest / rest_sd**2), sds[1] ** 2 * window / window_sd**2
         fired += window_fires(two_analyses(tuple(zip(*means, strict=True)), sds, ess=1e9))
-    assert 1 <= fired <= 9
+    assert 2 <= fired <= 22
 
 
 def test_a_window_that_moves_forbids_to_read_the_interval_as_an_effect():
