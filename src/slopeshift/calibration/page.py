@@ -36,7 +36,7 @@ def page(models: Sequence[Ranks], figures: Mapping[str, str]) -> str:
 
 
 def _introduction(models: Sequence[Ranks]) -> str:
-    trials = ", ".join(sorted({f"`{of.record['trial']}`" for of in models}))
+    trials = " or ".join(sorted({f"`{of.record['trial']}`" for of in models}))
     sampling = ", ".join(sorted({of.record["sampling"] for of in models}))
     seeds = ", ".join(sorted({str(of.record["seed"]) for of in models}))
     return f"""# Simulation-based calibration
