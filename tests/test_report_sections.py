@@ -402,12 +402,33 @@ def test_consort_is_asked_of_randomised_trials_alone_and_met_by_what_the_page_ha
     assert placed(replace(controlled, arms=replace(controlled.arms, randomised=False)), "data") == {}
 
 
+def test_every_item_can_be_met_and_leads_to_a_place():
+    """By a place of a template and, besides, by flags; but what a trial's tables cannot hold is met by none."""
+    templates = files("slopeshift.report").joinpath("templates")
+    folders = (templates, *(templates.joinpath(name) for name in ("sections", "details")))
+    text = "".join(each.read_text() for folder in folders for each in folder.iterdir() if each.is_file())
+    places = set(re.findall(r'id="([a-z-]+)"', text)) | {"protocol"}
+    for item in crosswalk.ITEMS:
+        assert set(item.needs) <= places | set(crosswalk._FLAGS), item
+        assert not set(item.needs) <= set(crosswalk._FLAGS), item
+
+
+def test_priors_without_a_class_of_justification_do_not_meet_the_item(trial):
+    page = SimpleNamespace(tables={"prior_sensitivity": pd.DataFrame()})
+    for basis, has in (("weak", True), ("", False)):
+        analysis = SimpleNamespace(passed=True, record={"priors": [{"basis": "expert"}, {"basis": basis}]})
+        report = SimpleNamespace(trial=trial, analyses=[analysis], varied={})
+        assert ("justification" in crosswalk.flags(report, page)) == has
+
+
 def test_a_sham_is_a_comparison_that_is_not_within_patients_alone(trial):
     page = SimpleNamespace(tables={"prior_sensitivity": pd.DataFrame()})
     controlled = read_trial(ROOT / "data" / "synthetic-rct-als")
     for each, has in ((trial, False), (controlled, True)):
         report = SimpleNamespace(trial=each, analyses=[], varied={})
         assert ("control-group" in crosswalk.flags(report, page)) == has
+    met = {place.item.item: place.links for place in crosswalk.found({"estimand", "control-group"}, {})}
+    assert met["A comparison that is not within patients alone"] == (("estimand", "The estimand"),)
 
 
 def test_unmet_items_are_listed_as_unmet_with_what_would_meet_them(page):

@@ -90,7 +90,7 @@ _PARTS = {
 }
 
 _FLAGS = (
-    *("results-shown", "control-group", "prior-sensitivity", "sensitivity-study"),
+    *("results-shown", "control-group", "justification", "prior-sensitivity", "sensitivity-study"),
     *("entry-rules", "arms-of-patients", "ends-known", "events-known"),
 )
 
@@ -101,6 +101,7 @@ def flags(report: Report, page: Around) -> set[str]:
     known = {
         "results-shown": any(a.passed for a in report.analyses),
         "control-group": trial.compares or has_control_group(trial),
+        "justification": all(prior["basis"] for a in report.analyses for prior in a.record["priors"]),
         "prior-sensitivity": not page.tables["prior_sensitivity"].empty,
         "sensitivity-study": "dropout_tipping" in report.varied,
         "entry-rules": bool(trial.entry),
