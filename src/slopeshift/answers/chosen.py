@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TRIALS = 10
 """Trials that are drawn for every draw of the spreads."""
 
-DRAWS, WORK = 100, 200_000
+DRAWS, WORK = 100, 40_000
 """Draws of the spreads: DRAWS, or fewer where draws times patients would be more than WORK."""
 
 SEED = 0
@@ -140,6 +140,8 @@ class _Model:
         loading = flat(posterior.draws["loading"])[place]
         packed = admitted.by_patient(rules, visits, np.zeros(len(design)))
         groups, group = np.unique(packed, axis=0, return_inverse=True)
+        shares = np.zeros((len(groups), len(asked.patients)))
+        np.add.at(shares, group.ravel(), np.where(rules.judged, asked.patients, 0.0).T)
         return cls(
             visits=visits,
             rules=rules,
@@ -153,7 +155,7 @@ class _Model:
             sigma=flat(posterior.draws["sigma"])[place],
             asked=asked,
             groups=groups,
-            shares=np.where(rules.judged, asked.patients, 0.0) @ np.eye(len(groups))[group.ravel()],
+            shares=np.ascontiguousarray(shares.T),
         )
 
     def moments(self, values: Floats) -> Floats:

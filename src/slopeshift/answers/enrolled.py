@@ -40,8 +40,9 @@ def added(posterior: Posterior, weight: Floats) -> xr.DataArray | None:
 
     loading, variance, centre, packed, judged = _inputs(posterior)
     packed, group = np.unique(packed, axis=0, return_inverse=True)
-    weights = np.where(judged, weight, 0.0) @ np.eye(len(packed))[group.ravel()]
-    found = entry.mean_shifts(loading, variance, centre, packed, weights)
+    weights = np.zeros((len(packed), len(weight)))
+    np.add.at(weights, group.ravel(), np.where(judged, weight, 0.0).T)
+    found = entry.mean_shifts(loading, variance, centre, packed, np.ascontiguousarray(weights.T))
     kept = posterior.draws["population"].transpose(*SAMPLES, "coefficient")
     shape = (*kept.shape[:2], len(weight), kept.shape[2])
     coords = {name: kept[name] for name in kept.dims}

@@ -109,11 +109,10 @@ def _of_chosen(posterior: Posterior) -> pd.DataFrame:
     except ValueError:
         return pd.DataFrame(columns=list(COLUMNS))
     straight, bent = kinds
+    found = sign * own.mean[:, 0]
     gained = np.einsum("dtf,dt->f", bent.mean - straight.mean, bent.bend) / (bent.bend**2).sum()
     rows: list[dict[str, Any]] = []
     for f, injection in enumerate(functionals):
-        found, limit = sign * own.mean[:, 0, f], ndtri(CLAIM) * own.sd[:, 0, f].mean()
-        above = found.mean() - limit
         for kind, trials in zip(COURSES, kinds, strict=True):
             mean, sd = sign * trials.mean[..., f], trials.sd[..., f]
             rows.append(
@@ -121,10 +120,9 @@ def _of_chosen(posterior: Posterior) -> pd.DataFrame:
                     **{"injection": injection, "course": kind, "bend_sd": bend.mean() if kind == "bent" else 0.0},
                     **{"null_mean": trials.mean[..., f].mean(), "null_sd": mean.std(), "posterior_sd": sd.mean()},
                     "prob_claim": (mean / sd > ndtri(CLAIM)).mean(),
-                    "prob_at_least": (mean >= found[:, None]).mean(),
+                    "prob_at_least": (mean >= found[:, None, f]).mean(),
                     "cut": float(ndtr(np.quantile(mean / sd, 1 - FALSE_ALARMS))),
-                    "bend_gain": gained[f],
-                    "tipping_bend": above / gained[f] if above > 0 and sign * gained[f] > 0 else np.nan,
+                    **{"bend_gain": gained[f], "tipping_bend": _tipping(found, own.sd[:, 0], sign * gained[None], f)},
                 }
             )
     return pd.DataFrame(rows, columns=list(COLUMNS))
