@@ -55,7 +55,7 @@ def formulas(draw):
     return f"alsfrsr ~ {shared} + ({by_patient} | patient)", priors
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.generate])
+@settings(max_examples=6, deadline=None, phases=[Phase.generate])
 @given(written=formulas())
 def test_the_density_is_that_of_bambis_model_whatever_the_terms_and_priors(written):
     given = uneven_trial().injections.query("injection < 3")[["patient", "injection", "month"]]

@@ -516,6 +516,7 @@ def test_the_model_of_the_interval_is_compared_whatever_else_asks_the_same():
     assert window_value(pd.concat([other, found], ignore_index=True)) == window_value(found)
 
 
+@pytest.mark.slow
 def test_chance_fires_in_one_trial_of_a_hundred_over_what_the_prior_holds_possible():
     """Normal data with a common prior: the rest of the cycles is added to what the window knows."""
     rng, prior_sd, window_sd, rest_sd = np.random.default_rng(2), 0.1, 0.12, 0.09

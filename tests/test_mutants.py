@@ -61,6 +61,7 @@ def test_the_same_seed_draws_the_same(mutants):
     assert first == again != other
 
 
+@pytest.mark.slow
 def test_every_mutant_of_every_target_parses(mutants):
     for target in mutants.TARGETS.values():
         chosen = mutants.chosen(target, 14, seed=1)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slopeshift.answers import arms, chosen
+from slopeshift.answers import arms
 from slopeshift.answers.estimates import CLAIM, FALSE_ALARMS, Estimates
 from slopeshift.answers.quantities import claim_weights, sign_of
 from slopeshift.design.cycles import OVERALL
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from slopeshift.answers.chosen import Asked
     from slopeshift.engine.linear import Answer
     from slopeshift.fit.posterior import Posterior
 
@@ -100,6 +101,8 @@ def _of_chosen(posterior: Posterior) -> pd.DataFrame:
     """
     from scipy.special import ndtr, ndtri
 
+    from slopeshift.answers import chosen
+
     place = evenly(posterior.draws, max(1, min(chosen.DRAWS, chosen.WORK // len(posterior.visits.patients))))
     functionals, sign = _functionals(posterior.design), sign_of(posterior.design)
     course, spread, bend = _nothing_changed(posterior, place)
@@ -128,15 +131,17 @@ def _of_chosen(posterior: Posterior) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _asked(posterior: Posterior, functionals: Mapping[str, Floats]) -> chosen.Asked:
+def _asked(posterior: Posterior, functionals: Mapping[str, Floats]) -> Asked:
     """Weigh columns and, of changes that are not compared between arms, the patients who inform each cycle."""
+    from slopeshift.answers.chosen import Asked
+
     design, weights = posterior.design, np.array(list(functionals.values()))
     patients = np.zeros((weights.shape[1], design.sizes["patient"]))
     if not arms.compares(design):
         informed = (design["visits_in_cycle"] > 0).transpose("injection", "patient")
         place = design.indexes["coefficient"].get_indexer([f"change {k}" for k in informed["injection"].to_numpy()])
         patients[place] = informed / np.maximum(informed.sum("patient"), 1)
-    return chosen.Asked(weights, patients)
+    return Asked(weights, patients)
 
 
 def in_closed_form(posterior: Posterior) -> bool:
