@@ -192,7 +192,7 @@ def test_no_name_in_print_has_two_definitions():
     assert len(names) == len(set(names))
 
 
-def test_tables_named_by_definitions_are_tables_of_the_report_with_those_columns(folder):
+def test_tables_named_by_definitions_are_tables_of_the_report_with_those_columns(folder, page):
     made = {path.name: pd.read_csv(path, dtype=str) for path in (folder / "tables").glob("*.csv")}
     elsewhere = {"null_reference.csv", "pseudo_injection.csv", "patients.csv", "visits.csv", "injections.csv"}
     elsewhere |= {"waning.csv", "dropout_tipping.csv", "safety_arms.csv", "baseline.csv"}
