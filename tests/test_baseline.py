@@ -1,12 +1,16 @@
 """The patients of either arm at baseline, against sums made by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from trials import ROOT, line_trial
 
 from slopeshift.classical.baseline import COLUMNS, FIRST, LAST, baseline
+from slopeshift.report.markup import templates
 from slopeshift.report.sections.data import baseline as printed
+from slopeshift.report.sections.data import details
 from slopeshift.trial import read_trial, trial_from_tables
 
 PATIENTS = {
@@ -74,6 +78,16 @@ def test_only_patients_in_arms_are_described():
     assert baseline(in_arms()).empty
     assert baseline(read_trial(ROOT / "data" / "synthetic-msc-als")).empty
     assert printed(baseline(in_arms()), "B") is None
+
+
+@pytest.mark.parametrize("randomised", [True, False])
+def test_only_of_randomised_arms_is_every_difference_one_of_chance(randomised):
+    trial = in_arms(control="B", randomised=randomised)
+    report = SimpleNamespace(trial=trial, own={"baseline": baseline(trial)})
+    template = templates().get_template("details/data.html.j2")
+    text = template.render(details(report) | {"trial": trial})
+    assert ("difference is one of chance" in " ".join(text.split())) == randomised
+    assert ("were not randomised" in text) == (not randomised)
 
 
 def test_the_table_says_what_is_not_known_and_puts_the_control_last():
