@@ -10,3 +10,14 @@ os.environ["PYTENSOR_FLAGS"] = ",".join(filter(None, ["mode=FAST_COMPILE", os.en
 # PyMC raises the limit of recursion when it is loaded, and Hypothesis fails a test during which that limit changes. The
 # package loads PyMC when a model is first built, which may be anywhere.
 import pymc  # noqa: F401
+
+
+def pytest_sessionstart(session):
+    """Compile what models share before tests run side by side: each of their processes would, at the same time."""
+    if getattr(session.config.option, "numprocesses", None):
+        from slopeshift.fit.compiled_once import PARTS, begin, compiled_once
+
+        for part in PARTS:
+            begin(part)
+        for part in PARTS:
+            compiled_once(part, print)
