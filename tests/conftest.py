@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 # Most tests evaluate a function once or twice, and compiling it would take longer than everything else that they do.
 # What is sampled is compiled all the same (nutpie asks for Numba by name), and so is what a test asks for with
 # `mode="NUMBA"`. PyTensor reads this once, when it is imported; the processes that tests start inherit it.
@@ -21,3 +23,18 @@ def pytest_sessionstart(session):
             begin(part)
         for part in PARTS:
             compiled_once(part, print)
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """Pages whose figures have names and descriptions but are not drawn, which takes longer than all their words."""
+    from markupsafe import Markup
+
+    from slopeshift.report.figures import picture
+
+    def named(figure, name, description):
+        return Markup('<svg id="{}" viewBox="0 0 1 1" role="img" aria-label="{}"></svg>').format(name, description)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture, "svg", named)
+        yield

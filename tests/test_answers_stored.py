@@ -22,6 +22,8 @@ from slopeshift.report import page
 from slopeshift.report.sections import checks, population, safety
 from slopeshift.trial import trial_from_tables
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 MODEL = ROOT / "models" / "alsfrsr.py"
 SYNTHETIC = ROOT / "data" / "synthetic-msc-als"
 

@@ -255,7 +255,9 @@ def test_scores_are_compared_before_the_first_injection_without_controls(unmatch
 def test_a_model_of_arms_has_no_change_that_could_be_taken_for_the_answer(fitted):
     quantities_of = set(quantities.population(fitted)["quantity"].to_numpy())
     assert not quantities_of & {"change", "segment_slope", "increment", "percent_slowing", "rate_ratio"}
-    assert set(quantities.of_claim(quantities.population(fitted))["quantity"].to_numpy()) == {"difference"}
+    claimed = quantities.of_claim(quantities.population(fitted))
+    assert set(claimed["quantity"].to_numpy()) == {"difference"}
+    xr.testing.assert_equal(quantities.claims(fitted), claimed)
 
 
 # ---- the answer ----

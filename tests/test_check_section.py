@@ -19,6 +19,8 @@ from slopeshift.model.families import log_likelihood
 from slopeshift.report.sections import checks as check_section
 from slopeshift.report.words import checks as check_words
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NUMBERS = ("loo", "predictive_checks", "prior_sensitivity", "model_comparison")
 
 

@@ -17,6 +17,8 @@ from slopeshift.report.sections import decision
 from slopeshift.trial import TrialError
 from slopeshift.trial.decision import Decision
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 RULE = Decision("alsfrsr", "alsfrsr", 0.975, "protocol 9.2", margin=0.1, power=0.84, false_alarms=0.022)
 
 

@@ -1,6 +1,7 @@
 """The density that is compiled once: equal to that of PyMC's models, and left alone where a model holds more."""
 
 import ctypes
+import itertools
 import logging
 from dataclasses import dataclass, replace
 from functools import partial
@@ -331,7 +332,7 @@ def test_a_model_of_the_same_names_and_another_density_is_compiled(monkeypatch, 
 
 def called(point, arrays):
     """Call the C function as nutpie does: what it returns, the value, and the gradient."""
-    gradient, value, buffer = np.empty(len(point)), np.empty(1), arrays.buffer()
+    gradient, value, buffer = np.empty(len(point)), np.empty(1), arrays.buffer
     places = [ctypes.c_void_p(each.ctypes.data) for each in (point, gradient, value, buffer)]
     argtypes = [ctypes.c_uint64, *[ctypes.c_void_p] * 4]
     function = ctypes.CFUNCTYPE(ctypes.c_int64, *argtypes)(arrays.c_density().address)
@@ -392,6 +393,38 @@ def test_nutpie_samples_what_was_filled_in_by_hand(small):
     assert tree["sample_stats"]["diverging"].mean() < 0.01
     point = unconstrained(model, posterior.isel(chain=0, draw=-1))
     assert float(tree["sample_stats"]["logp"][0, -1]) == pytest.approx(ready.arrays.evaluate(point)[0], rel=1e-9)
+
+
+def test_chains_begin_apart_and_nearer_to_where_they_belong_than_the_prior_puts_them(small):
+    *_, ready = small
+    start, begun = ready.arrays.start(), [ready.initial(seed) for seed in range(4)]
+    at_random = [start + np.random.default_rng(seed).uniform(-1.0, 1.0, len(start)) for seed in range(4)]
+    gained = [
+        ready.arrays.evaluate(new)[0] - ready.arrays.evaluate(old)[0] for new, old in zip(begun, at_random, strict=True)
+    ]
+    assert min(gained) > 10
+    apart = [np.abs(one - two).max() for one, two in itertools.combinations(begun, 2)]
+    assert min(apart) > 0.1
+    np.testing.assert_array_equal(ready.initial(2), begun[2])
+
+
+def test_a_chain_begins_where_the_density_is_finite():
+    class Half:
+        """A normal density that is not defined above 0.5; its chains begin between -1 and 1."""
+
+        width = 1
+
+        def start(self):
+            return np.zeros(1)
+
+        def evaluate(self, point):
+            return (float(-50 * (point[0] + 0.5) ** 2), -100 * (point + 0.5)) if point[0] < 0.5 else (np.nan, point)
+
+    ready = nuts.Precompiled(Half(), {"x": ()}, {})
+    begun = [ready.initial(seed)[0] for seed in range(20)]
+    defined = [x for x in begun if x < 0.5]
+    assert len(defined) >= 10
+    np.testing.assert_allclose(defined, -0.5, atol=1e-3)
 
 
 @families

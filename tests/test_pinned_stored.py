@@ -8,7 +8,7 @@ import xarray as xr
 from made_reports import made_fit, made_trial
 from posteriors import posterior_from
 
-from slopeshift.answers import stored, tables
+from slopeshift.answers import quantities, stored, tables
 from slopeshift.fit.posterior import posterior_of
 
 DIMS = ("chain", "draw")
@@ -159,21 +159,24 @@ def test_tables_that_were_kept_are_read_as_they_are_and_judged_again(fits):
 
 
 def test_population_changes_pass_by_the_limits_of_the_gate(monkeypatch):
-    from slopeshift.answers import quantities
-
     summary = {"quantity": ["change"] * 4, "rhat": [1.01, 1.0101, 1.0, 1.0], "ess_bulk": [400, 900, 399.9, 900]}
     table = pd.DataFrame({**summary, "ess_tail": [401.0, 900, 900, 399.9]})
-    monkeypatch.setattr(quantities, "population", lambda _: rows_of(LINE))
+    monkeypatch.setattr(quantities, "claims", lambda _: rows_of(LINE))
     monkeypatch.setattr(quantities, "summarise", lambda _: table)
     found = tables.population_changes(None)
     assert found["ess"].tolist() == [400, 900, 399.9, 399.9]
     assert found["passed"].tolist() == [True, False, False, False]
 
 
+def test_what_is_claimed_alone_is_that_of_the_whole_population(fits):
+    posterior = posterior_of(TRIAL, fits[True])
+    claimed = quantities.of_claim(quantities.population(posterior))
+    assert list(claimed["injection"].to_numpy())[-1] == "overall"
+    xr.testing.assert_equal(quantities.claims(posterior), claimed)
+
+
 @pytest.mark.parametrize("block", [1, 2])
 def test_what_is_compared_with_the_prior_does_not_depend_on_the_size_of_a_block(fits, monkeypatch, block):
-    from slopeshift.answers import quantities
-
     tree = fits[False].tree
     draws = asked.patients(tree["posterior"].to_dataset(), tree["constant_data"].to_dataset())
     whole = tables._slowing_and_variance(draws)

@@ -16,6 +16,8 @@ from slopeshift.report.figures import style
 from slopeshift.report.sections import answer, covariates, interval, population, sensitivity
 from slopeshift.report.words import numbers as wording
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def rows(columns, *given):
     common = {"model": "dosed", "outcome": "alsfrsr", "sd": 0.1, "lower": -0.1, "upper": 0.3, "note": ""}

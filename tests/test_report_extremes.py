@@ -17,6 +17,8 @@ from slopeshift.report.sections import answer, limitations, patients, trajectori
 from slopeshift.report.words.numbers import Table, pieces
 from slopeshift.trial import trial_from_tables
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def made_of(visits, injections, names=("A1", "A2", "A3", "A4")):
     """A trial of the same visits and injections, by month, for every patient."""

@@ -30,6 +30,7 @@ from slopeshift.answers.control import control_table
 from slopeshift.model.priors import Normal
 from slopeshift.report import markup
 from slopeshift.report import page as pages
+from slopeshift.report.figures.vector import svg
 from slopeshift.report.parts import TECHNICAL
 from slopeshift.report.sections import (
     answer,
@@ -45,6 +46,8 @@ from slopeshift.report.words import chance as by_chance
 from slopeshift.report.words import findings, glossary, people
 from slopeshift.report.words import numbers as wording
 from slopeshift.trial import read_trial, trial_from_tables
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 NO_INTERVAL = pd.DataFrame(columns=interval.COLUMNS)
 
@@ -259,7 +262,8 @@ def test_the_figure_tells_its_numbers_to_who_cannot_see_it(analysed, study):
     drawn = answer.figure(analysed, by_chance.by_chance(study, "alsfrsr"))
     change = analysed.results.population.query("quantity == 'change' and injection == '1'").iloc[0]
     assert f"injection 1 {wording.number(change['mean'], sign=True)}" in drawn.element
-    assert drawn.element.count("> 0.99".replace(">", "&gt;")) + drawn.element.count(">0.9") >= 1
+    element = svg(drawn.figure, drawn.name, "")
+    assert element.count("> 0.99".replace(">", "&gt;")) + element.count(">0.9") >= 1
 
 
 def test_what_the_design_cannot_show_cuts_both_ways(trial):

@@ -13,6 +13,8 @@ from slopeshift.report.words import numbers as wording
 from slopeshift.report.words import truth as words
 from slopeshift.sensitivity import variations
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(scope="module")
 def trial():

@@ -42,6 +42,8 @@ from slopeshift.trial import TrialError, trial_from_tables
 from slopeshift.trial.arms import Arms
 from slopeshift.trial.entry import EntryRule
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TOP = 48.0
 SETTINGS = {"title": "t", "synthetic": True, "source": "s"}
 SCALE = {"unit": "points", "min": 0, "max": 48, "integer": True}

@@ -230,6 +230,20 @@ def of_claim(rows: xr.DataArray) -> xr.DataArray:
     return rows.sel(row=rows["quantity"].isin(CLAIMED))
 
 
+def claims(posterior: Posterior) -> xr.DataArray:
+    """Derive what is claimed, and nothing else: (chain, draw, row), what `of_claim` chooses of `population`."""
+    quantity = claimed(posterior.design)
+    if quantity == DIFFERENCE:
+        found = arms.differences(posterior.draws, posterior.design)
+    else:
+        found, _ = _in_cycles(posterior)
+    labels = {"quantity": [quantity] * len(found), "injection": list(found), "unit": [posterior.rate] * len(found)}
+    none = np.empty((*(posterior.draws.sizes[dim] for dim in SAMPLES), 0))
+    values = [each.transpose(*SAMPLES).to_numpy()[..., None] for each in found.values()]
+    coords = {name: ("row", np.array(each, dtype=object)) for name, each in labels.items()}
+    return xr.DataArray(np.concatenate([none, *values], axis=-1), coords, (*SAMPLES, "row"))
+
+
 def change(posterior: Posterior, injection: str = OVERALL) -> xr.DataArray:
     """Take what is claimed after an injection ("1".."K"), or overall: (chain, draw), units of slopes.
 

@@ -99,7 +99,7 @@ def population_changes(posterior: Posterior) -> pd.DataFrame:
     `ess` is the smaller effective sample size, bulk or tail. `passed` says whether it and R-hat are what the gate asks
     for.
     """
-    table = quantities.summarise(quantities.of_claim(quantities.population(posterior)))
+    table = quantities.summarise(quantities.claims(posterior))
     ess = table[["ess_bulk", "ess_tail"]].min(axis=1)
     return table.assign(ess=ess, passed=(table["rhat"] <= convergence.RHAT_MAX) & (ess >= convergence.ESS_MIN))
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-SHORT = Sampling(chains=2, draws=500, tune=500)
+SHORT = Sampling(chains=2, draws=500, tune=500, target_accept=0.9)
 """How a replicate is sampled: enough for ranks among 99 draws."""
 
 LONGER = 4

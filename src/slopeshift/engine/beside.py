@@ -8,7 +8,7 @@ for values n of groups g; a, b, s and d are among the scalars, k is known. The z
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,9 +62,10 @@ class WithRegression:
         own = {name: data.pop(name) for name in self.data if name in data}
         return replace(self, line=self.line.exchanged(**data), data={**self.data, **own})
 
+    @cached_property
     def buffer(self) -> Floats:
         """See `buffer.Density`."""
-        return laid_out((self.line.buffer(), self.places, self.known, *self.data.values()))
+        return laid_out((self.line.buffer, self.places, self.known, *self.data.values()))
 
     def start(self) -> Floats:
         """See `buffer.Density`."""
@@ -73,7 +74,7 @@ class WithRegression:
     def evaluate(self, point: Floats) -> tuple[float, Floats]:
         """See `buffer.Density`."""
         gradient = np.empty(len(point))
-        return log_density(point, gradient, self.buffer()), gradient
+        return log_density(point, gradient, self.buffer), gradient
 
     def prior(self, draws: int, rng: np.random.Generator) -> Floats:
         """See `buffer.Density`."""

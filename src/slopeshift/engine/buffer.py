@@ -43,8 +43,9 @@ class Density(Protocol):
     def exchanged(self, **data: Any) -> Self:
         """Exchange data by name."""
 
+    @property
     def buffer(self) -> Floats:
-        """Lay the data out for the C functions: (number,)."""
+        """The data laid out for the C functions: (number,)."""
 
     def start(self) -> Floats:
         """Give the point where chains start, jitter apart: (dimension,)."""

@@ -8,7 +8,7 @@ some trials need, entry rules and residuals correlated in time, is compiled when
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,6 +89,7 @@ class Arrays:
         names = {"statistics": "statistics", "entry_rules": "rules", "lead_in": "lead_in"}
         return replace(self, **{names[name]: values for name, values in data.items()})
 
+    @cached_property
     def buffer(self) -> Floats:
         """See `buffer.Density`."""
         return laid_out(astuple(self))
@@ -108,11 +109,11 @@ class Arrays:
         """See `buffer.Density`."""
         gradient = np.empty(len(point))
         flags = (self.kind == kind or None for kind in KINDS[1:])
-        return log_density(point, gradient, self.buffer(), *flags), gradient
+        return log_density(point, gradient, self.buffer, *flags), gradient
 
     def prior(self, draws: int, rng: np.random.Generator) -> Floats:
         """See `buffer.Density`."""
-        found: Floats = reports(drawn_from(self.priors, draws, rng), self.width, self.buffer())
+        found: Floats = reports(drawn_from(self.priors, draws, rng), self.width, self.buffer)
         return found
 
     def c_density(self) -> Any:

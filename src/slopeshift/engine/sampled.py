@@ -7,7 +7,7 @@ patient. `sampled_kernel` has the arithmetic of patients, `residual_kernel` that
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +80,7 @@ class Sampled:
         """See `buffer.Density`: `recorded` (visit,), other values."""
         return replace(self, **data)
 
+    @cached_property
     def buffer(self) -> Floats:
         """See `buffer.Density`; patients with as many values as each other share a block."""
         low, high = self.ends
@@ -105,14 +106,14 @@ class Sampled:
     def evaluate(self, point: Floats) -> tuple[float, Floats]:
         """See `buffer.Density`."""
         gradient = np.empty(len(point))
-        return log_density(point, gradient, self.buffer()), gradient
+        return log_density(point, gradient, self.buffer), gradient
 
     def prior(self, draws: int, rng: np.random.Generator) -> Floats:
         """See `buffer.Density`."""
         scalars = drawn_from(self.priors, draws, rng)
         terms = self.mean + self.sd * rng.standard_normal((draws, len(self.mean)))
         z = rng.standard_normal((draws, self.patients, self.sources))
-        found: Floats = reports(scalars, terms, z, self.width, self.buffer())
+        found: Floats = reports(scalars, terms, z, self.width, self.buffer)
         return found
 
     def c_density(self) -> Any:

@@ -10,17 +10,30 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
 
+    import numpy as np
     import pymc as pm
     import xarray as xr
     from numpy.typing import NDArray
 
     from slopeshift.engine.buffer import Density
 
+    Floats = NDArray[np.float64]
+
 ADAPTATION = "draw_diag"
 """How nutpie scales its steps: by the variance of draws, as Stan does. By the draws' gradients, its default, sampled
 coefficients of a small trial mix half as well; where they are integrated out, either does."""
+
+DESCENT = 10
+"""Steps that a chain takes uphill before it begins."""
+
+FAR = 1e300
+"""Stands for a log density that is not finite, turned round: L-BFGS steps back from it."""
+
+STATISTICS = ("diverging", "energy", "logp", "n_steps", "step_size", "depth", "maxdepth_reached")
+"""What is taken of nutpie's statistics of every draw."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,28 +77,46 @@ class Precompiled:
 
         Its public way for densities of one's own goes through Python at every evaluation: it takes ten times as long.
         """
-        import numpy as np
         import pandas as pd
 
         names, places, shapes = self._layout()
-        start = self.arrays.start()
         return nutpie().compile_pymc.CompiledPyMCModel(
             dims=self.dims,
             reparameterized_names=[],
             compiled_logp_func=self.arrays.c_density(),
             compiled_expand_func=self.arrays.c_report(),
-            initial_point_func=lambda seed: start + np.random.default_rng(seed).uniform(-1.0, 1.0, len(start)),
+            initial_point_func=self.initial,
             shared_data={},
             shared_var_keys={},
-            user_data=self.arrays.buffer(),
+            user_data=self.arrays.buffer,
             n_expanded=places[-1].stop,
             shape_info=(names, places, shapes),
             logp_func=None,
             expand_func=None,
-            _n_dim=len(start),
+            _n_dim=len(self.arrays.start()),
             _shapes=dict(zip(names, shapes, strict=True)),
             _coords={dim: pd.Index(labels) for dim, labels in self.coords.items()},
         )
+
+    def initial(self, seed: int) -> Floats:
+        """Choose where a chain begins: a random point near the middle of the prior, then some steps uphill.
+
+        Chains begin apart, and still do after DESCENT steps of L-BFGS. From the random points themselves, values may
+        lie hundreds of units of log density below where they belong: NUTS then takes as many steps to come near as for
+        all the draws of a refit.
+        """
+        import numpy as np
+        from scipy.optimize import minimize
+
+        def down(point: Floats) -> tuple[float, Floats]:
+            value, gradient = self.arrays.evaluate(point)
+            usable = np.isfinite(value) and np.isfinite(gradient).all()
+            return (-value, -gradient) if usable else (FAR, np.zeros_like(point))
+
+        start = self.arrays.start()
+        begun = start + np.random.default_rng(seed).uniform(-1.0, 1.0, len(start))
+        found: Floats = minimize(down, begun, jac=True, method="L-BFGS-B", options={"maxiter": DESCENT}).x
+        return found
 
     def _layout(self) -> tuple[list[str], list[slice], list[tuple[int, ...]]]:
         """Name what is reported of a draw, with its places and its shape."""
@@ -135,11 +166,13 @@ def draw(
 ) -> xr.DataTree:
     """Draw from the posterior of a compiled model with NUTS: the groups `posterior` and `sample_stats`, no warm-up.
 
-    `draws` and `tune` are per chain; as many chains run at once as there are `cores` (default: nutpie's choice).
+    `sample_stats` has STATISTICS, by nutpie's names. `draws` and `tune` are per chain; as many chains run at once as
+    there are `cores` (default: nutpie's choice).
     Raises KeyboardInterrupt, without a result, where sampling is interrupted.
     """
+    program = compiled.program() if isinstance(compiled, Precompiled) else compiled
     sampler = nutpie().sample(
-        compiled.program() if isinstance(compiled, Precompiled) else compiled,
+        program,
         draws=draws,
         tune=tune,
         chains=chains,
@@ -150,11 +183,52 @@ def draw(
         save_warmup=False,
         progress_bar=progress,
         blocking=False,
+        return_raw_trace=True,
     )
     try:
-        tree: xr.DataTree = sampler.wait()
+        trace = sampler.wait()
     except BaseException:
         # nutpie's own blocking call would answer Ctrl-C with the draws so far, as if they were the result.
         sampler.cancel()
         raise
-    return tree
+    return _tree(program, *trace.get_arrow_trace())
+
+
+def _tree(program: Any, draws: Sequence[Any], statistics: Sequence[Any]) -> xr.DataTree:
+    """Lay out what nutpie recorded, a batch of Arrow a chain, as ArviZ would: that takes as long as to sample does.
+
+    Draws of the warm-up are among them, even where nutpie is asked to leave them out.
+    """
+    import numpy as np
+    import xarray as xr
+
+    kept = [~np.asarray(each.column("tuning")) for each in statistics]
+    coords = {"chain": range(len(kept)), "draw": range(int(kept[0].sum()))} | dict(program.coords)
+    transformed = set(program.reparameterized_names or ())
+
+    def dataset(batches: Sequence[Any], names: Sequence[str]) -> xr.Dataset:
+        found = {name: _variable(name, [batch.column(name) for batch in batches], kept) for name in names}
+        dims = {dim for each, _ in found.values() for dim in each}
+        return xr.Dataset(found, {dim: labels for dim, labels in coords.items() if dim in dims})
+
+    groups = {
+        "posterior": dataset(draws, [name for name in draws[0].column_names if name not in transformed]),
+        "sample_stats": dataset(statistics, STATISTICS),
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+def _variable(
+    name: str, columns: Sequence[Any], kept: Sequence[NDArray[np.bool_]]
+) -> tuple[tuple[str, ...], NDArray[Any]]:
+    """Read the draws of one variable, a column of Arrow a chain: dims chain, draw and its own, and values."""
+    import numpy as np
+    import pyarrow as pa
+
+    about = {key.decode(): text.decode() for key, text in columns[0].field.metadata.items()}
+    shape = [int(size) for size in about.get("shape", "").split(",") if size]
+    dims = [dim for dim in about.get("dims", "").split(",") if dim] or [f"{name}_dim_{i}" for i in range(len(shape))]
+    values = [pa.array(column) for column in columns]
+    numbers = [(each.flatten() if shape else each).to_numpy(zero_copy_only=False) for each in values]
+    chains = [each.reshape(len(keep), *shape)[keep] for each, keep in zip(numbers, kept, strict=True)]
+    return ("chain", "draw", *dims), np.stack(chains)

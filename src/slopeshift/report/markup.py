@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -86,6 +87,7 @@ def in_css(text: str) -> Markup:
     return Markup("".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):x} " for c in text))
 
 
+@cache
 def templates(*packages: str) -> Environment:
     """Open the templates of the pages, with the filters that they use; those of other packages come before them."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
