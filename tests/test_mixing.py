@@ -7,6 +7,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slopeshift.answers import mixing as module
 from slopeshift.answers.mixing import missing_information, mixing
 
 ROWS = 12
@@ -52,6 +53,18 @@ def test_are_those_of_arviz_at_the_number_of_draws_of_a_fit():
     found = mixing(x)
     for name, values in by_arviz(x).items():
         np.testing.assert_allclose(found[name], values, rtol=1e-9, err_msg=name)
+
+
+def test_shares_of_several_cores_are_those_of_one(monkeypatch):
+    x = np.concatenate([drawn(4, 60, seed) for seed in range(6)], axis=-1)
+    shares = []
+    whole = module._mixing
+    monkeypatch.setattr(module, "cores", lambda: 3)
+    monkeypatch.setattr(module, "_mixing", lambda part: [shares.append(part.shape[-1]), whole(part)][1])
+    found = mixing(x)
+    assert sorted(shares) == [24, 24, 24]
+    for name, values in whole(x).items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])

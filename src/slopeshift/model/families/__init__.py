@@ -33,6 +33,9 @@ FAMILIES: dict[str, type[Family]] = {each.name: each for each in (Normal, Bounde
 UNITS = {name: parameter.unit for family in FAMILIES.values() for name, parameter in family.parameters.items()}
 """Units of the parameters of all families, `{unit}` standing for that of the outcome."""
 
+AT_ONCE = 100_000
+"""Numbers that are worked on at a time: as many as stay in a cache."""
+
 
 def residual_of(family: str, draws: xr.Dataset, visits: Visits) -> Any:
     """Take the residual of a family, by its recorded name, at posterior draws (chain, draw): see `family.Residual`.
@@ -79,8 +82,11 @@ def _means(draws: xr.Dataset, visits: Visits) -> Floats:
 
     theta = flat(draws["coefficients"])
     mean = np.zeros((len(theta), len(visits.value)))
-    for a in range(visits.basis.shape[1]):
-        mean += visits.basis[:, a] * theta[:, visits.patient_index, a]
+    some = max(AT_ONCE // max(len(visits.value), 1), 1)
+    for start in range(0, len(theta), some):
+        among = slice(start, start + some)
+        for a in range(visits.basis.shape[1]):
+            mean[among] += visits.basis[:, a] * theta[among, visits.patient_index, a]
     return mean
 
 
