@@ -113,6 +113,13 @@ def test_probabilities_follow_from_the_factor_and_none_is_given_where_the_tail_i
     assert heavy[["bayes_factor", "probability"]].isna().all(axis=None)
 
 
+def test_evidence_beyond_what_a_number_can_hold_is_infinite_and_no_warning(some, monkeypatch):
+    monkeypatch.setattr(any_change, "_log_ratio", lambda *_: (2000.0, 0.01, 0.1))
+    table = any_change.table(some)
+    assert np.isinf(table["bayes_factor"]).all()
+    assert (table["probability"] == 1).all()
+
+
 @pytest.mark.parametrize("name", ["alsfrsr", "alsfrsr_straight"])
 def test_what_spreads_are_weighed_by_is_a_density_and_its_weights_average_to_one_over_the_prior(name):
     prior = prior_of(load_model(ROOT / "models" / f"{name}.py"), line_trial(patients=3), 4000)[0]

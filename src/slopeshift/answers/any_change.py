@@ -77,7 +77,9 @@ def table(posterior: Posterior) -> pd.DataFrame:
         for before in PRIOR_PROBABILITIES:
             odds = log_factor + np.log(before / (1 - before))
             after = float(expit(odds))
-            rows.append((common * scale, before, float(np.exp(log_factor)), error, after, k))
+            with np.errstate(over="ignore"):  # infinite is what it then is to any reader
+                bayes_factor = float(np.exp(log_factor))
+            rows.append((common * scale, before, bayes_factor, error, after, k))
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     trusted = found["pareto_k"] <= LARGEST_K
     for name in ("bayes_factor", "log_mc_error", "probability"):

@@ -165,7 +165,8 @@ def _assumptions(contents: Contents) -> Iterator[str]:
     plan, spreads = contents.study.plan, contents.study.spreads
     source = {"prior": "the prior of the first model", "stated": "numbers in the plan", "fit": "the posterior of a fit"}
     told = source.get(plan.population["source"], f"the published natural history {plan.population.get('name')}")
-    yield f"Spreads between patients are from {told}, {len(spreads)} draw{'s' if len(spreads) > 1 else ''} of them."
+    several = len(spreads) > 1
+    yield f"Spreads between patients are from {told}{f', {len(spreads)} draws of them' if several else ''}."
     for name, label in (
         ("sd_level", "SD of levels"),
         ("sd_slope", "SD of slopes"),
@@ -175,7 +176,7 @@ def _assumptions(contents: Contents) -> Iterator[str]:
         ("sigma", "SD of a residual"),
     ):
         values = getattr(spreads, name)
-        yield f"{label}: {number(float(values.mean()), 3)} on average over draws."
+        yield f"{label}: {number(float(values.mean()), 3)}{', on average over draws' if several else ''}."
     yield f"Mean slope before treatment: {number(float(spreads.slope.mean()))} {contents.unit}."
     for name, (mean, sd) in plan.control.items():
         yield f"The prior of {name} is Normal({mean:g}, {sd:g}), from a control; its mismatch is a scenario."

@@ -42,7 +42,7 @@ def forest(rows: pd.DataFrame, ranges: Collection[str], unit: str, sign: float =
     means; a row without a number is named and left empty.
     """
     shown = list(_shown(rows, ranges))
-    figure, ax = panel(min(0.7 + 0.27 * len(shown), TALLEST + 1))
+    figure, ax = panel(min(0.7 + 0.22 * len(shown), TALLEST))
     _band(ax, rows[rows["analysis"] == MAIN].iloc[0], vertical=True)
     ends = np.array([[lower, upper, middle] for _, middle, lower, upper, _ in shown if middle == middle])
     span = held(*ends.T)

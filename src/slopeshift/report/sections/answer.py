@@ -12,6 +12,7 @@ from slopeshift.design.cycles import OVERALL
 from slopeshift.report.analysis import Analysis, Report, rows_of
 from slopeshift.report.figures import answer as answer_figures
 from slopeshift.report.figures.picture import Picture, picture
+from slopeshift.report.sections.beside import unfitted
 from slopeshift.report.sections.chance import headline
 from slopeshift.report.words.arms import delayed_start, tested_by_permutation, usual_analyses
 from slopeshift.report.words.borrowed import sentence
@@ -106,7 +107,7 @@ def context(report: Report) -> dict[str, Any]:
         "sides": sides(report.primary),
         "scale": VERBAL_SCALE,
         "beside": report.others,
-        "unfitted": _unfitted(report),
+        "unfitted": () if report.analyses else unfitted(report),
     }
 
 
@@ -115,14 +116,6 @@ def _borrowed(report: Report, a: Analysis) -> str:
         return ""
     varied = rows_of(report.varied, "borrowing", model=a.record["model"])
     return sentence(a.answered.tables["borrowed"], report.trial.control.source, a.sign, varied)
-
-
-def _unfitted(report: Report) -> list[tuple[str, str]]:
-    """Group the models that were not fitted by the reason."""
-    names: dict[str, list[str]] = {}
-    for record in report.skipped:
-        names.setdefault(record["reason"], []).append(record["model"])
-    return [(reason, listed(models)) for reason, models in names.items()]
 
 
 def _card(report: Report, a: Analysis) -> dict[str, Any]:

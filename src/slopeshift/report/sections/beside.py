@@ -9,7 +9,7 @@ from slopeshift.answers.quantities import SLOWED
 from slopeshift.report.analysis import Analysis, Report
 from slopeshift.report.sections.sensitivity import meaning
 from slopeshift.report.words.checks import missed_by
-from slopeshift.report.words.numbers import estimate, number, probability
+from slopeshift.report.words.numbers import estimate, listed, number, probability
 from slopeshift.report.words.truth import overall
 
 
@@ -21,6 +21,14 @@ class Line(NamedTuple):
     title: str
     answers: bool
     cells: list[str]
+
+
+def unfitted(report: Report) -> list[tuple[str, str]]:
+    """Group the models that were not fitted by the reason: reason, names."""
+    names: dict[str, list[str]] = {}
+    for record in report.skipped:
+        names.setdefault(record["reason"], []).append(record["model"])
+    return [(reason, listed(models)) for reason, models in names.items()]
 
 
 def lines(report: Report, outcome: str) -> list[Line]:
@@ -70,4 +78,5 @@ def _loss(report: Report, a: Analysis) -> str:
 def context(report: Report) -> dict[str, Any]:
     """Show the models of every outcome that more than one model has."""
     shown = [(a, lines(report, a.record["outcome"])) for a in report.primary]
-    return {"shown": [(a.visits.outcome.label, a.rate, found) for a, found in shown if len(found) > 1]}
+    several = [(a.visits.outcome.label, a.rate, found) for a, found in shown if len(found) > 1]
+    return {"shown": several, "unfitted": unfitted(report)}
