@@ -25,7 +25,7 @@ WRAPPED = 18
 def power_curves(curves: pd.DataFrame, wanted: float, unit: str, simulated: pd.DataFrame | None = None) -> Figure:
     """Draw the share of claims over the true effect, a line for every number of patients.
 
-    `curves` has the columns of `tables.curves`; `simulated` has effect, claims and mc_error of trials that were
+    `curves` is that of `tables.by_design`; `simulated` has effect, claims and mc_error of trials that were
     refitted, drawn with two standard errors either way. A line marks the power that is wanted.
     """
     figure, ax = panel(3.2)

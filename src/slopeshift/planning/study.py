@@ -63,12 +63,11 @@ def run(
 
 def closed(study: Study) -> dict[str, pd.DataFrame]:
     """Make every table that needs no refits, by name; those that the plan does not ask for are left out."""
-    found = {"scenarios": tables.scenarios(study), "curves": tables.curves(study)}
-    target = study.plan.target
+    found, target = tables.by_design(study), study.plan.target
     if target.scenario is not None or target.width is not None:
         found["sizes"] = tables.sizes(study)
-    more = {"regressions": tables.regressions(study), "looks": looks.table(study)}
-    return found | {name: table for name, table in more.items() if len(table)}
+    found["looks"] = looks.table(study)
+    return {name: table for name, table in found.items() if len(table)}
 
 
 def _write(path: Path, text: str) -> Path:

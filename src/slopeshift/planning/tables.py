@@ -50,6 +50,26 @@ class Study:
                 yield place, self.cell(design, model)
 
 
+def by_design(study: Study) -> dict[str, pd.DataFrame]:
+    """Make the tables that go through all designs, each of which is worked out once: `scenarios`, below, and these.
+
+    `curves` has the power of every design, model and rule over effects: rows of design, model, rule, effect and claims.
+    Effects run from 0 to half as much again as the largest of the scenarios, in outcome units a month; nothing else is
+    true.
+
+    `regressions` says what interval and dose would show: a row by design, model and coefficient. Columns:
+    `coefficient`, its `true` value and `prior_sd`, `posterior_sd` (outcome units a month, per month of interval or
+    doubling of the dose), `information`, the prior variances that the trial adds, and `claims`, the share of trials in
+    which its 95 % interval is above 0. Empty where the plan asks for neither.
+    """
+    found: dict[str, list[dict[str, Any]]] = {"scenarios": [], "curves": [], "regressions": []}
+    for place, cell in study.cells():
+        found["scenarios"] += _scenarios(study, place, cell)
+        found["curves"] += _curves(study, place, cell)
+        found["regressions"] += _regressions(study, place, cell)
+    return {name: pd.DataFrame(rows) for name, rows in found.items()}
+
+
 def scenarios(study: Study) -> pd.DataFrame:
     """List every design by model, decision rule and scenario: a row each.
 
@@ -60,13 +80,14 @@ def scenarios(study: Study) -> pd.DataFrame:
     `tipping_bend` is the bend at which half of the trials without an effect would claim one (NaN: none), a month per
     month. `visits` counts values.
     """
-    rows = [
-        {**_of_design(place, found), "probability": rule.probability, "margin": rule.margin, **each}
-        for place, found in study.cells()
-        for rule in study.plan.rules
-        for each in _of_scenarios(study.plan, found, rule)
-    ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([row for place, found in study.cells() for row in _scenarios(study, place, found)])
+
+
+def _scenarios(study: Study, place: int, found: Expected) -> Iterator[dict[str, Any]]:
+    of = _of_design(place, found)
+    for rule in study.plan.rules:
+        for each in _of_scenarios(study.plan, found, rule):
+            yield {**of, "probability": rule.probability, "margin": rule.margin, **each}
 
 
 def _of_design(place: int, found: Expected) -> dict[str, Any]:
@@ -140,49 +161,29 @@ def _tipping_bend(found: Expected, rule: Rule) -> float:
     return above / gain if gain > 1e-6 else float("nan")
 
 
-def curves(study: Study) -> pd.DataFrame:
-    """Draw the power of every design, model and rule over effects: rows of design, model, rule, effect and claims.
-
-    Effects run from 0 to half as much again as the largest of the scenarios, in outcome units a month; nothing else
-    is true.
-    """
+def _curves(study: Study, place: int, found: Expected) -> Iterator[dict[str, Any]]:
     largest = 1.5 * max([abs(scenario.effect) for scenario in study.plan.scenarios] + [0.1])
-    effects = np.linspace(0.0, largest, EFFECTS)
-    rows = []
-    for place, found in study.cells():
-        for rule in study.plan.rules:
-            of = {"design": place, "patients": found.design.patients, "model": found.model.name}
-            of |= {"probability": rule.probability, "margin": rule.margin}
-            for effect in effects:
-                estimates = found.estimates(Scenario("effect", CLAIM, effect=float(effect)))
-                rows.append({**of, "effect": effect, "claims": estimates.claims(z_of(rule), rule.margin)})
-    return pd.DataFrame(rows)
+    effects = [float(effect) for effect in np.linspace(0.0, largest, EFFECTS)]
+    estimates = [found.estimates(Scenario("effect", CLAIM, effect=effect)) for effect in effects]
+    of = {"design": place, "patients": found.design.patients, "model": found.model.name}
+    for rule in study.plan.rules:
+        of |= {"probability": rule.probability, "margin": rule.margin}
+        for effect, each in zip(effects, estimates, strict=True):
+            yield {**of, "effect": effect, "claims": each.claims(z_of(rule), rule.margin)}
 
 
-def regressions(study: Study) -> pd.DataFrame:
-    """Say what interval and dose would show: a row by design, model and coefficient.
-
-    Columns: `coefficient`, its `true` value and `prior_sd`, `posterior_sd` (outcome units a month, per month of
-    interval or doubling of the dose), `information`, the prior variances that the trial adds, and `claims`, the share
-    of trials in which its 95 % interval is above 0. Empty where the plan asks for neither.
-    """
+def _regressions(study: Study, place: int, found: Expected) -> Iterator[dict[str, Any]]:
     asked = {INTERVAL: study.plan.interval_effect, DOSE: study.plan.dose}
-    rows = []
-    for place, found in study.cells():
-        for name, regression in asked.items():
-            if regression is None or name not in found.names:
-                continue
-            sd = found.posterior_sd(name)
-            estimates = found.estimates(Scenario("true", CLAIM), name, moved={name: regression.true})
-            rows.append(
-                {
-                    **{"design": place, "model": found.model.name, "coefficient": name, "true": regression.true},
-                    **{"prior_sd": regression.prior_sd, "posterior_sd": sd},
-                    **{"information": (regression.prior_sd / sd) ** 2 - 1, "claims": estimates.claims(1.959964)},
-                }
-            )
-    columns = ["design", "model", "coefficient", "true", "prior_sd", "posterior_sd", "information", "claims"]
-    return pd.DataFrame(rows, columns=columns)
+    for name, regression in asked.items():
+        if regression is None or name not in found.names:
+            continue
+        sd = found.posterior_sd(name)
+        estimates = found.estimates(Scenario("true", CLAIM), name, moved={name: regression.true})
+        yield {
+            **{"design": place, "model": found.model.name, "coefficient": name, "true": regression.true},
+            **{"prior_sd": regression.prior_sd, "posterior_sd": sd},
+            **{"information": (regression.prior_sd / sd) ** 2 - 1, "claims": estimates.claims(1.959964)},
+        }
 
 
 # ---- sample size ----
