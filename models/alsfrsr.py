@@ -41,8 +41,10 @@ build = LineModel(
     sd_response=HalfNormal(0.3, unit=RATE, why="95 % below 0.6", basis="weak"),
     sd_cycle=HalfNormal(0.15, unit=RATE, why="95 % below 0.3", basis="weak"),
     sd_curvature=HalfNormal(0.06, unit=BEND, why="0.04-0.09 in a valproate trial", basis="historical"),
-    curvature_by_level=Normal(-0.004, 0.003, unit="1/month^2", why="there -0.003; sigmoid -0.006", basis="historical"),
-    curvature_by_slope=Normal(-0.04, 0.03, unit="1/month", why="there -0.046", basis="historical"),
+    curvature_by_level=Normal(
+        -0.004, 0.003, unit="1/month^2", why="valproate -0.003; sigmoid -0.006", basis="historical"
+    ),
+    curvature_by_slope=Normal(-0.04, 0.03, unit="1/month", why="in the valproate trial -0.046", basis="historical"),
     correlation=LKJ(2, unit="correlation", why="favours correlations near 0 over -1 and 1", basis="weak"),
     family=normal(sigma=Gamma(2.0, 0.4, unit="points", why="1.6-2.1 in placebo arms", basis="historical")),
 )
