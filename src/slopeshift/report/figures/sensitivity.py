@@ -110,7 +110,7 @@ def curve(line: pd.DataFrame, at: float, label: str, *, logarithmic: bool = Fals
 
     `line` has columns x and prob_better (NaN where it cannot be told, which leaves a gap).
     """
-    figure, ax = panel(2.4)
+    figure, ax = panel(1.9)
     ax.plot(line["x"], line["prob_better"], color=BLUE)
     known = line.dropna(subset="prob_better").sort_values("x")
     ax.plot(at, np.interp(at, known["x"], known["prob_better"]), "o", color=INK, markersize=6)
