@@ -128,7 +128,10 @@ def test_the_readme_says_how_often_the_headline_finds_a_change_in_spite_of_both_
         "model == 'alsfrsr' and change == 0.6 and situation == 'both' and patients == 20"
     ).itertuples()
     text = (ROOT / "README.md").read_text()
-    assert f"it claimed slower decline in {100 * found.claimed:.0f} % of {found.trials} trials of 20 patients" in text
+    claimed, at_cut = (f"in {100 * share:.0f} %" for share in (found.claimed, found.claimed_at_cut))
+    assert f"it claimed slower decline {claimed} of {found.trials} trials of 20 patients, and {at_cut} above" in text
+    (misstated,) = table[table["situation"] == "chosen by a loss of 3 points, told 2"].itertuples()
+    assert f"it sees {misstated.bias:.2f} points a month too much where nothing changed" in text
 
 
 def test_the_readme_says_how_often_a_difference_of_arms_was_claimed():
