@@ -1,6 +1,7 @@
 """The sections of the report, and how every number in it leads to its definition."""
 
 import itertools
+import json
 import re
 import tomllib
 from dataclasses import replace
@@ -38,6 +39,7 @@ from slopeshift.report.sections import (
     data,
     data_checks,
     limitations,
+    population,
     priors,
     question,
     reproducibility,
@@ -264,6 +266,19 @@ def test_the_figure_tells_its_numbers_to_who_cannot_see_it(analysed, study):
     assert f"injection 1 {wording.number(change['mean'], sign=True)}" in drawn.element
     element = svg(drawn.figure, drawn.name, "")
     assert element.count("> 0.99".replace(">", "&gt;")) + element.count(">0.9") >= 1
+
+
+def test_a_reader_may_ask_for_a_change_above_any_value_of_the_curve(analysed):
+    found = population.threshold(analysed)
+    held, curve = json.loads(found["held"]), analysed.results.change_curve
+    overall = curve[curve["injection"] == "overall"].reset_index(drop=True)
+    assert len(held["values"]) == len(held["said"]) == len(overall) == found["last"] + 1
+    assert overall["x"][found["start"]] == overall["x"][overall["x"].abs().idxmin()]
+    for place, row in overall.iterrows():
+        assert held["values"][place] == f"{wording.number(row['x'], sign=True)} points/month"
+        assert held["said"][place].endswith(f", all injections {wording.probability(row['probability'])}.")
+    tables = {**analysed.answered.tables, "change_curve": curve[:0]}
+    assert population.threshold(replace(analysed, answered=replace(analysed.answered, tables=tables))) is None
 
 
 def test_what_the_design_cannot_show_cuts_both_ways(trial):

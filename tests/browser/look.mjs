@@ -110,6 +110,21 @@ const keyboard = (browser) =>
     return steps;
   });
 
+const threshold = (browser) =>
+  opened(browser, async (page) => {
+    const state = () => page.evaluate(() => {
+      const [part, input] = [document.querySelector(".threshold"), document.querySelector(".threshold input")];
+      return { shown: !part.hidden, named: input.getAttribute("aria-valuetext"), said: part.querySelector("output").textContent };
+    });
+    const steps = { first: await state() };
+    await page.locator(".threshold input").first().focus();
+    await page.keyboard.press("ArrowRight");
+    steps.arrow = await state();
+    await page.keyboard.press("End");
+    steps.end = await state();
+    return steps;
+  });
+
 const patients = (browser) =>
   opened(browser, async (page) => {
     const count = await page.evaluate(() => document.getElementById("view-patient").options.length);
@@ -171,6 +186,7 @@ const unscripted = (browser) =>
   opened(browser, async (page) => ({
     off: await page.locator("#view-off").isVisible(),
     on: await page.locator("#view-on").isVisible(),
+    threshold: await page.locator(".threshold input").first().isVisible(),
     figures: await page.locator("figure svg").count(),
     tables: await page.locator("table").count(),
   }), { javaScriptEnabled: false });
@@ -191,7 +207,7 @@ const seconds = (browser) =>
 
 const INSPECTIONS = {
   "axe light": axe("light", 1280), "axe dark": axe("dark", 1280), "axe narrow": axe("light", 390),
-  keyboard, patients, pdf, print, unscripted, text, seconds,
+  keyboard, patients, threshold, pdf, print, unscripted, text, seconds,
   ...Object.fromEntries([360, 390, 768, 1280, 1920].map((width) => [`layout ${width}`, layout(width)])),
   "cut": cut(""), "cut where figures may break": cut("figure, tr, table { break-inside: auto !important }"),
 };

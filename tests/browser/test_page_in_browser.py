@@ -28,7 +28,7 @@ LONG = "<b>" + 300 * "w"
 
 WAYS = (
     *(*LAYOUTS, *AXE),
-    *("keyboard", "cut", "pdf", "print", "unscripted", "text"),
+    *("keyboard", "threshold", "cut", "pdf", "print", "unscripted", "text"),
 )
 WAYS_OF_THE_TECHNICAL = (*LAYOUTS, *AXE, "cut", "cut where figures may break", "pdf", "print", "text")
 
@@ -193,6 +193,22 @@ def test_the_table_has_the_numbers_of_the_csv_file(steps, folder):
     ]
 
 
+def test_a_reader_may_ask_for_a_change_above_any_value_by_keyboard(seen, folder):
+    import pandas as pd
+
+    steps = seen["threshold"]["found"]
+    assert all(step["shown"] for step in steps.values())
+    table = pd.read_csv(folder / "plain/tables/change_curve.csv", keep_default_na=False)
+    curve = table[(table["model"] == "alsfrsr") & (table["injection"] == "overall")].reset_index(drop=True)
+    start = int(curve["x"].abs().argmin())
+    for name, place in {"first": start, "arrow": start + 1, "end": len(curve) - 1}.items():
+        row, step = curve.loc[place], steps[name]
+        value = f"{row['x']:+.2f}".replace("-", "−") if round(row["x"], 2) else "0.00"
+        assert step["named"] == f"{value} points/month"
+        assert step["said"].startswith(f"Pr(change > {value} points/month): injection 1 ")
+        assert step["said"].endswith(f"all injections {words(row['probability'])}.")
+
+
 def words(probability):
     return "> 0.99" if probability > 0.99 else "< 0.01" if probability < 0.01 else f"{probability:.2f}"
 
@@ -222,6 +238,7 @@ def test_without_a_script_the_page_is_whole_and_says_what_is_off(seen):
     found = seen["unscripted"]["found"]
     assert found["off"]
     assert not found["on"]
+    assert not found["threshold"]
     assert found["figures"] > 10
     assert found["tables"] > 5
 

@@ -61,8 +61,9 @@ def embedded(content: Mapping[str, Any]) -> Markup:
 
 
 def script() -> Markup:
-    """Read the script, as it stands in the page."""
-    return Markup(resources.files("slopeshift.report").joinpath("templates/patient_view.js").read_text("utf-8"))
+    """Read the script, as it stands in the page: of this view, and of the thresholds of changes."""
+    folder = resources.files("slopeshift.report").joinpath("templates")
+    return Markup("".join(folder.joinpath(f"{name}.js").read_text("utf-8") for name in ("patient_view", "threshold")))
 
 
 def _outcome(analysis: Analysis) -> dict[str, Any]:

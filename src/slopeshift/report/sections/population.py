@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,27 @@ def drawn(analysis: Analysis) -> list[Picture]:
     ]
 
 
+def threshold(analysis: Analysis) -> dict[str, Any] | None:
+    """Say how probable a change is above each value of the curve, for a reader who chooses one: `held`, and places.
+
+    `held` is JSON with `values` and what is `said` of each; `start` is the place nearest to no change, `last` the last.
+    None where no value informs a change.
+    """
+    curve = analysis.results.change_curve
+    if curve.empty:
+        return None
+    x = curve["x"].unique()
+    values = [f"{number(each, sign=True)} {analysis.rate}" for each in x]
+    said = [
+        f"Pr(change > {words}): "
+        + ", ".join(f"{after(row.injection)} {probability(row.probability)}" for row in rows.itertuples())
+        + "."
+        for words, (_, rows) in zip(values, curve.groupby("x", sort=False), strict=True)
+    ]
+    held = json.dumps({"values": values, "said": said}, ensure_ascii=False, separators=(",", ":"))
+    return {"held": held, "start": int(np.abs(x).argmin()), "last": len(x) - 1}
+
+
 def by_arm(analysis: Analysis) -> list[Picture]:
     """Show the courses that the arms are expected to take, where arms of patients are compared."""
     stated = analysis.trial.arms
@@ -137,6 +159,10 @@ def context(report: Report) -> dict[str, Any]:
     """Show the quantities of an average patient by the models that answer the question."""
 
     def of_fit(a: Analysis) -> dict[str, Any]:
-        return {"drawn": [*by_arm(a), *drawn(a)] if report.treated else [], "tables": pieces(population(a))}
+        return {
+            "drawn": [*by_arm(a), *drawn(a)] if report.treated else [],
+            "threshold": threshold(a) if report.treated else None,
+            "tables": pieces(population(a)),
+        }
 
     return {"shown": report.of_each(report.primary, of_fit)}
