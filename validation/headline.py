@@ -145,7 +145,9 @@ def page(table: pd.DataFrame, seed: int) -> str:
         f"{row.bias:+.3f} | {row.posterior_sd:.3f} | {100 * row.coverage:.1f} %"
         for row in table.itertuples()
     ]
-    return "\n".join([_INTRODUCTION.format(seed=seed), *table_lines(f"{heads} | posterior SD | coverage", rows), ""])
+    straight = _NOT_TOLD if (table["model"] == STRAIGHT).any() else ""
+    introduction = _INTRODUCTION.format(seed=seed, straight=straight)
+    return "\n".join([introduction, *table_lines(f"{heads} | posterior SD | coverage", rows), ""])
 
 
 _INTRODUCTION = """## Headline
@@ -155,8 +157,10 @@ How often the models that answer claim a change, in simulated trials that were s
 2.5 % of trials of its design, chosen by its rules, exceed where nothing changes and courses bend as they may; in brackets
 the 95 % interval of the share (Clopper and Pearson). Bias is that of the posterior mean of the overall change, in points
 a month. With an effect, it has the pull of the sceptical prior in it.
-The headline is told the rule by which patients were chosen; the straight line is not, and is what a usual analysis does.
+The headline is told the rule by which patients were chosen{straight}.
 """
+
+_NOT_TOLD = "; the straight line is not, and is what a usual analysis does"
 
 STUDY = Study("headline", 20_270_000, 200, jobs, summary, page)
 
