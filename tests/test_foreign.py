@@ -94,7 +94,7 @@ def test_numba_keeps_programs_by_a_stamp():
 
 def test_nutpie_takes_what_the_door_hands_it():
     taken = {"draws", "tune", "chains", "cores", "seed", "adaptation", "save_warmup", "progress_bar", "blocking"}
-    assert taken <= set(inspect.signature(nutpie.sample).parameters)
+    assert taken | {"return_raw_trace"} <= set(inspect.signature(nutpie.sample).parameters)
     assert {"shared_var_keys", "with_data"} <= set(dir(CompiledPyMCModel)) | set(CompiledPyMCModel.__annotations__)
     assert {"wait", "cancel"} <= set(dir(nutpie.sample.__globals__["_BackgroundSampler"]))
 
