@@ -276,7 +276,7 @@ def test_a_reader_may_ask_for_a_change_above_any_value_of_the_curve(analysed):
     assert overall["x"][found["start"]] == overall["x"][overall["x"].abs().idxmin()]
     for place, row in overall.iterrows():
         assert held["values"][place] == f"{wording.number(row['x'], sign=True)} points/month"
-        assert held["said"][place].endswith(f", all injections {wording.probability(row['probability'])}.")
+        assert held["said"][place].endswith(f"; all injections: {wording.probability(row['probability'])}.")
     tables = {**analysed.answered.tables, "change_curve": curve[:0]}
     assert population.threshold(replace(analysed, answered=replace(analysed.answered, tables=tables))) is None
 

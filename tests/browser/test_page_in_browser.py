@@ -205,8 +205,8 @@ def test_a_reader_may_ask_for_a_change_above_any_value_by_keyboard(seen, folder)
         row, step = curve.loc[place], steps[name]
         value = f"{row['x']:+.2f}".replace("-", "−") if round(row["x"], 2) else "0.00"
         assert step["named"] == f"{value} points/month"
-        assert step["said"].startswith(f"Pr(change > {value} points/month): injection 1 ")
-        assert step["said"].endswith(f"all injections {words(row['probability'])}.")
+        assert step["said"].startswith(f"Pr(change > {value} points/month): injection 1: ")
+        assert step["said"].endswith(f"all injections: {words(row['probability'])}.")
 
 
 def words(probability):

@@ -120,7 +120,7 @@ def threshold(analysis: Analysis) -> dict[str, Any] | None:
     values = [f"{number(each, sign=True)} {analysis.rate}" for each in x]
     said = [
         f"Pr(change > {words}): "
-        + ", ".join(f"{after(row.injection)} {probability(row.probability)}" for row in rows.itertuples())
+        + "; ".join(f"{after(row.injection)}: {probability(row.probability)}" for row in rows.itertuples())
         + "."
         for words, (_, rows) in zip(values, curve.groupby("x", sort=False), strict=True)
     ]
