@@ -195,7 +195,7 @@ def draw(
 
 
 def _tree(program: Any, draws: Sequence[Any], statistics: Sequence[Any]) -> xr.DataTree:
-    """Lay out what nutpie recorded, a batch of Arrow a chain, as ArviZ would: that takes as long as to sample does.
+    """Lay out what nutpie recorded, a batch of Arrow a chain, as ArviZ would, which takes a fifth of a refit.
 
     Draws of the warm-up are among them, even where nutpie is asked to leave them out.
     """
