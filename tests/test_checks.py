@@ -158,10 +158,11 @@ def test_without_correlation_in_time_it_is_as_if_residuals_were_independent(post
     each, usual = given_others(together), given_others(posterior)
     np.testing.assert_allclose(each.log_density(value), usual.log_density(value), atol=1e-9)
     np.testing.assert_allclose(each.by_patient, usual.by_patient, atol=1e-9)
-    # A draw more or less counts for the tail of the weights, by how well all that was sampled mixed.
-    found = leave_one_out(together)
+    # How many draws count for the tail of the weights goes by how well all that was sampled mixed: both have the same.
+    found, usual = leave_one_out(together), leave_one_out(replace(posterior, draws=together.draws))
     assert found.integrated
-    np.testing.assert_allclose(found.by_visit.elpd_i, leave_one_out(posterior).by_visit.elpd_i, atol=1e-3)
+    np.testing.assert_allclose(found.by_visit.elpd_i, usual.by_visit.elpd_i, atol=1e-6)
+    np.testing.assert_allclose(found.by_patient.elpd_i, usual.by_patient.elpd_i, atol=1e-6)
 
 
 # ---- patients integrated out by sampling ----
@@ -227,7 +228,7 @@ def test_sampled_points_are_worth_a_quarter_of_independent_ones_however_many_val
         weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
         worth = weight.sum(axis=1) ** 2 / (weight**2).sum(axis=1) / 500
         assert worth.mean() > 1 / 4
-        assert (worth > 1 / 10).mean() > 0.9
+        assert (worth > 1 / 10).mean() >= 0.95
 
 
 def test_densities_on_a_scale_are_those_of_the_model():
